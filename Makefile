@@ -1,0 +1,145 @@
+# layerbench: build, run, test. `make help` lists the targets.
+#
+# One object tree per configuration, so that objects never mix:
+#   make                     build/            -O3, what is measured
+#   make SANITIZE=address    build/address/    ASan + UBSan
+#   make SANITIZE=thread     build/thread/     TSan
+#   make ASYNC_PREFETCH=0    build/no-async/   without the async prefetch driver
+#   make CC=clang            as above, with clang
+
+ASYNC_PREFETCH ?= 1
+SANITIZE ?=
+CC ?= cc
+CXX ?= g++
+
+BUILD := build$(if $(filter thread address,$(SANITIZE)),/$(SANITIZE))$(if $(filter 0,$(ASYNC_PREFETCH)),/no-async)
+PREFIX ?= /usr/local
+
+PACKAGES := jansson benchmark liburing libpcre2-8
+ifeq ($(filter help clean format setup run test quick-test,$(MAKECMDGOALS)),)
+ifneq ($(shell pkg-config --exists $(PACKAGES) 2>/dev/null && echo yes),yes)
+$(error missing packages: run 'scripts/setup' once (it installs compilers, $(PACKAGES), gnuplot), then make again)
+endif
+endif
+
+WARN := -Wall -Wextra -Wshadow -Wvla -Wformat=2
+CWARN := $(WARN) -Wstrict-prototypes -Wmissing-prototypes
+OPT := -O3 -g
+ifeq ($(SANITIZE),address)
+OPT := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+else ifeq ($(SANITIZE),thread)
+OPT := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+endif
+GIT_REVISION := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
+
+# -ffp-contract=off: the same arithmetic in every file and compiler; kernels that
+# want fused multiply-add say so with intrinsics.
+CPPFLAGS += -Iengine -D_GNU_SOURCE -DLB_ASYNC_PREFETCH=$(ASYNC_PREFETCH)
+CFLAGS += -std=c11 $(OPT) -ffp-contract=off -pthread $(CWARN)
+CXXFLAGS += -std=c++17 $(OPT) -pthread $(WARN)
+PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+LDLIBS += $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm -lstdc++ -pthread
+
+ENGINE_SRC := $(wildcard engine/*.c engine/*/*.c)
+ENGINE_SRC := $(filter-out engine/tests/%,$(ENGINE_SRC))
+HARNESS_SRC := $(filter-out harness/main.c,$(wildcard harness/*.c))
+HARNESS_CXX := $(wildcard harness/*.cc)
+TEST_SRC := $(wildcard engine/tests/test_*.c harness/tests/test_*.c)
+SCRIPT_TESTS := $(wildcard engine/tests/test_*.sh harness/tests/test_*.sh)
+
+ENGINE_OBJ := $(ENGINE_SRC:%.c=$(BUILD)/%.o)
+HARNESS_OBJ := $(HARNESS_SRC:%.c=$(BUILD)/%.o) $(HARNESS_CXX:%.cc=$(BUILD)/%.o)
+TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
+
+.SECONDARY:
+.PHONY: all help setup run test quick-test test-binaries check-layering format check-format clean \
+        install compile_commands
+
+all: $(BUILD)/layerbench $(BUILD)/libengine.a ## build build/layerbench and build/libengine.a
+
+help: ## list the targets
+	@grep -hE '^[a-z_-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
+
+setup: ## install what is missing on this machine
+	@scripts/setup
+
+# run and test set the machine up first, then call make again with all packages there.
+run: ## from nothing to a plot: set up, build, run scenarios/quick.json, draw, summarise
+	@scripts/setup
+	@$(MAKE) --no-print-directory all
+	@$(BUILD)/layerbench run scenarios/quick.json
+
+test: ## set up, build, and run every test
+	@scripts/setup --test
+	@$(MAKE) --no-print-directory all test-binaries
+	@scripts/run-tests $(BUILD)
+
+quick-test: ## only this room's tests: make quick-test ONLY=cache
+	@$(MAKE) --no-print-directory all test-binaries
+	@scripts/run-tests $(BUILD) $(ONLY)
+
+test-binaries: $(TEST_BIN)
+
+$(BUILD)/layerbench: $(BUILD)/harness/main.o $(HARNESS_OBJ) $(BUILD)/libengine.a
+	$(CXX) $(OPT) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/libengine.a: $(ENGINE_OBJ)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/engine/tests/%: $(BUILD)/engine/tests/%.o $(BUILD)/libengine.a
+	$(CXX) $(OPT) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/harness/tests/%: $(BUILD)/harness/tests/%.o $(HARNESS_OBJ) $(BUILD)/libengine.a
+	$(CXX) $(OPT) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# Instruction sets are per file, never for the whole program: chosen at run time.
+$(BUILD)/%_avx2.o: CFLAGS += -mavx2 -mfma -mf16c
+$(BUILD)/%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vbmi -mavx512vnni -mfma -mf16c
+$(BUILD)/harness/%.o: CPPFLAGS += -Iharness $(PKG_CFLAGS)
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/%.o: %.cc $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
+
+# Rebuild everything when compiler or flags change, and nothing otherwise.
+FLAGS_NOW := $(CC) $(CXX) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS)
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(FLAGS_NOW)' | cmp -s - $@ || echo '$(FLAGS_NOW)' > $@
+FORCE:
+
+# What the result records about the build; rewritten only when it changes.
+$(BUILD)/build_info.h: FORCE
+	@mkdir -p $(@D)
+	@scripts/build-info '$(CC)' '$(CFLAGS)' '$(GIT_REVISION)' > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+$(BUILD)/harness/environment.o: $(BUILD)/build_info.h
+$(BUILD)/harness/environment.o: CPPFLAGS += -I$(BUILD)
+
+check-layering: ## the dependency law between rooms, and unique file names
+	@scripts/check-layering
+
+format: ## format all C with .clang-format
+	clang-format -i $$(git ls-files '*.c' '*.h' '*.cc')
+
+check-format: ## fail if a file is not formatted
+	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h' '*.cc')
+
+compile_commands: ## write compile_commands.json for editors
+	@scripts/compile-commands '$(CC) $(CPPFLAGS) -Iharness $(PKG_CFLAGS) $(CFLAGS)' $(ENGINE_SRC) $(HARNESS_SRC) harness/main.c $(TEST_SRC) > compile_commands.json
+
+install: all ## install to $(DESTDIR)$(PREFIX)
+	install -D -m 755 $(BUILD)/layerbench $(DESTDIR)$(PREFIX)/bin/layerbench
+	install -d $(DESTDIR)$(PREFIX)/share/layerbench/plots $(DESTDIR)$(PREFIX)/share/layerbench/scenarios
+	install -m 644 plots/* $(DESTDIR)$(PREFIX)/share/layerbench/plots
+	install -m 644 scenarios/*.json $(DESTDIR)$(PREFIX)/share/layerbench/scenarios
+
+clean: ## remove everything that was built
+	rm -rf build compile_commands.json
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,120 @@
+/*
+ * cache: which units are in memory, and which leaves when another must come.
+ *
+ * Pure bookkeeping: no threads (the caller locks), no clock, no I/O, so the real
+ * drivers and the simulator use the same object. Contract: one unpin per pin; a
+ * pinned unit and a unit in flight are never evicted. Units in flight and in use
+ * count against the budget.
+ */
+#ifndef CACHE_CACHE_H
+#define CACHE_CACHE_H
+
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum cache_state { CACHE_ABSENT, CACHE_LOADING, CACHE_RESIDENT };
+
+/* The order in which units are needed, as far as it is known. */
+struct cache_sequence {
+    uint32_t n_units;
+    const uint32_t *order; /* NULL: 0..n_units-1 */
+    uint64_t length;       /* of order; n_units when order is NULL */
+    bool cyclic;           /* starts again after length; else ends */
+    /* made by cache_sequence_open for order != NULL: positions of each unit */
+    uint64_t *positions;
+    uint64_t *first_position; /* [n_units + 1] into positions */
+};
+enum lb_status cache_sequence_open(struct cache_sequence *sequence, uint32_t n_units,
+                                   const uint32_t *order, uint64_t length, bool cyclic,
+                                   struct lb_error *err);
+void cache_sequence_close(struct cache_sequence *sequence);
+#define CACHE_NEVER UINT64_MAX
+/* The unit needed at a position, and the first position >= `from` at which a unit is needed. */
+uint32_t cache_sequence_at(const struct cache_sequence *sequence, uint64_t position);
+uint64_t cache_sequence_next(const struct cache_sequence *sequence, uint32_t unit, uint64_t from);
+
+struct cache_unit { /* read by policies and planner, written by cache.c only */
+    uint32_t frames;
+    uint32_t pins;
+    enum cache_state state;
+    bool fresh;          /* brought by prefetch and not used yet */
+    uint64_t loaded_seq; /* order of loads */
+    uint64_t used_seq;   /* order of uses */
+};
+
+struct cache_counters {
+    uint64_t evictions;
+    uint64_t wasted;              /* evicted or dropped fresh */
+    uint64_t protected_evictions; /* victims that protection ruled out */
+};
+
+struct cache;
+
+/* What a replacement policy sees when it has to choose. */
+struct cache_choice {
+    const struct cache *cache;
+    const struct cache_sequence *sequence;
+    uint64_t position; /* of the access that is being computed */
+    uint32_t incoming;
+    uint32_t window;       /* units needed at position+1..position+window are protected */
+    uint64_t random_state; /* for `random`: changes with every choice, from the seed */
+};
+
+/* One file a policy; the list is in cache.c. */
+struct cache_policy {
+    const char *name, *about;
+    /* required: the unit to evict among those that may_evict() allows; -1: none */
+    int64_t (*victim)(const struct cache_choice *choice);
+    /* optional: units that always stay (pin-first, pin-spread); asked once after open or resize */
+    void (*pin)(const struct cache *cache, bool *stays);
+};
+const struct cache_policy *const *cache_policies(size_t *count);
+
+/* Whether policies may evict the unit: resident, not pinned, not always-stay, not protected. */
+bool cache_may_evict(const struct cache_choice *choice, uint32_t unit);
+
+struct cache_options {
+    const char *replacement; /* name of a policy */
+    uint32_t max_units;      /* units at a time; 0: no such limit */
+    uint64_t max_frames;     /* frames at a time; 0: no such limit */
+    uint64_t seed;
+};
+
+/* frames_of[n_units]: frames each unit takes (all 1 when NULL). LB_ERR_INPUT: unknown policy, or a
+ * budget in which the largest unit does not fit. */
+enum lb_status cache_open(const struct cache_options *options, uint32_t n_units,
+                          const uint32_t *frames_of, struct cache **cache, struct lb_error *err);
+void cache_close(struct cache *cache);
+
+uint32_t cache_n_units(const struct cache *cache);
+const struct cache_unit *cache_unit(const struct cache *cache, uint32_t unit);
+bool cache_stays(const struct cache *cache, uint32_t unit); /* pinned by policy */
+uint32_t cache_units_held(const struct cache *cache);       /* resident and in flight */
+uint64_t cache_frames_held(const struct cache *cache);
+uint32_t cache_max_units(const struct cache *cache);
+uint64_t cache_max_frames(const struct cache *cache);
+struct cache_counters cache_counters(const struct cache *cache);
+bool cache_fits(const struct cache *cache, uint32_t unit); /* without evicting */
+
+/* The victim the policy names, or -1. Asked repeatedly until the incoming unit fits. */
+int64_t cache_victim(struct cache *cache, struct cache_choice *choice);
+
+/* State changes. Each asserts that it is legal. */
+void cache_evict(struct cache *cache, uint32_t unit);                     /* resident -> absent */
+void cache_begin_load(struct cache *cache, uint32_t unit, bool prefetch); /* absent -> loading */
+void cache_end_load(struct cache *cache, uint32_t unit);                  /* loading -> resident */
+void cache_cancel_load(struct cache *cache, uint32_t unit);               /* loading -> absent */
+void cache_pin(struct cache *cache, uint32_t unit);                       /* counts as a use */
+void cache_unpin(struct cache *cache, uint32_t unit);
+
+/* New budget; the caller evicts (cache_victim) until cache_excess() is false. */
+void cache_resize(struct cache *cache, uint32_t max_units, uint64_t max_frames);
+bool cache_excess(const struct cache *cache);
+
+/* Every invariant, for tests to call after every step; false with a text. */
+bool cache_sane(const struct cache *cache, struct lb_error *err);
+
+#endif

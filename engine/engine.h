@@ -1,0 +1,245 @@
+/*
+ * engine: THE public contract. Open a model, prefill, decode, read statistics, close.
+ *
+ *   struct lb_options o = lb_options_default();
+ *   o.model_path = "model.gguf";
+ *   o.cache_layers = 8;
+ *   lb_engine_open(&o, &engine, &err);
+ *   lb_engine_prefill(engine, 0, tokens, n, logits, &err);
+ *   lb_engine_decode(engine, next, 1, logits, &err);
+ *
+ * The result is bit-identical for every streaming setting. One thread calls an engine
+ * at a time. Strings in options are read during the call only. Errors: status.h.
+ */
+#ifndef ENGINE_H
+#define ENGINE_H
+
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Names and meaning are the same on the command line, in scenarios and in results. */
+struct lb_options {
+    const char *model_path;
+    /* streaming */
+    const char *prefetch;         /* "off", "sync", "async", "resident"; default "async" */
+    uint32_t cache_layers;        /* slots; 0: by cache_bytes */
+    uint64_t cache_bytes;         /* 0 with cache_layers 0: auto, from the memory available */
+    uint32_t prefetch_distance;   /* layers ahead; default 2 */
+    const char *replacement;      /* default "belady" */
+    const char *scheduler;        /* default "aggressive" */
+    bool protect;                 /* default true */
+    uint64_t streaming_threshold; /* models up to this many bytes load whole; default 0 */
+    /* storage */
+    const char *storage;       /* default "uring" */
+    const char *advice;        /* mmap only */
+    uint64_t unit_bytes;       /* 0 = layer, 1 = tensor, else a size; default 0 */
+    uint32_t queue_depth;      /* default 32 */
+    uint32_t chunk_bytes;      /* default 1 MiB */
+    uint32_t io_threads;       /* default 4; for pread and direct */
+    uint32_t max_loads;        /* units in flight at most; 0: as the queue allows */
+    double device_bandwidth;   /* bytes/s; 0: no emulation */
+    int64_t device_latency_ns; /* with or without a bandwidth */
+    uint32_t device_queue_depth;
+    /* compute */
+    uint32_t threads;    /* default: processors available, at most 16 */
+    const char *kernels; /* "auto", "generic", "avx2", ... */
+    uint32_t context; /* positions per sequence; 0: what the model was trained for, at most 4096 */
+    uint32_t batch;   /* sequences; default 1 */
+    uint32_t max_tokens; /* tokens in one pass (prefill chunk); default 512 */
+    const char *kv;      /* "f16", "f32"; default "f32" */
+    bool profile;        /* time every operation */
+    uint64_t seed;       /* of random replacement */
+    size_t log_capacity; /* access records kept until drained; 0: no log */
+    /* hidden, for tests and for proving the gate */
+    const char *slow; /* "", "io", "compute", "wait" */
+    double slow_percent;
+    const char *fault; /* "", "eio", "short", "delay" */
+    uint64_t fault_nth;
+    bool fault_every;
+};
+
+struct lb_options lb_options_default(void);
+
+struct lb_engine;
+
+enum lb_status lb_engine_open(const struct lb_options *options, struct lb_engine **engine,
+                              struct lb_error *err);
+void lb_engine_close(struct lb_engine *engine);
+
+/* One line about a fallback or a clamped value at open, or "". */
+const char *lb_engine_notice(const struct lb_engine *engine);
+
+struct lb_model_info {
+    const char *architecture, *name;
+    uint32_t n_layers, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab, context_train;
+    uint64_t file_bytes;
+    uint64_t layer_bytes;    /* all layers */
+    uint64_t resident_bytes; /* embeddings, norm, head */
+    uint32_t gguf_version;
+};
+struct lb_model_info lb_engine_model(const struct lb_engine *engine);
+
+/* What is really in force, after defaults, clamping and fallback. */
+struct lb_effective {
+    const char *prefetch, *replacement, *scheduler, *storage, *kernels, *kv;
+    uint32_t cache_layers; /* capacity in layers (whole layers that fit) */
+    uint64_t cache_bytes;
+    uint32_t prefetch_distance, threads, batch, context, n_units;
+    bool protect;
+};
+struct lb_effective lb_engine_effective(const struct lb_engine *engine);
+
+/* ---- passes ---- */
+
+/* Appends n tokens to a sequence, in chunks of max_tokens (a pass each). logits[n_vocab] of the
+ * last token, or of every token (logits_all: [n][n_vocab]) when `all` is true; NULL: none. */
+enum lb_status lb_engine_prefill(struct lb_engine *engine, uint32_t sequence, const int32_t *tokens,
+                                 size_t n, bool all, float *logits, struct lb_error *err);
+/* One decode step: tokens[i] is appended to sequence i, i < n <= batch. logits[n][n_vocab]. */
+enum lb_status lb_engine_decode(struct lb_engine *engine, const int32_t *tokens, uint32_t n,
+                                float *logits, struct lb_error *err);
+/* Forgets what the sequence holds from `position` on. */
+void lb_engine_truncate(struct lb_engine *engine, uint32_t sequence, uint32_t position);
+
+/* ---- what happened ---- */
+
+enum lb_outcome { LB_HIT, LB_PREFETCHED, LB_LATE, LB_MISS };
+const char *lb_outcome_name(enum lb_outcome outcome);
+
+/* One access of a layer. With units smaller than a layer: the worst outcome of its units, sums of
+ * their times and bytes. */
+struct lb_access {
+    uint32_t pass; /* counts from open */
+    uint16_t layer;
+    uint8_t prefill; /* 1: prefill chunk, 0: decode step */
+    uint8_t outcome; /* enum lb_outcome */
+    int64_t need_ns, ready_ns;
+    int64_t wait_ns, queue_ns, read_ns, compute_ns;
+    uint64_t bytes;
+    uint32_t evicted;
+};
+
+/* Copies up to max records of the access log, oldest first. */
+size_t lb_engine_drain(struct lb_engine *engine, struct lb_access *records, size_t max);
+uint64_t lb_engine_log_dropped(const struct lb_engine *engine);
+
+/* The last pass. compute + wait + other = wall within 1%: each is measured, none is the rest. */
+struct lb_pass {
+    uint32_t pass;
+    bool prefill;
+    uint32_t tokens;
+    int64_t start_ns, wall_ns, compute_ns, wait_ns, other_ns;
+};
+struct lb_pass lb_engine_last_pass(const struct lb_engine *engine);
+
+struct lb_stats {
+    /* accesses of layers; hit + prefetched + late + miss = accesses = layers x passes */
+    uint64_t passes, accesses, hits, prefetched, late, misses;
+    /* cache, in units */
+    uint64_t unit_accesses, unit_hits, unit_prefetched, unit_late, unit_misses;
+    uint64_t evictions, wasted, protected_evictions, units_cached;
+    /* prefetch */
+    uint64_t prefetches_started, prefetches_completed, prefetches_cancelled, prefetches_used,
+        prefetches_failed;
+    int64_t prefetch_mean_ns;
+    /* storage, streaming only (without opening the model) */
+    uint64_t reads, bytes_read, read_errors;
+    /* sums over all passes */
+    int64_t wait_ns, compute_ns, other_ns, wall_ns;
+    /* memory */
+    uint64_t resident_bytes; /* embeddings, norm, head, workspace */
+    uint64_t cache_bytes;    /* frames the cache may hold */
+    uint64_t kv_bytes;
+    uint64_t allocations; /* since open; constant in steady state */
+};
+struct lb_stats lb_engine_stats(struct lb_engine *engine);
+
+struct lb_profile_entry {
+    const char *op;
+    int layer; /* -1: outside the layers */
+    uint64_t calls, ns, bytes;
+    double flops;
+};
+const struct lb_profile_entry *lb_engine_profile(struct lb_engine *engine, size_t *count);
+
+/* ---- at run time, between passes ---- */
+
+enum lb_status lb_engine_resize(struct lb_engine *engine, uint32_t cache_layers,
+                                uint64_t cache_bytes, struct lb_error *err);
+enum lb_status lb_engine_preload(struct lb_engine *engine, uint32_t n_layers, struct lb_error *err);
+void lb_engine_clear(struct lb_engine *engine);
+void lb_engine_set_distance(struct lb_engine *engine, uint32_t layers);
+enum lb_status lb_engine_set_prefetch(struct lb_engine *engine, const char *prefetch,
+                                      struct lb_error *err);
+
+/* ---- text ---- */
+
+struct lb_text_options {
+    bool bos, special;
+};
+/* *ids allocated, free with lb_release. */
+enum lb_status lb_engine_tokenize(const struct lb_engine *engine, const char *text, size_t length,
+                                  struct lb_text_options options, int32_t **ids, size_t *count,
+                                  struct lb_error *err);
+/* The text that `id` adds; *text is valid until the next call. id -1 flushes. */
+const char *lb_engine_detokenize(struct lb_engine *engine, int32_t id);
+bool lb_engine_ends(const struct lb_engine *engine, int32_t id);
+int32_t lb_engine_bos(const struct lb_engine *engine);
+void lb_release(void *block);
+
+struct lb_sampling {
+    float temperature;
+    uint32_t top_k;
+    float top_p;
+    uint64_t seed;
+};
+struct lb_sampler;
+enum lb_status lb_sampler_open(const struct lb_sampling *sampling, uint32_t n_vocab,
+                               struct lb_sampler **sampler, struct lb_error *err);
+void lb_sampler_close(struct lb_sampler *sampler);
+int32_t lb_sampler_next(struct lb_sampler *sampler, const float *logits);
+
+/* ---- files without an engine ---- */
+
+/* Tokenizer alone, from a GGUF with or without weights. */
+struct lb_vocab;
+enum lb_status lb_vocab_open(const char *path, struct lb_vocab **vocab, struct lb_error *err);
+void lb_vocab_close(struct lb_vocab *vocab);
+enum lb_status lb_vocab_tokenize(const struct lb_vocab *vocab, const char *text, size_t length,
+                                 struct lb_text_options options, int32_t **ids, size_t *count,
+                                 struct lb_error *err);
+
+/* Header of a GGUF file, entry by entry. `value` is text as shown to people (arrays: the first few
+ * and the count). Callbacks may be NULL. */
+struct lb_inspect {
+    void *ctx;
+    void (*file)(void *ctx, uint32_t version, uint64_t file_bytes, size_t n_pairs,
+                 size_t n_tensors);
+    void (*pair)(void *ctx, const char *key, const char *kind, const char *value);
+    void (*tensor)(void *ctx, const char *name, const char *type, uint32_t n_dims,
+                   const uint64_t *ne, uint64_t file_offset, uint64_t bytes);
+};
+enum lb_status lb_inspect_file(const char *path, const struct lb_inspect *inspect,
+                               struct lb_error *err);
+
+struct lb_synth {
+    const char *shape, *quant;
+    uint64_t seed;
+    uint32_t n_layers; /* 0: as the shape */
+    void (*progress)(void *ctx, uint64_t done, uint64_t total);
+    void *progress_ctx;
+};
+enum lb_status lb_synth_write(const struct lb_synth *synth, const char *path, struct lb_error *err);
+
+/* ---- what can be chosen: kind is "replacement", "scheduler", "storage", "kernels", "device",
+ * "shape", "quant"; returns false past the end. */
+struct lb_choice {
+    const char *name, *about;
+    bool available; /* on this machine */
+};
+bool lb_choice_at(const char *kind, size_t i, struct lb_choice *choice);
+
+#endif

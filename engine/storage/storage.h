@@ -1,0 +1,129 @@
+/*
+ * storage: reads of the model file, many at a time, by one of several back-ends.
+ *
+ * A back-end is a queue: submit() takes a read or says busy, reap() gives back what
+ * has completed. One thread owns the queue; only wake() may be called from others.
+ * Every back-end ends in its `const struct storage_ops`, is one file, and stands in
+ * the one list in storage.c. Wrappers (shaped: device emulation; fault: failures for
+ * tests) take another back-end's object and look the same from outside.
+ */
+#ifndef STORAGE_STORAGE_H
+#define STORAGE_STORAGE_H
+
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STORAGE_ALIGN 4096u /* offsets, sizes and buffers of direct reads */
+
+struct storage_read {
+    uint64_t offset; /* in the file; a multiple of storage_align() */
+    uint32_t bytes;  /* a multiple of storage_align(), except at the end of the file */
+    void *buffer;    /* aligned likewise; must stay until the completion is reaped */
+    uint64_t tag;    /* given back in the completion */
+};
+
+struct storage_done {
+    uint64_t tag;
+    int32_t result;    /* bytes read, or -errno; short only at the end of the file */
+    int64_t submit_ns; /* when the read was handed over */
+    int64_t done_ns;   /* when it completed (as seen by the back-end) */
+};
+
+struct storage_options {
+    uint32_t queue_depth; /* reads in flight at most, 1 to 1024 */
+    uint32_t io_threads;  /* for back-ends that use a pool of readers, at least 1 */
+    const char *advice;   /* mmap: "normal", "sequential", "random", "willneed"; NULL = normal */
+};
+
+struct storage_counters {
+    uint64_t reads, bytes, errors; /* completed reads, their bytes, failed reads */
+};
+
+enum storage_submit { STORAGE_QUEUED, STORAGE_BUSY };
+
+struct storage; /* an open back-end, or a wrapper around one */
+
+struct storage_ops {
+    const char *name;  /* "uring" */
+    const char *about; /* one line for `layerbench list` */
+    bool direct;       /* bypasses the page cache: STORAGE_ALIGN applies */
+    /* required; *ctx is the back-end's own. LB_ERR_UNSUPPORTED: not here, try another. */
+    enum lb_status (*open)(const char *path, const struct storage_options *options, void **ctx,
+                           struct lb_error *err);
+    void (*close)(void *ctx); /* required; waits for reads in flight */
+    /* required; never blocks for the read itself */
+    enum storage_submit (*submit)(void *ctx, const struct storage_read *read);
+    /* required; up to max completions. timeout_ns: 0 = poll, < 0 = until there is one, or a
+     * wake; returns 0 on time-out or wake. */
+    int (*reap)(void *ctx, struct storage_done *done, int max, int64_t timeout_ns);
+    void (*wake)(void *ctx); /* required; any thread: a blocked reap returns */
+    /* optional; the arena all later buffers lie in, for registered buffers */
+    void (*register_arena)(void *ctx, void *arena, size_t bytes);
+    /* optional (mmap): the file in memory; then loads only fault pages in, drop gives back */
+    const void *(*map)(void *ctx);
+    void (*drop)(void *ctx, uint64_t offset, uint64_t bytes);
+};
+
+/* Every back-end compiled in; *count of them. */
+const struct storage_ops *const *storage_list(size_t *count);
+
+/* Opens `path` with the named back-end. When it is not available here, falls back
+ * (uring -> direct -> pread) and puts one line into `notice` (notice_size bytes; "" when none).
+ * LB_ERR_INPUT for an unknown name or options out of range. */
+enum lb_status storage_open(const char *name, const char *path,
+                            const struct storage_options *options, char *notice, size_t notice_size,
+                            struct storage **storage, struct lb_error *err);
+
+/* Emulated device around `inner` (taken over, also on error): a token bucket that serves
+ * `bandwidth` bytes/s in order of submission, plus `latency_ns` on every read, at most
+ * `queue_depth` reads at a time (0: as inner). bandwidth 0: unlimited. */
+struct storage_device {
+    double bandwidth;
+    int64_t latency_ns;
+    uint32_t queue_depth;
+};
+enum lb_status storage_shape(struct storage *inner, const struct storage_device *device,
+                             struct storage **storage, struct lb_error *err);
+/* Presets by name: "sd-card", "sata-ssd", "nvme", "network-disk", ...; NULL at the end of list. */
+struct storage_preset {
+    const char *name, *about;
+    struct storage_device device;
+};
+const struct storage_preset *storage_presets(size_t *count);
+
+/* Failures for tests around `inner` (taken over): the n-th read submitted from now (1 = next)
+ * fails as `kind` says; every: all from the n-th on. */
+enum storage_fault_kind { STORAGE_FAULT_EIO, STORAGE_FAULT_SHORT, STORAGE_FAULT_DELAY };
+struct storage_fault {
+    enum storage_fault_kind kind;
+    uint64_t nth;
+    bool every;
+    int64_t delay_ns;
+};
+enum lb_status storage_inject(struct storage *inner, const struct storage_fault *fault,
+                              struct storage **storage, struct lb_error *err);
+
+void storage_close(struct storage *storage); /* NULL is legal */
+
+/* The hooks, through whatever wrappers there are. */
+enum storage_submit storage_submit(struct storage *storage, const struct storage_read *read);
+int storage_reap(struct storage *storage, struct storage_done *done, int max, int64_t timeout_ns);
+void storage_wake(struct storage *storage);
+void storage_register_arena(struct storage *storage, void *arena, size_t bytes);
+const void *storage_map(struct storage *storage); /* NULL: reads go into buffers */
+void storage_drop(struct storage *storage, uint64_t offset, uint64_t bytes);
+
+const char *storage_name(const struct storage *storage); /* what is really in use */
+uint32_t storage_align(const struct storage *storage);   /* STORAGE_ALIGN, or 1 */
+uint64_t storage_file_bytes(const struct storage *storage);
+struct storage_counters storage_counters(const struct storage *storage);
+
+/* Blocking read of any range into any buffer, by way of aligned bounce reads where needed (for
+ * the resident part and headers; not for the hot path). */
+enum lb_status storage_read_all(struct storage *storage, uint64_t offset, size_t bytes,
+                                void *buffer, struct lb_error *err);
+
+#endif
