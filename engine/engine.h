@@ -116,7 +116,8 @@ struct lb_access {
     uint16_t layer;
     uint8_t prefill; /* 1: prefill chunk, 0: decode step */
     uint8_t outcome; /* enum lb_outcome */
-    int64_t need_ns, ready_ns;
+    int64_t need_ns,
+        ready_ns; /* asked for; load complete (before need_ns if in time; hits: need_ns) */
     int64_t wait_ns, queue_ns, read_ns, compute_ns;
     uint64_t bytes;
     uint32_t evicted;

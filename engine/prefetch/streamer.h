@@ -38,7 +38,7 @@ struct streamer_access {
     uint64_t position; /* accesses so far */
     enum streamer_outcome outcome;
     int64_t need_ns;  /* the computation asked */
-    int64_t ready_ns; /* the unit was there (need_ns or later when it waited) */
+    int64_t ready_ns; /* its load was complete: before need_ns if in time; hits: need_ns */
     int64_t wait_ns;  /* the computation stood still: ready - need, plus blocking read-ahead */
     int64_t queue_ns; /* the load that brought it: request to first read handed over; 0 for hits */
     int64_t read_ns;  /* first read handed over to last completion; 0 for hits */
