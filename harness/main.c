@@ -1,8 +1,75 @@
-/* main: subcommands only; each command lives in a file of its own. */
-#include <stdio.h>
+/* main: finds the subcommand and hands over; each command lives in a file of its own. */
+#include "commands.h"
+#include "exit_codes.h"
+#include "nearest.h"
+#include "version.h"
 
-int main(void)
+#include <stdio.h>
+#include <string.h>
+
+static const struct command commands[] = {
+    {NULL, NULL, NULL},
+};
+
+static void print_help(FILE *out)
 {
-    fputs("layerbench: no command yet\n", stderr);
-    return 2;
+    fputs("usage: layerbench COMMAND [options]\n"
+          "\n"
+          "Runs language models whose layers stream from storage, and measures how close that\n"
+          "comes to the best possible.\n"
+          "\n"
+          "commands:\n",
+          out);
+    for (const struct command *c = commands; c->name; c++) {
+        if (c->about)
+            fprintf(out, "  %-12s %s\n", c->name, c->about);
+    }
+    fputs(
+        "\n"
+        "layerbench COMMAND --help says more about one; layerbench --version prints the version.\n"
+        "exit codes: 0 success, 1 regression found, 2 usage or bad input, 3 inconclusive,\n"
+        "4 environments not comparable, 5 a benchmark failed or measured nothing\n",
+        out);
+}
+
+static int unknown_command(const char *name)
+{
+    const char *names[sizeof commands / sizeof *commands] = {NULL};
+    size_t count = 0;
+    for (const struct command *c = commands; c->name; c++) {
+        if (c->about)
+            names[count++] = c->name;
+    }
+    const char *near = nearest_name(name, names, count);
+    fprintf(stderr, "layerbench: unknown command '%s'%s%s%s; see layerbench --help\n", name,
+            near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help(stderr);
+        return EXIT_USAGE;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        print_help(stdout);
+        return EXIT_OK;
+    }
+    if (strcmp(name, "--version") == 0) {
+        printf("layerbench %s\n", LAYERBENCH_VERSION);
+        return EXIT_OK;
+    }
+    for (const struct command *c = commands; c->name; c++) {
+        if (strcmp(name, c->name) == 0) {
+            int code = c->run(argc - 1, argv + 1);
+            if (fflush(stdout) != 0 || ferror(stdout)) {
+                fprintf(stderr, "layerbench %s: cannot write to standard output\n", name);
+                return EXIT_FAILED;
+            }
+            return code;
+        }
+    }
+    return unknown_command(name);
 }

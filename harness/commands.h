@@ -1,0 +1,17 @@
+/*
+ * commands: the subcommands of layerbench, one file each.
+ *
+ * To add one: write command_x() in harness/x.c, declare it here, add a line to the table in
+ * main.c. argv[0] is the command's name; the value returned is the exit code (exit_codes.h).
+ * stdout carries results only; messages go to stderr.
+ */
+#ifndef COMMANDS_H
+#define COMMANDS_H
+
+struct command {
+    const char *name;
+    const char *about; /* one line for --help; NULL: works, but is not listed */
+    int (*run)(int argc, char **argv);
+};
+
+#endif
