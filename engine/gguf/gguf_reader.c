@@ -1,0 +1,521 @@
+/*
+ * gguf_reader: parses the header of a GGUF file into pairs and tensors.
+ *
+ * One forward scan through a small buffer; every length is checked against the
+ * file before it is believed, and nothing is allocated ahead of what was read,
+ * so that a broken file costs no more memory than its own size. Then the whole
+ * is checked: unique names, alignment, tensors inside the file and apart.
+ * The host is little endian, as the file is.
+ */
+#include "gguf/gguf_file.h"
+
+#include "base/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define BUFFER_BYTES      ((size_t)64 << 10)
+#define CHUNK_BYTES       ((size_t)64 << 10)
+#define HEADER_LIMIT      ((uint64_t)1 << 30) /* vocabularies of today stay under 32 MiB */
+#define MAGIC             0x46554747u         /* "GGUF" */
+#define ALIGNMENT_DEFAULT 32
+#define PAIR_BYTES_MIN    13 /* key length, kind, one byte */
+#define TENSOR_BYTES_MIN  32 /* name length, n_dims, one dimension, type, offset */
+
+/* Text that belongs to the file; freed as a list. */
+struct chunk {
+    struct chunk *next;
+    size_t used, size;
+    char bytes[];
+};
+
+struct scan {
+    struct gguf_file *file;
+    int fd;
+    uint64_t at;  /* offset in the file of the next byte to parse */
+    uint64_t end; /* the header may not go beyond */
+    uint64_t buffer_at;
+    size_t buffered;
+    unsigned char *buffer;
+    struct lb_error *err;
+};
+
+/* ---- bytes ---- */
+
+static bool fail_nomem(struct scan *s)
+{
+    lb_fail(s->err, LB_ERR_NOMEM, "%s: out of memory while reading the header", s->file->path);
+    return false;
+}
+
+/* Room for n elements of `size`, doubling; what was there stays. */
+static bool grow(struct scan *s, void **list, size_t *room, size_t n, size_t size)
+{
+    if (n <= *room)
+        return true;
+    size_t more = *room ? 2 * *room : 32;
+    void *bigger = lb_realloc(*list, more, size);
+    if (!bigger)
+        return fail_nomem(s);
+    *list = bigger;
+    *room = more;
+    return true;
+}
+
+static char *keep(struct scan *s, size_t bytes)
+{
+    struct chunk *chunk = s->file->chunks;
+    if (!chunk || chunk->size - chunk->used < bytes) {
+        size_t size = bytes > CHUNK_BYTES ? bytes : CHUNK_BYTES;
+        chunk = lb_alloc_aligned(sizeof *chunk + size, sizeof(void *));
+        if (!chunk) {
+            fail_nomem(s);
+            return NULL;
+        }
+        *chunk = (struct chunk){s->file->chunks, 0, size};
+        s->file->chunks = chunk;
+    }
+    char *place = chunk->bytes + chunk->used;
+    chunk->used += bytes;
+    return place;
+}
+
+static bool refill(struct scan *s)
+{
+    ssize_t n;
+    do
+        n = pread(s->fd, s->buffer, BUFFER_BYTES, (off_t)s->at);
+    while (n < 0 && errno == EINTR);
+    if (n <= 0) {
+        lb_fail(s->err, LB_ERR_IO, "%s: cannot read at byte %llu: %s", s->file->path,
+                (unsigned long long)s->at, n < 0 ? strerror(errno) : "file became shorter");
+        return false;
+    }
+    s->buffer_at = s->at;
+    s->buffered = (size_t)n;
+    return true;
+}
+
+/* True when n more bytes can be there; n in units of `each` bytes. */
+static bool have(struct scan *s, uint64_t n, uint64_t each, const char *what, uint64_t index)
+{
+    if (n <= (s->end - s->at) / each)
+        return true;
+    if (s->end < s->file->bytes)
+        lb_fail(s->err, LB_ERR_INPUT, "%s: %s %llu at byte %llu: header is over %llu MiB",
+                s->file->path, what, (unsigned long long)index, (unsigned long long)s->at,
+                (unsigned long long)(HEADER_LIMIT >> 20));
+    else
+        lb_fail(s->err, LB_ERR_INPUT,
+                "%s: truncated: %s %llu at byte %llu needs %llu x %llu bytes, file ends at %llu",
+                s->file->path, what, (unsigned long long)index, (unsigned long long)s->at,
+                (unsigned long long)n, (unsigned long long)each, (unsigned long long)s->end);
+    return false;
+}
+
+static bool take(struct scan *s, void *out, size_t n, const char *what, uint64_t index)
+{
+    char *to = out;
+    if (!have(s, n, 1, what, index))
+        return false;
+    while (n > 0) {
+        if (s->at < s->buffer_at || s->at - s->buffer_at >= s->buffered)
+            if (!refill(s))
+                return false;
+        size_t from = (size_t)(s->at - s->buffer_at), part = s->buffered - from;
+        if (part > n)
+            part = n;
+        memcpy(to, s->buffer + from, part);
+        to += part;
+        n -= part;
+        s->at += part;
+    }
+    return true;
+}
+
+static bool take_u32(struct scan *s, uint32_t *value, const char *what, uint64_t index)
+{
+    return take(s, value, sizeof *value, what, index);
+}
+
+static bool take_u64(struct scan *s, uint64_t *value, const char *what, uint64_t index)
+{
+    return take(s, value, sizeof *value, what, index);
+}
+
+static bool take_string(struct scan *s, struct gguf_string *string, const char *what,
+                        uint64_t index)
+{
+    uint64_t length;
+    if (!take_u64(s, &length, what, index) || !have(s, length, 1, what, index))
+        return false;
+    char *text = keep(s, (size_t)length + 1);
+    if (!text || !take(s, text, (size_t)length, what, index))
+        return false;
+    text[length] = '\0';
+    *string = (struct gguf_string){text, (size_t)length};
+    return true;
+}
+
+/* A name is a string without NUL, so that it can be compared as a C string. */
+static bool take_name(struct scan *s, const char **name, const char *what, uint64_t index)
+{
+    struct gguf_string string;
+    if (!take_string(s, &string, what, index))
+        return false;
+    *name = string.text;
+    if (strlen(string.text) == string.length)
+        return true;
+    lb_fail(s->err, LB_ERR_INPUT, "%s: %s %llu: name contains a NUL byte", s->file->path, what,
+            (unsigned long long)index);
+    return false;
+}
+
+/* ---- pairs ---- */
+
+static bool take_strings(struct scan *s, struct gguf_array *array, uint64_t index)
+{
+    struct gguf_string *strings = NULL;
+    size_t room = 0;
+    bool ok = true;
+    for (uint64_t i = 0; ok && i < array->count; i++) {
+        ok = grow(s, (void **)&strings, &room, (size_t)i + 1, sizeof *strings) &&
+             take_string(s, &strings[i], "array of strings in pair", index);
+    }
+    array->strings = strings; /* freed with the pair, also after a failure */
+    return ok;
+}
+
+static bool take_array(struct scan *s, struct gguf_array *array, const char *key, uint64_t index)
+{
+    uint32_t kind;
+    if (!take_u32(s, &kind, "array kind of pair", index) ||
+        !take_u64(s, &array->count, "array length of pair", index))
+        return false;
+    size_t size = gguf_kind_bytes(kind);
+    array->kind = kind;
+    if (kind == GGUF_STRING)
+        return have(s, array->count, 8, "array of strings in pair", index) &&
+               take_strings(s, array, index);
+    if (size == 0) {
+        char shown[GGUF_SHOWN];
+        lb_fail(s->err, LB_ERR_INPUT, "%s: key '%s': array of kind %u, expected %s", s->file->path,
+                gguf_shown(key, shown), kind,
+                kind == GGUF_ARRAY ? "no array within an array" : "a kind from 0 to 12");
+        return false;
+    }
+    if (!have(s, array->count, size, "array of pair", index))
+        return false;
+    size_t bytes = (size_t)array->count * size;
+    char *values = keep(s, bytes);
+    array->values = values;
+    return values && take(s, values, bytes, "array of pair", index);
+}
+
+static bool take_scalar(struct scan *s, struct gguf_pair *pair, uint64_t index)
+{
+    unsigned char raw[8] = {0};
+    if (!take(s, raw, gguf_kind_bytes(pair->kind), "value of pair", index))
+        return false;
+    gguf_scalar(raw, pair);
+    if (pair->kind != GGUF_BOOL || raw[0] <= 1)
+        return true;
+    char shown[GGUF_SHOWN];
+    lb_fail(s->err, LB_ERR_INPUT, "%s: key '%s': bool with value %u, expected 0 or 1",
+            s->file->path, gguf_shown(pair->key, shown), raw[0]);
+    return false;
+}
+
+static bool take_pair(struct scan *s, struct gguf_pair *pair, uint64_t index)
+{
+    uint32_t kind;
+    if (!take_name(s, &pair->key, "key", index) || !take_u32(s, &kind, "kind of pair", index))
+        return false;
+    pair->kind = kind;
+    if (kind == GGUF_STRING)
+        return take_string(s, &pair->value.string, "value of pair", index);
+    if (kind == GGUF_ARRAY)
+        return take_array(s, &pair->value.array, pair->key, index);
+    if (gguf_kind_bytes(kind) > 0)
+        return take_scalar(s, pair, index);
+    char shown[GGUF_SHOWN];
+    pair->kind = GGUF_U8; /* nothing to free */
+    lb_fail(s->err, LB_ERR_INPUT, "%s: key '%s': unknown kind %u, expected 0 to 12", s->file->path,
+            gguf_shown(pair->key, shown), kind);
+    return false;
+}
+
+static bool take_pairs(struct scan *s, uint64_t count)
+{
+    struct gguf_file *file = s->file;
+    size_t room = 0;
+    if (!have(s, count, PAIR_BYTES_MIN, "key count", count))
+        return false;
+    for (uint64_t i = 0; i < count; i++) {
+        if (!grow(s, (void **)&file->pairs, &room, (size_t)i + 1, sizeof *file->pairs))
+            return false;
+        file->pairs[i] = (struct gguf_pair){.key = ""};
+        file->n_pairs = (size_t)i + 1;
+        if (!take_pair(s, &file->pairs[i], i))
+            return false;
+    }
+    return true;
+}
+
+/* ---- tensors ---- */
+
+static bool size_of(struct scan *s, gguf_size_fn size, struct gguf_tensor *t)
+{
+    static const uint64_t any_block[4] = {1 << 20, 1, 1, 1}; /* whole blocks of every type */
+    uint64_t ignored;
+    if (size(t->type, t->ne, &t->bytes) && t->bytes > 0)
+        return true;
+    char shown[GGUF_SHOWN];
+    gguf_shown(t->name, shown);
+    if (!size(t->type, any_block, &ignored))
+        lb_fail(s->err, LB_ERR_INPUT, "%s: tensor '%s': unknown tensor type %u", s->file->path,
+                shown, t->type);
+    else
+        lb_fail(s->err, LB_ERR_INPUT,
+                "%s: tensor '%s': shape %llu x %llu x %llu x %llu is impossible for type %u "
+                "(rows must be whole blocks)",
+                s->file->path, shown, (unsigned long long)t->ne[0], (unsigned long long)t->ne[1],
+                (unsigned long long)t->ne[2], (unsigned long long)t->ne[3], t->type);
+    return false;
+}
+
+static bool take_tensor(struct scan *s, gguf_size_fn size, struct gguf_tensor *t, uint64_t index)
+{
+    if (!take_name(s, &t->name, "tensor", index) || !take_u32(s, &t->n_dims, "tensor", index))
+        return false;
+    if (t->n_dims < 1 || t->n_dims > 4) {
+        char shown[GGUF_SHOWN];
+        lb_fail(s->err, LB_ERR_INPUT, "%s: tensor '%s': %u dimensions, expected 1 to 4",
+                s->file->path, gguf_shown(t->name, shown), t->n_dims);
+        return false;
+    }
+    for (uint32_t d = 0; d < 4; d++) {
+        t->ne[d] = 1;
+        if (d < t->n_dims && !take_u64(s, &t->ne[d], "tensor", index))
+            return false;
+    }
+    return take_u32(s, &t->type, "tensor", index) &&
+           take_u64(s, &t->file_offset, "tensor", index) && size_of(s, size, t);
+}
+
+static bool take_tensors(struct scan *s, gguf_size_fn size, uint64_t count)
+{
+    struct gguf_file *file = s->file;
+    size_t room = 0;
+    if (!have(s, count, TENSOR_BYTES_MIN, "tensor count", count))
+        return false;
+    for (uint64_t i = 0; i < count; i++) {
+        if (!grow(s, (void **)&file->tensors, &room, (size_t)i + 1, sizeof *file->tensors) ||
+            !take_tensor(s, size, &file->tensors[i], i))
+            return false;
+        file->n_tensors = (size_t)i + 1;
+    }
+    return true;
+}
+
+/* Offsets in the file are relative to the data; makes them absolute and checks them. */
+static bool place_tensors(struct scan *s)
+{
+    struct gguf_file *file = s->file;
+    uint32_t alignment = ALIGNMENT_DEFAULT;
+    if (gguf_get_u32(file, "general.alignment", false, &alignment, s->err) != LB_OK)
+        return false;
+    if (alignment == 0 || (alignment & (alignment - 1)) || alignment > HEADER_LIMIT) {
+        lb_fail(s->err, LB_ERR_INPUT, "%s: general.alignment is %u, expected a power of two",
+                file->path, alignment);
+        return false;
+    }
+    uint64_t data = (s->at + alignment - 1) & ~(uint64_t)(alignment - 1);
+    for (size_t i = 0; i < file->n_tensors; i++) {
+        struct gguf_tensor *t = &file->tensors[i];
+        char shown[GGUF_SHOWN];
+        if (t->file_offset % alignment) {
+            lb_fail(s->err, LB_ERR_INPUT, "%s: tensor '%s': offset %llu is not a multiple of %u",
+                    file->path, gguf_shown(t->name, shown), (unsigned long long)t->file_offset,
+                    alignment);
+            return false;
+        }
+        if (data > file->bytes || t->file_offset > file->bytes - data ||
+            t->bytes > file->bytes - data - t->file_offset) {
+            lb_fail(s->err, LB_ERR_INPUT,
+                    "%s: tensor '%s': lies outside the file: %llu bytes at %llu + %llu, file ends "
+                    "at %llu",
+                    file->path, gguf_shown(t->name, shown), (unsigned long long)t->bytes,
+                    (unsigned long long)data, (unsigned long long)t->file_offset,
+                    (unsigned long long)file->bytes);
+            return false;
+        }
+        t->file_offset += data;
+    }
+    return true;
+}
+
+/* ---- the whole ---- */
+
+static int by_key(const void *a, const void *b)
+{
+    return strcmp((*(struct gguf_pair *const *)a)->key, (*(struct gguf_pair *const *)b)->key);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp((*(struct gguf_tensor *const *)a)->name, (*(struct gguf_tensor *const *)b)->name);
+}
+
+static int by_offset(const void *a, const void *b)
+{
+    const struct gguf_tensor *x = *(struct gguf_tensor *const *)a;
+    const struct gguf_tensor *y = *(struct gguf_tensor *const *)b;
+    return x->file_offset < y->file_offset ? -1 : x->file_offset > y->file_offset;
+}
+
+static bool index_pairs(struct scan *s)
+{
+    struct gguf_file *file = s->file;
+    file->pairs_by_key = lb_calloc(file->n_pairs, sizeof *file->pairs_by_key);
+    if (!file->pairs_by_key)
+        return fail_nomem(s);
+    for (size_t i = 0; i < file->n_pairs; i++)
+        file->pairs_by_key[i] = &file->pairs[i];
+    qsort(file->pairs_by_key, file->n_pairs, sizeof *file->pairs_by_key, by_key);
+    for (size_t i = 1; i < file->n_pairs; i++) {
+        if (by_key(&file->pairs_by_key[i - 1], &file->pairs_by_key[i]) == 0) {
+            char shown[GGUF_SHOWN];
+            lb_fail(s->err, LB_ERR_INPUT, "%s: key '%s' stands twice", file->path,
+                    gguf_shown(file->pairs_by_key[i]->key, shown));
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool index_tensors(struct scan *s)
+{
+    struct gguf_file *file = s->file;
+    struct gguf_tensor **list = lb_calloc(file->n_tensors, sizeof *list);
+    char shown[GGUF_SHOWN], other[GGUF_SHOWN];
+    file->tensors_by_name = list;
+    if (!list)
+        return fail_nomem(s);
+    for (size_t i = 0; i < file->n_tensors; i++)
+        list[i] = &file->tensors[i];
+    qsort(list, file->n_tensors, sizeof *list, by_offset);
+    for (size_t i = 1; i < file->n_tensors; i++) {
+        if (list[i]->file_offset - list[i - 1]->file_offset < list[i - 1]->bytes) {
+            lb_fail(s->err, LB_ERR_INPUT, "%s: tensors '%s' and '%s' overlap at byte %llu",
+                    file->path, gguf_shown(list[i - 1]->name, shown),
+                    gguf_shown(list[i]->name, other), (unsigned long long)list[i]->file_offset);
+            return false;
+        }
+    }
+    qsort(list, file->n_tensors, sizeof *list, by_name);
+    for (size_t i = 1; i < file->n_tensors; i++) {
+        if (by_name(&list[i - 1], &list[i]) == 0) {
+            lb_fail(s->err, LB_ERR_INPUT, "%s: tensor '%s' stands twice", file->path,
+                    gguf_shown(list[i]->name, shown));
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool check_version(struct scan *s, uint32_t magic, uint32_t version)
+{
+    const char *path = s->file->path;
+    if (magic != MAGIC)
+        lb_fail(s->err, LB_ERR_INPUT, "%s: not a GGUF file: begins with 0x%08x, expected 0x%08x",
+                path, magic, MAGIC);
+    else if (version == __builtin_bswap32(2) || version == __builtin_bswap32(3))
+        lb_fail(s->err, LB_ERR_INPUT, "%s: big-endian GGUF, expected little-endian", path);
+    else if (version != 2 && version != 3)
+        lb_fail(s->err, LB_ERR_INPUT, "%s: GGUF version %u, expected 2 or 3", path, version);
+    else
+        return true;
+    return false;
+}
+
+static bool parse(struct scan *s, gguf_size_fn size)
+{
+    uint32_t magic;
+    uint64_t n_tensors, n_pairs;
+    return take_u32(s, &magic, "magic", 0) &&
+           (magic == MAGIC ? take_u32(s, &s->file->version, "version", 0) : true) &&
+           check_version(s, magic, s->file->version) &&
+           take_u64(s, &n_tensors, "tensor count", 0) && take_u64(s, &n_pairs, "key count", 0) &&
+           take_pairs(s, n_pairs) && index_pairs(s) && take_tensors(s, size, n_tensors) &&
+           place_tensors(s) && index_tensors(s);
+}
+
+static bool open_file(struct scan *s, const char *path)
+{
+    struct stat st;
+    s->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (s->fd < 0) {
+        lb_fail(s->err, LB_ERR_INPUT, "%s: cannot open model: %s", path, strerror(errno));
+        return false;
+    }
+    if (fstat(s->fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        lb_fail(s->err, LB_ERR_INPUT, "%s: cannot open model: not a regular file", path);
+        return false;
+    }
+    s->file->bytes = (uint64_t)st.st_size;
+    s->end = s->file->bytes < HEADER_LIMIT ? s->file->bytes : HEADER_LIMIT;
+    return true;
+}
+
+enum lb_status gguf_open(const char *path, gguf_size_fn size, struct gguf_file **out,
+                         struct lb_error *err)
+{
+    struct lb_error own = LB_ERROR_INIT; /* the status to return is the first error's */
+    struct scan s = {.fd = -1, .err = &own};
+    bool ok = false;
+    *out = NULL;
+    s.file = lb_calloc(1, sizeof *s.file);
+    if (!s.file)
+        return lb_fail(err, LB_ERR_NOMEM, "%s: out of memory while opening", path);
+    s.file->path = lb_strdup(path);
+    s.buffer = lb_alloc_aligned(BUFFER_BYTES, sizeof(void *));
+    if (!s.file->path || !s.buffer)
+        lb_fail(&own, LB_ERR_NOMEM, "%s: out of memory while opening", path);
+    else
+        ok = open_file(&s, path) && parse(&s, size);
+    if (s.fd >= 0)
+        close(s.fd);
+    lb_free(s.buffer);
+    if (ok) {
+        *out = s.file;
+        return LB_OK;
+    }
+    gguf_close(s.file);
+    return lb_fail(err, own.code, "%s", own.text);
+}
+
+void gguf_close(struct gguf_file *file)
+{
+    if (!file)
+        return;
+    for (size_t i = 0; i < file->n_pairs; i++)
+        if (file->pairs[i].kind == GGUF_ARRAY)
+            lb_free((void *)file->pairs[i].value.array.strings);
+    while (file->chunks) {
+        struct chunk *next = file->chunks->next;
+        lb_free(file->chunks);
+        file->chunks = next;
+    }
+    lb_free(file->pairs_by_key);
+    lb_free(file->tensors_by_name);
+    lb_free(file->pairs);
+    lb_free(file->tensors);
+    lb_free(file->path);
+    lb_free(file);
+}
