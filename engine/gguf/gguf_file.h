@@ -1,8 +1,11 @@
-/* gguf_file: what reader and look-ups share; private to the gguf room. */
+/* gguf_file: what reader, look-ups and writer share; private to the gguf room. */
 #ifndef GGUF_GGUF_FILE_H
 #define GGUF_GGUF_FILE_H
 
 #include "gguf/gguf.h"
+
+#define GGUF_MAGIC     0x46554747u /* "GGUF" */
+#define GGUF_ALIGNMENT 32          /* of tensor data, unless general.alignment says otherwise */
 
 struct gguf_file {
     char *path;

@@ -19,13 +19,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BUFFER_BYTES      ((size_t)64 << 10)
-#define CHUNK_BYTES       ((size_t)64 << 10)
-#define HEADER_LIMIT      ((uint64_t)1 << 30) /* vocabularies of today stay under 32 MiB */
-#define MAGIC             0x46554747u         /* "GGUF" */
-#define ALIGNMENT_DEFAULT 32
-#define PAIR_BYTES_MIN    13 /* key length, kind, one byte */
-#define TENSOR_BYTES_MIN  32 /* name length, n_dims, one dimension, type, offset */
+#define BUFFER_BYTES     ((size_t)64 << 10)
+#define CHUNK_BYTES      ((size_t)64 << 10)
+#define HEADER_LIMIT     ((uint64_t)1 << 30) /* vocabularies of today stay under 32 MiB */
+#define PAIR_BYTES_MIN   13                  /* key length, kind, one byte */
+#define TENSOR_BYTES_MIN 32                  /* name length, n_dims, one dimension, type, offset */
 
 /* Text that belongs to the file; freed as a list. */
 struct chunk {
@@ -53,18 +51,19 @@ static bool fail_nomem(struct scan *s)
     return false;
 }
 
-/* Room for n elements of `size`, doubling; what was there stays. */
-static bool grow(struct scan *s, void **list, size_t *room, size_t n, size_t size)
+/* `list` with room for n elements of `size`, moved when it had to grow (by doubling); NULL when
+ * out of memory, then the old list stands. */
+static void *grow(struct scan *s, void *list, size_t *room, size_t n, size_t size)
 {
     if (n <= *room)
-        return true;
+        return list;
     size_t more = *room ? 2 * *room : 32;
-    void *bigger = lb_realloc(*list, more, size);
-    if (!bigger)
-        return fail_nomem(s);
-    *list = bigger;
-    *room = more;
-    return true;
+    void *bigger = lb_realloc(list, more, size);
+    if (bigger)
+        *room = more;
+    else
+        fail_nomem(s);
+    return bigger;
 }
 
 static char *keep(struct scan *s, size_t bytes)
@@ -178,17 +177,20 @@ static bool take_name(struct scan *s, const char **name, const char *what, uint6
 
 /* ---- pairs ---- */
 
+/* What was read stays with the array, to be freed with the pair, also after a failure. */
 static bool take_strings(struct scan *s, struct gguf_array *array, uint64_t index)
 {
-    struct gguf_string *strings = NULL;
     size_t room = 0;
-    bool ok = true;
-    for (uint64_t i = 0; ok && i < array->count; i++) {
-        ok = grow(s, (void **)&strings, &room, (size_t)i + 1, sizeof *strings) &&
-             take_string(s, &strings[i], "array of strings in pair", index);
+    for (uint64_t i = 0; i < array->count; i++) {
+        struct gguf_string *strings =
+            grow(s, (void *)array->strings, &room, (size_t)i + 1, sizeof *strings);
+        if (!strings)
+            return false;
+        array->strings = strings;
+        if (!take_string(s, &strings[i], "array of strings in pair", index))
+            return false;
     }
-    array->strings = strings; /* freed with the pair, also after a failure */
-    return ok;
+    return true;
 }
 
 static bool take_array(struct scan *s, struct gguf_array *array, const char *key, uint64_t index)
@@ -257,8 +259,10 @@ static bool take_pairs(struct scan *s, uint64_t count)
     if (!have(s, count, PAIR_BYTES_MIN, "key count", count))
         return false;
     for (uint64_t i = 0; i < count; i++) {
-        if (!grow(s, (void **)&file->pairs, &room, (size_t)i + 1, sizeof *file->pairs))
+        struct gguf_pair *pairs = grow(s, file->pairs, &room, (size_t)i + 1, sizeof *pairs);
+        if (!pairs)
             return false;
+        file->pairs = pairs;
         file->pairs[i] = (struct gguf_pair){.key = ""};
         file->n_pairs = (size_t)i + 1;
         if (!take_pair(s, &file->pairs[i], i))
@@ -315,8 +319,11 @@ static bool take_tensors(struct scan *s, gguf_size_fn size, uint64_t count)
     if (!have(s, count, TENSOR_BYTES_MIN, "tensor count", count))
         return false;
     for (uint64_t i = 0; i < count; i++) {
-        if (!grow(s, (void **)&file->tensors, &room, (size_t)i + 1, sizeof *file->tensors) ||
-            !take_tensor(s, size, &file->tensors[i], i))
+        struct gguf_tensor *tensors = grow(s, file->tensors, &room, (size_t)i + 1, sizeof *tensors);
+        if (!tensors)
+            return false;
+        file->tensors = tensors;
+        if (!take_tensor(s, size, &tensors[i], i))
             return false;
         file->n_tensors = (size_t)i + 1;
     }
@@ -327,7 +334,7 @@ static bool take_tensors(struct scan *s, gguf_size_fn size, uint64_t count)
 static bool place_tensors(struct scan *s)
 {
     struct gguf_file *file = s->file;
-    uint32_t alignment = ALIGNMENT_DEFAULT;
+    uint32_t alignment = GGUF_ALIGNMENT;
     if (gguf_get_u32(file, "general.alignment", false, &alignment, s->err) != LB_OK)
         return false;
     if (alignment == 0 || (alignment & (alignment - 1)) || alignment > HEADER_LIMIT) {
@@ -432,9 +439,9 @@ static bool index_tensors(struct scan *s)
 static bool check_version(struct scan *s, uint32_t magic, uint32_t version)
 {
     const char *path = s->file->path;
-    if (magic != MAGIC)
+    if (magic != GGUF_MAGIC)
         lb_fail(s->err, LB_ERR_INPUT, "%s: not a GGUF file: begins with 0x%08x, expected 0x%08x",
-                path, magic, MAGIC);
+                path, magic, GGUF_MAGIC);
     else if (version == __builtin_bswap32(2) || version == __builtin_bswap32(3))
         lb_fail(s->err, LB_ERR_INPUT, "%s: big-endian GGUF, expected little-endian", path);
     else if (version != 2 && version != 3)
@@ -449,7 +456,7 @@ static bool parse(struct scan *s, gguf_size_fn size)
     uint32_t magic;
     uint64_t n_tensors, n_pairs;
     return take_u32(s, &magic, "magic", 0) &&
-           (magic == MAGIC ? take_u32(s, &s->file->version, "version", 0) : true) &&
+           (magic == GGUF_MAGIC ? take_u32(s, &s->file->version, "version", 0) : true) &&
            check_version(s, magic, s->file->version) &&
            take_u64(s, &n_tensors, "tensor count", 0) && take_u64(s, &n_pairs, "key count", 0) &&
            take_pairs(s, n_pairs) && index_pairs(s) && take_tensors(s, size, n_tensors) &&

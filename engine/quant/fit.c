@@ -54,7 +54,7 @@ uint8_t fit_iq4(float x, float step)
 float fit_signed_groups(const float *x, int n_groups, int group, float peak_at, int limit,
                         uint16_t *d, int *s)
 {
-    float scales[GROUPS_MAX];
+    float scales[GROUPS_MAX] = {0};
     for (int j = 0; j < n_groups; j++)
         scales[j] = fit_peak(x + j * group, (size_t)group) / peak_at;
     float step = fit_half(fit_peak(scales, (size_t)n_groups) / (float)-limit, d);

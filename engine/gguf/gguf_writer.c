@@ -1,0 +1,306 @@
+/*
+ * gguf_writer: writes GGUF version 3, little endian, alignment 32.
+ *
+ * Pairs and tensor descriptions are encoded as they are declared; the first data
+ * (or the end) writes the header, then every byte goes straight to the file, so
+ * callers hand over large pieces. Errors of the declaring calls are kept and come
+ * out at the next call that returns a status.
+ */
+#include "base/memory.h"
+#include "gguf/gguf_file.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define VERSION 3
+
+struct bytes {
+    char *data;
+    size_t size, room;
+};
+
+struct planned {
+    char *name;
+    uint64_t bytes;
+};
+
+struct gguf_writer {
+    char *path, *temporary;
+    int fd;
+    struct lb_error err; /* the first error; nothing is written after it */
+    struct bytes pairs, infos;
+    uint64_t n_pairs;
+    struct planned *tensors;
+    size_t n_tensors, tensors_room;
+    uint64_t next_offset; /* of the tensor declared next, from the start of the data */
+    bool header_done;
+    size_t current;   /* tensor that takes the next data */
+    uint64_t written; /* of it */
+};
+
+/* ---- declaring ---- */
+
+static uint64_t padded(uint64_t n)
+{
+    return (n + GGUF_ALIGNMENT - 1) & ~(uint64_t)(GGUF_ALIGNMENT - 1);
+}
+
+static bool ready(struct gguf_writer *w, const char *what)
+{
+    if (w->header_done)
+        lb_fail(&w->err, LB_ERR_STATE, "%s: '%s' declared after the first data", w->path, what);
+    return w->err.code == LB_OK;
+}
+
+static void append(struct gguf_writer *w, struct bytes *to, const void *data, size_t size)
+{
+    if (w->err.code != LB_OK)
+        return;
+    if (size > to->room - to->size) {
+        size_t room = 2 * (to->size + size) + 256;
+        char *bigger = lb_realloc(to->data, room, 1);
+        if (!bigger) {
+            lb_fail(&w->err, LB_ERR_NOMEM, "%s: out of memory for the header", w->path);
+            return;
+        }
+        to->data = bigger;
+        to->room = room;
+    }
+    if (size > 0)
+        memcpy(to->data + to->size, data, size);
+    to->size += size;
+}
+
+static void append_u32(struct gguf_writer *w, struct bytes *to, uint32_t value)
+{
+    append(w, to, &value, sizeof value);
+}
+
+static void append_u64(struct gguf_writer *w, struct bytes *to, uint64_t value)
+{
+    append(w, to, &value, sizeof value);
+}
+
+static void append_text(struct gguf_writer *w, struct bytes *to, const char *text)
+{
+    size_t length = strlen(text);
+    append_u64(w, to, length);
+    append(w, to, text, length);
+}
+
+static void put(struct gguf_writer *w, const char *key, enum gguf_kind kind, const void *value,
+                size_t size)
+{
+    if (!ready(w, key))
+        return;
+    append_text(w, &w->pairs, key);
+    append_u32(w, &w->pairs, kind);
+    append(w, &w->pairs, value, size);
+    w->n_pairs++;
+}
+
+void gguf_writer_put_u32(struct gguf_writer *w, const char *key, uint32_t value)
+{
+    put(w, key, GGUF_U32, &value, sizeof value);
+}
+
+void gguf_writer_put_f32(struct gguf_writer *w, const char *key, float value)
+{
+    put(w, key, GGUF_F32, &value, sizeof value);
+}
+
+void gguf_writer_put_bool(struct gguf_writer *w, const char *key, bool value)
+{
+    unsigned char byte = value;
+    put(w, key, GGUF_BOOL, &byte, 1);
+}
+
+void gguf_writer_put_text(struct gguf_writer *w, const char *key, const char *value)
+{
+    put(w, key, GGUF_STRING, NULL, 0);
+    append_text(w, &w->pairs, value);
+}
+
+void gguf_writer_put_texts(struct gguf_writer *w, const char *key, const char *const *texts,
+                           size_t count)
+{
+    put(w, key, GGUF_ARRAY, NULL, 0);
+    append_u32(w, &w->pairs, GGUF_STRING);
+    append_u64(w, &w->pairs, count);
+    for (size_t i = 0; i < count; i++)
+        append_text(w, &w->pairs, texts[i]);
+}
+
+void gguf_writer_put_array(struct gguf_writer *w, const char *key, enum gguf_kind kind,
+                           const void *values, size_t count)
+{
+    assert(gguf_kind_bytes(kind) > 0);
+    put(w, key, GGUF_ARRAY, NULL, 0);
+    append_u32(w, &w->pairs, kind);
+    append_u64(w, &w->pairs, count);
+    append(w, &w->pairs, values, count * gguf_kind_bytes(kind));
+}
+
+void gguf_writer_add_tensor(struct gguf_writer *w, const char *name, uint32_t n_dims,
+                            const uint64_t *ne, uint32_t type, uint64_t bytes)
+{
+    assert(n_dims >= 1 && n_dims <= 4 && bytes > 0);
+    if (!ready(w, name))
+        return;
+    if (w->n_tensors == w->tensors_room) {
+        size_t room = 2 * w->tensors_room + 64;
+        struct planned *more = lb_realloc(w->tensors, room, sizeof *more);
+        if (more) {
+            w->tensors = more;
+            w->tensors_room = room;
+        }
+    }
+    char *copy = w->n_tensors < w->tensors_room ? lb_strdup(name) : NULL;
+    if (!copy) {
+        lb_fail(&w->err, LB_ERR_NOMEM, "%s: out of memory for the header", w->path);
+        return;
+    }
+    w->tensors[w->n_tensors++] = (struct planned){copy, bytes};
+    append_text(w, &w->infos, name);
+    append_u32(w, &w->infos, n_dims);
+    append(w, &w->infos, ne, n_dims * sizeof *ne);
+    append_u32(w, &w->infos, type);
+    append_u64(w, &w->infos, w->next_offset);
+    w->next_offset += padded(bytes);
+}
+
+/* ---- writing ---- */
+
+static void write_bytes(struct gguf_writer *w, const void *data, size_t size)
+{
+    const char *at = data;
+    while (w->err.code == LB_OK && size > 0) {
+        ssize_t n = write(w->fd, at, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            lb_fail(&w->err, LB_ERR_IO, "%s: cannot write: %s", w->temporary, strerror(errno));
+            return;
+        }
+        at += n;
+        size -= (size_t)n;
+    }
+}
+
+static void write_padding(struct gguf_writer *w, uint64_t after)
+{
+    static const char zeros[GGUF_ALIGNMENT];
+    write_bytes(w, zeros, (size_t)(padded(after) - after));
+}
+
+static void write_header(struct gguf_writer *w)
+{
+    struct {
+        uint32_t magic, version;
+        uint64_t n_tensors, n_pairs;
+    } head = {GGUF_MAGIC, VERSION, w->n_tensors, w->n_pairs};
+    w->header_done = true;
+    write_bytes(w, &head, sizeof head);
+    write_bytes(w, w->pairs.data, w->pairs.size);
+    write_bytes(w, w->infos.data, w->infos.size);
+    write_padding(w, sizeof head + w->pairs.size + w->infos.size);
+}
+
+static enum lb_status report(const struct gguf_writer *w, struct lb_error *err)
+{
+    return w->err.code == LB_OK ? LB_OK : lb_fail(err, w->err.code, "%s", w->err.text);
+}
+
+enum lb_status gguf_writer_data(struct gguf_writer *w, const void *data, size_t size,
+                                struct lb_error *err)
+{
+    if (!w->header_done && w->err.code == LB_OK)
+        write_header(w);
+    if (w->current == w->n_tensors || size > w->tensors[w->current].bytes - w->written)
+        lb_fail(&w->err, LB_ERR_STATE, "%s: more data than tensor '%s' has", w->path,
+                w->current < w->n_tensors ? w->tensors[w->current].name : "(none left)");
+    write_bytes(w, data, size);
+    if (w->err.code != LB_OK)
+        return report(w, err);
+    w->written += size;
+    if (w->written == w->tensors[w->current].bytes) {
+        write_padding(w, w->written);
+        w->current++;
+        w->written = 0;
+    }
+    return report(w, err);
+}
+
+/* ---- beginning and end ---- */
+
+enum lb_status gguf_writer_open(const char *path, struct gguf_writer **out, struct lb_error *err)
+{
+    static atomic_uint serial; /* two writers of one process do not share a temporary name */
+    struct lb_error own = LB_ERROR_INIT;
+    struct gguf_writer *w = lb_calloc(1, sizeof *w);
+    size_t room = strlen(path) + 48;
+    *out = NULL;
+    if (!w)
+        return lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", path);
+    w->fd = -1;
+    w->path = lb_strdup(path);
+    w->temporary = lb_calloc(1, room);
+    if (!w->path || !w->temporary) {
+        lb_fail(&own, LB_ERR_NOMEM, "%s: out of memory", path);
+        goto fail;
+    }
+    snprintf(w->temporary, room, "%s.%ld-%u.part", path, (long)getpid(),
+             atomic_fetch_add(&serial, 1));
+    w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (w->fd < 0) {
+        lb_fail(&own, LB_ERR_INPUT, "%s: cannot create: %s", w->temporary, strerror(errno));
+        goto fail;
+    }
+    *out = w;
+    return LB_OK;
+fail:
+    gguf_writer_abandon(w);
+    return lb_fail(err, own.code, "%s", own.text);
+}
+
+enum lb_status gguf_writer_finish(struct gguf_writer *w, struct lb_error *err)
+{
+    if (!w->header_done && w->err.code == LB_OK)
+        write_header(w);
+    if (w->current < w->n_tensors)
+        lb_fail(&w->err, LB_ERR_STATE, "%s: tensor '%s' has %llu of %llu bytes", w->path,
+                w->tensors[w->current].name, (unsigned long long)w->written,
+                (unsigned long long)w->tensors[w->current].bytes);
+    /* on the disk before the name is there: a crash must not leave a hollow model */
+    if (w->err.code == LB_OK && fdatasync(w->fd) != 0)
+        lb_fail(&w->err, LB_ERR_IO, "%s: cannot write: %s", w->temporary, strerror(errno));
+    if (w->err.code == LB_OK && rename(w->temporary, w->path) != 0)
+        lb_fail(&w->err, LB_ERR_IO, "%s: cannot rename to %s: %s", w->temporary, w->path,
+                strerror(errno));
+    enum lb_status status = report(w, err);
+    gguf_writer_abandon(w);
+    return status;
+}
+
+void gguf_writer_abandon(struct gguf_writer *w)
+{
+    if (!w)
+        return;
+    if (w->fd >= 0) {
+        close(w->fd);
+        unlink(w->temporary); /* gone already after a rename */
+    }
+    for (size_t i = 0; i < w->n_tensors; i++)
+        lb_free(w->tensors[i].name);
+    lb_free(w->tensors);
+    lb_free(w->pairs.data);
+    lb_free(w->infos.data);
+    lb_free(w->temporary);
+    lb_free(w->path);
+    lb_free(w);
+}
