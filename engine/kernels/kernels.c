@@ -1,0 +1,81 @@
+/* kernels: the list of instruction sets, the choice among them, and the sizes that callers
+ * need. See kernels.h. */
+#include "kernels/kernels.h"
+
+#include "kernels/generic.h"
+#include "kernels/kernels_layout.h"
+
+#include <string.h>
+
+static const struct kernels_ops *const sets[] = {
+    &kernels_generic,
+};
+#define N_SETS (sizeof sets / sizeof *sets)
+
+const struct kernels_ops *const *kernels_list(size_t *count)
+{
+    *count = N_SETS;
+    return sets;
+}
+
+enum lb_status kernels_select(const char *tier, const struct kernels_ops **ops,
+                              struct lb_error *err)
+{
+    *ops = NULL;
+    if (!tier || strcmp(tier, "auto") == 0) {
+        for (size_t i = 0; i < N_SETS; i++)
+            if (sets[i]->available())
+                *ops = sets[i];
+        return LB_OK;
+    }
+    for (size_t i = 0; i < N_SETS; i++) {
+        if (strcmp(tier, sets[i]->name) != 0)
+            continue;
+        if (!sets[i]->available())
+            return lb_fail(err, LB_ERR_UNSUPPORTED,
+                           "kernels '%s': this processor lacks the instructions", tier);
+        *ops = sets[i];
+        return LB_OK;
+    }
+    return lb_fail(err, LB_ERR_INPUT,
+                   "kernels '%s': expected auto or one of those that `layerbench list` prints",
+                   tier);
+}
+
+enum kernels_format kernels_format_of(uint32_t type)
+{
+    const struct quant_info *info = quant_info(type);
+    switch (info ? info->block_elements : 1) {
+    case 32:
+        return KERNELS_INT8_32;
+    case 256:
+        return KERNELS_INT8_256;
+    default:
+        return KERNELS_FLOAT;
+    }
+}
+
+size_t kernels_input_bytes(enum kernels_format format, uint32_t n_tokens, uint32_t n_in)
+{
+    if (format == KERNELS_FLOAT)
+        return round_up(n_tokens * input_float_stride(n_in) * sizeof(float), 64);
+    size_t bytes;
+    input_view(format, NULL, n_tokens, n_in, &bytes);
+    return bytes;
+}
+
+size_t kernels_scratch_bytes(uint32_t n_tokens, uint32_t head_dim)
+{
+    size_t product = TILE_BYTES + (size_t)n_tokens * TILE_ROWS * sizeof(float);
+    size_t attention = attention_scratch_bytes(head_dim);
+    return round_up(product > attention ? product : attention, 64);
+}
+
+uint32_t kernels_row_chunk(const struct kernels_product *p)
+{
+    /* Matrix-vector: a chunk is a stretch of memory read in order, so long that the restart of
+     * the prefetch at its beginning does not count. Matrix-matrix: a few tiles. */
+    size_t rows = p->n_tokens > 4 ? 64 : 128 * 1024 / (p->row_bytes + 1);
+    rows = round_up(rows, TILE_ROWS);
+    return rows < TILE_ROWS ? TILE_ROWS : rows > 512 ? 512 : (uint32_t)rows;
+}
