@@ -2,7 +2,9 @@
  * storage: reads of the model file, many at a time, by one of several back-ends.
  *
  * A back-end is a queue: submit() takes a read or says busy, reap() gives back what
- * has completed. One thread owns the queue; only wake() may be called from others.
+ * has completed. One thread owns the queue; only wake() and counters() may be called
+ * from others. Another thread may take it over while no read is in flight (close with
+ * reads in flight belongs to the owner).
  * Every back-end ends in its `const struct storage_ops`, is one file, and stands in
  * the one list in storage.c. Wrappers (shaped: device emulation; fault: failures for
  * tests) take another back-end's object and look the same from outside.
@@ -20,8 +22,9 @@
 
 struct storage_read {
     uint64_t offset; /* in the file; a multiple of storage_align() */
-    uint32_t bytes;  /* a multiple of storage_align(), except at the end of the file */
-    void *buffer;    /* aligned likewise; must stay until the completion is reaped */
+    uint32_t bytes;  /* a multiple of storage_align(), except at the end of the file; <= 1 GiB */
+    void *buffer;    /* aligned likewise; must stay until the completion is reaped. NULL: only
+                      * fault the pages in (storage_map() only) */
     uint64_t tag;    /* given back in the completion */
 };
 
@@ -50,16 +53,19 @@ struct storage_ops {
     const char *name;  /* "uring" */
     const char *about; /* one line for `layerbench list` */
     bool direct;       /* bypasses the page cache: STORAGE_ALIGN applies */
-    /* required; *ctx is the back-end's own. LB_ERR_UNSUPPORTED: not here, try another. */
+    /* required; *ctx is the back-end's own, *file_bytes the size of the file. LB_ERR_UNSUPPORTED:
+     * not here, try another. */
     enum lb_status (*open)(const char *path, const struct storage_options *options, void **ctx,
-                           struct lb_error *err);
+                           uint64_t *file_bytes, struct lb_error *err);
     void (*close)(void *ctx); /* required; waits for reads in flight */
     /* required; never blocks for the read itself */
     enum storage_submit (*submit)(void *ctx, const struct storage_read *read);
-    /* required; up to max completions. timeout_ns: 0 = poll, < 0 = until there is one, or a
-     * wake; returns 0 on time-out or wake. */
-    int (*reap)(void *ctx, struct storage_done *done, int max, int64_t timeout_ns);
-    void (*wake)(void *ctx); /* required; any thread: a blocked reap returns */
+    /* required; up to max completions. Waits until `min` are there (1 <= min <= max; never more
+     * than are in flight, but 1 when none is), for timeout_ns (0: poll, < 0: no limit), or for
+     * a wake; returns what there is, perhaps nothing. */
+    int (*reap)(void *ctx, struct storage_done *done, int min, int max, int64_t timeout_ns);
+    /* required; any thread: the reap that waits now, or the next one that would, returns */
+    void (*wake)(void *ctx);
     /* optional; the arena all later buffers lie in, for registered buffers */
     void (*register_arena)(void *ctx, void *arena, size_t bytes);
     /* optional (mmap): the file in memory; then loads only fault pages in, drop gives back */
@@ -70,6 +76,9 @@ struct storage_ops {
 /* Every back-end compiled in; *count of them. */
 const struct storage_ops *const *storage_list(size_t *count);
 
+/* Whether the named back-end works for this file; `why` (may be NULL) gets the reason if not. */
+bool storage_available(const char *name, const char *path, struct lb_error *why);
+
 /* Opens `path` with the named back-end. When it is not available here, falls back
  * (uring -> direct -> pread) and puts one line into `notice` (notice_size bytes; "" when none).
  * LB_ERR_INPUT for an unknown name or options out of range. */
@@ -79,7 +88,8 @@ enum lb_status storage_open(const char *name, const char *path,
 
 /* Emulated device around `inner` (taken over, also on error): a token bucket that serves
  * `bandwidth` bytes/s in order of submission, plus `latency_ns` on every read, at most
- * `queue_depth` reads at a time (0: as inner). bandwidth 0: unlimited. */
+ * `queue_depth` reads at a time (0: as inner). bandwidth 0: unlimited. An idle device saves
+ * nothing up (burst 0). Never faster than the device, nor than `inner`. */
 struct storage_device {
     double bandwidth;
     int64_t latency_ns;
@@ -87,15 +97,16 @@ struct storage_device {
 };
 enum lb_status storage_shape(struct storage *inner, const struct storage_device *device,
                              struct storage **storage, struct lb_error *err);
-/* Presets by name: "sd-card", "sata-ssd", "nvme", "network-disk", ...; NULL at the end of list. */
+/* Emulated devices by name: "sd-card", "sata-ssd", "nvme-gen3", "network-disk", ... */
 struct storage_preset {
     const char *name, *about;
     struct storage_device device;
 };
 const struct storage_preset *storage_presets(size_t *count);
 
-/* Failures for tests around `inner` (taken over): the n-th read submitted from now (1 = next)
- * fails as `kind` says; every: all from the n-th on. */
+/* Failures for tests around `inner` (taken over, also on error): the n-th read submitted from now
+ * (1 = next) fails as `kind` says; every: all from the n-th on. What a failed read leaves in its
+ * buffer is overwritten with garbage. */
 enum storage_fault_kind { STORAGE_FAULT_EIO, STORAGE_FAULT_SHORT, STORAGE_FAULT_DELAY };
 struct storage_fault {
     enum storage_fault_kind kind;
@@ -111,6 +122,10 @@ void storage_close(struct storage *storage); /* NULL is legal */
 /* The hooks, through whatever wrappers there are. */
 enum storage_submit storage_submit(struct storage *storage, const struct storage_read *read);
 int storage_reap(struct storage *storage, struct storage_done *done, int max, int64_t timeout_ns);
+/* As storage_reap, but sleeps until `min` completions are there (or all in flight), so that an
+ * I/O thread that nobody waits for wakes up less often. A wake ends the wait as ever. */
+int storage_reap_batch(struct storage *storage, struct storage_done *done, int min, int max,
+                       int64_t timeout_ns);
 void storage_wake(struct storage *storage);
 void storage_register_arena(struct storage *storage, void *arena, size_t bytes);
 const void *storage_map(struct storage *storage); /* NULL: reads go into buffers */
@@ -119,10 +134,12 @@ void storage_drop(struct storage *storage, uint64_t offset, uint64_t bytes);
 const char *storage_name(const struct storage *storage); /* what is really in use */
 uint32_t storage_align(const struct storage *storage);   /* STORAGE_ALIGN, or 1 */
 uint64_t storage_file_bytes(const struct storage *storage);
+uint32_t storage_depth(const struct storage *storage); /* reads in flight at most */
 struct storage_counters storage_counters(const struct storage *storage);
 
 /* Blocking read of any range into any buffer, by way of aligned bounce reads where needed (for
- * the resident part and headers; not for the hot path). */
+ * the resident part and headers; not for the hot path). Only while no read
+ * is in flight; a wake that comes meanwhile is lost. */
 enum lb_status storage_read_all(struct storage *storage, uint64_t offset, size_t bytes,
                                 void *buffer, struct lb_error *err);
 

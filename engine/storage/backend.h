@@ -1,0 +1,29 @@
+/*
+ * backend: what the files of this room know of each other: the object behind
+ * struct storage, and the tables that storage.c lists. Not for other rooms.
+ */
+#ifndef STORAGE_BACKEND_H
+#define STORAGE_BACKEND_H
+
+#include "storage/storage.h"
+
+#include <stdatomic.h>
+
+struct storage {
+    /* fixed after open */
+    const struct storage_ops *ops;
+    void *ctx;
+    const char *name; /* of the back-end under all wrappers */
+    bool direct;      /* likewise */
+    uint64_t file_bytes;
+    uint32_t depth;
+    /* owner's thread */
+    uint32_t in_flight; /* submitted and not reaped */
+    /* atomic: written by the owner, read by any thread */
+    _Atomic uint64_t reads, bytes, errors;
+};
+
+extern const struct storage_ops storage_memory_ops, storage_mmap_ops, storage_pread_ops,
+    storage_direct_ops, storage_uring_ops;
+
+#endif
