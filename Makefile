@@ -48,7 +48,8 @@ TEST_SRC := $(wildcard engine/tests/test_*.c harness/tests/test_*.c)
 SCRIPT_TESTS := $(wildcard engine/tests/test_*.sh harness/tests/test_*.sh)
 
 ENGINE_OBJ := $(ENGINE_SRC:%.c=$(BUILD)/%.o)
-HARNESS_OBJ := $(HARNESS_SRC:%.c=$(BUILD)/%.o) $(HARNESS_CXX:%.cc=$(BUILD)/%.o)
+HARNESS_OBJ := $(HARNESS_SRC:%.c=$(BUILD)/%.o) $(HARNESS_CXX:%.cc=$(BUILD)/%.o) $(BUILD)/harness/embedded_files.o
+EMBEDDED := $(sort $(wildcard plots/*.gp results/schema/*.json))
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
 
 .SECONDARY:
@@ -112,6 +113,16 @@ $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(FLAGS_NOW)' | cmp -s - $@ || echo '$(FLAGS_NOW)' > $@
 FORCE:
+
+# Files that the program carries with it (harness/embedded.h).
+$(BUILD)/harness/embedded_files.c: scripts/embed $(EMBEDDED) $(BUILD)/embedded.list
+	@mkdir -p $(@D)
+	scripts/embed $(EMBEDDED) > $@
+$(BUILD)/embedded.list: FORCE
+	@mkdir -p $(@D)
+	@echo '$(EMBEDDED)' | cmp -s - $@ || echo '$(EMBEDDED)' > $@
+$(BUILD)/harness/embedded_files.o: $(BUILD)/harness/embedded_files.c $(BUILD)/flags
+	$(CC) $(CPPFLAGS) -Iharness $(CFLAGS) -c -o $@ $<
 
 # What the result records about the build; rewritten only when it changes.
 $(BUILD)/build_info.h: FORCE
