@@ -61,7 +61,7 @@ void lb_free(void *block)
     free(block);
 }
 
-void *lb_map(size_t size)
+static void *map_with(size_t size, int advice)
 {
     if (refused() || size == 0 || size > SIZE_MAX - HUGE_PAGE)
         return NULL;
@@ -77,8 +77,18 @@ void *lb_map(size_t size)
         size_t tail = (size_t)(raw + size + HUGE_PAGE - (aligned + kept));
         munmap(aligned + kept, (tail + page - 1) & ~(page - 1));
     }
-    (void)madvise(aligned, kept, MADV_HUGEPAGE);
+    (void)madvise(aligned, kept, advice);
     return counted(aligned);
+}
+
+void *lb_map(size_t size)
+{
+    return map_with(size, MADV_HUGEPAGE);
+}
+
+void *lb_map_sparse(size_t size)
+{
+    return map_with(size, MADV_NOHUGEPAGE);
 }
 
 void lb_unmap(void *block, size_t size)

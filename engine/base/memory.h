@@ -21,6 +21,8 @@ void lb_free(void *block);
 /* Anonymous mapping aligned to 2 MiB, huge pages asked for, not touched yet;
  * NULL when refused. Unmap with the same size. */
 void *lb_map(size_t size);
+/* The same in small pages, for memory that fills bit by bit: untouched pages cost nothing. */
+void *lb_map_sparse(size_t size);
 void lb_unmap(void *block, size_t size);
 
 /* Number of successful allocations and mappings so far in this process. */

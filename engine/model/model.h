@@ -66,14 +66,16 @@ struct model_run {
 struct model_weights {
     void *ctx;
     /* Makes rows from `row` on of tensor `id` of `layer` available: *runs are n_runs >= 1 runs in
-     * row order, the first beginning at `row`; they may end before the tensor does, then the
-     * caller asks again from there. Blocks until they are there. What a call returns stays
-     * valid until the next call or the release, except for layer -1, which stays. Called
-     * from one thread, in the order of model_tensors. An error ends the pass. */
+     * row order, without gaps, the first beginning at `row`; they may end before the tensor does,
+     * then the caller asks again from there. Blocks until they are there. What a call returns
+     * stays valid until the next call or the release, except for layer -1, which stays. Called
+     * from one thread: the layers in order, in each the tensors of model_tensors in order and
+     * whole; layer -1 before the first layer and after the last, any tensor and row of it.
+     * An error ends the pass: nothing more is asked for or released. */
     enum lb_status (*acquire)(void *ctx, int layer, uint32_t id, uint32_t row,
                               const struct model_run **runs, uint32_t *n_runs,
                               struct lb_error *err);
-    /* The forward pass is done with the layer. */
+    /* The forward pass is done with the layer (0 or more), all of whose tensors it had. */
     void (*release)(void *ctx, int layer);
 };
 

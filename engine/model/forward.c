@@ -1,0 +1,188 @@
+/*
+ * forward: one pass over all layers.
+ *
+ *   tokens -> x -> [ x -> norm -> q,k,v -> rope -> cache -> attention -> output -> + x
+ *                      -> norm -> gate,up -> swiglu -> down -> + x ] per layer
+ *     -> norm -> head -> logits
+ *
+ * In the last layer only the wanted tokens go on once their attention is done. The
+ * lengths of the KV caches move at the very end: a pass that breaks off leaves
+ * them as they were, and what it wrote beyond them is overwritten by the next.
+ */
+#include "base/clock.h"
+#include "model/session.h"
+
+#include <string.h>
+
+/* The tokens of one sequence stand together: one segment each. */
+static enum lb_status add_segment(struct model_session *s, const struct model_batch *batch,
+                                  uint32_t first)
+{
+    uint32_t sequence = batch->sequences[first], last = first + 1;
+    while (last < batch->n_tokens && batch->sequences[last] == sequence)
+        last++;
+    if (sequence >= s->options.n_sequences)
+        return lb_fail(s->err, LB_ERR_INPUT, "token %u: sequence %u: expected 0 to %u", first,
+                       sequence, s->options.n_sequences - 1);
+    for (uint32_t i = 0; i < s->n_segments; i++)
+        if (s->segments[i].sequence == sequence)
+            return lb_fail(s->err, LB_ERR_INPUT,
+                           "token %u: sequence %u stands apart from its earlier tokens", first,
+                           sequence);
+    uint32_t held = s->length[sequence], n = last - first;
+    if (n > s->options.context - held)
+        return lb_fail(s->err, LB_ERR_INPUT,
+                       "sequence %u: context full: %u positions held, %u more asked for, room for "
+                       "%u",
+                       sequence, held, n, s->options.context);
+    for (uint32_t t = first; t < last; t++) {
+        s->position[t] = held + (t - first);
+        s->segment_of[t] = s->n_segments;
+    }
+    s->segments[s->n_segments++] =
+        (struct session_segment){.sequence = sequence, .first = first, .n_tokens = n, .pos0 = held};
+    return LB_OK;
+}
+
+static enum lb_status begin(struct model_session *s, const struct model_batch *batch)
+{
+    if (batch->n_tokens == 0 || batch->n_tokens > s->options.max_tokens)
+        return lb_fail(s->err, LB_ERR_INPUT, "%u tokens in a pass: expected 1 to %u",
+                       batch->n_tokens, s->options.max_tokens);
+    for (uint32_t i = 0; i < batch->n_tokens; i++)
+        if (batch->tokens[i] < 0 || (uint32_t)batch->tokens[i] >= s->model->config.n_vocab)
+            return lb_fail(s->err, LB_ERR_INPUT, "token %u: id %d: expected 0 to %u", i,
+                           batch->tokens[i], s->model->config.n_vocab - 1);
+    s->n_tokens = batch->n_tokens;
+    s->n_segments = 0;
+    s->residual = false;
+    s->mark_ns = s->profile ? lb_now_ns() : 0;
+    enum lb_status status = LB_OK;
+    for (uint32_t t = 0; status == LB_OK && t < batch->n_tokens;
+         t += s->segments[s->n_segments - 1].n_tokens)
+        status = add_segment(s, batch, t);
+    return status;
+}
+
+/* From here on only the wanted tokens are computed: their rows move together. */
+static void keep_wanted(struct model_session *s, const bool *want)
+{
+    uint32_t kept = 0, n_embd = s->model->config.n_embd;
+    for (uint32_t t = 0; t < s->n_tokens; t++) {
+        if (!want || !want[t])
+            continue;
+        if (kept < t) {
+            memcpy(s->x + (size_t)kept * n_embd, s->x + (size_t)t * n_embd, n_embd * sizeof *s->x);
+            memcpy(s->attended + (size_t)kept * s->q_dim, s->attended + (size_t)t * s->q_dim,
+                   s->q_dim * sizeof *s->attended);
+        }
+        kept++;
+    }
+    s->n_tokens = kept;
+}
+
+/* x -> norm -> input, in every format that the products with these roles need */
+static enum lb_status norm(struct model_session *s, enum model_role role, enum model_op op,
+                           const enum model_role *next, int n_next)
+{
+    enum lb_status status = product_vector(s, role, s->norm);
+    if (status != LB_OK)
+        return status;
+    profile_lap(s, op == OP_RMS_NORM ? OP_ACQUIRE : op);
+    s->formats = product_formats(s, next, n_next);
+    stage_norm(s, op);
+    return LB_OK;
+}
+
+/* A product and the vector that belongs to it, if the model has one. */
+static enum lb_status biased_product(struct model_session *s, enum model_role role,
+                                     enum model_role bias_role, enum model_op op, float *out,
+                                     size_t stride, float *bias)
+{
+    enum lb_status status = product(s, role, op, out, stride);
+    return status == LB_OK ? product_vector(s, bias_role, bias) : status;
+}
+
+/* h = what attention adds to x */
+static enum lb_status attention(struct model_session *s, const bool *want)
+{
+    static const enum model_role qkv[] = {ROLE_ATTN_Q, ROLE_ATTN_K, ROLE_ATTN_V},
+                                 output[] = {ROLE_ATTN_OUTPUT};
+    const struct model_config *c = &s->model->config;
+    enum lb_status status = norm(s, ROLE_ATTN_NORM, OP_RMS_NORM, qkv, 3);
+    if (status == LB_OK)
+        status =
+            biased_product(s, ROLE_ATTN_Q, ROLE_ATTN_Q_BIAS, OP_ATTN_Q, s->q, s->q_dim, s->q_bias);
+    if (status == LB_OK)
+        status =
+            biased_product(s, ROLE_ATTN_K, ROLE_ATTN_K_BIAS, OP_ATTN_K, s->k, s->kv_dim, s->k_bias);
+    if (status == LB_OK)
+        status =
+            biased_product(s, ROLE_ATTN_V, ROLE_ATTN_V_BIAS, OP_ATTN_V, s->v, s->kv_dim, s->v_bias);
+    if (status == LB_OK)
+        status = product_vector(s, ROLE_ATTN_Q_NORM, s->q_norm);
+    if (status == LB_OK)
+        status = product_vector(s, ROLE_ATTN_K_NORM, s->k_norm);
+    if (status != LB_OK)
+        return status;
+    profile_lap(s, OP_ACQUIRE);
+    stage_rope(s);
+    stage_attention(s);
+    if (s->layer == c->n_layers - 1)
+        keep_wanted(s, want);
+    s->formats = product_formats(s, output, 1);
+    stage_prepare(s, s->attended, s->q_dim);
+    return product(s, ROLE_ATTN_OUTPUT, OP_ATTN_OUTPUT, s->h, c->n_embd);
+}
+
+/* h = what the feed-forward part adds to x */
+static enum lb_status feed_forward(struct model_session *s)
+{
+    static const enum model_role wide[] = {ROLE_FFN_GATE, ROLE_FFN_UP}, down[] = {ROLE_FFN_DOWN};
+    const struct model_config *c = &s->model->config;
+    enum lb_status status = norm(s, ROLE_FFN_NORM, OP_RMS_NORM, wide, 2);
+    if (status == LB_OK)
+        status = product(s, ROLE_FFN_GATE, OP_FFN_GATE, s->gate, c->n_ff);
+    if (status == LB_OK)
+        status = product(s, ROLE_FFN_UP, OP_FFN_UP, s->up, c->n_ff);
+    if (status != LB_OK)
+        return status;
+    s->formats = product_formats(s, down, 1);
+    stage_swiglu(s);
+    return product(s, ROLE_FFN_DOWN, OP_FFN_DOWN, s->h, c->n_embd);
+}
+
+static enum lb_status head(struct model_session *s, float *logits)
+{
+    const enum model_role role = s->model->config.tied_embedding ? ROLE_TOKEN_EMBD : ROLE_OUTPUT;
+    if (s->n_tokens == 0)
+        return LB_OK;
+    enum lb_status status = norm(s, ROLE_OUTPUT_NORM, OP_OUTPUT_NORM, &role, 1);
+    return status == LB_OK ? product(s, role, OP_HEAD, logits, s->model->config.n_vocab) : status;
+}
+
+enum lb_status model_forward(struct model_session *session, const struct model_weights *weights,
+                             const struct model_batch *batch, float *logits, struct lb_error *err)
+{
+    struct model_session *s = session;
+    s->weights = weights;
+    s->err = err;
+    s->layer = 0;
+    enum lb_status status = begin(s, batch);
+    if (status == LB_OK)
+        status = product_embed(s, batch->tokens);
+    if (status == LB_OK)
+        status = stage_angles(s);
+    for (; status == LB_OK && s->layer < s->model->config.n_layers; s->layer++) {
+        status = attention(s, batch->want);
+        if (status == LB_OK)
+            status = feed_forward(s);
+        if (status == LB_OK)
+            weights->release(weights->ctx, (int)s->layer);
+    }
+    if (status == LB_OK)
+        status = head(s, logits);
+    for (uint32_t i = 0; status == LB_OK && i < s->n_segments; i++)
+        s->length[s->segments[i].sequence] += s->segments[i].n_tokens;
+    return status;
+}
