@@ -1,0 +1,238 @@
+/* test_model: configuration and binding: what is read, in which order tensors come, and
+ * the message for each way in which a model can be wrong. */
+#include "base/check.h"
+#include "base/memory.h"
+#include "made_model.h"
+#include "model/model.h"
+
+static void order(void)
+{
+    static const char *const expected[] = {
+        "attn_norm.weight", "attn_q.weight",   "attn_q.bias",   "attn_k.weight",
+        "attn_k.bias",      "attn_v.weight",   "attn_v.bias",   "attn_output.weight",
+        "ffn_norm.weight",  "ffn_gate.weight", "ffn_up.weight", "ffn_down.weight"};
+    struct made_model made = made_usual();
+    struct lb_error err = LB_ERROR_INIT;
+    struct gguf_file *file;
+    struct model *model;
+    uint32_t n;
+    made.architecture = "qwen2";
+    made.biases = made.tied = true;
+    const char *path = made_path("order.gguf");
+    made_write(&made, path);
+    CHECK(gguf_open(path, quant_tensor_bytes, &file, &err) == LB_OK, "%s", err.text);
+    CHECK(model_open(file, &model, &err) == LB_OK, "%s", err.text);
+    const struct model_tensor *t = model_tensors(model, 1, &n);
+    CHECK(n == 12, "%u", n);
+    for (uint32_t i = 0; i < n && i < 12; i++) {
+        CHECK(strncmp(t[i].name, "blk.1.", 6) == 0 && t[i].layer == 1);
+        CHECK_TEXT(t[i].name + 6, expected[i]);
+        CHECK(t[i].bytes == t[i].n_rows * t[i].row_bytes && t[i].file_offset > 0);
+    }
+    CHECK(t[3].n_in == 64 && t[3].n_rows == 32 && t[3].row_bytes == 256);
+    CHECK(t[4].n_in == 32 && t[4].n_rows == 1);
+    t = model_tensors(model, -1, &n);
+    CHECK(n == 2 && t[0].layer == -1);
+    CHECK_TEXT(t[0].name, "token_embd.weight");
+    CHECK_TEXT(t[1].name, "output_norm.weight");
+    model_close(model);
+    gguf_close(file);
+    unlink(path);
+}
+
+static struct model_config config_of(const struct made_model *made)
+{
+    struct lb_error err = LB_ERROR_INIT;
+    struct gguf_file *file = NULL;
+    struct model *model = NULL;
+    struct model_config config = {0};
+    const char *path = made_path("config.gguf");
+    made_write(made, path);
+    CHECK(gguf_open(path, quant_tensor_bytes, &file, &err) == LB_OK &&
+              model_open(file, &model, &err) == LB_OK,
+          "%s", err.text);
+    if (model)
+        config = *model_config(model);
+    config.architecture = config.name = ""; /* their memory goes with the file */
+    model_close(model);
+    gguf_close(file);
+    unlink(path);
+    return config;
+}
+
+static void config(void)
+{
+    struct made_model made = made_usual();
+    struct model_config c = config_of(&made);
+    CHECK(c.n_layers == 2 && c.n_embd == 64 && c.n_heads == 4 && c.n_kv_heads == 2);
+    CHECK(c.head_dim == 16 && c.rope_dims == 16 && c.n_ff == 96 && c.n_vocab == 50);
+    CHECK(c.context_train == 64 && c.sliding_window == 0 && c.rms_eps == 1e-5f);
+    CHECK(c.rope_base == 10000 && c.rope_scale == 1 && !c.rope_neox && !c.tied_embedding);
+    made.without = "llama.attention.head_count_kv";
+    made.n_kv_heads = 4; /* missing: as many as heads */
+    c = config_of(&made);
+    CHECK(c.n_kv_heads == 4);
+    made = made_usual();
+    made.without = "llama.vocab_size";
+    c = config_of(&made);
+    CHECK(c.n_vocab == 50, "from the embedding");
+    made = made_usual();
+    made.architecture = "qwen3";
+    made.tied = true;
+    made.key_length = 24;
+    made.window = 7;
+    made.rope_factor = 4;
+    c = config_of(&made);
+    CHECK(c.head_dim == 24 && c.rope_neox && c.tied_embedding && c.sliding_window == 7);
+    CHECK(c.rope_scale == 0.25f);
+}
+
+/* `expected` without the path in front */
+static void refused(struct made_model made, enum lb_status code, const char *expected)
+{
+    struct lb_error err = LB_ERROR_INIT;
+    struct gguf_file *file = NULL;
+    struct model *model = NULL;
+    char text[512];
+    const char *path = made_path("bad.gguf");
+    made_write(&made, path);
+    CHECK(gguf_open(path, quant_tensor_bytes, &file, &err) == LB_OK, "%s", err.text);
+    if (file) {
+        enum lb_status got = model_open(file, &model, &err);
+        CHECK(got == code && !model, "%s", lb_status_name(got));
+        snprintf(text, sizeof text, "%s: %s", path, expected);
+        CHECK_TEXT(err.text, text);
+        model_close(model);
+    }
+    gguf_close(file);
+    unlink(path);
+}
+
+static void bad_tensors(void)
+{
+    struct made_model usual = made_usual(), m = usual;
+    m.without = "blk.1.ffn_up.weight";
+    refused(m, LB_ERR_INPUT, "tensor 'blk.1.ffn_up.weight' is missing: expected shape 64 x 96");
+    m.without = "output_norm.weight";
+    refused(m, LB_ERR_INPUT, "tensor 'output_norm.weight' is missing: expected shape 64");
+    m = usual;
+    m.reshaped = "blk.0.attn_k.weight";
+    refused(m, LB_ERR_INPUT, "tensor 'blk.0.attn_k.weight': got shape 64 x 64, expected 64 x 32");
+    m.reshaped = "blk.0.attn_norm.weight";
+    refused(m, LB_ERR_INPUT, "tensor 'blk.0.attn_norm.weight': got shape 64 x 33, expected 64");
+    m = usual;
+    m.retyped = "blk.0.attn_norm.weight";
+    refused(m, LB_ERR_UNSUPPORTED,
+            "tensor 'blk.0.attn_norm.weight': type Q8_0 is not supported here: expected F32, F16 "
+            "or BF16");
+    m = usual;
+    m.extra = "blk.0.attn_output.bias";
+    refused(m, LB_ERR_UNSUPPORTED,
+            "tensor 'blk.0.attn_output.bias' is not supported: not a part of architecture "
+            "'llama' with 2 layers");
+    m = usual;
+    m.architecture = "qwen2";
+    refused(m, LB_ERR_INPUT, "tensor 'blk.0.attn_q.bias' is missing: expected shape 64");
+    m = usual;
+    m.architecture = "qwen3";
+    m.without = "blk.1.attn_k_norm.weight";
+    refused(m, LB_ERR_INPUT, "tensor 'blk.1.attn_k_norm.weight' is missing: expected shape 16");
+    /* layers beyond the ones announced */
+    m = usual;
+    m.key = "llama.block_count";
+    m.value = 1;
+    refused(m, LB_ERR_UNSUPPORTED,
+            "tensor 'blk.1.ffn_down.weight' is not supported: not a part of architecture 'llama' "
+            "with 1 layers");
+    m.value = 3;
+    refused(m, LB_ERR_INPUT, "tensor 'blk.2.attn_norm.weight' is missing: expected shape 64");
+    m.value = 100000;
+    refused(m, LB_ERR_INPUT, "100000 layers announced, but only 21 tensors there");
+}
+
+static void bad_number(const char *key, uint32_t value, enum lb_status code, const char *expected)
+{
+    struct made_model m = made_usual();
+    m.key = key;
+    m.value = value;
+    refused(m, code, expected);
+}
+
+static void bad_keys(void)
+{
+    struct made_model usual = made_usual(), m = usual;
+    m.architecture = "mamba";
+    refused(m, LB_ERR_UNSUPPORTED,
+            "architecture 'mamba' is not supported: expected llama, qwen2 or qwen3");
+    bad_number("llama.expert_count", 8, LB_ERR_UNSUPPORTED,
+               "a mixture of 8 experts is not supported: expected a dense model");
+    bad_number("llama.attention.head_count", 5, LB_ERR_INPUT,
+               "head count 5: expected a multiple of the count of key and value heads, 2");
+    bad_number("llama.attention.head_count", 6, LB_ERR_INPUT,
+               "embedding length 64: expected a multiple of the head count, 6");
+    bad_number("llama.embedding_length", 0, LB_ERR_INPUT,
+               "key 'llama.embedding_length': got 0, expected 1 to 268435456");
+    bad_number("llama.attention.head_count_kv", 0, LB_ERR_INPUT,
+               "key 'llama.attention.head_count_kv': got 0, expected 1 to 268435456");
+    bad_number("llama.attention.value_length", 8, LB_ERR_UNSUPPORTED,
+               "values of length 8 beside keys of length 16 are not supported: expected the same");
+    bad_number("llama.vocab_size", 51, LB_ERR_INPUT,
+               "tensor 'token_embd.weight': got shape 64 x 50, expected 64 x 51");
+    m = usual;
+    m.rope_dims = 18;
+    refused(m, LB_ERR_INPUT,
+            "rope dimension count 18: expected an even number up to the head length, 16");
+    m = usual;
+    m.text_key = "llama.rope.scaling.type";
+    m.text = "yarn";
+    refused(m, LB_ERR_UNSUPPORTED, "rope scaling 'yarn' is not supported: expected none or linear");
+    m = usual;
+    m.text_key = "llama.rope.scaling.factor";
+    m.text = "two";
+    struct lb_error err = LB_ERROR_INIT;
+    struct gguf_file *file;
+    struct model *model;
+    const char *path = made_path("kind.gguf");
+    made_write(&m, path);
+    CHECK(gguf_open(path, quant_tensor_bytes, &file, &err) == LB_OK);
+    CHECK(model_open(file, &model, &err) == LB_ERR_INPUT && !model);
+    CHECK(strstr(err.text, "llama.rope.scaling.factor"), "%s", err.text);
+    gguf_close(file);
+    unlink(path);
+}
+
+static void failing_allocations(void)
+{
+    struct made_model made = made_usual();
+    struct lb_error err = LB_ERROR_INIT;
+    struct gguf_file *file;
+    const char *path = made_path("memory.gguf");
+    made_write(&made, path);
+    CHECK(gguf_open(path, quant_tensor_bytes, &file, &err) == LB_OK, "%s", err.text);
+    for (uint64_t n = 1;; n++) {
+        struct model *model;
+        err.code = LB_OK;
+        lb_memory_fail_at(n);
+        enum lb_status status = model_open(file, &model, &err);
+        lb_memory_fail_at(0);
+        model_close(model);
+        if (status == LB_OK) {
+            CHECK(n == 3, "%llu allocations", (unsigned long long)n - 1);
+            break;
+        }
+        CHECK(status == LB_ERR_NOMEM && !model && strstr(err.text, "out of memory"));
+    }
+    gguf_close(file);
+    unlink(path);
+}
+
+int main(void)
+{
+    order();
+    config();
+    bad_tensors();
+    bad_keys();
+    failing_allocations();
+    made_clean();
+    return check_done();
+}
