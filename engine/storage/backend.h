@@ -5,6 +5,7 @@
 #ifndef STORAGE_BACKEND_H
 #define STORAGE_BACKEND_H
 
+#include "base/clock.h"
 #include "storage/storage.h"
 
 #include <stdatomic.h>
@@ -22,6 +23,13 @@ struct storage {
     /* atomic: written by the owner, read by any thread */
     _Atomic uint64_t reads, bytes, errors;
 };
+
+/* The time at which a reap with this timeout ends; INT64_MAX: never. */
+static inline int64_t backend_deadline(int64_t timeout_ns)
+{
+    int64_t now = lb_now_ns();
+    return timeout_ns < 0 || timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
+}
 
 extern const struct storage_ops storage_memory_ops, storage_mmap_ops, storage_pread_ops,
     storage_direct_ops, storage_uring_ops;

@@ -66,9 +66,12 @@ struct storage_ops {
     int (*reap)(void *ctx, struct storage_done *done, int min, int max, int64_t timeout_ns);
     /* required; any thread: the reap that waits now, or the next one that would, returns */
     void (*wake)(void *ctx);
-    /* optional; the arena all later buffers lie in, for registered buffers */
+    /* optional; where most later buffers lie, for registered buffers. Its pages may be pinned:
+     * when some are given back (munmap, MADV_DONTNEED), call again first, with (NULL, 0) for none;
+     * only while no read is in flight. */
     void (*register_arena)(void *ctx, void *arena, size_t bytes);
-    /* optional (mmap): the file in memory; then loads only fault pages in, drop gives back */
+    /* optional (mmap): the file in memory; then loads only fault pages in, and drop gives those
+     * back that lie whole in the range */
     const void *(*map)(void *ctx);
     void (*drop)(void *ctx, uint64_t offset, uint64_t bytes);
 };

@@ -1,7 +1,6 @@
 /* wrapper: completions that are given out when they are due. See wrapper.h. */
 #include "storage/wrapper.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
 #include "storage/backend.h"
 
@@ -134,9 +133,7 @@ static void wait_until(struct wrapper *w, int64_t due, int64_t deadline, bool in
 static int reap(void *ctx, struct storage_done *done, int min, int max, int64_t timeout_ns)
 {
     struct wrapper *w = ctx;
-    int64_t start = lb_now_ns(), deadline = INT64_MAX;
-    if (timeout_ns >= 0 && timeout_ns <= INT64_MAX - start)
-        deadline = start + timeout_ns;
+    int64_t deadline = backend_deadline(timeout_ns);
     for (;;) {
         collect(w, 1, 0);
         int64_t now = lb_now_ns();

@@ -32,7 +32,7 @@ static void completed_read(const struct slot *slot, const struct storage_done *d
 }
 
 /* Random aligned reads, the tail of the file among them, DEPTH in flight, batches of 1 to 4. */
-static void random_reads(struct storage *storage, uint32_t n, uint64_t seed)
+static void random_reads(struct storage *storage, uint32_t n, uint64_t seed, bool registered)
 {
     struct lb_random random = {seed};
     struct slot slots[DEPTH] = {0};
@@ -40,6 +40,8 @@ static void random_reads(struct storage *storage, uint32_t n, uint64_t seed)
     uint32_t submitted = 0, completed = 0;
     uint64_t want_bytes = 0;
     struct storage_counters before = storage_counters(storage);
+    if (registered)
+        storage_register_arena(storage, arena, DEPTH * READ_BYTES);
     while (completed < n) {
         for (uint32_t i = 0; i < DEPTH && submitted < n; i++) {
             if (slots[i].busy)
@@ -73,6 +75,8 @@ static void random_reads(struct storage *storage, uint32_t n, uint64_t seed)
     struct storage_counters after = storage_counters(storage);
     CHECK(after.reads - before.reads == n && after.errors == 0);
     CHECK(after.bytes - before.bytes == want_bytes);
+    if (registered)
+        storage_register_arena(storage, NULL, 0);
     lb_free(arena);
 }
 
@@ -154,7 +158,7 @@ static void close_with_reads_in_flight(const char *name)
 
 static void *other_thread(void *storage)
 {
-    random_reads(storage, 50, 3);
+    random_reads(storage, 50, 3, true);
     return NULL;
 }
 
@@ -164,7 +168,7 @@ static void change_of_owner(struct storage *storage)
     pthread_t thread;
     CHECK(pthread_create(&thread, NULL, other_thread, storage) == 0);
     pthread_join(thread, NULL);
-    random_reads(storage, 50, 4);
+    random_reads(storage, 50, 4, false);
 }
 
 /* The memory back-end has its copy; all others must say that the file has become shorter. */
@@ -185,6 +189,35 @@ static void truncated_file(const char *name)
     storage_close(storage);
     unlink(other);
     lb_free(buffer);
+}
+
+/* A mapped file: reads without a buffer bring pages in, dropped ones come back. */
+static void mapped(void)
+{
+    static const char *const advice[] = {"normal", "sequential", "random", "willneed"};
+    struct lb_error err = LB_ERROR_INIT;
+    struct storage_options options = {.queue_depth = 4, .io_threads = 1};
+    struct storage *storage;
+    char notice[256];
+    for (size_t i = 0; i < sizeof advice / sizeof *advice; i++) {
+        struct storage_read read = {.offset = 4097, .bytes = 100000};
+        struct storage_done done;
+        options.advice = advice[i];
+        CHECK(storage_open("mmap", path, &options, notice, sizeof notice, &storage, &err) == LB_OK,
+              "%s", err.text);
+        const char *base = storage_map(storage);
+        CHECK(storage_submit(storage, &read) == STORAGE_QUEUED);
+        CHECK(storage_reap(storage, &done, 1, -1) == 1 && done.result == 100000);
+        CHECK(fixture_same(base, 0, FILE_BYTES));
+        storage_drop(storage, 5000, FILE_BYTES - 5000);
+        storage_drop(storage, 10, 20); /* no whole page */
+        CHECK(fixture_same(base, 0, FILE_BYTES));
+        storage_close(storage);
+    }
+    options.advice = "maybe";
+    CHECK(storage_open("mmap", path, &options, notice, sizeof notice, &storage, &err) ==
+          LB_ERR_INPUT);
+    CHECK_TEXT(err.text, "advice 'maybe': expected one of normal, sequential, random, willneed");
 }
 
 static void failing_allocations(const char *name)
@@ -265,7 +298,8 @@ static void backend(const char *name)
     if (!storage)
         return;
     CHECK(storage_file_bytes(storage) == FILE_BYTES);
-    random_reads(storage, 500, 1);
+    random_reads(storage, 500, 1, false);
+    random_reads(storage, 500, 2, true);
     blocking_reads(storage);
     full_queue(storage);
     wakes(storage);
@@ -290,6 +324,7 @@ int main(void)
         else
             fprintf(stderr, "%s is not available here: %s\n", list[i]->name, why.text);
     }
+    mapped();
     storage_close(NULL);
     unlink(path);
     return check_done();
