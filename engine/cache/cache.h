@@ -57,24 +57,28 @@ struct cache;
 struct cache_choice {
     const struct cache *cache;
     const struct cache_sequence *sequence;
-    uint64_t position; /* of the access that is being computed */
-    uint32_t incoming;
-    uint32_t window;       /* units needed at position+1..position+window are protected */
+    uint64_t position;     /* of the access that is being computed or waited for */
+    uint64_t for_access;   /* do no harm: units needed at or before this position stay */
+    uint32_t window;       /* units needed up to position+window are protected; 0: none */
     uint64_t random_state; /* for `random`: changes with every choice, from the seed */
 };
 
 /* One file a policy; the list is in cache.c. */
 struct cache_policy {
     const char *name, *about;
-    /* required: the unit to evict among those that may_evict() allows; -1: none */
+    /* required: the unit to evict among those that cache_may_evict() allows; -1: none */
     int64_t (*victim)(const struct cache_choice *choice);
-    /* optional: units that always stay (pin-first, pin-spread); asked once after open or resize */
+    /* optional: units that stay while any other may leave (pin-first, pin-spread); asked once
+     * after open or resize */
     void (*pin)(const struct cache *cache, bool *stays);
 };
 const struct cache_policy *const *cache_policies(size_t *count);
 
-/* Whether policies may evict the unit: resident, not pinned, not always-stay, not protected. */
+/* Whether the unit may leave: resident, not pinned, not protected, no harm done. */
 bool cache_may_evict(const struct cache_choice *choice, uint32_t unit);
+/* The one needed last among those that may leave, units that stay left out unless `stays`; -1:
+ * none. What belady does, and what pin policies do with the rest. */
+int64_t cache_furthest(const struct cache_choice *choice, bool stays);
 
 struct cache_options {
     const char *replacement; /* name of a policy */
@@ -98,9 +102,13 @@ uint32_t cache_max_units(const struct cache *cache);
 uint64_t cache_max_frames(const struct cache *cache);
 struct cache_counters cache_counters(const struct cache *cache);
 bool cache_fits(const struct cache *cache, uint32_t unit); /* without evicting */
+/* The first absent unit from `from` on (not wrapping), or n_units. */
+uint32_t cache_next_absent(const struct cache *cache, uint32_t from);
 
-/* The victim the policy names, or -1. Asked repeatedly until the incoming unit fits. */
+/* The victim the policy names, or -1. */
 int64_t cache_victim(struct cache *cache, struct cache_choice *choice);
+/* Evicts victims until the unit fits. False: no choice of victims makes room, nothing evicted. */
+bool cache_make_room(struct cache *cache, struct cache_choice *choice, uint32_t unit);
 
 /* State changes. Each asserts that it is legal. */
 void cache_evict(struct cache *cache, uint32_t unit);                     /* resident -> absent */
@@ -110,7 +118,8 @@ void cache_cancel_load(struct cache *cache, uint32_t unit);               /* loa
 void cache_pin(struct cache *cache, uint32_t unit);                       /* counts as a use */
 void cache_unpin(struct cache *cache, uint32_t unit);
 
-/* New budget; the caller evicts (cache_victim) until cache_excess() is false. */
+/* New budget, at least the largest unit; the caller evicts (cache_victim) until cache_excess() is
+ * false. */
 void cache_resize(struct cache *cache, uint32_t max_units, uint64_t max_frames);
 bool cache_excess(const struct cache *cache);
 

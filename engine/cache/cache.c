@@ -1,0 +1,395 @@
+/* cache: state of the units, budget and choice of victims. See cache.h. */
+#include "cache/cache.h"
+
+#include "base/memory.h"
+#include "base/random.h"
+#include "cache/policy.h"
+
+#include <assert.h>
+#include <string.h>
+
+struct cache {
+    /* fixed after open */
+    const struct cache_policy *policy;
+    uint32_t n_units;
+    /* budget: what is held may exceed it between a resize and the evictions that follow */
+    uint32_t max_units;
+    uint64_t max_frames;
+    bool *stays;
+    /* state */
+    struct cache_unit *units;
+    uint64_t *absent; /* bit i: unit i is absent */
+    uint32_t units_held;
+    uint64_t frames_held;
+    bool shrinking;
+    uint64_t sequence;
+    struct lb_random random;
+    struct cache_counters counters;
+};
+
+static const struct cache_policy *const policies[] = {
+    &policy_lru,       &policy_fifo,       &policy_random, &policy_mru,
+    &policy_pin_first, &policy_pin_spread, &policy_belady,
+};
+
+const struct cache_policy *const *cache_policies(size_t *count)
+{
+    *count = sizeof policies / sizeof *policies;
+    return policies;
+}
+
+static const struct cache_policy *policy_named(const char *name, struct lb_error *err)
+{
+    size_t n;
+    const struct cache_policy *const *list = cache_policies(&n);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i]->name, name) == 0)
+            return list[i];
+    lb_fail(err, LB_ERR_INPUT,
+            "replacement '%s': expected lru, fifo, random, mru, pin-first, pin-spread or belady",
+            name);
+    return NULL;
+}
+
+/* ---- open and budget ---- */
+
+static void set_budget(struct cache *cache, uint32_t max_units, uint64_t max_frames)
+{
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < cache->n_units; i++)
+        total += cache->units[i].frames;
+    cache->max_units = max_units && max_units < cache->n_units ? max_units : cache->n_units;
+    cache->max_frames = max_frames && max_frames < total ? max_frames : total;
+    if (cache->policy->pin)
+        cache->policy->pin(cache, cache->stays);
+}
+
+enum lb_status cache_open(const struct cache_options *options, uint32_t n_units,
+                          const uint32_t *frames_of, struct cache **out, struct lb_error *err)
+{
+    *out = NULL;
+    assert(n_units > 0);
+    const struct cache_policy *policy = policy_named(options->replacement, err);
+    if (!policy)
+        return LB_ERR_INPUT;
+    assert(policy->victim);
+    uint32_t largest = 1;
+    for (uint32_t i = 0; frames_of && i < n_units; i++)
+        largest = frames_of[i] > largest ? frames_of[i] : largest;
+    if (options->max_frames && options->max_frames < largest)
+        return lb_fail(err, LB_ERR_INPUT,
+                       "cache of %llu frames: expected at least %u, the size of one unit",
+                       (unsigned long long)options->max_frames, largest);
+    struct cache *cache = lb_calloc(1, sizeof *cache);
+    if (!cache)
+        return lb_fail(err, LB_ERR_NOMEM, "cache: out of memory");
+    cache->policy = policy;
+    cache->n_units = n_units;
+    cache->random.state = options->seed;
+    cache->units = lb_calloc(n_units, sizeof *cache->units);
+    cache->stays = lb_calloc(n_units, sizeof *cache->stays);
+    cache->absent = lb_calloc(n_units / 64 + 1, sizeof *cache->absent);
+    if (!cache->units || !cache->stays || !cache->absent) {
+        cache_close(cache);
+        return lb_fail(err, LB_ERR_NOMEM, "cache: out of memory");
+    }
+    for (uint32_t i = 0; i < n_units; i++) {
+        cache->units[i].frames = frames_of ? frames_of[i] : 1;
+        cache->absent[i / 64] |= UINT64_C(1) << i % 64;
+    }
+    set_budget(cache, options->max_units, options->max_frames);
+    *out = cache;
+    return LB_OK;
+}
+
+void cache_close(struct cache *cache)
+{
+    if (!cache)
+        return;
+    lb_free(cache->units);
+    lb_free(cache->stays);
+    lb_free(cache->absent);
+    lb_free(cache);
+}
+
+bool cache_excess(const struct cache *cache)
+{
+    return cache->units_held > cache->max_units || cache->frames_held > cache->max_frames;
+}
+
+void cache_resize(struct cache *cache, uint32_t max_units, uint64_t max_frames)
+{
+    set_budget(cache, max_units, max_frames);
+    cache->shrinking = cache_excess(cache);
+}
+
+/* ---- what is there ---- */
+
+uint32_t cache_n_units(const struct cache *cache)
+{
+    return cache->n_units;
+}
+
+const struct cache_unit *cache_unit(const struct cache *cache, uint32_t unit)
+{
+    assert(unit < cache->n_units);
+    return &cache->units[unit];
+}
+
+bool cache_stays(const struct cache *cache, uint32_t unit)
+{
+    return cache->stays[unit];
+}
+
+uint32_t cache_units_held(const struct cache *cache)
+{
+    return cache->units_held;
+}
+
+uint64_t cache_frames_held(const struct cache *cache)
+{
+    return cache->frames_held;
+}
+
+uint32_t cache_max_units(const struct cache *cache)
+{
+    return cache->max_units;
+}
+
+uint64_t cache_max_frames(const struct cache *cache)
+{
+    return cache->max_frames;
+}
+
+struct cache_counters cache_counters(const struct cache *cache)
+{
+    return cache->counters;
+}
+
+bool cache_fits(const struct cache *cache, uint32_t unit)
+{
+    return cache->units_held < cache->max_units &&
+           cache->frames_held + cache->units[unit].frames <= cache->max_frames;
+}
+
+uint32_t cache_next_absent(const struct cache *cache, uint32_t from)
+{
+    uint64_t mask = ~UINT64_C(0) << from % 64;
+    for (uint32_t word = from / 64; word <= (cache->n_units - 1) / 64; word++, mask = ~UINT64_C(0))
+        if (cache->absent[word] & mask)
+            return word * 64 + (uint32_t)__builtin_ctzll(cache->absent[word] & mask);
+    return cache->n_units;
+}
+
+/* ---- choice of victims ---- */
+
+static uint64_t next_use(const struct cache_choice *choice, uint32_t unit)
+{
+    return cache_sequence_next(choice->sequence, unit, choice->position);
+}
+
+static bool is_protected(const struct cache_choice *choice, uint32_t unit)
+{
+    return choice->window && next_use(choice, unit) <= choice->position + choice->window;
+}
+
+bool cache_may_evict(const struct cache_choice *choice, uint32_t unit)
+{
+    const struct cache_unit *u = &choice->cache->units[unit];
+    return u->state == CACHE_RESIDENT && u->pins == 0 && !is_protected(choice, unit) &&
+           next_use(choice, unit) > choice->for_access;
+}
+
+/* The natural order needs no search: going back from the unit before the current one, next uses
+ * come closer and closer. */
+static int64_t furthest_in_cycle(const struct cache_choice *choice, bool stays)
+{
+    const struct cache *cache = choice->cache;
+    uint32_t unit = (uint32_t)(choice->position % cache->n_units);
+    for (uint32_t i = 0; i < cache->n_units; i++) {
+        unit = unit ? unit - 1 : cache->n_units - 1;
+        if ((stays || !cache->stays[unit]) && cache_may_evict(choice, unit))
+            return unit;
+    }
+    return -1;
+}
+
+int64_t cache_furthest(const struct cache_choice *choice, bool stays)
+{
+    if (!choice->sequence->order && choice->sequence->cyclic)
+        return furthest_in_cycle(choice, stays);
+    uint64_t furthest = 0;
+    int64_t found = -1;
+    for (uint32_t i = 0; i < choice->cache->n_units; i++) {
+        if (choice->cache->units[i].state != CACHE_RESIDENT)
+            continue;
+        uint64_t next = next_use(choice, i);
+        if ((found < 0 || next > furthest) && (stays || !choice->cache->stays[i]) &&
+            cache_may_evict(choice, i)) {
+            furthest = next;
+            found = i;
+        }
+    }
+    return found;
+}
+
+int64_t cache_victim(struct cache *cache, struct cache_choice *choice)
+{
+    choice->random_state = lb_random_next(&cache->random);
+    uint32_t window = choice->window;
+    choice->window = 0;
+    int64_t victim = cache->policy->victim(choice);
+    choice->window = window;
+    if (victim >= 0 && is_protected(choice, (uint32_t)victim)) {
+        cache->counters.protected_evictions++;
+        victim = cache->policy->victim(choice);
+    }
+    assert(victim < 0 || cache_may_evict(choice, (uint32_t)victim));
+    return victim;
+}
+
+/* Whether evicting all that may leave would make room. */
+static bool can_make_room(const struct cache *cache, const struct cache_choice *choice,
+                          uint32_t unit)
+{
+    uint64_t frames = 0;
+    uint32_t units = 0;
+    for (uint32_t i = 0; i < cache->n_units; i++) {
+        if (cache_may_evict(choice, i)) {
+            frames += cache->units[i].frames;
+            units++;
+        }
+    }
+    return cache->units_held - units < cache->max_units &&
+           cache->frames_held - frames + cache->units[unit].frames <= cache->max_frames;
+}
+
+bool cache_make_room(struct cache *cache, struct cache_choice *choice, uint32_t unit)
+{
+    for (bool checked = false; !cache_fits(cache, unit); checked = true) {
+        if (!checked && !can_make_room(cache, choice, unit))
+            return false;
+        int64_t victim = cache_victim(cache, choice);
+        assert(victim >= 0);
+        cache_evict(cache, (uint32_t)victim);
+    }
+    return true;
+}
+
+/* ---- changes of state ---- */
+
+static void set_absent(struct cache *cache, uint32_t unit)
+{
+    struct cache_unit *u = &cache->units[unit];
+    u->state = CACHE_ABSENT;
+    u->fresh = false;
+    cache->absent[unit / 64] |= UINT64_C(1) << unit % 64;
+    cache->units_held--;
+    cache->frames_held -= u->frames;
+    cache->shrinking = cache->shrinking && cache_excess(cache);
+}
+
+void cache_evict(struct cache *cache, uint32_t unit)
+{
+    assert(unit < cache->n_units);
+    const struct cache_unit *u = &cache->units[unit];
+    assert(u->state == CACHE_RESIDENT && u->pins == 0);
+    cache->counters.evictions++;
+    cache->counters.wasted += u->fresh;
+    set_absent(cache, unit);
+}
+
+void cache_begin_load(struct cache *cache, uint32_t unit, bool prefetch)
+{
+    assert(unit < cache->n_units && cache_fits(cache, unit));
+    struct cache_unit *u = &cache->units[unit];
+    assert(u->state == CACHE_ABSENT);
+    u->state = CACHE_LOADING;
+    u->fresh = prefetch;
+    u->loaded_seq = u->used_seq = ++cache->sequence;
+    cache->absent[unit / 64] &= ~(UINT64_C(1) << unit % 64);
+    cache->units_held++;
+    cache->frames_held += u->frames;
+}
+
+void cache_end_load(struct cache *cache, uint32_t unit)
+{
+    assert(unit < cache->n_units && cache->units[unit].state == CACHE_LOADING);
+    cache->units[unit].state = CACHE_RESIDENT;
+}
+
+void cache_cancel_load(struct cache *cache, uint32_t unit)
+{
+    assert(unit < cache->n_units && cache->units[unit].state == CACHE_LOADING);
+    set_absent(cache, unit);
+}
+
+void cache_pin(struct cache *cache, uint32_t unit)
+{
+    assert(unit < cache->n_units && cache->units[unit].state == CACHE_RESIDENT);
+    struct cache_unit *u = &cache->units[unit];
+    u->pins++;
+    u->fresh = false;
+    u->used_seq = ++cache->sequence;
+}
+
+void cache_unpin(struct cache *cache, uint32_t unit)
+{
+    assert(unit < cache->n_units && cache->units[unit].pins > 0);
+    cache->units[unit].pins--;
+}
+
+/* ---- invariants ---- */
+
+static bool unit_sane(const struct cache *cache, uint32_t i, struct lb_error *err)
+{
+    const struct cache_unit *u = &cache->units[i];
+    bool absent = cache->absent[i / 64] >> i % 64 & 1;
+    if (absent != (u->state == CACHE_ABSENT))
+        return lb_fail(err, LB_ERR_STATE, "unit %u: absent bit %d in state %d", i, absent,
+                       (int)u->state),
+               false;
+    if (u->pins && u->state != CACHE_RESIDENT)
+        return lb_fail(err, LB_ERR_STATE, "unit %u: %u pins in state %d", i, u->pins,
+                       (int)u->state),
+               false;
+    if (u->fresh && (u->state == CACHE_ABSENT || u->pins))
+        return lb_fail(err, LB_ERR_STATE, "unit %u: fresh, yet absent or in use", i), false;
+    if (u->used_seq < u->loaded_seq || u->used_seq > cache->sequence)
+        return lb_fail(err, LB_ERR_STATE, "unit %u: used at %llu, loaded at %llu, now %llu", i,
+                       (unsigned long long)u->used_seq, (unsigned long long)u->loaded_seq,
+                       (unsigned long long)cache->sequence),
+               false;
+    return true;
+}
+
+bool cache_sane(const struct cache *cache, struct lb_error *err)
+{
+    uint32_t held = 0, stay = 0;
+    uint64_t frames = 0, stay_frames = 0;
+    for (uint32_t i = 0; i < cache->n_units; i++) {
+        if (!unit_sane(cache, i, err))
+            return false;
+        if (cache->units[i].state != CACHE_ABSENT) {
+            held++;
+            frames += cache->units[i].frames;
+        }
+        stay += cache->stays[i];
+        stay_frames += cache->stays[i] ? cache->units[i].frames : 0;
+    }
+    if (held != cache->units_held || frames != cache->frames_held)
+        return lb_fail(err, LB_ERR_STATE, "%u units of %llu frames held, counted as %u of %llu",
+                       held, (unsigned long long)frames, cache->units_held,
+                       (unsigned long long)cache->frames_held),
+               false;
+    if (!cache->shrinking && cache_excess(cache))
+        return lb_fail(err, LB_ERR_STATE, "%u units of %llu frames held, budget %u of %llu", held,
+                       (unsigned long long)frames, cache->max_units,
+                       (unsigned long long)cache->max_frames),
+               false;
+    if (stay > cache->max_units || stay_frames > cache->max_frames)
+        return lb_fail(err, LB_ERR_STATE, "%u units stay in a budget of %u", stay,
+                       cache->max_units),
+               false;
+    return true;
+}

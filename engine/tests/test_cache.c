@@ -1,0 +1,368 @@
+/*
+ * cache: exact hit counts of every policy on cyclic scans, the offline optimum by search,
+ * and invariants after every step of random operations.
+ */
+#include "base/check.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "cache/cache.h"
+
+static struct cache *open_cache(const char *replacement, uint32_t n, uint32_t c,
+                                const uint32_t *frames_of, uint64_t max_frames)
+{
+    struct lb_error err = LB_ERROR_INIT;
+    struct cache *cache;
+    struct cache_options o = {
+        .replacement = replacement, .max_units = c, .max_frames = max_frames, .seed = 5};
+    CHECK(cache_open(&o, n, frames_of, &cache, &err) == LB_OK, "%s", err.text);
+    return cache;
+}
+
+static void sane(const struct cache *cache, const char *what)
+{
+    struct lb_error err = LB_ERROR_INIT;
+    CHECK(cache_sane(cache, &err), "%s: %s", what, err.text);
+}
+
+/* One access without prefetch; whether it hit. */
+static bool demand(struct cache *cache, const struct cache_sequence *sequence, uint64_t position)
+{
+    uint32_t unit = cache_sequence_at(sequence, position);
+    bool hit = cache_unit(cache, unit)->state == CACHE_RESIDENT;
+    if (!hit) {
+        struct cache_choice choice = {
+            .cache = cache, .sequence = sequence, .position = position, .for_access = position};
+        CHECK(cache_make_room(cache, &choice, unit));
+        cache_begin_load(cache, unit, false);
+        cache_end_load(cache, unit);
+    }
+    cache_pin(cache, unit);
+    cache_unpin(cache, unit);
+    return hit;
+}
+
+static uint64_t hits_of_passes(struct cache *cache, const struct cache_sequence *sequence,
+                               uint64_t *position, uint32_t passes)
+{
+    uint64_t hits = 0;
+    for (uint64_t i = 0; i < passes * sequence->length; i++)
+        hits += demand(cache, sequence, (*position)++);
+    return hits;
+}
+
+/* Hits over N-1 passes of a cyclic scan in steady state. */
+static uint64_t expected_hits(const char *policy, uint32_t n, uint32_t c)
+{
+    if (c == n)
+        return (uint64_t)n * (n - 1);
+    if (strcmp(policy, "lru") == 0 || strcmp(policy, "fifo") == 0)
+        return 0;
+    if (strcmp(policy, "mru") == 0 || strcmp(policy, "belady") == 0)
+        return (uint64_t)n * (c - 1);   /* N*(C-1)/(N-1) a pass */
+    return (uint64_t)(n - 1) * (c - 1); /* pin: C-1 a pass */
+}
+
+static void counts_on_cyclic_scans(void)
+{
+    size_t n_policies;
+    const struct cache_policy *const *policies = cache_policies(&n_policies);
+    CHECK(n_policies == 7);
+    for (size_t p = 0; p < n_policies; p++) {
+        const char *name = policies[p]->name;
+        for (uint32_t n = 2; n <= 40; n++) {
+            for (uint32_t c = 1; c <= n; c++) {
+                struct cache *cache = open_cache(name, n, c, NULL, 0);
+                struct cache_sequence s;
+                CHECK(cache_sequence_open(&s, n, NULL, 0, true, NULL) == LB_OK);
+                uint64_t position = 0;
+                CHECK(hits_of_passes(cache, &s, &position, 1) == 0);
+                hits_of_passes(cache, &s, &position, 3);
+                uint64_t hits = hits_of_passes(cache, &s, &position, n - 1);
+                uint64_t most = (uint64_t)n * (c - 1), expected = expected_hits(name, n, c);
+                if (strcmp(name, "random") == 0 && c < n)
+                    CHECK(hits <= most, "random N=%u C=%u: %llu hits of at most %llu", n, c,
+                          (unsigned long long)hits, (unsigned long long)most);
+                else
+                    CHECK(hits == expected, "%s N=%u C=%u: %llu hits, not %llu", name, n, c,
+                          (unsigned long long)hits, (unsigned long long)expected);
+                sane(cache, name);
+                cache_close(cache);
+            }
+        }
+    }
+}
+
+/* The least number of misses for a sequence from an empty cache, by search over all contents. */
+static uint32_t fewest_misses(const uint32_t *order, uint32_t length, uint32_t n, uint32_t c)
+{
+    enum { SETS = 1 << 6 };
+    uint32_t best[SETS], next[SETS];
+    for (uint32_t s = 0; s < SETS; s++)
+        best[s] = s == 0 ? 0 : UINT32_MAX / 2;
+    for (uint32_t i = 0; i < length; i++) {
+        uint32_t bit = 1u << order[i];
+        for (uint32_t s = 0; s < SETS; s++)
+            next[s] = UINT32_MAX / 2;
+        for (uint32_t s = 0; s < 1u << n; s++) {
+            if (s & bit) {
+                next[s] = best[s] < next[s] ? best[s] : next[s];
+                continue;
+            }
+            for (uint32_t out = 0; out <= n; out++) { /* out == n: nothing leaves */
+                uint32_t to = (out < n ? s & ~(1u << out) : s) | bit;
+                if ((uint32_t)__builtin_popcount(to) <= c && best[s] + 1 < next[to])
+                    next[to] = best[s] + 1;
+            }
+        }
+        memcpy(best, next, sizeof best);
+    }
+    uint32_t least = UINT32_MAX;
+    for (uint32_t s = 0; s < SETS; s++)
+        least = best[s] < least ? best[s] : least;
+    return least;
+}
+
+/* Belady against the search, the others never better, on arbitrary sequences. */
+static void optimum_by_search(void)
+{
+    struct lb_random r = {11};
+    size_t n_policies;
+    const struct cache_policy *const *policies = cache_policies(&n_policies);
+    for (int round = 0; round < 300; round++) {
+        uint32_t order[24], n = 2 + lb_random_below(&r, 5), c = 1 + lb_random_below(&r, n);
+        uint32_t length = 1 + lb_random_below(&r, 24);
+        for (uint32_t i = 0; i < length; i++)
+            order[i] = lb_random_below(&r, n);
+        uint32_t least = fewest_misses(order, length, n, c);
+        for (size_t p = 0; p < n_policies; p++) {
+            struct cache *cache = open_cache(policies[p]->name, n, c, NULL, 0);
+            struct cache_sequence s;
+            CHECK(cache_sequence_open(&s, n, order, length, false, NULL) == LB_OK);
+            uint32_t misses = 0;
+            for (uint32_t i = 0; i < length; i++) {
+                misses += !demand(cache, &s, i);
+                sane(cache, policies[p]->name);
+            }
+            if (strcmp(policies[p]->name, "belady") == 0)
+                CHECK(misses == least, "seed 11, round %d: %u misses, not %u", round, misses,
+                      least);
+            else
+                CHECK(misses >= least);
+            cache_sequence_close(&s);
+            cache_close(cache);
+        }
+    }
+}
+
+static void sequences(void)
+{
+    struct lb_random r = {3};
+    for (int round = 0; round < 200; round++) {
+        uint32_t order[30], n = 1 + lb_random_below(&r, 8), length = 1 + lb_random_below(&r, 30);
+        bool natural = round % 3 == 0, cyclic = lb_random_below(&r, 2);
+        if (natural)
+            length = n;
+        for (uint32_t i = 0; i < length; i++)
+            order[i] = natural ? i : lb_random_below(&r, n);
+        struct cache_sequence s;
+        CHECK(cache_sequence_open(&s, n, natural ? NULL : order, length, cyclic, NULL) == LB_OK);
+        for (uint64_t from = 0; from < 2 * length + 3; from++) {
+            for (uint32_t u = 0; u < n; u++) {
+                uint64_t next = CACHE_NEVER, end = cyclic ? from + length : length;
+                for (uint64_t i = from; i < end && next == CACHE_NEVER; i++)
+                    if (order[i % length] == u)
+                        next = i;
+                CHECK(cache_sequence_next(&s, u, from) == next, "seed 3, round %d", round);
+            }
+            if (cyclic || from < length)
+                CHECK(cache_sequence_at(&s, from) == order[from % length]);
+        }
+        cache_sequence_close(&s);
+    }
+    struct lb_error err = LB_ERROR_INIT;
+    struct cache_sequence s;
+    uint32_t order[] = {0, 4};
+    CHECK(cache_sequence_open(&s, 4, order, 2, true, &err) == LB_ERR_INPUT);
+    CHECK_TEXT(err.text, "access 1: unit 4: expected less than 4");
+}
+
+/* ---- random operations ---- */
+
+struct model { /* an independent, slower account of the same state */
+    enum cache_state state[40];
+    uint32_t pins[40];
+};
+
+static void compare(const struct cache *cache, const struct model *m, uint32_t round)
+{
+    uint32_t n = cache_n_units(cache), held = 0, absent = n;
+    for (uint32_t i = 0; i < n; i++) {
+        CHECK(cache_unit(cache, i)->state == m->state[i] &&
+                  cache_unit(cache, i)->pins == m->pins[i],
+              "seed 17, round %u, unit %u", round, i);
+        held += m->state[i] != CACHE_ABSENT;
+        if (m->state[i] == CACHE_ABSENT && absent == n)
+            absent = i;
+    }
+    CHECK(cache_units_held(cache) == held);
+    CHECK(cache_next_absent(cache, 0) == absent);
+}
+
+static void load_random(struct cache *cache, struct model *m, const struct cache_sequence *s,
+                        struct lb_random *r, uint32_t unit)
+{
+    uint32_t n = cache_n_units(cache);
+    struct cache_choice choice = {.cache = cache,
+                                  .sequence = s,
+                                  .position = lb_random_below(r, 1000),
+                                  .window = lb_random_below(r, 4)};
+    choice.for_access = cache_sequence_next(s, unit, choice.position);
+    bool fits = cache_fits(cache, unit), allowed[40];
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t next = cache_sequence_next(s, i, choice.position);
+        allowed[i] = m->state[i] == CACHE_RESIDENT && m->pins[i] == 0 && next > choice.for_access &&
+                     (choice.window == 0 || next > choice.position + choice.window);
+        CHECK(allowed[i] == cache_may_evict(&choice, i));
+    }
+    bool made = cache_make_room(cache, &choice, unit);
+    uint32_t evicted = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (cache_unit(cache, i)->state == m->state[i])
+            continue;
+        CHECK(allowed[i] && cache_unit(cache, i)->state == CACHE_ABSENT);
+        m->state[i] = CACHE_ABSENT;
+        evicted++;
+    }
+    CHECK(made || (!fits && evicted == 0));
+    CHECK(!fits || evicted == 0);
+    if (made) {
+        CHECK(cache_fits(cache, unit));
+        cache_begin_load(cache, unit, lb_random_below(r, 2));
+        m->state[unit] = CACHE_LOADING;
+    }
+}
+
+static void random_step(struct cache *cache, struct model *m, const struct cache_sequence *s,
+                        struct lb_random *r)
+{
+    uint32_t unit = lb_random_below(r, cache_n_units(cache));
+    if (m->state[unit] == CACHE_ABSENT) {
+        load_random(cache, m, s, r, unit);
+    } else if (m->state[unit] == CACHE_LOADING) {
+        bool done = lb_random_below(r, 4);
+        if (done)
+            cache_end_load(cache, unit);
+        else
+            cache_cancel_load(cache, unit);
+        m->state[unit] = done ? CACHE_RESIDENT : CACHE_ABSENT;
+    } else if (m->pins[unit] && lb_random_below(r, 3)) {
+        cache_unpin(cache, unit);
+        m->pins[unit]--;
+    } else if (m->pins[unit] || lb_random_below(r, 2)) {
+        cache_pin(cache, unit);
+        m->pins[unit]++;
+    } else {
+        cache_evict(cache, unit);
+        m->state[unit] = CACHE_ABSENT;
+    }
+}
+
+static void resize_random(struct cache *cache, struct model *m, const struct cache_sequence *s,
+                          struct lb_random *r)
+{
+    cache_resize(cache, lb_random_below(r, cache_n_units(cache) + 2), 5 + lb_random_below(r, 100));
+    struct cache_choice choice = {.cache = cache, .sequence = s};
+    int64_t victim;
+    while (cache_excess(cache) && (victim = cache_victim(cache, &choice)) >= 0) {
+        CHECK(m->state[victim] == CACHE_RESIDENT && m->pins[victim] == 0);
+        cache_evict(cache, (uint32_t)victim);
+        m->state[victim] = CACHE_ABSENT;
+    }
+    sane(cache, "after a resize");
+}
+
+static void random_operations(void)
+{
+    struct lb_random r = {17};
+    size_t n_policies;
+    const struct cache_policy *const *policies = cache_policies(&n_policies);
+    for (uint32_t round = 0; round < 70; round++) {
+        uint32_t n = 1 + lb_random_below(&r, 40), frames[40];
+        for (uint32_t i = 0; i < n; i++)
+            frames[i] = 1 + lb_random_below(&r, 5);
+        struct cache *cache =
+            open_cache(policies[round % n_policies]->name, n, lb_random_below(&r, n + 1),
+                       round % 4 ? frames : NULL, 5 + lb_random_below(&r, 100));
+        struct cache_sequence s;
+        cache_sequence_open(&s, n, NULL, 0, true, NULL);
+        struct model m = {0};
+        for (int step = 0; step < 2000; step++) {
+            random_step(cache, &m, &s, &r);
+            if (step % 300 == 299)
+                resize_random(cache, &m, &s, &r);
+            sane(cache, policies[round % n_policies]->name);
+            compare(cache, &m, round);
+        }
+        cache_close(cache);
+    }
+}
+
+static void counters(void)
+{
+    struct cache *cache = open_cache("lru", 4, 2, NULL, 0);
+    struct cache_sequence s;
+    cache_sequence_open(&s, 4, NULL, 0, true, NULL);
+    cache_begin_load(cache, 1, true);
+    cache_end_load(cache, 1);
+    cache_begin_load(cache, 3, true);
+    cache_end_load(cache, 3);
+    /* lru names unit 1, which the window of position 0 protects: 3 leaves, unused */
+    struct cache_choice choice = {.cache = cache, .sequence = &s, .window = 2};
+    CHECK(cache_make_room(cache, &choice, 0));
+    CHECK(cache_unit(cache, 3)->state == CACHE_ABSENT);
+    struct cache_counters c = cache_counters(cache);
+    CHECK(c.evictions == 1 && c.wasted == 1 && c.protected_evictions == 1);
+    cache_begin_load(cache, 0, true);
+    cache_end_load(cache, 0);
+    cache_pin(cache, 0);
+    cache_unpin(cache, 0);
+    cache_evict(cache, 0); /* used: not wasted */
+    c = cache_counters(cache);
+    CHECK(c.evictions == 2 && c.wasted == 1);
+    cache_close(cache);
+}
+
+static void refusals(void)
+{
+    struct lb_error err = LB_ERROR_INIT;
+    struct cache *cache;
+    struct cache_options o = {.replacement = "clock"};
+    CHECK(cache_open(&o, 4, NULL, &cache, &err) == LB_ERR_INPUT && !cache);
+    CHECK_TEXT(err.text, "replacement 'clock': expected lru, fifo, random, mru, pin-first, "
+                         "pin-spread or belady");
+    err.code = LB_OK;
+    uint32_t frames[] = {2, 9, 3};
+    o = (struct cache_options){.replacement = "lru", .max_frames = 8};
+    CHECK(cache_open(&o, 3, frames, &cache, &err) == LB_ERR_INPUT && !cache);
+    CHECK_TEXT(err.text, "cache of 8 frames: expected at least 9, the size of one unit");
+    o.max_frames = 9;
+    for (uint64_t k = 1; k < 10; k++) {
+        err.code = LB_OK;
+        lb_memory_fail_at(k);
+        enum lb_status status = cache_open(&o, 3, frames, &cache, &err);
+        lb_memory_fail_at(0);
+        CHECK(status == (k <= 4 ? LB_ERR_NOMEM : LB_OK) && !cache == (k <= 4));
+        cache_close(cache);
+    }
+}
+
+int main(void)
+{
+    counts_on_cyclic_scans();
+    optimum_by_search();
+    sequences();
+    random_operations();
+    counters();
+    refusals();
+    return check_done();
+}
