@@ -23,6 +23,7 @@ struct sampler;
 enum lb_status sampler_open(const struct sampler_options *options, uint32_t n_vocab,
                             struct sampler **sampler, struct lb_error *err);
 void sampler_close(struct sampler *sampler);
+/* logits[n_vocab]. A logit that is no number is never chosen; -1 when none is a number. */
 int32_t sampler_next(struct sampler *sampler, const float *logits);
 
 #endif
