@@ -21,30 +21,24 @@ struct bpe {
     size_t n_slots;        /* a power of two */
 };
 
-static bool stands_for_itself(unsigned byte)
-{
-    return (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte <= 0xFF && byte != 0xAD);
-}
-
-/* The character (below U+0800) that stands for a byte. */
+/* The character that stands for a byte: 0-0x20 from U+0100, 0x7F-0xA0 from U+0121, 0xAD U+0143. */
 static uint32_t letter(unsigned byte)
 {
-    uint32_t next = 0x100;
-    if (stands_for_itself(byte))
-        return byte;
-    for (unsigned b = 0; b < byte; b++)
-        next += !stands_for_itself(b);
-    return next;
+    return byte <= 0x20                   ? 0x100 + byte
+           : byte >= 0x7F && byte <= 0xA0 ? 0x121 + byte - 0x7F
+           : byte == 0xAD                 ? 0x143
+                                          : byte;
 }
 
 int bpe_byte(uint32_t character)
 {
-    if (character < 0x100)
-        return stands_for_itself(character) ? (int)character : -1;
-    for (unsigned b = 0, next = 0x100; b < 256; b++)
-        if (!stands_for_itself(b) && next++ == character)
-            return (int)b;
-    return -1;
+    uint32_t c = character;
+    if (c >= 0x100)
+        return c <= 0x120   ? (int)c - 0x100
+               : c <= 0x142 ? (int)c - 0x121 + 0x7F
+               : c == 0x143 ? 0xAD
+                            : -1;
+    return letter(c) == c ? (int)c : -1;
 }
 
 static enum lb_status intern_letters(struct bpe *bpe, struct vocab *vocab, struct lb_error *err)

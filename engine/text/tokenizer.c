@@ -44,8 +44,8 @@ enum lb_status tokenizer_open(const struct gguf_file *file, struct tokenizer **t
     }
     if (s == LB_OK && t->add_bos && t->vocab.bos < 0)
         s = lb_fail(err, LB_ERR_INPUT,
-                    "%s: the model wants BOS, but tokenizer.ggml.bos_token_id %s", gguf_path(file),
-                    "is missing");
+                    "%s: tokenizer.ggml.bos_token_id is missing, and the model wants BOS",
+                    gguf_path(file));
     if (s != LB_OK) {
         tokenizer_close(t);
         return s;

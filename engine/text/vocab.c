@@ -10,19 +10,10 @@
 
 /* Tokens that end a text or a turn, in the models that do not name theirs in the metadata. */
 static const char *const end_texts[] = {
-    "</s>",
-    "<|end_of_text|>",
-    "<|endoftext|>",
-    "<|eot_id|>",
-    "<|eom_id|>",
-    "<|im_end|>",
-    "<|end|>",
-    "<end_of_turn>",
-    "<EOT>",
-    "_<EOT>",
-    "<end_of_utterance>",
-    "<\xef\xbd\x9c"
-    "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+    "</s>",       "<|end_of_text|>",    "<|endoftext|>",
+    "<|eot_id|>", "<|eom_id|>",         "<|im_end|>",
+    "<|end|>",    "<end_of_turn>",      "<EOT>",
+    "_<EOT>",     "<end_of_utterance>", "<\uFF5Cend\u2581of\u2581sentence\uFF5C>",
 };
 
 static size_t hash(const char *text, size_t length)
