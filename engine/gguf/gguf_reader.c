@@ -40,6 +40,9 @@ struct scan {
     uint64_t buffer_at;
     size_t buffered;
     unsigned char *buffer;
+    /* what is being parsed, for messages: "key" 3 of 24; NULL: the fixed part of the header */
+    const char *item;
+    uint64_t number, count;
     struct lb_error *err;
 };
 
@@ -100,27 +103,37 @@ static bool refill(struct scan *s)
     return true;
 }
 
-/* True when n more bytes can be there; n in units of `each` bytes. */
-static bool have(struct scan *s, uint64_t n, uint64_t each, const char *what, uint64_t index)
+static bool fail_short(struct scan *s, uint64_t needed)
 {
-    if (n <= (s->end - s->at) / each)
-        return true;
+    char where[64] = "the header";
+    if (s->item)
+        snprintf(where, sizeof where, "%s %llu of %llu", s->item, (unsigned long long)s->number,
+                 (unsigned long long)s->count);
     if (s->end < s->file->bytes)
-        lb_fail(s->err, LB_ERR_INPUT, "%s: %s %llu at byte %llu: header is over %llu MiB",
-                s->file->path, what, (unsigned long long)index, (unsigned long long)s->at,
+        lb_fail(s->err, LB_ERR_INPUT,
+                "%s: %llu bytes needed in %s at byte %llu, expected a header of at most %llu MiB",
+                s->file->path, (unsigned long long)needed, where, (unsigned long long)s->at,
                 (unsigned long long)(HEADER_LIMIT >> 20));
     else
         lb_fail(s->err, LB_ERR_INPUT,
-                "%s: truncated: %s %llu at byte %llu needs %llu x %llu bytes, file ends at %llu",
-                s->file->path, what, (unsigned long long)index, (unsigned long long)s->at,
-                (unsigned long long)n, (unsigned long long)each, (unsigned long long)s->end);
+                "%s: truncated in %s: %llu bytes needed at byte %llu, file ends at byte %llu",
+                s->file->path, where, (unsigned long long)needed, (unsigned long long)s->at,
+                (unsigned long long)s->end);
     return false;
 }
 
-static bool take(struct scan *s, void *out, size_t n, const char *what, uint64_t index)
+/* True when n things of at least `each` bytes can follow. */
+static bool have(struct scan *s, uint64_t n, uint64_t each)
+{
+    if (n <= (s->end - s->at) / each)
+        return true;
+    return fail_short(s, n > UINT64_MAX / each ? UINT64_MAX : n * each);
+}
+
+static bool take(struct scan *s, void *out, size_t n)
 {
     char *to = out;
-    if (!have(s, n, 1, what, index))
+    if (!have(s, n, 1))
         return false;
     while (n > 0) {
         if (s->at < s->buffer_at || s->at - s->buffer_at >= s->buffered)
@@ -137,24 +150,23 @@ static bool take(struct scan *s, void *out, size_t n, const char *what, uint64_t
     return true;
 }
 
-static bool take_u32(struct scan *s, uint32_t *value, const char *what, uint64_t index)
+static bool take_u32(struct scan *s, uint32_t *value)
 {
-    return take(s, value, sizeof *value, what, index);
+    return take(s, value, sizeof *value);
 }
 
-static bool take_u64(struct scan *s, uint64_t *value, const char *what, uint64_t index)
+static bool take_u64(struct scan *s, uint64_t *value)
 {
-    return take(s, value, sizeof *value, what, index);
+    return take(s, value, sizeof *value);
 }
 
-static bool take_string(struct scan *s, struct gguf_string *string, const char *what,
-                        uint64_t index)
+static bool take_string(struct scan *s, struct gguf_string *string)
 {
     uint64_t length;
-    if (!take_u64(s, &length, what, index) || !have(s, length, 1, what, index))
+    if (!take_u64(s, &length) || !have(s, length, 1))
         return false;
     char *text = keep(s, (size_t)length + 1);
-    if (!text || !take(s, text, (size_t)length, what, index))
+    if (!text || !take(s, text, (size_t)length))
         return false;
     text[length] = '\0';
     *string = (struct gguf_string){text, (size_t)length};
@@ -162,48 +174,48 @@ static bool take_string(struct scan *s, struct gguf_string *string, const char *
 }
 
 /* A name is a string without NUL, so that it can be compared as a C string. */
-static bool take_name(struct scan *s, const char **name, const char *what, uint64_t index)
+static bool take_name(struct scan *s, const char **name)
 {
     struct gguf_string string;
-    if (!take_string(s, &string, what, index))
+    if (!take_string(s, &string))
         return false;
     *name = string.text;
     if (strlen(string.text) == string.length)
         return true;
-    lb_fail(s->err, LB_ERR_INPUT, "%s: %s %llu: name contains a NUL byte", s->file->path, what,
-            (unsigned long long)index);
+    lb_fail(s->err, LB_ERR_INPUT, "%s: %s %llu of %llu: name contains a NUL byte", s->file->path,
+            s->item, (unsigned long long)s->number, (unsigned long long)s->count);
     return false;
 }
 
 /* ---- pairs ---- */
 
 /* What was read stays with the array, to be freed with the pair, also after a failure. */
-static bool take_strings(struct scan *s, struct gguf_array *array, uint64_t index)
+static bool take_strings(struct scan *s, struct gguf_array *array)
 {
     size_t room = 0;
+    if (!have(s, array->count, sizeof(uint64_t)))
+        return false;
     for (uint64_t i = 0; i < array->count; i++) {
         struct gguf_string *strings =
             grow(s, (void *)array->strings, &room, (size_t)i + 1, sizeof *strings);
         if (!strings)
             return false;
         array->strings = strings;
-        if (!take_string(s, &strings[i], "array of strings in pair", index))
+        if (!take_string(s, &strings[i]))
             return false;
     }
     return true;
 }
 
-static bool take_array(struct scan *s, struct gguf_array *array, const char *key, uint64_t index)
+static bool take_array(struct scan *s, struct gguf_array *array, const char *key)
 {
     uint32_t kind;
-    if (!take_u32(s, &kind, "array kind of pair", index) ||
-        !take_u64(s, &array->count, "array length of pair", index))
+    if (!take_u32(s, &kind) || !take_u64(s, &array->count))
         return false;
     size_t size = gguf_kind_bytes(kind);
     array->kind = kind;
     if (kind == GGUF_STRING)
-        return have(s, array->count, 8, "array of strings in pair", index) &&
-               take_strings(s, array, index);
+        return take_strings(s, array);
     if (size == 0) {
         char shown[GGUF_SHOWN];
         lb_fail(s->err, LB_ERR_INPUT, "%s: key '%s': array of kind %u, expected %s", s->file->path,
@@ -211,18 +223,18 @@ static bool take_array(struct scan *s, struct gguf_array *array, const char *key
                 kind == GGUF_ARRAY ? "no array within an array" : "a kind from 0 to 12");
         return false;
     }
-    if (!have(s, array->count, size, "array of pair", index))
+    if (!have(s, array->count, size))
         return false;
     size_t bytes = (size_t)array->count * size;
     char *values = keep(s, bytes);
     array->values = values;
-    return values && take(s, values, bytes, "array of pair", index);
+    return values && take(s, values, bytes);
 }
 
-static bool take_scalar(struct scan *s, struct gguf_pair *pair, uint64_t index)
+static bool take_scalar(struct scan *s, struct gguf_pair *pair)
 {
     unsigned char raw[8] = {0};
-    if (!take(s, raw, gguf_kind_bytes(pair->kind), "value of pair", index))
+    if (!take(s, raw, gguf_kind_bytes(pair->kind)))
         return false;
     gguf_scalar(raw, pair);
     if (pair->kind != GGUF_BOOL || raw[0] <= 1)
@@ -233,18 +245,18 @@ static bool take_scalar(struct scan *s, struct gguf_pair *pair, uint64_t index)
     return false;
 }
 
-static bool take_pair(struct scan *s, struct gguf_pair *pair, uint64_t index)
+static bool take_pair(struct scan *s, struct gguf_pair *pair)
 {
     uint32_t kind;
-    if (!take_name(s, &pair->key, "key", index) || !take_u32(s, &kind, "kind of pair", index))
+    if (!take_name(s, &pair->key) || !take_u32(s, &kind))
         return false;
     pair->kind = kind;
     if (kind == GGUF_STRING)
-        return take_string(s, &pair->value.string, "value of pair", index);
+        return take_string(s, &pair->value.string);
     if (kind == GGUF_ARRAY)
-        return take_array(s, &pair->value.array, pair->key, index);
+        return take_array(s, &pair->value.array, pair->key);
     if (gguf_kind_bytes(kind) > 0)
-        return take_scalar(s, pair, index);
+        return take_scalar(s, pair);
     char shown[GGUF_SHOWN];
     pair->kind = GGUF_U8; /* nothing to free */
     lb_fail(s->err, LB_ERR_INPUT, "%s: key '%s': unknown kind %u, expected 0 to 12", s->file->path,
@@ -256,8 +268,10 @@ static bool take_pairs(struct scan *s, uint64_t count)
 {
     struct gguf_file *file = s->file;
     size_t room = 0;
-    if (!have(s, count, PAIR_BYTES_MIN, "key count", count))
+    if (!have(s, count, PAIR_BYTES_MIN))
         return false;
+    s->item = "key";
+    s->count = count;
     for (uint64_t i = 0; i < count; i++) {
         struct gguf_pair *pairs = grow(s, file->pairs, &room, (size_t)i + 1, sizeof *pairs);
         if (!pairs)
@@ -265,7 +279,8 @@ static bool take_pairs(struct scan *s, uint64_t count)
         file->pairs = pairs;
         file->pairs[i] = (struct gguf_pair){.key = ""};
         file->n_pairs = (size_t)i + 1;
-        if (!take_pair(s, &file->pairs[i], i))
+        s->number = i + 1;
+        if (!take_pair(s, &file->pairs[i]))
             return false;
     }
     return true;
@@ -293,9 +308,9 @@ static bool size_of(struct scan *s, gguf_size_fn size, struct gguf_tensor *t)
     return false;
 }
 
-static bool take_tensor(struct scan *s, gguf_size_fn size, struct gguf_tensor *t, uint64_t index)
+static bool take_tensor(struct scan *s, gguf_size_fn size, struct gguf_tensor *t)
 {
-    if (!take_name(s, &t->name, "tensor", index) || !take_u32(s, &t->n_dims, "tensor", index))
+    if (!take_name(s, &t->name) || !take_u32(s, &t->n_dims))
         return false;
     if (t->n_dims < 1 || t->n_dims > 4) {
         char shown[GGUF_SHOWN];
@@ -305,25 +320,28 @@ static bool take_tensor(struct scan *s, gguf_size_fn size, struct gguf_tensor *t
     }
     for (uint32_t d = 0; d < 4; d++) {
         t->ne[d] = 1;
-        if (d < t->n_dims && !take_u64(s, &t->ne[d], "tensor", index))
+        if (d < t->n_dims && !take_u64(s, &t->ne[d]))
             return false;
     }
-    return take_u32(s, &t->type, "tensor", index) &&
-           take_u64(s, &t->file_offset, "tensor", index) && size_of(s, size, t);
+    return take_u32(s, &t->type) && take_u64(s, &t->file_offset) && size_of(s, size, t);
 }
 
 static bool take_tensors(struct scan *s, gguf_size_fn size, uint64_t count)
 {
     struct gguf_file *file = s->file;
     size_t room = 0;
-    if (!have(s, count, TENSOR_BYTES_MIN, "tensor count", count))
+    s->item = NULL;
+    if (!have(s, count, TENSOR_BYTES_MIN))
         return false;
+    s->item = "tensor";
+    s->count = count;
     for (uint64_t i = 0; i < count; i++) {
         struct gguf_tensor *tensors = grow(s, file->tensors, &room, (size_t)i + 1, sizeof *tensors);
         if (!tensors)
             return false;
         file->tensors = tensors;
-        if (!take_tensor(s, size, &tensors[i], i))
+        s->number = i + 1;
+        if (!take_tensor(s, size, &tensors[i]))
             return false;
         file->n_tensors = (size_t)i + 1;
     }
@@ -455,12 +473,10 @@ static bool parse(struct scan *s, gguf_size_fn size)
 {
     uint32_t magic;
     uint64_t n_tensors, n_pairs;
-    return take_u32(s, &magic, "magic", 0) &&
-           (magic == GGUF_MAGIC ? take_u32(s, &s->file->version, "version", 0) : true) &&
-           check_version(s, magic, s->file->version) &&
-           take_u64(s, &n_tensors, "tensor count", 0) && take_u64(s, &n_pairs, "key count", 0) &&
-           take_pairs(s, n_pairs) && index_pairs(s) && take_tensors(s, size, n_tensors) &&
-           place_tensors(s) && index_tensors(s);
+    return take_u32(s, &magic) && (magic != GGUF_MAGIC || take_u32(s, &s->file->version)) &&
+           check_version(s, magic, s->file->version) && take_u64(s, &n_tensors) &&
+           take_u64(s, &n_pairs) && take_pairs(s, n_pairs) && index_pairs(s) &&
+           take_tensors(s, size, n_tensors) && place_tensors(s) && index_tensors(s);
 }
 
 static bool open_file(struct scan *s, const char *path)
