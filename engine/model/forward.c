@@ -57,11 +57,12 @@ static enum lb_status begin(struct model_session *s, const struct model_batch *b
     s->n_segments = 0;
     s->residual = false;
     s->mark_ns = s->profile ? lb_now_ns() : 0;
-    enum lb_status status = LB_OK;
-    for (uint32_t t = 0; status == LB_OK && t < batch->n_tokens;
-         t += s->segments[s->n_segments - 1].n_tokens)
-        status = add_segment(s, batch, t);
-    return status;
+    for (uint32_t t = 0; t < batch->n_tokens; t += s->segments[s->n_segments - 1].n_tokens) {
+        enum lb_status status = add_segment(s, batch, t);
+        if (status != LB_OK)
+            return status;
+    }
+    return LB_OK;
 }
 
 /* From here on only the wanted tokens are computed: their rows move together. */

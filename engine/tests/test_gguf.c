@@ -153,7 +153,7 @@ static void expect(enum lb_status status, struct lb_error *err, const char *mess
 static void look_ups(void)
 {
     struct lb_error err = LB_ERROR_INIT;
-    struct gguf_file *f;
+    struct gguf_file *f = NULL;
     uint32_t u = 5;
     float x = 5;
     bool b = true;
@@ -229,7 +229,8 @@ static void cannot_write(void)
     CHECK(gguf_writer_open("/nowhere/at/all.gguf", &w, &err) == LB_ERR_INPUT && !w);
     CHECK(strstr(err.text, "cannot create: No such file or directory"), "%s", err.text);
 
-    /* a disk that fills up: the limit on file sizes stands in for it */
+    /* A disk that fills up: the limit on file sizes stands in for it. First there is no room for
+     * the file, then the room goes while it is written. */
     struct rlimit old, small = {700, RLIM_INFINITY};
     CHECK(getrlimit(RLIMIT_FSIZE, &old) == 0);
     small.rlim_max = old.rlim_max;
@@ -238,8 +239,21 @@ static void cannot_write(void)
     err = (struct lb_error)LB_ERROR_INIT;
     CHECK(write_file(&err) == LB_ERR_IO);
     setrlimit(RLIMIT_FSIZE, &old);
-    CHECK(strstr(err.text, "cannot write: File too large"), "%s", err.text);
+    CHECK(strstr(err.text, ".part: cannot write 1856 bytes: File too large"), "%s", err.text);
     CHECK(files_in_dir() == 0);
+
+    static const uint64_t big[] = {16 << 20};
+    static char data[16 << 20];
+    err = (struct lb_error)LB_ERROR_INIT;
+    CHECK(gguf_writer_open(path, &w, &err) == LB_OK, "%s", err.text);
+    gguf_writer_add_tensor(w, "big", 1, big, QUANT_F16, 2 * big[0]);
+    CHECK(gguf_writer_data(w, data, 100, &err) == LB_OK, "%s", err.text);
+    small.rlim_cur = 1 << 20;
+    setrlimit(RLIMIT_FSIZE, &small);
+    CHECK(gguf_writer_data(w, data, sizeof data, &err) == LB_ERR_IO);
+    setrlimit(RLIMIT_FSIZE, &old);
+    CHECK(strstr(err.text, ".part: cannot write: File too large"), "%s", err.text);
+    CHECK(gguf_writer_finish(w, &err) == LB_ERR_IO && files_in_dir() == 0);
 }
 
 /* Whichever allocation fails, an old file stays as it is and no other is left. */

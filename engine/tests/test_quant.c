@@ -259,7 +259,7 @@ static void round_trips(void)
 {
     enum { N = 4096 };
     static float x[N], y[N], z[N];
-    static unsigned char blocks[4 * N];
+    static unsigned char blocks[4 * N + 1];
     struct lb_random r = {11};
     for (uint32_t type = 0; type < QUANT_TYPE_LIMIT; type++) {
         const struct quant_info *info = quant_info(type);
@@ -273,8 +273,8 @@ static void round_trips(void)
             double most = worst(type, x, y, N);
             CHECK(most <= 1, "%s, pattern %d: error is %.3f of the bound, seed 11", info->name,
                   pattern, most);
-            CHECK(blocks[quant_row_bytes(type, N)] == 0xee || type == QUANT_F32,
-                  "%s writes behind its blocks", info->name);
+            CHECK(blocks[quant_row_bytes(type, N)] == 0xee, "%s writes behind its blocks",
+                  info->name);
             /* in pieces as in one go */
             for (size_t at = 0; at < N; at += 256)
                 info->dequantize(blocks + quant_row_bytes(type, at), z + at, 256);
