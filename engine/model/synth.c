@@ -30,11 +30,12 @@
 #define NORM_DEVIATION 0.1
 #define BIAS_DEVIATION 0.1
 
-/* `count` pieces (a power of two) of rows of one type and length. */
+/* `count` pieces (a power of two) of rows of one type, length and deviation. */
 struct palette {
     struct palette *next;
     uint32_t type, count;
     uint64_t row;
+    double deviation;
     size_t piece_bytes;
     unsigned char *pieces;
 };
@@ -83,7 +84,7 @@ static uint64_t piece_elements(uint64_t row)
     return n;
 }
 
-static enum lb_status make_palette(struct job *job, uint32_t type, uint64_t row,
+static enum lb_status make_palette(struct job *job, uint32_t type, uint64_t row, double deviation,
                                    struct palette **out, struct lb_error *err)
 {
     uint64_t n = piece_elements(row);
@@ -92,7 +93,12 @@ static enum lb_status make_palette(struct job *job, uint32_t type, uint64_t row,
     struct palette *p = lb_calloc(1, sizeof *p);
     if (!p)
         return lb_fail(err, LB_ERR_NOMEM, "synth: out of memory for weights");
-    *p = (struct palette){job->palettes, type, PALETTE_MAX, row, quant_row_bytes(type, n), NULL};
+    *p = (struct palette){.next = job->palettes,
+                          .type = type,
+                          .count = PALETTE_MAX,
+                          .row = row,
+                          .deviation = deviation,
+                          .piece_bytes = quant_row_bytes(type, n)};
     job->palettes = p;
     while (p->count * p->piece_bytes > PALETTE_BYTES)
         p->count /= 2;
@@ -101,7 +107,6 @@ static enum lb_status make_palette(struct job *job, uint32_t type, uint64_t row,
         return lb_fail(err, LB_ERR_NOMEM, "synth: out of memory for weights");
     snprintf(name, sizeof name, "palette %u %llu", type, (unsigned long long)row);
     struct lb_random r = generator(job->options->seed, name);
-    double deviation = 1 / sqrt((double)row);
     for (uint32_t k = 0; k < p->count; k++) {
         for (uint64_t i = 0; i < n; i++)
             values[i] = (float)(deviation * deviate(&r));
@@ -111,16 +116,19 @@ static enum lb_status make_palette(struct job *job, uint32_t type, uint64_t row,
     return LB_OK;
 }
 
-static enum lb_status find_palette(struct job *job, uint32_t type, uint64_t row,
+static enum lb_status find_palette(struct job *job, const struct synth_tensor *t,
                                    struct palette **out, struct lb_error *err)
 {
+    uint64_t row = t->ne[0];
+    bool unit = t->role == SYNTH_EMBEDDING && !job->shape.tied_embedding;
+    double deviation = unit ? 1 : 1 / sqrt((double)row);
     for (struct palette *p = job->palettes; p; p = p->next) {
-        if (p->type == type && p->row == row) {
+        if (p->type == t->type && p->row == row && p->deviation == deviation) {
             *out = p;
             return LB_OK;
         }
     }
-    return make_palette(job, type, row, out, err);
+    return make_palette(job, t->type, row, deviation, out, err);
 }
 
 /* ---- tensors ---- */
@@ -139,7 +147,7 @@ static enum lb_status write_matrix(struct job *job, const struct synth_tensor *t
 {
     struct palette *p = NULL;
     struct lb_random r = generator(job->options->seed, t->name);
-    enum lb_status status = find_palette(job, t->type, t->ne[0], &p, err);
+    enum lb_status status = find_palette(job, t, &p, err);
     if (status != LB_OK)
         return status;
     uint64_t left = t->bytes / p->piece_bytes, room = BUFFER_BYTES / p->piece_bytes;
