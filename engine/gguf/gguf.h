@@ -5,8 +5,8 @@
  * tensor descriptions (name, dimensions, type, offset), padding to
  * general.alignment (32 unless the file says otherwise), tensor data.
  *
- * The reader parses the header only, with every length checked against the file,
- * and never reads tensor data. All strings and arrays it returns belong to the
+ * The reader parses the header only (at most 1 GiB), with every length checked against
+ * the file, and never reads tensor data. All strings and arrays it returns belong to the
  * file object and live until gguf_close.
  */
 #ifndef GGUF_GGUF_H
@@ -104,7 +104,8 @@ enum lb_status gguf_get_bool(const struct gguf_file *file, const char *key, bool
 enum lb_status gguf_get_text(const struct gguf_file *file, const char *key, bool required,
                              const char **value, struct lb_error *err);
 
-/* ---- writer: declare pairs, declare tensors, then write all data in declared order ---- */
+/* ---- writer: declare pairs, declare tensors, then write all data in declared order ----
+ * Keys and names are the caller's to keep unique. */
 
 struct gguf_writer;
 

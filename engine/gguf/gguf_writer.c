@@ -182,12 +182,21 @@ void gguf_writer_add_tensor(struct gguf_writer *w, const char *name, uint32_t n_
 
 /* ---- writing ---- */
 
+/* Switches direct writes on or off; false when that changes nothing or is refused. */
+static bool set_direct(int fd, bool on)
+{
+    int old = fcntl(fd, F_GETFL), new = on ? old | O_DIRECT : old & ~O_DIRECT;
+    return old >= 0 && new != old &&fcntl(fd, F_SETFL, new) == 0;
+}
+
 static void write_all(struct gguf_writer *w, const char *at, size_t size)
 {
     while (w->err.code == LB_OK && size > 0) {
         ssize_t n = write(w->fd, at, size);
         if (n < 0 && errno == EINTR)
             continue;
+        if (n < 0 && errno == EINVAL && set_direct(w->fd, false))
+            continue; /* direct writes of another granularity: buffered ones from here on */
         if (n < 0) {
             lb_fail(&w->err, LB_ERR_IO, "%s: cannot write: %s", w->temporary, strerror(errno));
             return;
@@ -304,12 +313,11 @@ enum lb_status gguf_writer_open(const char *path, struct gguf_writer **out, stru
     snprintf(w->temporary, room, "%s.%ld-%u.part", path, (long)getpid(),
              atomic_fetch_add(&serial, 1));
     w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (w->fd >= 0) /* refused where a file system has no direct writes; then buffered ones do */
-        (void)fcntl(w->fd, F_SETFL, O_DIRECT);
     if (w->fd < 0) {
         lb_fail(&own, LB_ERR_INPUT, "%s: cannot create: %s", w->temporary, strerror(errno));
         goto fail;
     }
+    (void)set_direct(w->fd, true);
     *out = w;
     return LB_OK;
 fail:

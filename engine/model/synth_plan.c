@@ -10,8 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* layers, embd, heads, kv heads, head size, ff, vocabulary, context, rope base, tied, eps, factors
- */
+/* layers, width, heads, kv heads, head size, ff, vocabulary, context, rope base, tied, eps, factors */
 static const struct synth_shape shapes[] = {
     {"tiny", "llama", 12, 512, 8, 4, 64, 1280, 2048, 2048, 1e4f, 0, 1e-5f, 0},
     {"tiny-32", "llama", 32, 512, 8, 4, 64, 1280, 2048, 2048, 1e4f, 0, 1e-5f, 0},
@@ -27,15 +26,49 @@ static const struct synth_shape shapes[] = {
     {"qwen3-0.6b", "qwen3", 28, 1024, 16, 8, 128, 3072, 151936, 40960, 1e6f, 1, 1e-6f, 0},
 };
 
-/* file_type is what general.file_type says of the mix. */
-static const struct synth_mix mixes[] = {
-    {"F32", 0, QUANT_F32},        {"F16", 1, QUANT_F16},      {"BF16", 32, QUANT_BF16},
-    {"Q8_0", 7, QUANT_Q8_0},      {"Q4_0", 2, QUANT_Q4_0},    {"Q4_1", 3, QUANT_Q4_1},
-    {"Q5_0", 8, QUANT_Q5_0},      {"Q5_1", 9, QUANT_Q5_1},    {"Q2_K", 10, QUANT_Q2_K},
-    {"Q3_K_M", 12, QUANT_Q3_K},   {"Q4_K_S", 14, QUANT_Q4_K}, {"Q4_K_M", 15, QUANT_Q4_K},
-    {"Q5_K_M", 17, QUANT_Q5_K},   {"Q6_K", 18, QUANT_Q6_K},   {"IQ4_NL", 25, QUANT_IQ4_NL},
-    {"IQ4_XS", 30, QUANT_IQ4_XS},
+/* What general.file_type says of a mix. */
+enum file_type {
+    FILE_F32 = 0,
+    FILE_F16 = 1,
+    FILE_Q4_0 = 2,
+    FILE_Q4_1 = 3,
+    FILE_Q8_0 = 7,
+    FILE_Q5_0 = 8,
+    FILE_Q5_1 = 9,
+    FILE_Q2_K = 10,
+    FILE_Q3_K_M = 12,
+    FILE_Q4_K_S = 14,
+    FILE_Q4_K_M = 15,
+    FILE_Q5_K_M = 17,
+    FILE_Q6_K = 18,
+    FILE_IQ4_NL = 25,
+    FILE_IQ4_XS = 30,
+    FILE_BF16 = 32,
 };
+
+/* mix and its base type */
+#define MIXES(X)                                                                                   \
+    X(F32, F32)                                                                                    \
+    X(F16, F16)                                                                                    \
+    X(BF16, BF16)                                                                                  \
+    X(Q8_0, Q8_0)                                                                                  \
+    X(Q4_0, Q4_0)                                                                                  \
+    X(Q4_1, Q4_1)                                                                                  \
+    X(Q5_0, Q5_0)                                                                                  \
+    X(Q5_1, Q5_1)                                                                                  \
+    X(Q2_K, Q2_K)                                                                                  \
+    X(Q3_K_M, Q3_K)                                                                                \
+    X(Q4_K_S, Q4_K)                                                                                \
+    X(Q4_K_M, Q4_K)                                                                                \
+    X(Q5_K_M, Q5_K)                                                                                \
+    X(Q6_K, Q6_K)                                                                                  \
+    X(IQ4_NL, IQ4_NL)                                                                              \
+    X(IQ4_XS, IQ4_XS)
+
+#define NAME(mix, type) #mix,
+#define ROW(mix, type)  {#mix, FILE_##mix, QUANT_##type},
+static const char *const mix_names[] = {MIXES(NAME)};
+static const struct synth_mix mixes[] = {MIXES(ROW)};
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -47,11 +80,8 @@ const struct synth_shape *synth_shapes(size_t *count)
 
 const char *const *synth_mixes(size_t *count)
 {
-    static const char *names[COUNT(mixes)];
-    for (size_t i = 0; i < COUNT(mixes); i++)
-        names[i] = mixes[i].name;
-    *count = COUNT(mixes);
-    return names;
+    *count = COUNT(mix_names);
+    return mix_names;
 }
 
 const struct synth_mix *synth_find_mix(const char *name, struct lb_error *err)
@@ -93,21 +123,21 @@ static uint32_t type_of_value(const struct synth_mix *mix, const struct synth_sh
 {
     uint32_t gqa = shape->n_heads / shape->n_kv_heads, type = mix->base;
     switch (mix->file_type) {
-    case 10: /* Q2_K */
+    case FILE_Q2_K:
         type = gqa >= 4 ? QUANT_Q4_K : QUANT_Q3_K;
         break;
-    case 12: /* Q3_K_M */
+    case FILE_Q3_K_M:
         type = layer < 2 ? QUANT_Q5_K : QUANT_Q4_K;
         break;
-    case 14: /* Q4_K_S */
+    case FILE_Q4_K_S:
         type = layer < 4 ? QUANT_Q5_K : type;
         break;
-    case 15: /* Q4_K_M */
-    case 17: /* Q5_K_M */
+    case FILE_Q4_K_M:
+    case FILE_Q5_K_M:
         type = more_bits(layer, shape->n_layers) ? QUANT_Q6_K : type;
         break;
-    case 25: /* IQ4_NL */
-    case 30: /* IQ4_XS */
+    case FILE_IQ4_NL:
+    case FILE_IQ4_XS:
         type = gqa >= 4 ? QUANT_Q5_K : type;
         break;
     }
@@ -121,16 +151,16 @@ static uint32_t type_of_down(const struct synth_mix *mix, const struct synth_sha
 {
     uint32_t n = shape->n_layers;
     switch (mix->file_type) {
-    case 10: /* Q2_K */
+    case FILE_Q2_K:
         return QUANT_Q3_K;
-    case 12: /* Q3_K_M */
+    case FILE_Q3_K_M:
         return layer < n / 16 ? QUANT_Q5_K : QUANT_Q4_K;
-    case 15: /* Q4_K_M */
-    case 17: /* Q5_K_M */
+    case FILE_Q4_K_M:
+    case FILE_Q5_K_M:
         return more_bits(layer, n) ? QUANT_Q6_K : mix->base;
-    case 14: /* Q4_K_S */
-    case 25: /* IQ4_NL */
-    case 30: /* IQ4_XS */
+    case FILE_Q4_K_S:
+    case FILE_IQ4_NL:
+    case FILE_IQ4_XS:
         return layer < n / 8 ? QUANT_Q5_K : mix->base;
     default:
         return mix->base;
@@ -178,9 +208,9 @@ static uint32_t type_of(const struct synth_mix *mix, const struct synth_shape *s
         type = type_of_value(mix, shape, layer);
         break;
     case SYNTH_ATTN_OUTPUT:
-        type = mix->file_type == 10   ? QUANT_Q3_K
-               : mix->file_type == 12 ? QUANT_Q4_K
-                                      : type; /* Q2_K and Q3_K_M */
+        type = mix->file_type == FILE_Q2_K     ? QUANT_Q3_K
+               : mix->file_type == FILE_Q3_K_M ? QUANT_Q4_K
+                                               : type;
         break;
     case SYNTH_FFN_DOWN:
         type = type_of_down(mix, shape, layer);
