@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* layers, width, heads, kv heads, head size, ff, vocabulary, context, rope base, tied, eps, factors */
+/* layers, width, heads, kv heads, head size, ff, vocabulary, context, base, tied, eps, factors */
 static const struct synth_shape shapes[] = {
     {"tiny", "llama", 12, 512, 8, 4, 64, 1280, 2048, 2048, 1e4f, 0, 1e-5f, 0},
     {"tiny-32", "llama", 32, 512, 8, 4, 64, 1280, 2048, 2048, 1e4f, 0, 1e-5f, 0},
