@@ -12,6 +12,8 @@ struct cache {
     /* fixed after open */
     const struct cache_policy *policy;
     uint32_t n_units;
+    void (*evicted)(void *ctx, uint32_t unit); /* may be NULL */
+    void *ctx;
     /* budget: what is held may exceed it between a resize and the evictions that follow */
     uint32_t max_units;
     uint64_t max_frames;
@@ -85,6 +87,8 @@ enum lb_status cache_open(const struct cache_options *options, uint32_t n_units,
         return lb_fail(err, LB_ERR_NOMEM, "cache: out of memory");
     cache->policy = policy;
     cache->n_units = n_units;
+    cache->evicted = options->evicted;
+    cache->ctx = options->ctx;
     cache->random.state = options->seed;
     cache->units = lb_calloc(n_units, sizeof *cache->units);
     cache->stays = lb_calloc(n_units, sizeof *cache->stays);
@@ -297,6 +301,8 @@ void cache_evict(struct cache *cache, uint32_t unit)
     cache->counters.evictions++;
     cache->counters.wasted += u->fresh;
     set_absent(cache, unit);
+    if (cache->evicted)
+        cache->evicted(cache->ctx, unit);
 }
 
 void cache_begin_load(struct cache *cache, uint32_t unit, bool prefetch)

@@ -85,6 +85,9 @@ struct cache_options {
     uint32_t max_units;      /* units at a time; 0: no such limit */
     uint64_t max_frames;     /* frames at a time; 0: no such limit */
     uint64_t seed;
+    /* optional: told of every unit that leaves, before cache_evict() returns */
+    void (*evicted)(void *ctx, uint32_t unit);
+    void *ctx;
 };
 
 /* frames_of[n_units]: frames each unit takes (all 1 when NULL). LB_ERR_INPUT: unknown policy, or a

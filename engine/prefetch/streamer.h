@@ -27,7 +27,8 @@ struct streamer_options {
     uint32_t prefetch_distance; /* layers ahead */
     uint32_t cache_layers;      /* 0: by cache_bytes */
     uint64_t cache_bytes;
-    uint32_t max_loads; /* concurrent loads (units) at most; 0: as the queue allows */
+    uint32_t max_loads; /* prefetches (units) in flight at most; 0: as the queue allows. A demand
+                         * load is never held back by it */
     uint32_t queue_depth, chunk_bytes;
     uint64_t seed; /* for random replacement */
 };
@@ -76,7 +77,8 @@ void streamer_release(struct streamer *streamer, uint32_t unit);
 /* After a pass that broke off: the next access is unit 0 again. */
 void streamer_rewind(struct streamer *streamer);
 
-/* At run time, between accesses: */
+/* At run time, between accesses. When the I/O thread cannot be started again (LB_ERR_NOMEM), the
+ * streamer goes on without prefetch. */
 enum lb_status streamer_resize(struct streamer *streamer, uint32_t cache_layers,
                                uint64_t cache_bytes, struct lb_error *err);
 enum lb_status streamer_preload(struct streamer *streamer, uint32_t n_layers, struct lb_error *err);

@@ -1,0 +1,98 @@
+/*
+ * driver: what the front of the streamer (streamer.c) and its drivers share.
+ *
+ * A driver says how units are brought: `off`, `sync` and `resident` load on the
+ * computing thread, `async` on a thread of its own. Only the async driver needs the
+ * lock; the front takes it always, and functions named _locked need it held.
+ */
+#ifndef PREFETCH_DRIVER_H
+#define PREFETCH_DRIVER_H
+
+#include "cache/cache.h"
+#include "prefetch/frames.h"
+#include "prefetch/loader.h"
+#include "prefetch/planner.h"
+#include "prefetch/streamer.h"
+
+#include <pthread.h>
+
+/* The load that brought a unit last. */
+struct unit_load {
+    int64_t request_ns, first_ns, done_ns;
+    uint64_t bytes;
+    uint32_t evicted;
+    bool prefetch; /* else a demand load, or preloaded */
+};
+
+struct async; /* driver_async.c */
+
+struct streamer {
+    /* fixed after open */
+    const struct layout *layout;
+    struct storage *storage;
+    bool mapped;
+    uint32_t n_units;
+    uint32_t max_prefetches;                   /* in flight */
+    const struct planner_scheduler *scheduler; /* as asked for; sync uses fixed */
+    /* computing thread, while no driver runs also the loader */
+    const struct driver_ops *driver;
+    struct frames *frames; /* NULL when mapped */
+    struct async *async;   /* while the async driver runs */
+    uint32_t distance;     /* layers */
+    int64_t acquired_ns;   /* when the unit in use was handed out */
+    struct loader *loader; /* owned by the I/O thread while the async driver runs */
+
+    pthread_mutex_t mu;
+    /* guarded by mu */
+    struct cache *cache;
+    struct cache_sequence sequence;
+    struct planner_state plan; /* plan.position is the next access, or the one in use */
+    struct unit_load *loads;   /* [n_units] */
+    uint32_t n_loading, n_prefetching;
+    uint32_t evicted_now; /* since the last load began */
+    bool paused;          /* a prefetch failed: no more until a demand load succeeded */
+    bool broken;          /* a demand load failed */
+    struct loader_result failure;
+    int64_t served_ns; /* the storage has been busy up to here */
+    struct streamer_counters counters;
+};
+
+struct driver_ops {
+    const char *name; /* as in options */
+    /* required: returns when the unit, absent or in flight, is resident, or cannot be. The lock
+     * may be dropped meanwhile. */
+    enum lb_status (*bring_locked)(struct streamer *s, uint32_t unit, struct lb_error *err);
+    /* optional: a unit was handed out, a unit was released */
+    void (*acquired_locked)(struct streamer *s);
+    void (*released_locked)(struct streamer *s);
+    /* optional: takes in what loads have ended */
+    void (*settle_locked)(struct streamer *s);
+    /* optional: cancels queued prefetches that are not needed soon any more */
+    void (*trim_locked)(struct streamer *s);
+    /* optional: begins and ends running; after stop nothing is in flight and the loader is the
+     * caller's */
+    enum lb_status (*start)(struct streamer *s, struct lb_error *err);
+    void (*stop)(struct streamer *s);
+    bool looks_ahead; /* else the prefetch distance is 0 */
+    bool at_once;     /* uses the fixed scheduler, whatever was asked for */
+};
+
+extern const struct driver_ops driver_off, driver_sync, driver_resident;
+#if LB_ASYNC_PREFETCH
+extern const struct driver_ops driver_async;
+#endif
+
+/* Begins the load of an absent unit that fits. */
+struct loader_request streamer_begin_locked(struct streamer *s, const struct planner_step *step,
+                                            bool prefetch);
+/* Takes the end of a load in: resident or absent again, counters, estimates. */
+void streamer_end_locked(struct streamer *s, const struct loader_result *result);
+/* The next prefetch, begun: false when there is none now, or enough are in flight. */
+bool streamer_plan_locked(struct streamer *s, struct loader_request *request);
+/* The error of a demand load that failed: layer, unit, offset, cause. */
+enum lb_status streamer_load_error(const struct streamer *s, struct lb_error *err);
+
+/* Runs the loader until it is idle. Only while no driver owns it. */
+void streamer_run_loader(struct streamer *s);
+
+#endif

@@ -1,0 +1,528 @@
+/* streamer: open, budget, access, run-time changes. See streamer.h and driver.h. */
+#include "prefetch/streamer.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "prefetch/budget.h"
+#include "prefetch/driver.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+/* Weight of a new measurement in the estimates of compute and load time. */
+#define ESTIMATE_WEIGHT 0.125
+
+/* ---- loads, for the drivers ---- */
+
+static void unit_evicted(void *ctx, uint32_t unit)
+{
+    struct streamer *s = ctx;
+    const struct layout_unit *u = &s->layout->units[unit];
+    s->evicted_now++;
+    if (!s->mapped) {
+        frames_give(s->frames, unit);
+        return;
+    }
+    for (uint32_t i = 0; i < u->n_extents; i++) {
+        const struct layout_extent *x = &s->layout->extents[u->first_extent + i];
+        storage_drop(s->storage, x->file_offset, x->bytes);
+    }
+}
+
+struct loader_request streamer_begin_locked(struct streamer *s, const struct planner_step *step,
+                                            bool prefetch)
+{
+    cache_begin_load(s->cache, step->unit, prefetch);
+    struct loader_request request = {.unit = step->unit,
+                                     .demand = !prefetch,
+                                     .for_access = step->for_access,
+                                     .request_ns = lb_now_ns()};
+    if (!s->mapped) {
+        frames_take(s->frames, step->unit);
+        request.frames = frames_of(s->frames, step->unit);
+    }
+    s->loads[step->unit] = (struct unit_load){
+        .request_ns = request.request_ns, .evicted = s->evicted_now, .prefetch = prefetch};
+    s->evicted_now = 0;
+    s->n_loading++;
+    s->n_prefetching += prefetch;
+    s->counters.prefetches_started += prefetch;
+    return request;
+}
+
+static void estimate(double *estimate, int64_t measured)
+{
+    double m = measured > 0 ? (double)measured : 1;
+    *estimate = *estimate > 0 ? *estimate + ESTIMATE_WEIGHT * (m - *estimate) : m;
+}
+
+void streamer_end_locked(struct streamer *s, const struct loader_result *r)
+{
+    struct unit_load *load = &s->loads[r->unit];
+    struct streamer_counters *c = &s->counters;
+    s->n_loading--;
+    s->n_prefetching -= load->prefetch;
+    c->reads += r->reads;
+    c->bytes_read += r->bytes;
+    c->read_errors += r->read_errors;
+    if (r->error) {
+        cache_cancel_load(s->cache, r->unit);
+        if (!s->mapped)
+            frames_give(s->frames, r->unit);
+        c->prefetches_cancelled += load->prefetch && r->error == ECANCELED;
+        if (r->error != ECANCELED && load->prefetch) {
+            c->prefetches_failed++;
+            s->paused = true;
+        } else if (r->error != ECANCELED) {
+            s->broken = true;
+            s->failure = *r;
+        }
+        return;
+    }
+    s->paused &= load->prefetch;
+    cache_end_load(s->cache, r->unit);
+    load->first_ns = r->first_ns;
+    load->done_ns = r->done_ns;
+    load->bytes = r->bytes;
+    if (load->prefetch) {
+        c->prefetches_completed++;
+        c->prefetch_ns += r->done_ns - r->request_ns;
+    }
+    /* what the storage took for it: loads overlap, so from the end of the one before */
+    estimate(&s->plan.load_ns,
+             r->done_ns - (r->first_ns > s->served_ns ? r->first_ns : s->served_ns));
+    if (r->done_ns > s->served_ns)
+        s->served_ns = r->done_ns;
+}
+
+bool streamer_plan_locked(struct streamer *s, struct loader_request *request)
+{
+    struct planner_step step;
+    if (s->broken || s->paused || s->n_prefetching >= s->max_prefetches || s->plan.distance == 0 ||
+        !planner_next(&s->plan, &step))
+        return false;
+    *request = streamer_begin_locked(s, &step, true);
+    return true;
+}
+
+enum lb_status streamer_load_error(const struct streamer *s, struct lb_error *err)
+{
+    const struct loader_result *r = &s->failure;
+    return lb_fail(err, LB_ERR_IO, "layer %u, unit %u: reading %u bytes at offset %llu failed: %s",
+                   s->layout->units[r->unit].layer, r->unit, r->error_bytes,
+                   (unsigned long long)r->error_offset, strerror(r->error));
+}
+
+void streamer_run_loader(struct streamer *s)
+{
+    struct loader_result result;
+    while (!loader_idle(s->loader)) {
+        loader_submit(s->loader);
+        loader_reap(s->loader, -1);
+        while (loader_take(s->loader, &result))
+            streamer_end_locked(s, &result);
+    }
+}
+
+/* ---- open and close ---- */
+
+static const struct driver_ops *const drivers[] = {
+    &driver_off,
+    &driver_sync,
+#if LB_ASYNC_PREFETCH
+    &driver_async,
+#endif
+    &driver_resident,
+};
+
+static enum lb_status find_driver(const char *name, const struct driver_ops **driver,
+                                  struct lb_error *err)
+{
+    for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
+        if (strcmp(drivers[i]->name, name) == 0) {
+            *driver = drivers[i];
+            return LB_OK;
+        }
+    }
+    if (strcmp(name, "async") == 0)
+        return lb_fail(err, LB_ERR_UNSUPPORTED,
+                       "prefetch async: this build has no async driver (ASYNC_PREFETCH=0)");
+    return lb_fail(err, LB_ERR_INPUT, "prefetch '%s': expected off, sync, async or resident", name);
+}
+
+static void set_distance(struct streamer *s)
+{
+    uint64_t units = (uint64_t)s->distance * s->n_units / s->layout->n_layers;
+    s->plan.distance = !s->driver->looks_ahead ? 0
+                       : units < s->n_units    ? (uint32_t)units
+                                               : s->n_units - 1;
+    s->plan.scheduler = s->driver->at_once ? planner_scheduler("fixed") : s->scheduler;
+}
+
+/* On error the streamer goes on without prefetch. */
+static enum lb_status start_driver(struct streamer *s, const struct driver_ops *driver,
+                                   struct lb_error *err)
+{
+    s->driver = driver;
+    set_distance(s);
+    enum lb_status status = driver->start ? driver->start(s, err) : LB_OK;
+    if (status != LB_OK) {
+        s->driver = &driver_off;
+        set_distance(s);
+    }
+    return status;
+}
+
+static void stop_driver(struct streamer *s)
+{
+    if (s->driver->stop)
+        s->driver->stop(s);
+}
+
+static void register_arena(struct streamer *s)
+{
+    size_t bytes;
+    void *arena = frames_arena(s->frames, &bytes);
+    storage_register_arena(s->storage, arena, bytes);
+}
+
+static enum lb_status open_cache(struct streamer *s, const struct streamer_options *o,
+                                 const struct budget *budget, struct lb_error *err)
+{
+    uint32_t *frames_of_unit = lb_calloc(s->n_units, sizeof *frames_of_unit);
+    s->loads = lb_calloc(s->n_units, sizeof *s->loads);
+    if (!frames_of_unit || !s->loads) {
+        lb_free(frames_of_unit);
+        return lb_fail(err, LB_ERR_NOMEM, "streamer: out of memory");
+    }
+    for (uint32_t i = 0; i < s->n_units; i++)
+        frames_of_unit[i] = s->layout->units[i].n_frames;
+    struct cache_options options = {.replacement = o->replacement,
+                                    .max_units = budget->units,
+                                    .max_frames = budget->frames,
+                                    .seed = o->seed,
+                                    .evicted = unit_evicted,
+                                    .ctx = s};
+    enum lb_status status = cache_open(&options, s->n_units, frames_of_unit, &s->cache, err);
+    lb_free(frames_of_unit);
+    if (status != LB_OK || s->mapped)
+        return status;
+    status = frames_open(s->layout, budget->frames, &s->frames, err);
+    if (status == LB_OK)
+        register_arena(s);
+    return status;
+}
+
+static enum lb_status check_options(const struct streamer_options *o, struct streamer *s,
+                                    const struct driver_ops **driver, struct lb_error *err)
+{
+    enum lb_status status = find_driver(o->prefetch, driver, err);
+    if (status != LB_OK)
+        return status;
+    s->scheduler = planner_scheduler(o->scheduler);
+    if (!s->scheduler)
+        return lb_fail(err, LB_ERR_INPUT,
+                       "scheduler '%s': expected fixed, horizon, aggressive, conservative or "
+                       "forestall",
+                       o->scheduler);
+    if (o->queue_depth == 0)
+        return lb_fail(err, LB_ERR_INPUT, "queue_depth 0: expected at least 1");
+    if (o->chunk_bytes < STORAGE_ALIGN)
+        return lb_fail(err, LB_ERR_INPUT, "chunk_bytes %u: expected at least %u", o->chunk_bytes,
+                       STORAGE_ALIGN);
+    return LB_OK;
+}
+
+/* Everything but the driver; room for all layers with `all`. */
+static enum lb_status assemble(struct streamer *s, const struct streamer_options *o, bool all,
+                               struct lb_error *err)
+{
+    struct budget budget;
+    enum lb_status status = budget_find(s->layout, all ? s->layout->n_layers : o->cache_layers,
+                                        o->cache_bytes, &budget, err);
+    if (status != LB_OK)
+        return status;
+    s->max_prefetches = o->max_loads ? o->max_loads : o->queue_depth;
+    struct loader_options options = {.max_loads = s->max_prefetches + 1,
+                                     .queue_depth = o->queue_depth,
+                                     .chunk_bytes = o->chunk_bytes};
+    status = cache_sequence_open(&s->sequence, s->n_units, NULL, 0, true, err);
+    if (status == LB_OK)
+        status = open_cache(s, o, &budget, err);
+    if (status == LB_OK)
+        status = loader_open(s->layout, s->storage, &options, &s->loader, err);
+    s->distance = o->prefetch_distance;
+    s->plan =
+        (struct planner_state){.cache = s->cache, .sequence = &s->sequence, .protect = o->protect};
+    return status;
+}
+
+enum lb_status streamer_open(const struct layout *layout, struct storage *storage,
+                             const struct streamer_options *options, struct streamer **out,
+                             struct lb_error *err)
+{
+    *out = NULL;
+    struct streamer *s = lb_calloc(1, sizeof *s);
+    if (!s)
+        return lb_fail(err, LB_ERR_NOMEM, "streamer: out of memory");
+    s->layout = layout;
+    s->storage = storage;
+    s->mapped = storage_map(storage) != NULL;
+    s->n_units = layout->n_units;
+    pthread_mutex_init(&s->mu, NULL);
+    s->driver = &driver_off;
+    const struct driver_ops *driver = NULL;
+    enum lb_status status = check_options(options, s, &driver, err);
+    if (status == LB_OK)
+        status = assemble(s, options, driver == &driver_resident, err);
+    if (status == LB_OK)
+        status = start_driver(s, driver, err);
+    if (status == LB_OK && driver == &driver_resident)
+        status = streamer_preload(s, layout->n_layers, err);
+    if (status != LB_OK) {
+        streamer_close(s);
+        return status;
+    }
+    *out = s;
+    return LB_OK;
+}
+
+void streamer_close(struct streamer *streamer)
+{
+    if (!streamer)
+        return;
+    stop_driver(streamer);
+    loader_close(streamer->loader);
+    cache_close(streamer->cache);
+    cache_sequence_close(&streamer->sequence);
+    frames_close(streamer->frames);
+    lb_free(streamer->loads);
+    pthread_mutex_destroy(&streamer->mu);
+    lb_free(streamer);
+}
+
+/* ---- accesses ---- */
+
+static void count_access(struct streamer *s, uint32_t unit, enum streamer_outcome outcome)
+{
+    struct streamer_counters *c = &s->counters;
+    c->accesses++;
+    c->hits += outcome == STREAMER_HIT;
+    c->prefetched += outcome == STREAMER_PREFETCHED;
+    c->late += outcome == STREAMER_LATE;
+    c->misses += outcome == STREAMER_MISS;
+    c->prefetches_used += cache_unit(s->cache, unit)->fresh;
+}
+
+/* What the access was like but for its waiting. */
+static void describe(const struct streamer *s, uint32_t unit, enum streamer_outcome outcome,
+                     struct streamer_access *a)
+{
+    a->unit = unit;
+    a->layer = s->layout->units[unit].layer;
+    a->position = s->counters.accesses;
+    a->outcome = outcome;
+    a->ready_ns = a->need_ns;
+    a->wait_ns = a->queue_ns = a->read_ns = 0;
+    a->bytes = 0;
+    a->evicted = 0;
+    if (outcome == STREAMER_HIT)
+        return;
+    const struct unit_load *load = &s->loads[unit];
+    bool waited = outcome == STREAMER_LATE || outcome == STREAMER_MISS;
+    a->ready_ns = waited && load->done_ns < a->need_ns ? a->need_ns : load->done_ns;
+    a->queue_ns = load->first_ns - load->request_ns;
+    a->read_ns = load->done_ns - load->first_ns;
+    a->bytes = load->bytes;
+    a->evicted = load->evicted;
+}
+
+enum lb_status streamer_acquire(struct streamer *s, uint32_t unit, const uint8_t *const **frames,
+                                struct streamer_access *access, struct lb_error *err)
+{
+    assert(unit < s->n_units);
+    enum lb_status status = LB_OK;
+    access->need_ns = lb_now_ns();
+    pthread_mutex_lock(&s->mu);
+    assert(unit == cache_sequence_at(&s->sequence, s->plan.position));
+    if (s->broken) {
+        status = lb_fail(err, LB_ERR_STATE, "unit %u: an earlier load failed; rewind first", unit);
+        goto done;
+    }
+    if (s->driver->settle_locked)
+        s->driver->settle_locked(s);
+    const struct cache_unit *u = cache_unit(s->cache, unit);
+    enum streamer_outcome outcome = u->fresh ? STREAMER_PREFETCHED : STREAMER_HIT;
+    bool waited = u->state != CACHE_RESIDENT;
+    if (waited) {
+        status = s->driver->bring_locked(s, unit, err);
+        if (status != LB_OK)
+            goto done;
+        outcome = s->loads[unit].prefetch ? STREAMER_LATE : STREAMER_MISS;
+    }
+    describe(s, unit, outcome, access);
+    count_access(s, unit, outcome);
+    cache_pin(s->cache, unit);
+    uint64_t reads = s->counters.reads;
+    if (s->driver->acquired_locked)
+        s->driver->acquired_locked(s);
+    waited |= s->driver->at_once && s->counters.reads != reads;
+    s->acquired_ns = lb_now_ns();
+    if (waited)
+        access->wait_ns = s->acquired_ns - access->need_ns;
+    *frames = s->mapped ? NULL : (const uint8_t *const *)frames_of(s->frames, unit);
+done:
+    pthread_mutex_unlock(&s->mu);
+    return status;
+}
+
+void streamer_release(struct streamer *s, uint32_t unit)
+{
+    int64_t now = lb_now_ns();
+    pthread_mutex_lock(&s->mu);
+    assert(unit == cache_sequence_at(&s->sequence, s->plan.position));
+    estimate(&s->plan.compute_ns, now - s->acquired_ns);
+    cache_unpin(s->cache, unit);
+    s->plan.position++;
+    if (s->driver->released_locked)
+        s->driver->released_locked(s);
+    pthread_mutex_unlock(&s->mu);
+}
+
+/* ---- at run time ---- */
+
+void streamer_rewind(struct streamer *s)
+{
+    pthread_mutex_lock(&s->mu);
+    uint32_t unit = cache_sequence_at(&s->sequence, s->plan.position);
+    if (cache_unit(s->cache, unit)->pins)
+        cache_unpin(s->cache, unit);
+    s->plan.position = (s->plan.position + s->n_units - 1) / s->n_units * s->n_units;
+    s->broken = false;
+    if (s->driver->trim_locked)
+        s->driver->trim_locked(s);
+    pthread_mutex_unlock(&s->mu);
+}
+
+enum lb_status streamer_preload(struct streamer *s, uint32_t n_layers, struct lb_error *err)
+{
+    stop_driver(s);
+    uint32_t end =
+        s->layout
+            ->layer_first_unit[n_layers < s->layout->n_layers ? n_layers : s->layout->n_layers];
+    pthread_mutex_lock(&s->mu);
+    for (uint32_t i = 0; i < end && !s->broken; i++) {
+        struct planner_step step = {.unit = i, .for_access = s->plan.position + i};
+        if (cache_unit(s->cache, i)->state != CACHE_ABSENT || !cache_fits(s->cache, i))
+            continue;
+        struct loader_request request = streamer_begin_locked(s, &step, false);
+        loader_add(s->loader, &request);
+        if (s->n_loading > s->max_prefetches)
+            streamer_run_loader(s);
+    }
+    streamer_run_loader(s);
+    enum lb_status status = s->broken ? streamer_load_error(s, err) : LB_OK;
+    s->broken = false;
+    pthread_mutex_unlock(&s->mu);
+    enum lb_status started = start_driver(s, s->driver, err);
+    return status == LB_OK ? started : status;
+}
+
+static void evict_excess_locked(struct streamer *s)
+{
+    struct cache_choice choice = {.cache = s->cache, .sequence = &s->sequence};
+    choice.position = choice.for_access = s->plan.position;
+    while (cache_excess(s->cache)) {
+        int64_t victim = cache_victim(s->cache, &choice);
+        if (victim < 0) { /* the unit needed next is all that is left to choose from */
+            choice.position = choice.for_access = s->plan.position + 1;
+            victim = cache_victim(s->cache, &choice);
+        }
+        assert(victim >= 0);
+        cache_evict(s->cache, (uint32_t)victim);
+    }
+}
+
+enum lb_status streamer_resize(struct streamer *s, uint32_t cache_layers, uint64_t cache_bytes,
+                               struct lb_error *err)
+{
+    struct budget budget;
+    enum lb_status status = budget_find(s->layout, cache_layers, cache_bytes, &budget, err);
+    if (status != LB_OK)
+        return status;
+    stop_driver(s);
+    pthread_mutex_lock(&s->mu);
+    uint32_t old_units = cache_max_units(s->cache);
+    uint64_t old_frames = cache_max_frames(s->cache);
+    cache_resize(s->cache, budget.units, budget.frames);
+    evict_excess_locked(s);
+    if (!s->mapped && budget.frames != old_frames) {
+        status = frames_resize(s->frames, budget.frames, err);
+        if (status == LB_OK)
+            register_arena(s);
+        else
+            cache_resize(s->cache, old_units, old_frames);
+    }
+    pthread_mutex_unlock(&s->mu);
+    enum lb_status started = start_driver(s, s->driver, err);
+    return status == LB_OK ? started : status;
+}
+
+void streamer_clear(struct streamer *s)
+{
+    struct lb_error err = LB_ERROR_INIT;
+    stop_driver(s);
+    pthread_mutex_lock(&s->mu);
+    for (uint32_t i = 0; i < s->n_units; i++)
+        if (cache_unit(s->cache, i)->state == CACHE_RESIDENT)
+            cache_evict(s->cache, i);
+    pthread_mutex_unlock(&s->mu);
+    (void)start_driver(s, s->driver, &err);
+}
+
+void streamer_set_distance(struct streamer *s, uint32_t layers)
+{
+    pthread_mutex_lock(&s->mu);
+    s->distance = layers;
+    set_distance(s);
+    if (s->driver->trim_locked)
+        s->driver->trim_locked(s);
+    pthread_mutex_unlock(&s->mu);
+}
+
+enum lb_status streamer_set_prefetch(struct streamer *s, const char *prefetch, struct lb_error *err)
+{
+    const struct driver_ops *driver = NULL;
+    enum lb_status status = find_driver(prefetch, &driver, err);
+    if (status != LB_OK)
+        return status;
+    if (driver == &driver_resident)
+        return lb_fail(err, LB_ERR_INPUT, "prefetch '%s': expected off, sync or async", prefetch);
+    stop_driver(s);
+    return start_driver(s, driver, err);
+}
+
+struct streamer_counters streamer_counters(struct streamer *s)
+{
+    pthread_mutex_lock(&s->mu);
+    struct streamer_counters c = s->counters;
+    struct cache_counters cache = cache_counters(s->cache);
+    c.evictions = cache.evictions;
+    c.wasted = cache.wasted;
+    c.protected_evictions = cache.protected_evictions;
+    c.units_cached = cache_units_held(s->cache);
+    c.frames_cached = cache_frames_held(s->cache);
+    c.frames_capacity = cache_max_frames(s->cache);
+    c.frame_bytes = s->layout->frame_bytes;
+    c.layers_capacity = (uint32_t)(c.frames_capacity * s->layout->n_layers / budget_all(s->layout));
+    if (s->n_units == s->layout->n_layers && cache_max_units(s->cache) < c.layers_capacity)
+        c.layers_capacity = cache_max_units(s->cache);
+    pthread_mutex_unlock(&s->mu);
+    return c;
+}
+
+uint64_t streamer_memory_bytes(const struct streamer *s)
+{
+    return cache_max_frames(s->cache) * s->layout->frame_bytes;
+}

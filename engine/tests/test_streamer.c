@@ -1,0 +1,646 @@
+/*
+ * streamer: every unit's bytes in every combination of settings, outcome counts against the
+ * planner alone, identities, faults at every read, changes at run time, start and stop.
+ * A watchdog ends the program when something hangs.
+ */
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "prefetch/driver.h"
+#include "prefetch/streamer.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MOST_LAYERS = 12, TENSORS = 3 };
+
+/* ---- a model file of random bytes ---- */
+
+struct model {
+    char path[64];
+    uint8_t *bytes; /* what the file holds */
+    uint64_t size;
+    uint32_t n_layers;
+    struct layout_tensor tensors[MOST_LAYERS * TENSORS];
+};
+
+static void make_model(struct model *m, uint32_t n_layers, bool equal, uint64_t seed)
+{
+    struct lb_random r = {seed};
+    uint64_t at = 96;
+    m->n_layers = n_layers;
+    for (uint32_t i = 0; i < n_layers * TENSORS; i++) {
+        struct layout_tensor *t = &m->tensors[i];
+        *t = (struct layout_tensor){.layer = i / TENSORS, .file_offset = at};
+        t->row_bytes = i % TENSORS == 1 ? 512 : 144;
+        t->n_rows = i % TENSORS == 0 ? 1 : equal ? 60 : 20 + lb_random_below(&r, 130);
+        at += t->row_bytes * t->n_rows;
+    }
+    m->size = at + 17;
+    m->bytes = lb_calloc(m->size, 1);
+    for (uint64_t i = 0; i < m->size; i++)
+        m->bytes[i] = (uint8_t)lb_random_next(&r);
+    snprintf(m->path, sizeof m->path, "%s", "/tmp/layerbench-streamer-XXXXXX");
+    int fd = mkstemp(m->path);
+    CHECK(fd >= 0 && write(fd, m->bytes, m->size) == (ssize_t)m->size);
+    close(fd);
+}
+
+static void free_model(struct model *m)
+{
+    unlink(m->path);
+    lb_free(m->bytes);
+}
+
+/* ---- a streamer over it ---- */
+
+struct setting {
+    const char *storage;
+    uint64_t unit_bytes;
+    struct streamer_options o;
+    struct storage_device device; /* all 0: not emulated */
+    struct storage_fault fault;   /* nth 0: none */
+};
+
+struct rig {
+    const struct model *m;
+    struct layout *layout;
+    struct storage *storage;
+    struct streamer *s;
+    uint32_t next; /* unit */
+    struct streamer_counters expected;
+    uint64_t wrong; /* runs whose bytes were not the file's */
+};
+
+static struct streamer_options options(const char *prefetch, const char *replacement,
+                                       uint32_t cache_layers)
+{
+    return (struct streamer_options){.prefetch = prefetch,
+                                     .replacement = replacement,
+                                     .scheduler = "aggressive",
+                                     .protect = true,
+                                     .prefetch_distance = 2,
+                                     .cache_layers = cache_layers,
+                                     .queue_depth = 8,
+                                     .chunk_bytes = 4096};
+}
+
+static enum lb_status open_rig(struct rig *rig, const struct model *m, const struct setting *x,
+                               struct lb_error *err)
+{
+    char notice[200];
+    struct storage_options so = {.queue_depth = x->o.queue_depth, .io_threads = 2};
+    *rig = (struct rig){.m = m};
+    enum lb_status s =
+        storage_open(x->storage, m->path, &so, notice, sizeof notice, &rig->storage, err);
+    if (s == LB_OK && x->fault.nth)
+        s = storage_inject(rig->storage, &x->fault, &rig->storage, err);
+    if (s == LB_OK && (x->device.bandwidth > 0 || x->device.latency_ns))
+        s = storage_shape(rig->storage, &x->device, &rig->storage, err);
+    if (s != LB_OK)
+        return s;
+    struct layout_options lo = {.unit_bytes = x->unit_bytes,
+                                .frame_bytes = 8192,
+                                .align = storage_align(rig->storage),
+                                .file_bytes = m->size};
+    s = layout_build(m->tensors, m->n_layers * TENSORS, &lo, &rig->layout, err);
+    return s == LB_OK ? streamer_open(rig->layout, rig->storage, &x->o, &rig->s, err) : s;
+}
+
+static void close_rig(struct rig *rig)
+{
+    streamer_close(rig->s);
+    storage_close(rig->storage);
+    layout_free(rig->layout);
+}
+
+static void check_sane(struct rig *rig, const char *what)
+{
+    struct lb_error err = LB_ERROR_INIT;
+    pthread_mutex_lock(&rig->s->mu);
+    CHECK(cache_sane(rig->s->cache, &err), "%s: %s", what, err.text);
+    uint32_t loading = 0, prefetching = 0;
+    for (uint32_t i = 0; i < rig->layout->n_units; i++) {
+        bool is_loading = cache_unit(rig->s->cache, i)->state == CACHE_LOADING;
+        loading += is_loading;
+        prefetching += is_loading && rig->s->loads[i].prefetch;
+    }
+    CHECK(loading == rig->s->n_loading && prefetching == rig->s->n_prefetching, "%s", what);
+    CHECK(prefetching <= rig->s->max_prefetches, "%s", what);
+    pthread_mutex_unlock(&rig->s->mu);
+}
+
+static uint64_t wrong_runs(const struct rig *rig, uint32_t unit, const uint8_t *const *frames)
+{
+    const struct layout_unit *u = &rig->layout->units[unit];
+    const uint8_t *map = storage_map(rig->storage);
+    uint64_t wrong = 0;
+    for (uint32_t i = 0; i < u->n_runs; i++) {
+        const struct layout_run *run = &rig->layout->runs[u->first_run + i];
+        const struct layout_tensor *t = &rig->m->tensors[run->tensor];
+        uint64_t at = t->file_offset + run->first * t->row_bytes;
+        const uint8_t *data = map ? map + at : frames[run->frame] + run->frame_offset;
+        wrong += memcmp(data, rig->m->bytes + at, (run->last - run->first) * t->row_bytes) != 0;
+    }
+    return wrong;
+}
+
+/* One access, its record held against what it may be. compute_ns: spun while the unit is held. */
+static enum lb_status step(struct rig *rig, int64_t compute_ns, struct lb_error *err)
+{
+    const uint8_t *const *frames;
+    struct streamer_access a;
+    uint32_t unit = rig->next;
+    enum lb_status s = streamer_acquire(rig->s, unit, &frames, &a, err);
+    if (s != LB_OK)
+        return s;
+    rig->wrong += wrong_runs(rig, unit, frames);
+    struct streamer_counters *e = &rig->expected;
+    CHECK(a.unit == unit && a.layer == rig->layout->units[unit].layer && a.position == e->accesses);
+    bool waited = a.outcome == STREAMER_LATE || a.outcome == STREAMER_MISS;
+    CHECK(a.wait_ns >= 0 && a.queue_ns >= 0 && a.read_ns >= 0);
+    CHECK(!waited || (a.ready_ns >= a.need_ns && a.wait_ns >= a.ready_ns - a.need_ns));
+    CHECK(a.outcome != STREAMER_HIT || (a.bytes == 0 && a.ready_ns == a.need_ns));
+    CHECK(a.outcome == STREAMER_HIT || a.bytes == rig->layout->units[unit].read_bytes);
+    e->accesses++;
+    e->hits += a.outcome == STREAMER_HIT;
+    e->prefetched += a.outcome == STREAMER_PREFETCHED;
+    e->late += a.outcome == STREAMER_LATE;
+    e->misses += a.outcome == STREAMER_MISS;
+    e->bytes_read += a.bytes;
+    for (int64_t end = lb_now_ns() + compute_ns; lb_now_ns() < end;)
+        ;
+    streamer_release(rig->s, unit);
+    rig->next = (unit + 1) % rig->layout->n_units;
+    return LB_OK;
+}
+
+static void check_counters(struct rig *rig, const char *what)
+{
+    struct streamer_counters c = streamer_counters(rig->s), *e = &rig->expected;
+    CHECK(c.accesses == e->accesses && c.hits == e->hits && c.prefetched == e->prefetched &&
+              c.late == e->late && c.misses == e->misses,
+          "%s", what);
+    CHECK(c.hits + c.prefetched + c.late + c.misses == c.accesses, "%s", what);
+    CHECK(c.prefetches_used == c.prefetched + c.late, "%s", what);
+    CHECK(c.prefetches_completed >= c.prefetches_used + c.wasted, "%s", what);
+    CHECK(c.prefetches_completed <= c.prefetches_used + c.wasted + c.units_cached, "%s", what);
+    CHECK(c.prefetches_started >=
+              c.prefetches_completed + c.prefetches_cancelled + c.prefetches_failed,
+          "%s", what);
+    CHECK(c.bytes_read >= e->bytes_read, "%s", what);
+    CHECK(c.frames_cached <= c.frames_capacity, "%s", what);
+}
+
+/* Everything that runs has ended: what was started is accounted for to the last. */
+static void check_settled(struct rig *rig, const char *what)
+{
+    struct lb_error err = LB_ERROR_INIT;
+    CHECK(streamer_set_prefetch(rig->s, "off", &err) == LB_OK, "%s: %s", what, err.text);
+    struct streamer_counters c = streamer_counters(rig->s);
+    CHECK(c.prefetches_started ==
+              c.prefetches_completed + c.prefetches_cancelled + c.prefetches_failed,
+          "%s", what);
+    uint64_t unused = 0;
+    for (uint32_t i = 0; i < rig->layout->n_units; i++)
+        unused += cache_unit(rig->s->cache, i)->fresh;
+    CHECK(c.prefetches_completed == c.prefetches_used + c.wasted + unused, "%s", what);
+    check_sane(rig, what);
+    check_counters(rig, what);
+}
+
+/* ---- outcome counts of off and sync, by cache and planner alone ---- */
+
+static struct streamer_counters predict(const struct rig *rig, const struct setting *x,
+                                        uint32_t passes)
+{
+    struct lb_error err = LB_ERROR_INIT;
+    const struct layout *l = rig->layout;
+    struct streamer_counters c = {0}, now = streamer_counters(rig->s);
+    uint32_t *frames = lb_calloc(l->n_units, sizeof *frames);
+    for (uint32_t i = 0; i < l->n_units; i++)
+        frames[i] = l->units[i].n_frames;
+    struct cache_options co = {.replacement = x->o.replacement,
+                               .max_units = cache_max_units(rig->s->cache),
+                               .max_frames = now.frames_capacity,
+                               .seed = x->o.seed};
+    struct cache_sequence sequence;
+    struct planner_state state = {.sequence = &sequence, .protect = x->o.protect};
+    CHECK(cache_open(&co, l->n_units, frames, &state.cache, &err) == LB_OK, "%s", err.text);
+    CHECK(cache_sequence_open(&sequence, l->n_units, NULL, 0, true, &err) == LB_OK);
+    state.scheduler = planner_scheduler("fixed");
+    if (strcmp(x->o.prefetch, "sync") == 0)
+        state.distance = x->o.prefetch_distance * l->n_units / l->n_layers;
+    if (state.distance >= l->n_units)
+        state.distance = l->n_units - 1;
+    for (; state.position < (uint64_t)passes * l->n_units; state.position++) {
+        uint32_t unit = (uint32_t)(state.position % l->n_units);
+        const struct cache_unit *u = cache_unit(state.cache, unit);
+        c.hits += u->state == CACHE_RESIDENT && !u->fresh;
+        c.prefetched += u->fresh;
+        if (u->state == CACHE_ABSENT) {
+            c.misses++;
+            CHECK(planner_make_room(&state, unit));
+            cache_begin_load(state.cache, unit, false);
+            cache_end_load(state.cache, unit);
+        }
+        cache_pin(state.cache, unit);
+        struct planner_step step;
+        while (state.distance > 0 && planner_next(&state, &step)) {
+            cache_begin_load(state.cache, step.unit, true);
+            cache_end_load(state.cache, step.unit);
+        }
+        cache_unpin(state.cache, unit);
+    }
+    cache_close(state.cache);
+    lb_free(frames);
+    return c;
+}
+
+/* ---- the tests ---- */
+
+static const char *const prefetches[] = {"off", "sync", LB_ASYNC_PREFETCH ? "async" : "sync",
+                                         "resident"};
+static const char *const storages[] = {"memory", "pread", "direct", "mmap"};
+
+static struct setting random_setting(struct lb_random *r, const struct model *m)
+{
+    static const uint64_t units[] = {LAYOUT_UNIT_LAYER, LAYOUT_UNIT_TENSOR, 8192, 30000};
+    size_t n_policies, n_schedulers;
+    const struct cache_policy *const *policies = cache_policies(&n_policies);
+    const struct planner_scheduler *const *schedulers = planner_schedulers(&n_schedulers);
+    struct setting x = {.storage = storages[lb_random_below(r, 4)],
+                        .unit_bytes = units[lb_random_below(r, 4)]};
+    x.o = options(prefetches[lb_random_below(r, 12) ? lb_random_below(r, 3) : 3],
+                  policies[lb_random_below(r, (uint32_t)n_policies)]->name,
+                  1 + lb_random_below(r, m->n_layers + 1));
+    x.o.scheduler = schedulers[lb_random_below(r, (uint32_t)n_schedulers)]->name;
+    x.o.protect = lb_random_below(r, 2);
+    x.o.prefetch_distance = lb_random_below(r, m->n_layers + 2);
+    x.o.max_loads = lb_random_below(r, 2) ? 0 : 1 + lb_random_below(r, 4);
+    x.o.queue_depth = 1 + lb_random_below(r, 12);
+    x.o.chunk_bytes = 4096u << lb_random_below(r, 5);
+    x.o.seed = lb_random_next(r);
+    if (lb_random_below(r, 3) == 0) {
+        x.o.cache_bytes = 200000 + lb_random_below(r, 400000);
+        x.o.cache_layers = 0;
+    }
+    if (lb_random_below(r, 3) == 0) {
+        x.device.bandwidth = 5e8;
+        x.device.latency_ns = lb_random_below(r, 50000);
+    }
+    return x;
+}
+
+static void random_settings(uint64_t seed, int rounds)
+{
+    struct lb_random r = {seed};
+    struct model m;
+    for (int round = 0; round < rounds; round++) {
+        if (round % 40 == 0) {
+            if (round)
+                free_model(&m);
+            make_model(&m, 2 + lb_random_below(&r, MOST_LAYERS - 1), round % 80 == 0, seed + 1);
+        }
+        struct setting x = random_setting(&r, &m);
+        struct lb_error err = LB_ERROR_INIT;
+        struct rig rig;
+        char what[160];
+        snprintf(what, sizeof what, "seed %llu round %d: %s %s %s %s unit %llu C=%u d=%u",
+                 (unsigned long long)seed, round, x.storage, x.o.prefetch, x.o.replacement,
+                 x.o.scheduler, (unsigned long long)x.unit_bytes, x.o.cache_layers,
+                 x.o.prefetch_distance);
+        enum lb_status s = open_rig(&rig, &m, &x, &err);
+        CHECK(s == LB_OK, "%s: %s", what, err.text);
+        const uint32_t passes = 4;
+        for (uint32_t i = 0; s == LB_OK && i < passes * rig.layout->n_units; i++) {
+            s = step(&rig, lb_random_below(&r, 20000), &err);
+            CHECK(s == LB_OK, "%s: %s", what, err.text);
+            check_sane(&rig, what);
+        }
+        if (s == LB_OK) {
+            CHECK(rig.wrong == 0, "%s: %llu runs of wrong bytes", what,
+                  (unsigned long long)rig.wrong);
+            check_counters(&rig, what);
+            struct streamer_counters e = rig.expected;
+            if (strcmp(x.o.prefetch, "resident") == 0) {
+                CHECK(e.hits == e.accesses, "%s", what);
+            } else if (strcmp(x.o.prefetch, "async") != 0) {
+                struct streamer_counters p = predict(&rig, &x, passes);
+                CHECK(e.hits == p.hits && e.prefetched == p.prefetched && e.misses == p.misses &&
+                          e.late == 0,
+                      "%s: %llu hits, %llu prefetched, %llu misses; predicted %llu, %llu, %llu",
+                      what, (unsigned long long)e.hits, (unsigned long long)e.prefetched,
+                      (unsigned long long)e.misses, (unsigned long long)p.hits,
+                      (unsigned long long)p.prefetched, (unsigned long long)p.misses);
+            }
+            check_settled(&rig, what);
+        }
+        close_rig(&rig);
+    }
+    free_model(&m);
+}
+
+/* Each kind of fault at each read: right bytes or a clear error; after a rewind it goes on. */
+static void faults(const char *prefetch, enum storage_fault_kind kind, bool every)
+{
+    struct model m;
+    make_model(&m, 4, true, 9);
+    for (uint64_t nth = 1;; nth++) {
+        struct setting x = {.storage = "memory", .unit_bytes = nth % 2 ? 16384 : LAYOUT_UNIT_LAYER};
+        x.fault =
+            (struct storage_fault){.kind = kind, .nth = nth, .every = every, .delay_ns = 2000000};
+        x.o = options(prefetch, "belady", 2);
+        x.o.chunk_bytes = 16384;
+        struct rig rig;
+        struct lb_error err = LB_ERROR_INIT;
+        uint32_t failures = 0, accesses = 0;
+        enum lb_status s = open_rig(&rig, &m, &x, &err);
+        CHECK(s == LB_OK, "%s", err.text);
+        while (accesses < 3 * rig.layout->n_units && failures < 3) {
+            struct lb_error e = LB_ERROR_INIT;
+            s = step(&rig, 0, &e);
+            accesses++;
+            if (s == LB_OK)
+                continue;
+            failures++;
+            CHECK(s == LB_ERR_IO && strstr(e.text, "layer ") && strstr(e.text, "at offset ") &&
+                      strstr(e.text, "Input/output error"),
+                  "%s", e.text);
+            e.code = LB_OK;
+            CHECK(step(&rig, 0, &e) == LB_ERR_STATE);
+            streamer_rewind(rig.s);
+            rig.next = 0;
+        }
+        CHECK(rig.wrong == 0, "%s fault %d at read %llu", prefetch, kind, (unsigned long long)nth);
+        CHECK(kind != STORAGE_FAULT_DELAY || failures == 0);
+        CHECK(every || failures <= 1);
+        struct streamer_counters c = streamer_counters(rig.s);
+        bool reached =
+            storage_counters(rig.storage).reads + storage_counters(rig.storage).errors >= nth;
+        if (reached && !every && kind != STORAGE_FAULT_DELAY)
+            CHECK(c.read_errors <= 1 && c.prefetches_failed + failures <= 1);
+        check_settled(&rig, "faults");
+        close_rig(&rig);
+        if (!reached || nth > 60)
+            break;
+    }
+    free_model(&m);
+}
+
+/* A prefetch that fails is not fatal: with the fault on prefetches only, no access fails. */
+static void failed_prefetch(const char *prefetch)
+{
+    struct model m;
+    make_model(&m, 6, true, 5);
+    struct setting x = {.storage = "memory"};
+    x.o = options(prefetch, "belady", 3);
+    x.o.chunk_bytes = 65536; /* one or two reads a frame */
+    /* the first load of unit 0 is a demand load; all later ones may be prefetches */
+    x.fault = (struct storage_fault){.kind = STORAGE_FAULT_EIO, .nth = 14};
+    struct rig rig;
+    struct lb_error err = LB_ERROR_INIT;
+    CHECK(open_rig(&rig, &m, &x, &err) == LB_OK, "%s", err.text);
+    for (int i = 0; i < 30; i++)
+        CHECK(step(&rig, 200000, &err) == LB_OK, "%s", err.text);
+    struct streamer_counters c = streamer_counters(rig.s);
+    CHECK(c.prefetches_failed == 1 && c.read_errors == 1 && rig.wrong == 0,
+          "%s: %llu prefetches failed", prefetch, (unsigned long long)c.prefetches_failed);
+    check_settled(&rig, "failed prefetch");
+    close_rig(&rig);
+    free_model(&m);
+}
+
+static void steady_state_allocates_nothing(const char *prefetch)
+{
+    struct model m;
+    make_model(&m, 8, false, 2);
+    struct setting x = {.storage = "pread", .unit_bytes = 16384};
+    x.o = options(prefetch, "belady", 4);
+    struct rig rig;
+    struct lb_error err = LB_ERROR_INIT;
+    CHECK(open_rig(&rig, &m, &x, &err) == LB_OK, "%s", err.text);
+    for (uint32_t i = 0; i < rig.layout->n_units; i++)
+        CHECK(step(&rig, 0, &err) == LB_OK, "%s", err.text);
+    uint64_t before = lb_memory_allocations();
+    for (uint32_t i = 0; i < 5 * rig.layout->n_units; i++)
+        CHECK(step(&rig, 0, &err) == LB_OK, "%s", err.text);
+    CHECK(lb_memory_allocations() == before);
+    close_rig(&rig);
+    free_model(&m);
+}
+
+/* Everything that may be called between accesses, in random order. */
+static void change(struct rig *rig, struct lb_random *r, const char *what)
+{
+    struct lb_error err = LB_ERROR_INIT;
+    enum lb_status s = LB_OK;
+    uint32_t n = rig->m->n_layers;
+    switch (lb_random_below(r, 12)) {
+    case 0:
+        s = streamer_resize(rig->s, 1 + lb_random_below(r, n), 0, &err);
+        break;
+    case 1:
+        s = streamer_resize(rig->s, 0, 150000 + lb_random_below(r, 500000), &err);
+        break;
+    case 2:
+        s = streamer_preload(rig->s, lb_random_below(r, n + 2), &err);
+        break;
+    case 3:
+        streamer_clear(rig->s);
+        CHECK(strcmp(rig->s->driver->name, "async") == 0 ||
+              streamer_counters(rig->s).units_cached == 0);
+        break;
+    case 4:
+        streamer_set_distance(rig->s, lb_random_below(r, n + 2));
+        break;
+    case 5:
+        s = streamer_set_prefetch(rig->s, prefetches[lb_random_below(r, 3)], &err);
+        break;
+    case 6:
+        streamer_rewind(rig->s);
+        rig->next = 0;
+        break;
+    default:
+        break;
+    }
+    CHECK(s == LB_OK, "%s: %s", what, err.text);
+}
+
+static void changes_at_run_time(uint64_t seed, int rounds)
+{
+    struct lb_random r = {seed};
+    for (int round = 0; round < rounds; round++) {
+        struct model m;
+        make_model(&m, 3 + lb_random_below(&r, 6), round % 2, seed);
+        struct setting x = random_setting(&r, &m);
+        struct lb_error err = LB_ERROR_INIT;
+        struct rig rig;
+        char what[60];
+        snprintf(what, sizeof what, "seed %llu round %d", (unsigned long long)seed, round);
+        CHECK(open_rig(&rig, &m, &x, &err) == LB_OK, "%s: %s", what, err.text);
+        for (int i = 0; i < 150; i++) {
+            change(&rig, &r, what);
+            check_sane(&rig, what);
+            enum lb_status s = step(&rig, lb_random_below(&r, 5000), &err);
+            CHECK(s == LB_OK, "%s: %s", what, err.text);
+        }
+        CHECK(rig.wrong == 0, "%s: %llu runs of wrong bytes", what, (unsigned long long)rig.wrong);
+        check_settled(&rig, what);
+        close_rig(&rig);
+        free_model(&m);
+    }
+}
+
+/* What stays when the cache grows or shrinks, and how much memory it may take. */
+static void resizing(void)
+{
+    struct model m;
+    make_model(&m, 8, true, 3);
+    struct setting x = {.storage = "memory"};
+    x.o = options("off", "belady", 6);
+    struct rig rig;
+    struct lb_error err = LB_ERROR_INIT;
+    CHECK(open_rig(&rig, &m, &x, &err) == LB_OK, "%s", err.text);
+    uint64_t layer = streamer_memory_bytes(rig.s) / 6;
+    for (int i = 0; i < 8; i++)
+        CHECK(step(&rig, 0, &err) == LB_OK);
+    CHECK(streamer_resize(rig.s, 3, 0, &err) == LB_OK);
+    struct streamer_counters c = streamer_counters(rig.s);
+    CHECK(c.units_cached == 3 && c.layers_capacity == 3 &&
+          streamer_memory_bytes(rig.s) == 3 * layer);
+    CHECK(streamer_resize(rig.s, 8, 0, &err) == LB_OK);
+    CHECK(streamer_preload(rig.s, 8, &err) == LB_OK);
+    c = streamer_counters(rig.s);
+    CHECK(c.units_cached == 8 && streamer_memory_bytes(rig.s) <= 8 * layer);
+    uint64_t misses = c.misses;
+    for (int i = 0; i < 8; i++)
+        CHECK(step(&rig, 0, &err) == LB_OK);
+    CHECK(streamer_counters(rig.s).misses == misses && rig.wrong == 0);
+    CHECK(streamer_resize(rig.s, 0, layer - 1, &err) == LB_ERR_INPUT);
+    CHECK(strstr(err.text, "expected at least"), "%s", err.text);
+    close_rig(&rig);
+    free_model(&m);
+}
+
+static void refuse(const struct model *m, struct streamer_options o, const char *text)
+{
+    struct lb_error err = LB_ERROR_INIT;
+    struct rig rig = {.m = m};
+    struct storage_options so = {.queue_depth = 4, .io_threads = 1};
+    char notice[100];
+    CHECK(storage_open("memory", m->path, &so, notice, sizeof notice, &rig.storage, &err) == LB_OK);
+    struct layout_options lo = {.frame_bytes = 8192, .align = 1, .file_bytes = m->size};
+    CHECK(layout_build(m->tensors, m->n_layers * TENSORS, &lo, &rig.layout, &err) == LB_OK);
+    CHECK(streamer_open(rig.layout, rig.storage, &o, &rig.s, &err) != LB_OK && !rig.s);
+    CHECK_TEXT(err.text, text);
+    close_rig(&rig);
+}
+
+static void refusals(void)
+{
+    struct model m;
+    make_model(&m, 3, true, 1);
+    refuse(&m, options("later", "lru", 2),
+           "prefetch 'later': expected off, sync, async or resident");
+    refuse(&m, options("off", "lru", 0), "cache of 0 bytes: expected at least one layer");
+    refuse(&m, options("off", "best", 2),
+           "replacement 'best': expected lru, fifo, random, mru, "
+           "pin-first, pin-spread or belady");
+    struct streamer_options o = options("off", "lru", 1);
+    o.scheduler = "soon";
+    refuse(&m, o,
+           "scheduler 'soon': expected fixed, horizon, aggressive, conservative or "
+           "forestall");
+    o = options("off", "lru", 1);
+    o.chunk_bytes = 1000;
+    refuse(&m, o, "chunk_bytes 1000: expected at least 4096");
+    o = options("off", "lru", 1);
+    o.queue_depth = 0;
+    refuse(&m, o, "queue_depth 0: expected at least 1");
+    if (!LB_ASYNC_PREFETCH)
+        refuse(&m, options("async", "lru", 1),
+               "prefetch async: this build has no async driver (ASYNC_PREFETCH=0)");
+    free_model(&m);
+}
+
+static void out_of_memory(const char *prefetch)
+{
+    struct model m;
+    make_model(&m, 3, true, 1);
+    struct rig rig = {.m = &m};
+    struct lb_error err = LB_ERROR_INIT;
+    struct storage_options so = {.queue_depth = 4, .io_threads = 1};
+    char notice[100];
+    CHECK(storage_open("memory", m.path, &so, notice, sizeof notice, &rig.storage, &err) == LB_OK);
+    struct layout_options lo = {.frame_bytes = 8192, .align = 1, .file_bytes = m.size};
+    CHECK(layout_build(m.tensors, 9, &lo, &rig.layout, &err) == LB_OK);
+    struct streamer_options o = options(prefetch, "lru", 2);
+    for (uint64_t k = 1;; k++) {
+        err.code = LB_OK;
+        lb_memory_fail_at(k);
+        enum lb_status s = streamer_open(rig.layout, rig.storage, &o, &rig.s, &err);
+        lb_memory_fail_at(0);
+        if (s == LB_OK) {
+            CHECK(k > 10);
+            break;
+        }
+        CHECK(s == LB_ERR_NOMEM && !rig.s, "%s", err.text);
+    }
+    for (uint64_t k = 1; k < 12; k++) { /* a change that fails leaves a streamer that works */
+        err.code = LB_OK;
+        lb_memory_fail_at(k);
+        (void)streamer_resize(rig.s, 1 + k % 3, 0, &err);
+        lb_memory_fail_at(0);
+        CHECK(err.code == LB_OK || err.code == LB_ERR_NOMEM, "%s", err.text);
+        for (int i = 0; i < 4; i++) {
+            err.code = LB_OK;
+            CHECK(step(&rig, 0, &err) == LB_OK, "%s", err.text);
+        }
+    }
+    CHECK(rig.wrong == 0);
+    close_rig(&rig);
+    free_model(&m);
+}
+
+/* The thread is joined with reads in flight, whenever that is. */
+static void start_and_stop(void)
+{
+    struct model m;
+    make_model(&m, 6, true, 4);
+    struct setting x = {.storage = "memory", .unit_bytes = 8192};
+    x.o = options(prefetches[2], "belady", 3);
+    x.device = (struct storage_device){.bandwidth = 1e9, .latency_ns = 100000};
+    struct lb_random r = {21};
+    for (int i = 0; i < 150; i++) {
+        struct rig rig;
+        struct lb_error err = LB_ERROR_INIT;
+        CHECK(open_rig(&rig, &m, &x, &err) == LB_OK, "%s", err.text);
+        for (uint32_t k = lb_random_below(&r, 8); k > 0; k--)
+            CHECK(step(&rig, 0, &err) == LB_OK, "%s", err.text);
+        close_rig(&rig);
+    }
+    free_model(&m);
+}
+
+int main(int argc, char **argv)
+{
+    int scale = argc > 1 ? atoi(argv[1]) : 1; /* more rounds for a long run */
+    alarm((unsigned)(300 * scale));           /* a hang is a failure */
+    refusals();
+    resizing();
+    random_settings(1, 240 * scale);
+    changes_at_run_time(2, 24 * scale);
+    for (int p = 0; p < 3; p++) {
+        for (int kind = STORAGE_FAULT_EIO; kind <= STORAGE_FAULT_DELAY; kind++)
+            faults(prefetches[p], (enum storage_fault_kind)kind, false);
+        faults(prefetches[p], STORAGE_FAULT_EIO, true);
+        steady_state_allocates_nothing(prefetches[p]);
+        out_of_memory(prefetches[p]);
+    }
+    failed_prefetch("sync");
+    failed_prefetch(prefetches[2]);
+    start_and_stop();
+    return check_done();
+}
