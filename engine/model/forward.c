@@ -82,9 +82,9 @@ static void keep_wanted(struct model_session *s, const bool *want)
     s->n_tokens = kept;
 }
 
-/* x -> norm -> input, in every format that the products with these roles need */
+/* x -> norm -> input, in every format that the next products need */
 static enum lb_status norm(struct model_session *s, enum model_role role, enum model_op op,
-                           const enum model_role *next, int n_next)
+                           const struct product_request *next, int n_next)
 {
     enum lb_status status = product_vector(s, role, s->norm);
     if (status != LB_OK)
@@ -95,31 +95,19 @@ static enum lb_status norm(struct model_session *s, enum model_role role, enum m
     return LB_OK;
 }
 
-/* A product and the vector that belongs to it, if the model has one. */
-static enum lb_status biased_product(struct model_session *s, enum model_role role,
-                                     enum model_role bias_role, enum model_op op, float *out,
-                                     size_t stride, float *bias)
-{
-    enum lb_status status = product(s, role, op, out, stride);
-    return status == LB_OK ? product_vector(s, bias_role, bias) : status;
-}
-
 /* h = what attention adds to x */
 static enum lb_status attention(struct model_session *s, const bool *want)
 {
-    static const enum model_role qkv[] = {ROLE_ATTN_Q, ROLE_ATTN_K, ROLE_ATTN_V},
-                                 output[] = {ROLE_ATTN_OUTPUT};
     const struct model_config *c = &s->model->config;
-    enum lb_status status = norm(s, ROLE_ATTN_NORM, OP_RMS_NORM, qkv, 3);
+    const struct product_request project[] = {
+        {ROLE_ATTN_Q, OP_ATTN_Q, s->q, s->q_dim, ROLE_ATTN_Q_BIAS, s->q_bias},
+        {ROLE_ATTN_K, OP_ATTN_K, s->k, s->kv_dim, ROLE_ATTN_K_BIAS, s->k_bias},
+        {ROLE_ATTN_V, OP_ATTN_V, s->v, s->kv_dim, ROLE_ATTN_V_BIAS, s->v_bias}};
+    const struct product_request add = {
+        .role = ROLE_ATTN_OUTPUT, .op = OP_ATTN_OUTPUT, .out = s->h, .stride = c->n_embd};
+    enum lb_status status = norm(s, ROLE_ATTN_NORM, OP_RMS_NORM, project, 3);
     if (status == LB_OK)
-        status =
-            biased_product(s, ROLE_ATTN_Q, ROLE_ATTN_Q_BIAS, OP_ATTN_Q, s->q, s->q_dim, s->q_bias);
-    if (status == LB_OK)
-        status =
-            biased_product(s, ROLE_ATTN_K, ROLE_ATTN_K_BIAS, OP_ATTN_K, s->k, s->kv_dim, s->k_bias);
-    if (status == LB_OK)
-        status =
-            biased_product(s, ROLE_ATTN_V, ROLE_ATTN_V_BIAS, OP_ATTN_V, s->v, s->kv_dim, s->v_bias);
+        status = products(s, project, 3);
     if (status == LB_OK)
         status = product_vector(s, ROLE_ATTN_Q_NORM, s->q_norm);
     if (status == LB_OK)
@@ -131,35 +119,39 @@ static enum lb_status attention(struct model_session *s, const bool *want)
     stage_attention(s);
     if (s->layer == c->n_layers - 1)
         keep_wanted(s, want);
-    s->formats = product_formats(s, output, 1);
+    s->formats = product_formats(s, &add, 1);
     stage_prepare(s, s->attended, s->q_dim);
-    return product(s, ROLE_ATTN_OUTPUT, OP_ATTN_OUTPUT, s->h, c->n_embd);
+    return products(s, &add, 1);
 }
 
 /* h = what the feed-forward part adds to x */
 static enum lb_status feed_forward(struct model_session *s)
 {
-    static const enum model_role wide[] = {ROLE_FFN_GATE, ROLE_FFN_UP}, down[] = {ROLE_FFN_DOWN};
     const struct model_config *c = &s->model->config;
-    enum lb_status status = norm(s, ROLE_FFN_NORM, OP_RMS_NORM, wide, 2);
+    const struct product_request project[] = {
+        {.role = ROLE_FFN_GATE, .op = OP_FFN_GATE, .out = s->gate, .stride = c->n_ff},
+        {.role = ROLE_FFN_UP, .op = OP_FFN_UP, .out = s->up, .stride = c->n_ff}};
+    const struct product_request add = {
+        .role = ROLE_FFN_DOWN, .op = OP_FFN_DOWN, .out = s->h, .stride = c->n_embd};
+    enum lb_status status = norm(s, ROLE_FFN_NORM, OP_RMS_NORM, project, 2);
     if (status == LB_OK)
-        status = product(s, ROLE_FFN_GATE, OP_FFN_GATE, s->gate, c->n_ff);
-    if (status == LB_OK)
-        status = product(s, ROLE_FFN_UP, OP_FFN_UP, s->up, c->n_ff);
+        status = products(s, project, 2);
     if (status != LB_OK)
         return status;
-    s->formats = product_formats(s, down, 1);
+    s->formats = product_formats(s, &add, 1);
     stage_swiglu(s);
-    return product(s, ROLE_FFN_DOWN, OP_FFN_DOWN, s->h, c->n_embd);
+    return products(s, &add, 1);
 }
 
 static enum lb_status head(struct model_session *s, float *logits)
 {
     const enum model_role role = s->model->config.tied_embedding ? ROLE_TOKEN_EMBD : ROLE_OUTPUT;
+    const struct product_request request = {
+        .role = role, .op = OP_HEAD, .out = logits, .stride = s->model->config.n_vocab};
     if (s->n_tokens == 0)
         return LB_OK;
-    enum lb_status status = norm(s, ROLE_OUTPUT_NORM, OP_OUTPUT_NORM, &role, 1);
-    return status == LB_OK ? product(s, role, OP_HEAD, logits, s->model->config.n_vocab) : status;
+    enum lb_status status = norm(s, ROLE_OUTPUT_NORM, OP_OUTPUT_NORM, &request, 1);
+    return status == LB_OK ? products(s, &request, 1) : status;
 }
 
 enum lb_status model_forward(struct model_session *session, const struct model_weights *weights,

@@ -75,6 +75,11 @@ struct model_weights {
     enum lb_status (*acquire)(void *ctx, int layer, uint32_t id, uint32_t row,
                               const struct model_run **runs, uint32_t *n_runs,
                               struct lb_error *err);
+    /* Optional. Rows 0 to the last of tensor `id`, later in the layer than what acquire returned
+     * last, if they are there now and stay valid as long as that does: then true, and the tensor is
+     * not asked for again. The pass merges products that follow each other this way. */
+    bool (*peek)(void *ctx, int layer, uint32_t id, const struct model_run **runs,
+                 uint32_t *n_runs);
     /* The forward pass is done with the layer (0 or more), all of whose tensors it had. */
     void (*release)(void *ctx, int layer);
 };
@@ -86,7 +91,7 @@ struct model_session_options {
     uint32_t context;     /* positions each */
     uint32_t max_tokens;  /* most tokens in one forward call */
     enum kernels_kv kv;
-    bool profile; /* time every operation (model_profile_*) */
+    bool profile; /* time every operation (model_profile_*); products are not merged then */
 };
 
 struct model_session;

@@ -1,7 +1,8 @@
 /*
  * product: everything that asks for weights. A product's rows arrive as runs, some or
  * all of them at a time; the rows at hand are shared out over the threads in one job,
- * wherever the runs begin and end.
+ * wherever the runs begin and end. Products of the same input that are at hand
+ * together are one job: handing out a job costs about as much as 50 KB of weights.
  */
 #include "model/session.h"
 
@@ -26,58 +27,106 @@ static enum lb_status acquire(struct model_session *s, enum model_role role, uin
     return status;
 }
 
-uint32_t product_formats(const struct model_session *s, const enum model_role *roles, int n)
+uint32_t product_formats(const struct model_session *s, const struct product_request *requests,
+                         int n)
 {
     uint32_t formats = 0;
     for (int i = 0; i < n; i++)
-        formats |= 1u << kernels_format_of(tensor_of(s, roles[i])->type);
+        formats |= 1u << kernels_format_of(tensor_of(s, requests[i].role)->type);
     return formats;
 }
 
-/* Items are rows, counted from the first one at hand. */
-static void product_rows(struct model_session *s, uint32_t first, uint32_t last, void *scratch)
+/* Rows first..last-1 of one tensor, from the runs that hold them. */
+static void part_rows(const struct model_session *s, const struct session_part *part,
+                      uint32_t first, uint32_t last, void *scratch)
 {
-    const struct session_product *p = &s->product;
-    const struct model_run *run = p->runs;
-    first += run->first;
-    last += run->first;
+    const struct model_run *run = part->runs;
     while (first < last) {
         while (run->last <= first)
             run++;
         uint32_t end = last < run->last ? last : run->last;
         const uint8_t *data = run->data;
-        s->ops->product(&p->kernel, data + (first - run->first) * p->kernel.row_bytes, first, end,
-                        scratch);
+        s->ops->product(&part->kernel, data + (first - run->first) * part->kernel.row_bytes, first,
+                        end, scratch);
         first = end;
     }
 }
 
-enum lb_status product(struct model_session *s, enum model_role role, enum model_op op, float *out,
-                       size_t stride)
+/* Items are the rows of all parts, one part after the other. */
+static void product_rows(struct model_session *s, uint32_t first, uint32_t last, void *scratch)
 {
-    const struct model_tensor *t = tensor_of(s, role);
-    struct session_product *p = &s->product;
-    p->kernel = (struct kernels_product){.type = t->type,
-                                         .n_in = t->n_in,
-                                         .n_tokens = s->n_tokens,
-                                         .row_bytes = t->row_bytes,
-                                         .input = s->input[kernels_format_of(t->type)],
-                                         .y = out,
-                                         .y_stride = stride};
-    enum model_op acquiring = op < OP_FIRST_OUTSIDE ? OP_ACQUIRE : op;
+    for (uint32_t i = 0; i < s->n_parts && first < last; i++) {
+        const struct session_part *part = &s->parts[i];
+        uint32_t end = i + 1 < s->n_parts && part[1].base < last ? part[1].base : last;
+        if (first >= end)
+            continue;
+        part_rows(s, part, first - part->base + part->first, end - part->base + part->first,
+                  scratch);
+        first = end;
+    }
+}
+
+/* Adds the rows of these runs to the job; returns the number of items it has now. */
+static uint32_t add_part(struct model_session *s, const struct product_request *r, uint32_t base,
+                         const struct model_run *runs, uint32_t n_runs)
+{
+    const struct model_tensor *t = tensor_of(s, r->role);
+    struct kernels_product kernel = {.type = t->type,
+                                     .n_in = t->n_in,
+                                     .n_tokens = s->n_tokens,
+                                     .row_bytes = t->row_bytes,
+                                     .input = s->input[kernels_format_of(t->type)],
+                                     .y = r->out,
+                                     .y_stride = r->stride};
+    s->parts[s->n_parts++] =
+        (struct session_part){.kernel = kernel, .runs = runs, .base = base, .first = runs->first};
+    return base + runs[n_runs - 1].last - runs->first;
+}
+
+static void run_parts(struct model_session *s, uint32_t items)
+{
+    if (s->n_tokens > 0)
+        session_share(s, items, kernels_row_chunk(&s->parts[0].kernel), product_rows);
+    s->n_parts = 0;
+}
+
+/* The first product, and as many of the following as are at hand with it; *done of them. */
+static enum lb_status merged_products(struct model_session *s, const struct product_request *r,
+                                      int n, int *done)
+{
+    const struct model_tensor *t = tensor_of(s, r->role);
+    const enum model_op acquiring = r->op < OP_FIRST_OUTSIDE ? OP_ACQUIRE : r->op;
+    *done = 1;
     for (uint32_t row = 0; row < t->n_rows;) {
-        enum lb_status status = acquire(s, role, row, &p->runs, &p->n_runs);
+        const struct model_run *runs;
+        uint32_t n_runs;
+        enum lb_status status = acquire(s, r->role, row, &runs, &n_runs);
         if (status != LB_OK)
             return status;
+        uint32_t items = add_part(s, r, 0, runs, n_runs);
+        row = runs[n_runs - 1].last;
+        while (row == t->n_rows && *done < n && s->weights->peek && !s->profile &&
+               s->weights->peek(s->weights->ctx, t->layer, (uint32_t)s->model->id[r[*done].role],
+                                &runs, &n_runs))
+            items = add_part(s, &r[(*done)++], items, runs, n_runs);
         profile_lap(s, acquiring);
-        uint32_t last = p->runs[p->n_runs - 1].last;
-        if (s->n_tokens > 0)
-            session_share(s, last - row, kernels_row_chunk(&p->kernel), product_rows);
-        row = last;
-        profile_lap(s, op);
+        run_parts(s, items);
+        profile_lap(s, r->op);
     }
-    profile_work(s, op, s->n_tokens > 0 ? t->bytes : 0, 2.0 * t->n_in * t->n_rows * s->n_tokens);
+    profile_work(s, r->op, s->n_tokens > 0 ? t->bytes : 0, 2.0 * t->n_in * t->n_rows * s->n_tokens);
     return LB_OK;
+}
+
+enum lb_status products(struct model_session *s, const struct product_request *requests, int n)
+{
+    enum lb_status status = LB_OK;
+    for (int i = 0, done = 0; status == LB_OK && i < n; i += done) {
+        status = merged_products(s, requests + i, n - i, &done);
+        for (int j = i; status == LB_OK && j < i + done; j++)
+            if (requests[j].bias)
+                status = product_vector(s, requests[j].bias_role, requests[j].bias);
+    }
+    return status;
 }
 
 enum lb_status product_vector(struct model_session *s, enum model_role role, float *out)

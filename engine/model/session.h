@@ -41,12 +41,13 @@ struct session_segment {
     uint32_t pos0;            /* position of its first token */
 };
 
-/* The product that is under way: rows of the runs at hand. */
-struct session_product {
+/* Rows at hand of a product under way: row `first` of the tensor is item `base` of the job. */
+struct session_part {
     struct kernels_product kernel;
     const struct model_run *runs;
-    uint32_t n_runs;
+    uint32_t base, first;
 };
+#define SESSION_PARTS 3 /* q, k, v */
 
 struct model_session;
 
@@ -100,7 +101,8 @@ struct model_session {
     bool residual;           /* h is still to be added to x */
     const float *to_prepare; /* [token][prepare_width] */
     uint32_t prepare_width;
-    struct session_product product;
+    struct session_part parts[SESSION_PARTS]; /* products of the job under way */
+    uint32_t n_parts;
 
     /* profile, or NULL */
     struct model_profile_entry *profile;
@@ -118,13 +120,22 @@ void session_share(struct model_session *s, uint32_t n, uint32_t chunk, session_
 
 /* ---- product.c: everything that asks for weights ---- */
 
-/* Formats in which the products with these roles want their input: a bit per kernels_format. */
-uint32_t product_formats(const struct model_session *s, const enum model_role *roles, int n);
 /* out[token * stride + row] = sum over i of W[row][i] * input[token][i], for the tensor of `role`
- * in the current layer and the input prepared last. Acquires all of its rows even when there are
- * no tokens, so that every pass makes the same accesses. */
-enum lb_status product(struct model_session *s, enum model_role role, enum model_op op, float *out,
-                       size_t stride);
+ * in the current layer and the input prepared last; and the bias that goes with it, copied. */
+struct product_request {
+    enum model_role role;
+    enum model_op op;
+    float *out;
+    size_t stride;
+    enum model_role bias_role; /* where `bias` is not NULL */
+    float *bias;               /* left alone where the model has none */
+};
+/* Formats in which these products want their input: a bit per kernels_format. */
+uint32_t product_formats(const struct model_session *s, const struct product_request *requests,
+                         int n);
+/* At most SESSION_PARTS requests. Acquires all rows even when there are no tokens, so that every
+ * pass makes the same accesses. */
+enum lb_status products(struct model_session *s, const struct product_request *requests, int n);
 /* Copies a vector (norm, bias) to `out` as floats; leaves `out` alone where the model has none. */
 enum lb_status product_vector(struct model_session *s, enum model_role role, float *out);
 /* x[i] = embedding of tokens[i] */

@@ -106,12 +106,15 @@ static void same_result(uint32_t type, const char *tier)
             CHECK(same(first, other, n), "%s: %d threads", what, threads);
         }
         whole.cut = true;
-        for (uint64_t seed = 1; seed <= 5; seed++) {
+        for (uint64_t seed = 1; seed <= 6; seed++) {
             whole.random.state = seed;
+            whole.ahead = seed % 3;
             run_fresh(&whole, tier, 2, TOKENS, other);
             CHECK(same(first, other, n), "%s: runs cut with seed %d", what, (int)seed);
         }
+        CHECK(whole.merged > 2 * 2 * 3, "%u products merged", whole.merged);
         whole.cut = false;
+        whole.ahead = WHOLE_AHEAD;
         for (uint32_t step = 1; step <= 9; step += 4) {
             run_fresh(&whole, tier, 2, step, other);
             CHECK(same(first, other, n), "%s: passes of %u tokens: off by %g", what, step,
@@ -231,6 +234,7 @@ static void failing_weights(struct whole_model *whole)
         if (status == LB_OK)
             break;
         whole->layer = -1; /* the source starts over */
+        whole->peeked = 0;
         snprintf(text, sizeof text, "acquire %d fails", (int)n);
         CHECK(status == LB_ERR_IO);
         CHECK_TEXT(err.text, text);

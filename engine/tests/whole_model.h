@@ -1,8 +1,9 @@
 /*
  * whole_model: a weights source for tests: all tensors of a file in memory, handed out
  * as one run or cut at random, in memory that is gone after the next call, so that a
- * sanitizer sees whoever reads beyond a run or keeps one. It checks the order of
- * access, and can fail at the n-th call.
+ * sanitizer sees whoever reads beyond a run or keeps one; tensors can be had in
+ * advance, always or now and then. It checks the order of access, and can fail at the
+ * n-th call.
  */
 #ifndef TESTS_WHOLE_MODEL_H
 #define TESTS_WHOLE_MODEL_H
@@ -13,19 +14,23 @@
 #include "model/model.h"
 #include "quant/quant.h"
 
-#define WHOLE_RUNS 8
+#define WHOLE_RUNS 8 /* at most in one answer */
+#define WHOLE_KEPT 3 /* answers that are valid together: one asked for, the others peeked at */
 
 struct whole_model {
     struct gguf_file *file;
     struct model *model;
-    uint8_t *bytes; /* the file */
-    bool cut;       /* hand out runs of random length, at most WHOLE_RUNS a time */
+    uint8_t *bytes;                                           /* the file */
+    bool cut;                                                 /* hand out runs of random length */
+    enum { WHOLE_ALONE, WHOLE_SOMETIMES, WHOLE_AHEAD } ahead; /* whether peek gives anything */
     struct lb_random random;
     uint64_t fail_at, calls; /* fail_at 0: never */
-    struct model_run run[WHOLE_RUNS];
-    void *copy[WHOLE_RUNS]; /* where the runs of the last call lie when cut */
-    int layer;              /* where the pass is: the last tensor handed out and its rows */
-    uint32_t id, rows, releases;
+    struct model_run run[WHOLE_KEPT][WHOLE_RUNS];
+    void *copy[WHOLE_KEPT][WHOLE_RUNS]; /* where runs lie when cut */
+    int n_kept;
+    int layer; /* where the pass is: the last tensor asked for and its rows */
+    uint32_t id, rows, releases, merged;
+    uint32_t peeked; /* tensors of the layer had in advance: a bit each */
 };
 
 static inline bool whole_read(struct whole_model *w, const char *path)
@@ -39,10 +44,19 @@ static inline bool whole_read(struct whole_model *w, const char *path)
     return ok;
 }
 
+static inline void whole_forget(struct whole_model *w)
+{
+    for (int k = 0; k < WHOLE_KEPT; k++)
+        for (int i = 0; i < WHOLE_RUNS; i++) {
+            free(w->copy[k][i]);
+            w->copy[k][i] = NULL;
+        }
+    w->n_kept = 0;
+}
+
 static inline void whole_close(struct whole_model *w)
 {
-    for (int i = 0; i < WHOLE_RUNS; i++)
-        free(w->copy[i]);
+    whole_forget(w);
     model_close(w->model);
     gguf_close(w->file);
     free(w->bytes);
@@ -66,32 +80,42 @@ static inline bool whole_open(struct whole_model *w, const char *path)
 /* The contract: layer by layer, tensor by tensor, row by row, all of them. */
 static inline void whole_check_order(struct whole_model *w, int layer, uint32_t id, uint32_t row)
 {
-    uint32_t n;
+    uint32_t n, expected = w->id + 1;
     const struct model_tensor *t = model_tensors(w->model, layer, &n);
     CHECK(id < n && row < t[id].n_rows, "layer %d tensor %u row %u", layer, id, row);
     if (layer < 0)
         return;
+    while (w->peeked & (1u << expected))
+        expected++;
     bool goes_on = layer == w->layer && id == w->id && row == w->rows;
-    bool next = layer == w->layer && id == w->id + 1 && row == 0 && w->rows == t[w->id].n_rows;
+    bool next = layer == w->layer && id == expected && row == 0 && w->rows == t[w->id].n_rows;
     bool first = w->layer < 0 && id == 0 && row == 0;
     CHECK(goes_on || next || first, "layer %d tensor %u row %u after layer %d tensor %u row %u",
           layer, id, row, w->layer, w->id, w->rows);
 }
 
-static inline uint32_t whole_cut(struct whole_model *w, const struct model_tensor *t, uint32_t row)
+/* Rows from `row` on, all of them or until WHOLE_RUNS runs of random length are there. */
+static inline uint32_t whole_place(struct whole_model *w, const struct model_tensor *t,
+                                   uint32_t row, bool all)
 {
+    struct model_run *run = w->run[w->n_kept];
     uint32_t n = 0, most = 1 + lb_random_below(&w->random, WHOLE_RUNS);
-    for (int i = 0; i < WHOLE_RUNS; i++) {
-        free(w->copy[i]);
-        w->copy[i] = NULL;
+    if (!w->cut || t->layer < 0) {
+        run[0] = (struct model_run){w->bytes + t->file_offset + row * t->row_bytes, row, t->n_rows};
+        w->n_kept++;
+        return 1;
     }
     for (; n < most && row < t->n_rows; n++) {
         uint32_t rows = 1 + lb_random_below(&w->random, t->n_rows - row);
-        w->copy[n] = malloc(rows * t->row_bytes);
-        memcpy(w->copy[n], w->bytes + t->file_offset + row * t->row_bytes, rows * t->row_bytes);
-        w->run[n] = (struct model_run){.data = w->copy[n], .first = row, .last = row + rows};
+        if (all && n + 1 == most)
+            rows = t->n_rows - row;
+        void *copy = malloc(rows * t->row_bytes);
+        memcpy(copy, w->bytes + t->file_offset + row * t->row_bytes, rows * t->row_bytes);
+        w->copy[w->n_kept][n] = copy;
+        run[n] = (struct model_run){.data = copy, .first = row, .last = row + rows};
         row += rows;
     }
+    w->n_kept++;
     return n;
 }
 
@@ -105,20 +129,33 @@ static inline enum lb_status whole_acquire(void *ctx, int layer, uint32_t id, ui
     if (++w->calls == w->fail_at)
         return lb_fail(err, LB_ERR_IO, "acquire %llu fails", (unsigned long long)w->calls);
     whole_check_order(w, layer, id, row);
-    *n_runs = 1;
-    if (w->cut && layer >= 0)
-        *n_runs = whole_cut(w, t, row);
-    else
-        w->run[0] = (struct model_run){.data = w->bytes + t->file_offset + row * t->row_bytes,
-                                       .first = row,
-                                       .last = t->n_rows};
-    *runs = w->run;
+    whole_forget(w);
+    *n_runs = whole_place(w, t, row, false);
+    *runs = w->run[0];
     if (layer >= 0) {
         w->layer = layer;
         w->id = id;
-        w->rows = w->run[*n_runs - 1].last;
+        w->rows = w->run[0][*n_runs - 1].last;
     }
     return LB_OK;
+}
+
+static inline bool whole_peek(void *ctx, int layer, uint32_t id, const struct model_run **runs,
+                              uint32_t *n_runs)
+{
+    struct whole_model *w = ctx;
+    uint32_t count;
+    const struct model_tensor *t = &model_tensors(w->model, layer, &count)[id];
+    CHECK(layer == w->layer && id > w->id && id < count && !(w->peeked & (1u << id)),
+          "layer %d tensor %u peeked at after layer %d tensor %u", layer, id, w->layer, w->id);
+    if (w->ahead == WHOLE_ALONE || w->n_kept == WHOLE_KEPT ||
+        (w->ahead == WHOLE_SOMETIMES && lb_random_below(&w->random, 2)))
+        return false;
+    *runs = w->run[w->n_kept];
+    *n_runs = whole_place(w, t, 0, true);
+    w->peeked |= 1u << id;
+    w->merged++;
+    return true;
 }
 
 static inline void whole_release(void *ctx, int layer)
@@ -129,12 +166,14 @@ static inline void whole_release(void *ctx, int layer)
     CHECK(layer == w->layer && w->id == n - 1 && w->rows == t[n - 1].n_rows,
           "layer %d released before its end", layer);
     w->layer = -1;
+    w->peeked = 0;
     w->releases++;
 }
 
 static inline struct model_weights whole_weights(struct whole_model *w)
 {
-    return (struct model_weights){.ctx = w, .acquire = whole_acquire, .release = whole_release};
+    return (struct model_weights){
+        .ctx = w, .acquire = whole_acquire, .peek = whole_peek, .release = whole_release};
 }
 
 /* What a session needs beside the model; one of each, so that tests read short. */
