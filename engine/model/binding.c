@@ -256,6 +256,11 @@ const struct model_tensor *model_tensors(const struct model *model, int layer, u
                      : model->tensors + model->n_resident + (size_t)layer * model->n_layer;
 }
 
+bool binding_is_matrix(enum model_role role)
+{
+    return specs[role].n_rows != ONE;
+}
+
 const struct model_tensor *binding_tensor(const struct model *model, uint32_t layer,
                                           enum model_role role)
 {

@@ -44,6 +44,9 @@ struct model {
 enum lb_status config_read(const struct gguf_file *file, struct model_config *config,
                            struct lb_error *err);
 
+/* Whether the role's tensor is a matrix; else it is a vector. */
+bool binding_is_matrix(enum model_role role);
+
 /* NULL when the model has no such tensor; `layer` is ignored for resident roles. */
 const struct model_tensor *binding_tensor(const struct model *model, uint32_t layer,
                                           enum model_role role);

@@ -2,14 +2,15 @@
  * product: everything that asks for weights. A product's rows arrive as runs, some or
  * all of them at a time; the rows at hand are shared out over the threads in one job,
  * wherever the runs begin and end. Products of the same input that are at hand
- * together are one job: handing out a job costs about as much as 50 KB of weights.
+ * together are one job: each job more costs its start, its end and a cold stream of rows.
  */
 #include "model/session.h"
 
 #include "quant/quant.h"
 
 #include <assert.h>
-#include <string.h>
+
+#define LEAST_ROWS 32 /* a tile of the matrix-matrix kernels */
 
 static const struct model_tensor *tensor_of(const struct model_session *s, enum model_role role)
 {
@@ -83,10 +84,18 @@ static uint32_t add_part(struct model_session *s, const struct product_request *
     return base + runs[n_runs - 1].last - runs->first;
 }
 
+/* Rows to take at a time: what suits the kernel, less where that would leave threads idle. */
+static uint32_t row_chunk(const struct model_session *s, uint32_t items)
+{
+    uint32_t best = kernels_row_chunk(&s->parts[0].kernel);
+    uint32_t fair = items / (4 * (uint32_t)s->n_threads) / LEAST_ROWS * LEAST_ROWS;
+    return fair >= best ? best : fair > 0 ? fair : LEAST_ROWS;
+}
+
 static void run_parts(struct model_session *s, uint32_t items)
 {
     if (s->n_tokens > 0)
-        session_share(s, items, kernels_row_chunk(&s->parts[0].kernel), product_rows);
+        session_share(s, items, row_chunk(s, items), product_rows);
     s->n_parts = 0;
 }
 

@@ -28,10 +28,14 @@ static void *take(struct arena *arena, size_t count, size_t size)
 /* Bit per format that some product of the model needs. */
 static uint32_t formats_of_model(const struct model *model)
 {
-    uint32_t formats = 0, n = model->n_resident + model->config.n_layers * model->n_layer;
-    for (uint32_t i = 0; i < n; i++)
-        if (model->tensors[i].n_rows > 1)
-            formats |= 1u << kernels_format_of(model->tensors[i].type);
+    uint32_t formats = 0;
+    for (int role = 0; role < ROLE_COUNT; role++) {
+        bool multiplied =
+            binding_is_matrix(role) && (role != ROLE_TOKEN_EMBD || model->config.tied_embedding);
+        uint32_t n = role < ROLE_FIRST_OF_LAYER ? 1 : model->config.n_layers;
+        for (uint32_t layer = 0; multiplied && model->id[role] >= 0 && layer < n; layer++)
+            formats |= 1u << kernels_format_of(binding_tensor(model, layer, role)->type);
+    }
     return formats;
 }
 
