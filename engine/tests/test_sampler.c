@@ -36,6 +36,7 @@ static void greedy(void)
     CHECK(one(0, 0, 1, 1, (float[]){NAN, NAN}, 2) == -1);
     CHECK(one(0, 0, 1, 1, (float[]){-inf, NAN, -inf}, 3) == 0);
     CHECK(one(0, 0, 1, 1, (float[]){0, inf, NAN}, 3) == 1);
+    int first_infinite = 0;
     /* a temperature near 0, one candidate, and almost no probability mass: greedy too */
     for (uint64_t seed = 0; seed < 50; seed++) {
         const float logits[] = {0.5f, 2, 1.999f, -inf, 2, NAN};
@@ -45,9 +46,11 @@ static void greedy(void)
         CHECK(one(5, 0, 1e-6f, seed, logits, 6) == 1);
         id = one(1, 0, 1, seed, (float[]){1, inf, NAN, inf}, 4);
         CHECK(id == 1 || id == 3, "seed %d: %d", (int)seed, id);
+        first_infinite += id == 1;
         CHECK(one(1, 2, 0.9f, seed, (float[]){NAN, NAN}, 2) == -1);
         CHECK(one(1, 0, 1, seed, (float[]){NAN, -inf}, 2) == 1);
     }
+    CHECK(first_infinite > 10 && first_infinite < 40, "%d of 50", first_infinite);
 }
 
 #define N 8
@@ -84,6 +87,9 @@ static void exact_sets(void)
     CHECK(drawn(1, 0, 0.5f, logits, 4000, NULL) == (1u << 3 | 1u << 1));
     CHECK(drawn(1, 0, 0.79f, logits, 4000, NULL) == (1u << 3 | 1u << 1 | 1u << 6));
     CHECK(drawn(1, 0, 0.89f, logits, 4000, NULL) == (1u << 3 | 1u << 1 | 1u << 6 | 1u << 0));
+    /* a share that is reached exactly is enough */
+    const float twins[N] = {1, 1, -INFINITY, NAN, NAN, NAN, NAN, NAN};
+    CHECK(drawn(1, 0, 0.5f, twins, 4000, NULL) == 1 && drawn(1, 2, 0.5f, twins, 4000, NULL) == 1);
     /* top-p is of what top-k left: 0.4 of 0.8 is half */
     CHECK(drawn(1, 3, 0.49f, logits, 4000, NULL) == 1u << 3);
     CHECK(drawn(1, 3, 0.7f, logits, 4000, NULL) == (1u << 3 | 1u << 1));

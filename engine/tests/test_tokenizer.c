@@ -80,6 +80,11 @@ static void plan_spm(struct plan *p)
                                    -3, -9, -1, -7, -9, -9, -9, -9,    -1, -1, -5};
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
         add(p, pieces[i], NORMAL, scores[i]);
+    add(p, "</s", NORMAL, -1); /* with ">" it would make the control token */
+    add(p, "dd", NORMAL, 1);
+    add(p, "de", NORMAL, 2);
+    add(p, "d", NORMAL, -9);
+    add(p, "e", NORMAL, -9);
     add(p, "<U>", USER, 0);
     add(p, "<U><U>", USER, 0);
     add(p, "", UNUSED, 0);
@@ -224,7 +229,8 @@ static void spm_pieces(void)
     pieces(t, &p, "\xff", SP "|<unk>");
     check_pieces(t, &p, "a\0b", 3, plain, SP "a|<0x00>|b");
     /* control tokens only on request, user-defined ones always, the longest first */
-    pieces(t, &p, "</s>", SP "|</|s|>");
+    pieces(t, &p, "</s>", SP "|</s|>");
+    pieces(t, &p, "dde", SP "|d|de"); /* positive scores sort too */
     check_pieces(t, &p, "a</s>a", 6, special, "<s>|" SP "a|</s>|" SP "a");
     pieces(t, &p, "a<U>b<U><U>", SP "a|<U>|" SP "|b|<U><U>");
     check_pieces(t, &p, "", 0, special, "<s>");
@@ -392,7 +398,7 @@ static void decoding(void)
     static struct plan p;
     plan_spm(&p);
     struct tokenizer *t = open_plan(&p);
-    const int32_t a = 258, mark = 261, mark_a = 266, marks = 279, user = 280, byte = 3;
+    const int32_t a = 258, mark = 261, mark_a = 266, marks = 279, user = 285, byte = 3;
     CHECK_TEXT(p.texts[mark_a], SP "a");
     CHECK_TEXT(p.texts[marks], SP SP);
     TEXT_OF(t, "a a", 1, mark_a, mark_a, 2); /* control tokens are silent, one space is dropped */
@@ -406,6 +412,7 @@ static void decoding(void)
             byte + 0xE6, byte + 0x88, a);
     TEXT_OF(t, "\xef\xbf\xbd", byte + 0xF0, byte + 0x9F, byte + 0x99);
     TEXT_OF(t, "\xef\xbf\xbd\xef\xbf\xbd", byte + 0xC0, byte + 0xAF);
+    TEXT_OF(t, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", byte + 0xED, byte + 0xA0, byte + 0x80);
     TEXT_OF(t, "", -5, 100000, 0);
     struct tokenizer_stream stream = {0};
     char out[8];
