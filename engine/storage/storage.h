@@ -120,6 +120,13 @@ struct storage_fault {
 enum lb_status storage_inject(struct storage *inner, const struct storage_fault *fault,
                               struct storage **storage, struct lb_error *err);
 
+/* Every read around `inner` (taken over, also on error) takes `factor` longer than it did (0.05:
+ * 5%), to prove that a gate sees it. Whoever waits for his reads loses that share of throughput; a
+ * queue so deep that the device never idles hides it: where a device is emulated, make that slower.
+ */
+enum lb_status storage_slow(struct storage *inner, double factor, struct storage **storage,
+                            struct lb_error *err);
+
 void storage_close(struct storage *storage); /* NULL is legal */
 
 /* The hooks, through whatever wrappers there are. */

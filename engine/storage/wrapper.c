@@ -64,6 +64,8 @@ static void collect(struct wrapper *w, int min, int64_t timeout_ns)
         assert(at < w->n);
         w->items[at].complete = true;
         w->items[at].done = done[i];
+        if (w->hooks->finish)
+            w->hooks->finish(w->own, &w->items[at]);
     }
 }
 
@@ -102,18 +104,23 @@ static int give_due(struct wrapper *w, struct storage_done *done, int max, int64
     return n;
 }
 
-/* When `missing` more of the reads that are complete will be due (INT64_MAX: not so many are).
+/* When `missing` more of the reads that are complete will be due (INT64_MAX: not so many are);
+ * where due times are in no order, when the first of them will be.
  * *inner_first: a read that is not complete could be given out before that time. */
 static int64_t next_due(const struct wrapper *w, int missing, int64_t now, bool *inner_first)
 {
+    int64_t earliest = INT64_MAX;
     *inner_first = false;
     for (uint32_t i = 0; i < w->n; i++) {
-        if (!w->items[i].complete)
+        const struct held *held = &w->items[i];
+        if (!held->complete)
             *inner_first = true;
-        else if (w->items[i].due_ns > now && --missing == 0)
-            return w->items[i].due_ns;
+        else if (held->due_ns > now && w->hooks->finish)
+            earliest = held->due_ns < earliest ? held->due_ns : earliest;
+        else if (held->due_ns > now && --missing == 0)
+            return held->due_ns;
     }
-    return INT64_MAX;
+    return earliest;
 }
 
 /* Sleeps (in the inner storage, where a wake ends it) until something may have changed. */

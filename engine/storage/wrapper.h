@@ -1,6 +1,6 @@
 /*
  * wrapper: a storage around another one that holds completions back until their time
- * has come, and may spoil them; the common part of shaped and fault. A completion is
+ * has come, and may spoil them; the common part of shaped, slow and fault. A completion is
  * given out when the inner read is done and its due time has passed.
  */
 #ifndef STORAGE_WRAPPER_H
@@ -19,9 +19,12 @@ struct held {
 };
 
 struct wrapper_hooks {
-    /* required; called in order of submission, may put off due_ns (set to submit_ns). Due times
-     * that are put off must not decrease from one read to the next. */
+    /* required; called in order of submission, may put off due_ns (set to submit_ns). Without
+     * `finish`, due times that are put off must not decrease from one read to the next. */
     void (*stamp)(void *own, struct held *held);
+    /* optional; called when the inner read is done (`done` is filled in), in order of completion;
+     * may put off due_ns, in any order */
+    void (*finish)(void *own, struct held *held);
     /* optional; before a faulty read is given out */
     void (*spoil)(void *own, struct held *held);
 };
