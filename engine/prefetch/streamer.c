@@ -458,10 +458,10 @@ enum lb_status streamer_resize(struct streamer *s, uint32_t cache_layers, uint64
     cache_resize(s->cache, budget.units, budget.frames);
     evict_excess_locked(s);
     if (!s->mapped && budget.frames != old_frames) {
+        storage_register_arena(s->storage, NULL, 0); /* pinned pages cannot be given back */
         status = frames_resize(s->frames, budget.frames, err);
-        if (status == LB_OK)
-            register_arena(s);
-        else
+        register_arena(s);
+        if (status != LB_OK)
             cache_resize(s->cache, old_units, old_frames);
     }
     pthread_mutex_unlock(&s->mu);
