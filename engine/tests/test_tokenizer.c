@@ -238,12 +238,14 @@ static void spm_pieces(void)
     CHECK(tokenizer_ends(t, 2) && !tokenizer_ends(t, 1));
     tokenizer_close(t);
 
+    add(&p, "b" SP, NORMAL, -1); /* a token that goes on into the next word */
     struct gguf_writer *w = begin_file();
     put_plan(w, &p);
     gguf_writer_put_bool(w, "tokenizer.ggml.add_space_prefix", false);
     gguf_writer_put_bool(w, "tokenizer.ggml.add_bos_token", false);
     t = open_and_close(end_file(w));
     pieces(t, &p, "a b", "a|" SP "|b");
+    pieces(t, &p, "a b c", "a|" SP "|b" SP "|c");
     CHECK(!tokenizer_adds_bos(t));
     check_pieces(t, &p, "<s>a", 4, special, "<s>|a");
     tokenizer_close(t);

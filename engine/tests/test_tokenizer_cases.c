@@ -153,7 +153,7 @@ static void long_texts(const char *name)
     char *text = calloc(1, 1000016);
     for (size_t i = 0; t && i < sizeof texts / sizeof *texts; i++) {
         size_t unit = strlen(texts[i].unit), n = 0, count = 0;
-        size_t size = i < 2 ? 1000000 : 200000;
+        size_t size = i < 2 ? 1000000 : 100000;
         for (; n + unit <= size; n += unit)
             memcpy(text + n, texts[i].unit, unit);
         memcpy(text + n, texts[i].tail, strlen(texts[i].tail));

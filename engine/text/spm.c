@@ -45,14 +45,28 @@ static bool by_score(const void *ctx, const struct merge_symbol *left,
     return true;
 }
 
+/* Where in text[from, n) the next word starts, with a mark after something else; n: nowhere. */
+static size_t next_word(const char *text, size_t from, size_t n)
+{
+    for (size_t i = from + 1; i + 3 <= n; i++)
+        if (memcmp(text + i, SPACE_MARK, 3) == 0 &&
+            (i < from + 3 || memcmp(text + i - 3, SPACE_MARK, 3) != 0))
+            return i;
+    return n;
+}
+
 void spm_open(struct spm *spm, const struct vocab *vocab)
 {
+    spm->words_apart = true;
     for (int i = 0; i < 256; i++)
         spm->bytes[i] = -1;
     for (uint32_t id = 0; id < vocab->n_tokens; id++) {
         int byte = vocab->types[id] == TOKEN_BYTE ? vocab_byte(vocab, id) : -1;
         if (byte >= 0)
             spm->bytes[byte] = (int32_t)id;
+        size_t n = vocab_length(vocab, id);
+        if (n > 0 && next_word(vocab_text(vocab, id), 0, n) < n)
+            spm->words_apart = false;
     }
 }
 
@@ -95,6 +109,30 @@ static bool mark_spaces(const char *text, size_t length, bool prefix, char **out
     return true;
 }
 
+/* marked[begin, end): text that no token crosses the ends of. */
+static enum lb_status encode_part(const struct spm *spm, const struct vocab *vocab,
+                                  const char *marked, size_t begin, size_t end, struct merge *merge,
+                                  struct id_list *ids, struct lb_error *err)
+{
+    enum lb_status status = LB_OK;
+    if (!merge_reserve(merge, end - begin))
+        return lb_fail(err, LB_ERR_NOMEM, "tokenizer: out of memory");
+    merge->n_symbols = 0;
+    for (size_t at = begin; at < end;) {
+        struct utf8_step step = utf8_next(marked + at, end - at);
+        size_t l = step.kind == UTF8_CHARACTER ? step.length : 1;
+        merge_add(merge, (uint32_t)at, (uint32_t)l, find_plain(vocab, marked + at, l));
+        at += l;
+    }
+    merge_run(merge, by_score, &(struct encoder){vocab, marked});
+    for (uint32_t i = 0; i != MERGE_NONE && status == LB_OK; i = merge->symbols[i].next) {
+        const struct merge_symbol *s = &merge->symbols[i];
+        status = s->id >= 0 ? id_list_add(ids, s->id, err)
+                            : fall_back(spm, vocab, marked + s->start, s->length, ids, err);
+    }
+    return status;
+}
+
 enum lb_status spm_encode(const struct spm *spm, const struct vocab *vocab, const char *text,
                           size_t length, bool prefix, struct id_list *ids, struct lb_error *err)
 {
@@ -102,24 +140,12 @@ enum lb_status spm_encode(const struct spm *spm, const struct vocab *vocab, cons
     struct merge merge = {0};
     char *marked = NULL;
     size_t n = 0;
-    if (!mark_spaces(text, length, prefix, &marked, &n) || !merge_reserve(&merge, n)) {
-        status = lb_fail(err, LB_ERR_NOMEM, "tokenizer: out of memory");
-        goto done;
+    if (!mark_spaces(text, length, prefix, &marked, &n))
+        return lb_fail(err, LB_ERR_NOMEM, "tokenizer: out of memory");
+    for (size_t begin = 0, end; begin < n && status == LB_OK; begin = end) {
+        end = spm->words_apart ? next_word(marked, begin, n) : n;
+        status = encode_part(spm, vocab, marked, begin, end, &merge, ids, err);
     }
-    for (size_t at = 0; at < n;) {
-        struct utf8_step step = utf8_next(marked + at, n - at);
-        size_t l = step.kind == UTF8_CHARACTER ? step.length : 1;
-        merge_add(&merge, (uint32_t)at, (uint32_t)l, find_plain(vocab, marked + at, l));
-        at += l;
-    }
-    merge_run(&merge, by_score, &(struct encoder){vocab, marked});
-    for (uint32_t i = n ? 0 : MERGE_NONE; i != MERGE_NONE && status == LB_OK;
-         i = merge.symbols[i].next) {
-        const struct merge_symbol *s = &merge.symbols[i];
-        status = s->id >= 0 ? id_list_add(ids, s->id, err)
-                            : fall_back(spm, vocab, marked + s->start, s->length, ids, err);
-    }
-done:
     lb_free(marked);
     merge_close(&merge);
     return status;

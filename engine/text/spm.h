@@ -10,6 +10,7 @@
 
 struct spm {
     int32_t bytes[256]; /* the byte tokens; -1: none */
+    bool words_apart;   /* no token goes on into the next word: words can be encoded one by one */
 };
 
 void spm_open(struct spm *spm, const struct vocab *vocab);
