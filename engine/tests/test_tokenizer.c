@@ -53,29 +53,17 @@ static void plan_spm(struct plan *p)
         snprintf(p->store[p->n], sizeof p->store[0], "<0x%02X>", (unsigned)b);
         add(p, p->store[p->n], BYTE, 0);
     }
-    static const char *const pieces[] = {"a",
-                                         "b",
-                                         "c",
-                                         "\xe2\x96\x81",
-                                         "ab",
-                                         "bc",
-                                         "abc",
-                                         "cab",
-                                         "\xe2\x96\x81"
-                                         "a",
-                                         "aa",
-                                         "aaa",
-                                         "aaaa",
-                                         "\xc3\xa4",
-                                         "ca",
-                                         "bb",
-                                         "<",
-                                         "/",
-                                         "s",
-                                         ">",
-                                         "<s",
-                                         "</",
-                                         "\xe2\x96\x81\xe2\x96\x81"};
+    static const char *const pieces[] = {"a",        "b",
+                                         "c",        "\xe2\x96\x81",
+                                         "ab",       "bc",
+                                         "abc",      "cab",
+                                         "\u2581a",  "aa",
+                                         "aaa",      "aaaa",
+                                         "\xc3\xa4", "ca",
+                                         "bb",       "<",
+                                         "/",        "s",
+                                         ">",        "<s",
+                                         "</",       "\xe2\x96\x81\xe2\x96\x81"};
     static const float scores[] = {-9, -9, -9, -9, -1, -2, -3, -0.5f, -2, -2, -4,
                                    -3, -9, -1, -7, -9, -9, -9, -9,    -1, -1, -5};
     for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
@@ -108,18 +96,8 @@ static void plan_bpe(struct plan *p, const char *pre)
     }
     static const char *const merges[] = {"b c", "a b",  "ab c",       "a a", "aa aa", "c a",
                                          "a b", "bc a", "\xc4\xa0 a", "1 2", "12 3",  "x y"};
-    static const char *const made[] = {"bc",
-                                       "ab",
-                                       "abc",
-                                       "aa",
-                                       "aaaa",
-                                       "ca",
-                                       "bca",
-                                       "\xc4\xa0"
-                                       "a",
-                                       "12",
-                                       "123",
-                                       "aaab"};
+    static const char *const made[] = {"bc",  "ab",      "abc", "aa",  "aaaa", "ca",
+                                       "bca", "\u0120a", "12",  "123", "aaab"};
     for (size_t i = 0; i < sizeof merges / sizeof *merges; i++)
         p->merges[p->n_merges++] = merges[i];
     for (size_t i = 0; i < sizeof made / sizeof *made; i++)
