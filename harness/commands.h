@@ -14,4 +14,7 @@ struct command {
     int (*run)(int argc, char **argv);
 };
 
+int command_plot(int argc, char **argv);
+int command_trace(int argc, char **argv);
+
 #endif

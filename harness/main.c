@@ -8,6 +8,8 @@
 #include <string.h>
 
 static const struct command commands[] = {
+    {"plot", "draw the figures of a result", command_plot},
+    {"trace", "a run as trace events, for Perfetto", command_trace},
     {NULL, NULL, NULL},
 };
 

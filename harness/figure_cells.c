@@ -1,0 +1,311 @@
+/* figure_cells: the figures of whole cells: pass times, outcomes, memory. See figure.h. */
+#include "figure.h"
+
+#include <math.h>
+#include <string.h>
+
+static double ms(double ns)
+{
+    return ns / 1e6;
+}
+
+static size_t distinct(const struct view_cell *const *cells, size_t n, unsigned axis)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool seen = false;
+        for (size_t j = 0; j < i && !seen; j++)
+            seen = axis == BY_CACHE         ? cells[i]->cache == cells[j]->cache
+                   : axis == BY_DISTANCE    ? cells[i]->distance == cells[j]->distance
+                   : axis == BY_REPLACEMENT ? !strcmp(cells[i]->replacement, cells[j]->replacement)
+                                            : !strcmp(cells[i]->prefetch, cells[j]->prefetch);
+        count += !seen;
+    }
+    return count;
+}
+
+/* Keeps the cells that have a cache size (and a distance, where asked) and stream. */
+static size_t keep_streaming(const struct view_cell **cells, size_t n, unsigned axes)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(cells[i]->prefetch, "resident") != 0 && !isnan(cells[i]->cache) &&
+            (!(axes & BY_DISTANCE) ||
+             (!isnan(cells[i]->distance) && strcmp(cells[i]->prefetch, "off") != 0)))
+            cells[kept++] = cells[i];
+    return kept;
+}
+
+static const struct view_cell *fastest(const struct view_cell *const *cells, size_t n)
+{
+    const struct view_cell *best = NULL;
+    for (size_t i = 0; i < n; i++)
+        if (!best || cells[i]->pass.middle < best->pass.middle)
+            best = cells[i];
+    return best;
+}
+
+/* Time to load one layer at the storage's bandwidth; NAN: not known. */
+static double load_ns(const struct view *view)
+{
+    for (size_t i = 0; i < view->n_cells; i++)
+        if (view->cells[i].floor.all_load_ns > 0 && view->n_layers > 0)
+            return view->cells[i].floor.all_load_ns / (double)view->n_layers;
+    return NAN;
+}
+
+/* 1. pass time against cache size */
+const char *figure_pass_time_by_cache(struct figure_input *in, FILE *data)
+{
+    size_t n;
+    const struct view_cell **cells = figure_best(in, BY_PREFETCH | BY_REPLACEMENT | BY_CACHE, &n);
+    n = keep_streaming(cells, n, BY_CACHE);
+    if (distinct(cells, n, BY_CACHE) < 2)
+        return "fewer than two cache sizes were measured";
+    size_t lines = 0;
+    for (size_t i = 0; i < n; i++)
+        lines += i == 0 || strcmp(cells[i]->prefetch, cells[i - 1]->prefetch) ||
+                 strcmp(cells[i]->replacement, cells[i - 1]->replacement);
+    bool panels = lines > 4, policies = distinct(cells, n, BY_REPLACEMENT) > 1;
+    double layers = (double)in->view->n_layers, load = load_ns(in->view);
+    bool known = layers > 1 && strcmp(in->view->cache_unit, "layers") == 0;
+    fprintf(data, "# panel series cache_%s pass_ms low_ms high_ms floor_ms belady_ms lru_ms\n",
+            in->view->cache_unit);
+    for (size_t i = 0; i < n; i++) {
+        const struct view_cell *c = cells[i];
+        double missing = known && c->cache < layers ? layers - c->cache : 0;
+        fprintf(data, "\"%s\" \"%s%s%s\" %g %.6g %.6g %.6g %.6g %.6g %.6g\n",
+                panels ? c->replacement : "", c->prefetch, !panels && policies ? " " : "",
+                !panels && policies ? c->replacement : "", c->cache, ms(c->pass.middle),
+                ms(c->pass.low), ms(c->pass.high), ms(c->floor.ns),
+                known ? ms(load * layers * missing / (layers - 1)) : NAN,
+                known && missing > 0 ? ms(load * layers) : NAN);
+    }
+    figure_runs(in, cells, n);
+    in->settings = view_text(in->view, "unit = '%s'; pass = '%s'\n", in->view->cache_unit,
+                             in->view->pass_kind);
+    const struct view_cell *best = fastest(cells, n);
+    in->reading =
+        view_text(in->view, "The fastest is %s with a %s of %.3g ms; its floor is %.3g ms.",
+                  best->label, in->view->pass_kind, ms(best->pass.middle), ms(best->floor.ns));
+    return NULL;
+}
+
+/* At most `most` of the sorted distinct cache sizes, evenly chosen, first and last among them. */
+static size_t spread_caches(const struct view_cell *const *cells, size_t n, double *caches,
+                            size_t most)
+{
+    size_t count = distinct(cells, n, BY_CACHE), kept = 0;
+    double last = -INFINITY;
+    for (size_t i = 0; i < count; i++) {
+        double next = INFINITY;
+        for (size_t j = 0; j < n; j++)
+            if (cells[j]->cache > last && cells[j]->cache < next)
+                next = cells[j]->cache;
+        last = next;
+        size_t wanted = count <= most ? i : (kept * (count - 1) + (most - 1) / 2) / (most - 1);
+        if (i == wanted && kept < most)
+            caches[kept++] = next;
+    }
+    return kept;
+}
+
+/* 2. pass time against prefetch distance */
+const char *figure_pass_time_by_distance(struct figure_input *in, FILE *data)
+{
+    enum { MOST = 5 };
+    double caches[MOST];
+    size_t n, shown = 0;
+    const struct view_cell **cells = figure_best(in, BY_PREFETCH | BY_CACHE | BY_DISTANCE, &n);
+    n = keep_streaming(cells, n, BY_DISTANCE);
+    if (distinct(cells, n, BY_DISTANCE) < 2)
+        return "fewer than two prefetch distances were measured";
+    size_t n_all = distinct(cells, n, BY_CACHE), n_caches = spread_caches(cells, n, caches, MOST);
+    if (n_caches < n_all)
+        in->note = view_text(in->view, "%s%s%zu of %zu cache sizes", in->note,
+                             *in->note ? "; " : "", n_caches, n_all);
+    fprintf(data, "# panel series distance pass_ms low_ms high_ms floor_ms\n");
+    for (size_t i = 0; i < n; i++) {
+        const struct view_cell *c = cells[i];
+        for (size_t k = 0; k < n_caches; k++) {
+            if (c->cache != caches[k])
+                continue;
+            fprintf(data, "\"%s\" \"%g %s\" %g %.6g %.6g %.6g %.6g\n", c->prefetch, c->cache,
+                    in->view->cache_unit, c->distance, ms(c->pass.middle), ms(c->pass.low),
+                    ms(c->pass.high), ms(c->floor.ns));
+            cells[shown++] = c;
+        }
+    }
+    figure_runs(in, cells, shown);
+    in->settings = view_text(in->view, "pass = '%s'\n", in->view->pass_kind);
+    const struct view_cell *best = fastest(cells, shown);
+    in->reading =
+        view_text(in->view, "The fastest is %s with %.3g ms.", best->label, ms(best->pass.middle));
+    return NULL;
+}
+
+/* 3. heat map cache size x distance */
+const char *figure_cache_by_distance(struct figure_input *in, FILE *data)
+{
+    size_t n, kept = 0;
+    const struct view_cell **cells = figure_best(in, BY_PREFETCH | BY_CACHE | BY_DISTANCE, &n);
+    n = keep_streaming(cells, n, BY_DISTANCE);
+    const char *mode = n ? cells[n - 1]->prefetch : "";
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(cells[i]->prefetch, mode) == 0)
+            cells[kept++] = cells[i];
+    if (distinct(cells, kept, BY_CACHE) < 2 || distinct(cells, kept, BY_DISTANCE) < 2)
+        return "needs at least two cache sizes and two distances";
+    fprintf(data, "# cache_%s distance pass_ms wait_ms\n", in->view->cache_unit);
+    for (size_t i = 0; i < kept; i++)
+        fprintf(data, "%g %g %.6g %.6g\n", cells[i]->cache, cells[i]->distance,
+                ms(cells[i]->pass.middle), ms(cells[i]->mean.wait_ns));
+    figure_runs(in, cells, kept);
+    in->runs = view_text(in->view, "%.*s, medians", (int)strcspn(in->runs, ","), in->runs);
+    in->settings = view_text(in->view, "unit = '%s'; pass = '%s'; mode = '%s'\n",
+                             in->view->cache_unit, in->view->pass_kind, mode);
+    const struct view_cell *best = fastest(cells, kept);
+    in->reading =
+        view_text(in->view,
+                  "The best of the grid is a cache of %g %s and a distance of %g: "
+                  "%.3g ms.",
+                  best->cache, in->view->cache_unit, best->distance, ms(best->pass.middle));
+    return NULL;
+}
+
+/* The cells of a figure with one row for each: all, or the best ones where they are too many. */
+static const struct view_cell **row_cells(struct figure_input *in, size_t *n)
+{
+    enum { MOST_ROWS = 24 };
+    static const unsigned axes[] = {BY_PREFETCH | BY_REPLACEMENT | BY_CACHE, BY_PREFETCH | BY_CACHE,
+                                    BY_PREFETCH | BY_REPLACEMENT, BY_PREFETCH};
+    struct view *view = in->view;
+    const struct view_cell **cells = view_alloc(view, view->n_cells + 1, sizeof *cells);
+    *n = 0;
+    for (size_t i = 0; i < view->n_cells; i++)
+        if (!view->cells[i].problem && view->cells[i].pass.n > 0)
+            cells[(*n)++] = &view->cells[i];
+    size_t all = *n;
+    in->note = "";
+    for (size_t i = 0; *n > MOST_ROWS && i < sizeof axes / sizeof *axes; i++)
+        cells = figure_best(in, axes[i], n);
+    if (*n < all)
+        in->note = view_text(view, "%zu of %zu cells: %s", *n, all, in->note);
+    return cells;
+}
+
+/* 4. stacked outcomes per cell */
+const char *figure_outcomes(struct figure_input *in, FILE *data)
+{
+    size_t n;
+    const struct view_cell **cells = row_cells(in, &n), *best = fastest(cells, n);
+    if (n == 0)
+        return "no cell was measured";
+    fprintf(data, "# cell hit prefetched late miss (accesses in a pass, mean)\n");
+    for (size_t i = 0; i < n; i++) {
+        const double *o = cells[i]->mean.outcomes;
+        fprintf(data, "\"%s\" %.6g %.6g %.6g %.6g\n", cells[i]->label, o[LB_HIT], o[LB_PREFETCHED],
+                o[LB_LATE], o[LB_MISS]);
+    }
+    const double *o = best->mean.outcomes;
+    in->reading = view_text(in->view,
+                            "In the fastest cell, %s, a pass has %.3g hits, %.3g "
+                            "prefetched, %.3g late and %.3g missed layers.",
+                            best->label, o[LB_HIT], o[LB_PREFETCHED], o[LB_LATE], o[LB_MISS]);
+    figure_runs(in, cells, n);
+    in->runs =
+        view_text(in->view, "%.*s, means over the passes", (int)strcspn(in->runs, ","), in->runs);
+    return NULL;
+}
+
+/* Where the time of a pass goes: compute, wait, other, and the floor. */
+const char *figure_time_by_cell(struct figure_input *in, FILE *data)
+{
+    size_t n;
+    const struct view_cell **cells = row_cells(in, &n), *best = fastest(cells, n);
+    if (n == 0)
+        return "no cell was measured";
+    fprintf(data, "# cell compute_ms wait_ms other_ms floor_ms low_ms high_ms\n");
+    for (size_t i = 0; i < n; i++) {
+        const struct view_sample *mean = &cells[i]->mean;
+        fprintf(data, "\"%s\" %.6g %.6g %.6g %.6g %.6g %.6g\n", cells[i]->label,
+                ms(mean->compute_ns), ms(mean->wait_ns), ms(mean->other_ns), ms(cells[i]->floor.ns),
+                ms(cells[i]->pass.low), ms(cells[i]->pass.high));
+    }
+    figure_runs(in, cells, n);
+    in->settings = view_text(in->view, "pass = '%s'\n", in->view->pass_kind);
+    in->reading = view_text(in->view, "In the fastest cell, %s, %.0f%% of a pass is waiting.",
+                            best->label, 100 * best->mean.wait_ns / best->mean.pass_ns);
+    return NULL;
+}
+
+/* 8. overlap roofline: c/t against the pass time in units of the time spent loading */
+const char *figure_roofline(struct figure_input *in, FILE *data)
+{
+    struct view *view = in->view;
+    const struct view_cell **shown = view_alloc(view, view->n_cells + 1, sizeof *shown),
+                           *best = NULL;
+    size_t n = 0;
+    double nearest = INFINITY;
+    in->note = "";
+    fprintf(data, "# series compute_by_load pass_by_load cell\n");
+    for (size_t i = 0; i < view->n_cells; i++) {
+        const struct view_cell *c = &view->cells[i];
+        if (c->problem || c->pass.n == 0 || c->log.busy_ns <= 0)
+            continue;
+        double load = c->log.busy_ns / (double)c->log.passes;
+        double x = c->mean.compute_ns / load, y = c->pass.middle / load;
+        fprintf(data, "\"%s\" %.6g %.6g \"%s\"\n", c->prefetch, x, y, c->label);
+        shown[n++] = c;
+        if (y / fmax(1, x) < nearest) {
+            nearest = y / fmax(1, x);
+            best = c;
+        }
+    }
+    if (n == 0)
+        return "needs the accesses in layers.jsonl";
+    figure_runs(in, shown, n);
+    in->runs = view_text(view, "%.*s, medians", (int)strcspn(in->runs, ","), in->runs);
+    in->settings = view_text(view, "pass = '%s'\n", view->pass_kind);
+    in->reading = view_text(view,
+                            "%s comes nearest to perfect overlap, at %.2f times the time that "
+                            "its loads or its compute need.",
+                            best->label, nearest);
+    return NULL;
+}
+
+/* 9. memory against tokens a second, with the cells that no other beats in both */
+const char *figure_memory_by_speed(struct figure_input *in, FILE *data)
+{
+    struct view *view = in->view;
+    const struct view_cell **shown = view_alloc(view, view->n_cells + 1, sizeof *shown);
+    size_t n = 0, n_best = 0;
+    for (size_t i = 0; i < view->n_cells; i++)
+        if (!view->cells[i].problem && view->cells[i].pass.n &&
+            view->cells[i].mean.peak_rss_bytes > 0)
+            shown[n++] = &view->cells[i];
+    if (n < 2 || strcmp(view->pass_kind, "decode pass") != 0)
+        return n < 2 ? "needs the peak memory of at least two cells" : "no token was generated";
+    in->note = "";
+    fprintf(data, "# series memory_MiB tokens_per_s low high best(1: none is faster with less)\n");
+    for (size_t i = 0; i < n; i++) {
+        const struct view_cell *c = shown[i];
+        double tokens = c->batch * 1e9, speed = tokens / c->pass.middle;
+        bool beaten = false;
+        for (size_t j = 0; j < n && !beaten; j++)
+            beaten = j != i && shown[j]->mean.peak_rss_bytes <= c->mean.peak_rss_bytes &&
+                     shown[j]->batch / shown[j]->pass.middle > c->batch / c->pass.middle;
+        n_best += !beaten;
+        fprintf(data, "\"%s\" %.6g %.6g %.6g %.6g %d\n", c->prefetch,
+                c->mean.peak_rss_bytes / 0x1p20, speed, tokens / c->pass.high, tokens / c->pass.low,
+                !beaten);
+    }
+    figure_runs(in, shown, n);
+    const struct view_cell *best = fastest(shown, n);
+    in->reading = view_text(view,
+                            "%zu of %zu cells are not beaten in both memory and speed; the "
+                            "fastest, %s, makes %.3g tokens a second in %.4g MiB.",
+                            n_best, n, best->label, best->batch * 1e9 / best->pass.middle,
+                            best->mean.peak_rss_bytes / 0x1p20);
+    return NULL;
+}

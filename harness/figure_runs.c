@@ -1,0 +1,115 @@
+/* figure_runs: the figures of whole runs: simulator, comparison, drift. See figure.h. */
+#include "figure.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* 10. simulator against measurement */
+const char *figure_prediction(struct figure_input *in, FILE *data)
+{
+    struct view *view = in->view;
+    const struct view_cell **shown = view_alloc(view, view->n_cells + 1, sizeof *shown);
+    size_t n = 0;
+    double worst = 0;
+    fprintf(data, "# series predicted_ms measured_ms low_ms high_ms\n");
+    for (size_t i = 0; i < view->n_cells; i++) {
+        const struct view_cell *c = &view->cells[i];
+        if (c->problem || c->pass.n == 0 || isnan(c->predicted_pass_ns))
+            continue;
+        fprintf(data, "\"%s\" %.6g %.6g %.6g %.6g\n", c->prefetch, c->predicted_pass_ns / 1e6,
+                c->pass.middle / 1e6, c->pass.low / 1e6, c->pass.high / 1e6);
+        worst = fmax(worst, fabs(c->predicted_pass_ns / c->pass.middle - 1));
+        shown[n++] = c;
+    }
+    if (n == 0)
+        return "the result holds no prediction";
+    figure_runs(in, shown, n);
+    in->note = "";
+    in->settings = view_text(view, "pass = '%s'\n", view->pass_kind);
+    in->reading =
+        view_text(view, "The prediction of %zu cells is off by at most %.0f%%.", n, 100 * worst);
+    return NULL;
+}
+
+/* 11. ratios of a comparison with their intervals */
+const char *figure_comparison(struct figure_input *in, FILE *data)
+{
+    enum { MOST_ROWS = 30 };
+    struct view *view = in->view;
+    size_t i, n = 0, total = json_array_size(in->comparison), verdicts = 0;
+    const json_t *row;
+    fprintf(data, "# metric ratio low high verdict\n");
+    json_array_foreach(in->comparison, i, row)
+    {
+        const json_t *ratio = json_object_get(row, "ratio"), *low = json_object_get(row, "low");
+        const json_t *high = json_object_get(row, "high");
+        const char *verdict = view_field(view, row, "verdict");
+        if (!json_is_number(ratio) || !json_is_number(low) || !json_is_number(high) ||
+            n == MOST_ROWS)
+            continue;
+        fprintf(data, "\"%s %s\" %.6g %.6g %.6g \"%s\"\n", view_field(view, row, "cell"),
+                view_field(view, row, "metric"), json_number_value(ratio), json_number_value(low),
+                json_number_value(high), verdict);
+        verdicts += strcmp(verdict, "different") == 0;
+        n++;
+    }
+    if (n == 0)
+        return in->comparison ? "no row of the comparison has a ratio with low and high"
+                              : "drawn for the output of compare --json";
+    in->note = n < total ? view_text(view, "%zu of %zu rows", n, total) : "";
+    in->runs = "99% intervals";
+    in->reading = view_text(view, "%zu of %zu ratios differ from 1.", verdicts, n);
+    return NULL;
+}
+
+struct moment {
+    int64_t start_ns;
+    double ratio;
+    const char *series;
+};
+
+static int by_time(const void *a, const void *b)
+{
+    const struct moment *x = a, *y = b;
+    return (x->start_ns > y->start_ns) - (x->start_ns < y->start_ns);
+}
+
+/* 12. each sample against the median of its cell, over the time of the run */
+const char *figure_drift(struct figure_input *in, FILE *data)
+{
+    enum { WINDOW = 9 };
+    struct view *view = in->view;
+    size_t n = 0, samples = 0;
+    for (size_t i = 0; i < view->n_cells; i++)
+        samples += view->cells[i].n_samples;
+    struct moment *moments = view_alloc(view, samples + 1, sizeof *moments);
+    for (size_t i = 0; i < view->n_cells; i++) {
+        const struct view_cell *c = &view->cells[i];
+        for (size_t s = 0; s < c->n_samples && !c->problem && c->pass.n > 1; s++)
+            moments[n++] = (struct moment){c->samples[s].start_ns,
+                                           c->samples[s].pass_ns / c->pass.middle, c->prefetch};
+    }
+    if (n < 3)
+        return "needs at least three samples of cells that ran more than once";
+    qsort(moments, n, sizeof *moments, by_time);
+    double farthest = 0;
+    fprintf(data, "# series start_s ratio running_median\n");
+    for (size_t i = 0; i < n; i++) {
+        double near[WINDOW];
+        size_t k = 0, first = i < WINDOW / 2 ? 0 : i - WINDOW / 2;
+        for (size_t j = first; j < n && j <= i + WINDOW / 2; j++)
+            near[k++] = moments[j].ratio;
+        double running = view_median(near, k);
+        fprintf(data, "\"%s\" %.6g %.6g %.6g\n", moments[i].series,
+                (double)(moments[i].start_ns - moments[0].start_ns) / 1e9, moments[i].ratio,
+                running);
+        farthest = fmax(farthest, fabs(running - 1));
+    }
+    in->note = view_text(view, "line: running median of %d", WINDOW);
+    in->runs = view_text(view, "%zu samples", n);
+    in->settings = view_text(view, "pass = '%s'\n", view->pass_kind);
+    in->reading =
+        view_text(view, "The running median strays from 1 by at most %.1f%%.", 100 * farthest);
+    return NULL;
+}

@@ -1,0 +1,100 @@
+#!/bin/bash
+# test_plot: figures of results that are whole, large, damaged and empty.
+set -u
+here=$(dirname "$0")
+command -v gnuplot >/dev/null || { echo "skipped: gnuplot is not installed"; exit 77; }
+work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
+failed=0
+check() { # check TEXT COMMAND...
+    local text=$1
+    shift
+    "$@" || { echo "failed: $text" && failed=1; }
+}
+plot() { "$LAYERBENCH" plot "$@" >"$work/out" 2>"$work/err"; }
+make_result() { mkdir -p "$1" && awk -v dir="$1" "${@:2}" -f "$here/make-result.awk"; }
+
+# A whole result: every figure whose data is there, each with its four files.
+make_result "$work/a"
+plot "$work/a"
+check "plot of a whole result ends with 0" [ $? = 0 ]
+for figure in pass-time-by-cache pass-time-by-distance cache-by-distance time-by-cell outcomes timeline \
+    wait-by-layer wait-by-layer-and-pass latency roofline memory-by-speed drift; do
+    for ending in dat gp svg png; do
+        check "$figure.$ending is written" [ -s "$work/a/plots/$figure.$ending" ]
+    done
+    check "$figure.svg says its data's hash" grep -q \
+        "data $(sha256sum "$work/a/plots/$figure.dat" | cut -c1-12)" "$work/a/plots/$figure.svg"
+done
+check "what is left out is said" grep -q "no prediction: the result holds no prediction" "$work/err"
+check "nothing is empty" [ ! -e "$work/a/plots/prediction.svg" ]
+check "no path of the machine in a picture" \
+    bash -c "! grep -l '$work' $work/a/plots/*.svg $work/a/plots/*.gp"
+
+# The same data gives the same bytes, elsewhere too, and by hand from the script beside it.
+make_result "$work/b"
+plot "$work/b"
+check "SVG and PNG are byte-identical for the same data" diff -r "$work/a/plots" "$work/b/plots"
+cp -r "$work/a/plots" "$work/c"
+rm "$work"/c/*.svg "$work"/c/*.png
+for script in "$work"/c/*.gp; do
+    (cd "$work/c" && gnuplot "$(basename "$script")" >/dev/null 2>&1) || { echo "failed: $script" && failed=1; }
+done
+check "the script in the folder draws the same" diff -r "$work/a/plots" "$work/c"
+check "a script of plots/ works by hand" gnuplot -e "data='$work/a/plots/drift.dat'; out='$work/drift'" \
+    plots/drift.gp
+check "it draws SVG and PNG" [ -s "$work/drift.svg" -a -s "$work/drift.png" ]
+
+# Damage: half a result.json, half a line in the log, no log, nothing at all.
+make_result "$work/d"
+head -c 3000 "$work/d/result.json" >"$work/d/half" && mv "$work/d/half" "$work/d/result.json"
+plot "$work/d"
+check "a truncated result.json: what the log shows is drawn" [ $? = 0 -a -s "$work/d/plots/timeline.svg" ]
+check "and said" grep -q "result.json: damaged: line .*; drawn is what layers.jsonl shows" "$work/err"
+
+make_result "$work/e"
+size=$(stat -c %s "$work/e/layers.jsonl")
+truncate -s $((size - 40)) "$work/e/layers.jsonl"
+plot "$work/e"
+check "half a line at the end is no reason to stop" [ $? = 0 ]
+check "and said" grep -q "layers.jsonl: 1 of [0-9]* lines" "$work/err"
+
+rm "$work/e/layers.jsonl"
+plot "$work/e"
+check "no log: the figures of cells are drawn" [ $? = 0 -a -s "$work/e/plots/outcomes.svg" ]
+check "the others go, and say why" [ ! -e "$work/e/plots/timeline.svg" ]
+check "the log is named" grep -q "no timeline: needs the accesses in layers.jsonl" "$work/err"
+
+mkdir "$work/f"
+echo '{"layerbench":{"cells":[]}}' >"$work/f/result.json"
+plot "$work/f"
+check "a result without cells is bad input" [ $? = 2 ]
+check "and said" grep -q "holds no cell" "$work/err"
+echo '{"cells":1}' >"$work/f/result.json"
+plot "$work/f"
+check "a file of another kind is bad input" [ $? = 2 ]
+check "and said" grep -q "not a result of layerbench" "$work/err"
+plot "$work/nowhere"
+check "no such result is bad input" [ $? = 2 ]
+plot "$work/a" --only nothing
+check "no such figure is bad input" [ $? = 2 ]
+
+# A name that gnuplot or a shell could take for more than a name.
+make_result "$work/g"
+sed -i "s/\"name\":\"fixture\"/\"name\":\"it's \`touch x\` @b\"/" "$work/g/result.json"
+plot "$work/g" --only drift
+check "any scenario name can be drawn" [ $? = 0 -a ! -e "$work/g/plots/x" ]
+
+# A comparison.
+mkdir "$work/h"
+echo '{"comparisons":[{"cell":"a","metric":"pass_ns","ratio":1.05,"low":1.03,"high":1.07,"verdict":"different"},
+ {"cell":"b","metric":"pass_ns","ratio":1.0,"low":0.99,"high":1.02,"verdict":"same"}]}' >"$work/h/c.json"
+plot "$work/h/c.json" --pdf
+check "a comparison is drawn" [ $? = 0 -a -s "$work/h/plots/comparison.svg" -a -s "$work/h/plots/comparison.pdf" ]
+
+# Many accesses: the time is printed, not judged.
+make_result "$work/i" -v layers=32 -v passes=12 -v reps=7 -v caches="4 8 16 24" -v distances="1 2"
+start=$(date +%s%N)
+plot "$work/i"
+check "a large result is drawn" [ $? = 0 ]
+echo "$(wc -l <"$work/i/layers.jsonl") accesses drawn in $((($(date +%s%N) - start) / 1000000)) ms"
+exit $failed

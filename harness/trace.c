@@ -1,0 +1,404 @@
+/* trace: what a run logged, on a time line. See trace.h for the tracks. */
+#include "trace.h"
+
+#include "access_log.h"
+#include "cli.h"
+#include "commands.h"
+#include "exit_codes.h"
+#include "file_io.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { COMPUTE = 1, REQUESTS = 2 }; /* threads */
+
+/* One change of the counters: loads in flight, layers resident, bandwidth. */
+struct change {
+    int64_t at_ns;
+    int in_flight, resident;
+    double bandwidth; /* bytes/s */
+};
+
+struct writer {
+    FILE *out;
+    int64_t origin_ns;
+    size_t n; /* events so far */
+    struct change *changes;
+    size_t n_changes;
+};
+
+/* ---- one event ---- */
+
+static void begin_event(struct writer *w, const char *phase, int thread, int64_t at_ns)
+{
+    int64_t t = at_ns - w->origin_ns;
+    fprintf(w->out, "%s\n{\"ph\":\"%s\",\"pid\":1,\"tid\":%d,\"ts\":%" PRId64 ".%03d",
+            w->n ? "," : "", phase, thread, t / 1000, (int)(t % 1000));
+    w->n++;
+}
+
+static void slice(struct writer *w, int thread, int64_t start_ns, int64_t length_ns)
+{
+    begin_event(w, "X", thread, start_ns);
+    fprintf(w->out, ",\"dur\":%" PRId64 ".%03d", length_ns / 1000, (int)(length_ns % 1000));
+}
+
+static void async_pair(struct writer *w, const char *name, const struct access_event *e, size_t id,
+                       int64_t start_ns)
+{
+    const char *const phases[] = {"b", "e"};
+    for (int i = 0; i < 2; i++) {
+        begin_event(w, phases[i], REQUESTS, i ? e->ready_ns : start_ns);
+        fprintf(w->out, ",\"cat\":\"load\",\"id\":\"%zu\",\"name\":\"%s layer %u\"", id, name,
+                e->layer);
+        if (i == 0)
+            fprintf(w->out, ",\"args\":{\"bytes\":%" PRIu64 ",\"evicted\":%u}", e->bytes,
+                    e->evicted);
+        fputc('}', w->out);
+    }
+}
+
+static void flow(struct writer *w, const char *phase, int thread, size_t id, int64_t at_ns)
+{
+    begin_event(w, phase, thread, at_ns);
+    fprintf(w->out, ",\"cat\":\"prefetch\",\"name\":\"prefetch to use\",\"id\":\"%zu\"%s}", id,
+            *phase == 'f' ? ",\"bp\":\"e\"" : "");
+}
+
+static void name_thread(struct writer *w, int thread, const char *name)
+{
+    begin_event(w, "M", thread, w->origin_ns);
+    fprintf(w->out, ",\"name\":\"thread_name\",\"args\":{\"name\":\"%s\"}}", name);
+    begin_event(w, "M", thread, w->origin_ns);
+    fprintf(w->out, ",\"name\":\"thread_sort_index\",\"args\":{\"sort_index\":%d}}", thread);
+}
+
+/* ---- accesses ---- */
+
+static int64_t requested_ns(const struct access_event *e)
+{
+    return e->ready_ns - e->read_ns - e->queue_ns;
+}
+
+static int64_t end_ns(const struct access_event *e)
+{
+    return e->need_ns + e->wait_ns + e->compute_ns;
+}
+
+static void write_access(struct writer *w, const struct access_event *e)
+{
+    slice(w, COMPUTE, e->need_ns, e->wait_ns + e->compute_ns);
+    fprintf(w->out,
+            ",\"name\":\"layer %u\",\"args\":{\"outcome\":\"%s\",\"pass\":%u,\"bytes\":%" PRIu64
+            ",\"evicted\":%u}}",
+            e->layer, view_outcome_name(e->outcome), e->pass, e->bytes, e->evicted);
+    if (e->wait_ns > 0) {
+        slice(w, COMPUTE, e->need_ns, e->wait_ns);
+        fprintf(w->out, ",\"cname\":\"terrible\",\"name\":\"wait\",\"args\":{\"outcome\":\"%s\"}}",
+                view_outcome_name(e->outcome));
+    }
+    slice(w, COMPUTE, e->need_ns + e->wait_ns, e->compute_ns);
+    fputs(",\"name\":\"compute\"}", w->out);
+}
+
+static void add_change(struct writer *w, int64_t at_ns, int in_flight, int resident,
+                       double bandwidth)
+{
+    w->changes[w->n_changes++] = (struct change){at_ns, in_flight, resident, bandwidth};
+}
+
+/* A load: its request, its reads, the arrow to its use, and what it does to the counters. */
+static void write_load(struct writer *w, const struct access_event *e, size_t id)
+{
+    int64_t requested = requested_ns(e), read_start = e->ready_ns - e->read_ns;
+    double bandwidth = (double)e->bytes * 1e9 / (double)e->read_ns;
+    slice(w, REQUESTS, requested, 1); /* so short that requests cannot overlap in part */
+    fprintf(w->out, ",\"name\":\"request layer %u\",\"args\":{\"queue_ns\":%" PRId64 "}}", e->layer,
+            e->queue_ns);
+    async_pair(w, "load", e, id, requested);
+    async_pair(w, "read", e, id, read_start);
+    if (e->outcome != LB_MISS) {
+        flow(w, "s", REQUESTS, id, requested);
+        flow(w, "f", COMPUTE, id, e->need_ns);
+    }
+    add_change(w, requested, 1, -(int)e->evicted, 0);
+    add_change(w, read_start, 0, 0, bandwidth);
+    add_change(w, e->ready_ns, -1, 1, -bandwidth);
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const struct change *x = a, *y = b;
+    if (x->at_ns != y->at_ns)
+        return x->at_ns < y->at_ns ? -1 : 1;
+    return y->in_flight - x->in_flight; /* begin before end, so that no counter dips below 0 */
+}
+
+static void write_counter(struct writer *w, int64_t at_ns, const char *name, double value)
+{
+    begin_event(w, "C", REQUESTS, at_ns);
+    fprintf(w->out, ",\"name\":\"%s\",\"args\":{\"value\":%.10g}}", name, value);
+}
+
+static void write_counters(struct writer *w)
+{
+    long in_flight = 0, resident = 0;
+    double bandwidth = 0;
+    qsort(w->changes, w->n_changes, sizeof *w->changes, by_time);
+    for (size_t i = 0; i < w->n_changes; i++) {
+        const struct change *c = &w->changes[i];
+        in_flight += c->in_flight;
+        resident += c->resident;
+        bandwidth += c->bandwidth;
+        if (i + 1 < w->n_changes && w->changes[i + 1].at_ns == c->at_ns)
+            continue;
+        write_counter(w, c->at_ns, "loads in flight", (double)in_flight);
+        write_counter(w, c->at_ns, "layers resident", (double)(resident > 0 ? resident : 0));
+        write_counter(w, c->at_ns, "read MB/s", bandwidth > 1 ? bandwidth / 1e6 : 0);
+    }
+}
+
+static void write_passes(struct writer *w, const struct access_event *events, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t last = i;
+        while (last + 1 < n && events[last + 1].pass == events[i].pass)
+            last++;
+        slice(w, COMPUTE, events[i].need_ns, end_ns(&events[last]) - events[i].need_ns);
+        fprintf(w->out, ",\"name\":\"%s pass %u\"}", events[i].prefill ? "prefill" : "decode",
+                events[i].pass);
+        for (; i < last; i++)
+            write_access(w, &events[i]);
+        write_access(w, &events[last]);
+    }
+}
+
+static void write_text(FILE *out, const char *text)
+{
+    json_t *string = json_string(text);
+    char *quoted = string ? json_dumps(string, JSON_ENCODE_ANY) : NULL;
+    fputs(quoted ? quoted : "\"\"", out);
+    free(quoted);
+    json_decref(string);
+}
+
+static void write_events(struct writer *w, const struct view *view, const struct view_cell *cell,
+                         const struct access_event *events, size_t n)
+{
+    fputs("{\"displayTimeUnit\":\"ms\",\"otherData\":{\"scenario\":", w->out);
+    write_text(w->out, view->scenario);
+    fputs(",\"cell\":", w->out);
+    write_text(w->out, cell->name);
+    fprintf(w->out, ",\"rep\":%u},\"traceEvents\":[", events[0].rep);
+    begin_event(w, "M", COMPUTE, w->origin_ns);
+    fputs(",\"name\":\"process_name\",\"args\":{\"name\":", w->out);
+    write_text(w->out, cell->label);
+    fputs("}}", w->out);
+    name_thread(w, COMPUTE, "compute");
+    name_thread(w, REQUESTS, "requests");
+    write_passes(w, events, n);
+    for (size_t i = 0; i < n; i++)
+        if (events[i].read_ns > 0)
+            write_load(w, &events[i], i + 1);
+    write_counters(w);
+    fputs("\n]}\n", w->out);
+}
+
+/* ---- which cell ---- */
+
+/* By name or label; else the only one that contains the text. Returns view->n_cells when there is
+ * none, and counts in *matches. */
+static size_t find_cell(const struct view *view, const char *text, size_t *matches)
+{
+    size_t found = view->n_cells;
+    *matches = 0;
+    for (size_t i = 0; i < view->n_cells; i++) {
+        const struct view_cell *cell = &view->cells[i];
+        if (text && (strcmp(cell->name, text) == 0 || strcmp(cell->label, text) == 0)) {
+            *matches = 1;
+            return i;
+        }
+        if (!text || strstr(cell->name, text) || strstr(cell->label, text)) {
+            found = i;
+            ++*matches;
+        }
+    }
+    return found;
+}
+
+static enum lb_status choose_cell(const struct view *view, const struct trace_options *options,
+                                  size_t *cell, struct lb_error *err)
+{
+    size_t matches;
+    *cell = find_cell(view, options->cell, &matches);
+    if (matches == 1)
+        return LB_OK;
+    if (matches == 0)
+        return lb_fail(err, LB_ERR_INPUT, "no cell '%s' in the result (the first of %zu is '%s')",
+                       options->cell ? options->cell : "", view->n_cells,
+                       view->n_cells ? view->cells[0].name : "");
+    return lb_fail(err, LB_ERR_INPUT,
+                   "%zu cells match '%s', '%s' for one: give --cell more exactly", matches,
+                   options->cell ? options->cell : "", view->cells[*cell].name);
+}
+
+static bool is_cell(void *ctx, size_t cell)
+{
+    return cell == *(size_t *)ctx;
+}
+
+static bool any_cell(void *ctx, size_t cell)
+{
+    (void)ctx;
+    (void)cell;
+    return true;
+}
+
+/* The events of one run of the cell: *first and the number. A run ends where its number changes. */
+static size_t find_run(const struct access_log *log, size_t cell, long rep, size_t *first)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < log->n_events; i++) {
+        const struct access_event *e = &log->events[i];
+        if (e->cell != cell)
+            continue;
+        if (rep < 0)
+            rep = (long)e->rep;
+        if ((long)e->rep != rep)
+            continue;
+        if (n == 0)
+            *first = i;
+        n++;
+    }
+    return n;
+}
+
+static enum lb_status write_run(struct view *view, size_t cell, const struct access_event *events,
+                                size_t n, FILE *out, struct lb_error *err)
+{
+    struct writer w = {.out = out, .origin_ns = events[0].need_ns};
+    w.changes = view_alloc(view, 3 * n, sizeof *w.changes);
+    for (size_t i = 0; i < n; i++)
+        if (events[i].read_ns > 0 && requested_ns(&events[i]) < w.origin_ns)
+            w.origin_ns = requested_ns(&events[i]);
+    write_events(&w, view, &view->cells[cell], events, n);
+    if (fflush(out) != 0 || ferror(out))
+        return lb_fail(err, LB_ERR_IO, "cannot write the trace");
+    return LB_OK;
+}
+
+enum lb_status trace_write(const char *path, const struct trace_options *options, FILE *out,
+                           struct lb_error *err)
+{
+    struct view view;
+    struct access_log log = {.events = NULL};
+    size_t cell = 0, first = 0, n;
+    enum lb_status status = view_open(path, &view, err);
+    if (status != LB_OK)
+        return status;
+    if (view.document) /* else only the log knows the cells */
+        status = choose_cell(&view, options, &cell, err);
+    if (status == LB_OK)
+        status = access_log_read(&view, view.document ? is_cell : any_cell, &cell, &log, err);
+    if (status == LB_OK && !view.document)
+        status = choose_cell(&view, options, &cell, err);
+    if (status == LB_OK) {
+        n = find_run(&log, cell, options->rep, &first);
+        status = n ? write_run(&view, cell, &log.events[first], n, out, err)
+                   : lb_fail(err, LB_ERR_INPUT, "layers.jsonl holds no access of cell '%s'%s",
+                             view.cells[cell].name, options->rep < 0 ? "" : " in that repetition");
+    }
+    access_log_close(&log);
+    view_close(&view);
+    return status;
+}
+
+/* ---- folded stacks ---- */
+
+enum lb_status trace_write_folded(const char *path, const struct trace_options *options, FILE *out,
+                                  struct lb_error *err)
+{
+    struct view view;
+    size_t cell, i;
+    enum lb_status status = view_open(path, &view, err);
+    if (status != LB_OK)
+        return status;
+    status = choose_cell(&view, options, &cell, err);
+    if (status == LB_OK) {
+        const json_t *cells = json_object_get(view.document, "cells"), *json, *profile = NULL, *op;
+        json_array_foreach(cells, i, json)
+        {
+            const char *name = json_string_value(json_object_get(json, "name"));
+            if (name && strcmp(name, view.cells[cell].name) == 0)
+                profile = json_object_get(json, "profile");
+        }
+        if (json_array_size(profile) == 0)
+            status = lb_fail(err, LB_ERR_INPUT,
+                             "cell '%s' has no profile of operations (run with --profile ops)",
+                             view.cells[cell].name);
+        json_array_foreach(profile, i, op)
+        {
+            const char *name = json_string_value(json_object_get(op, "op"));
+            json_int_t layer = json_integer_value(json_object_get(op, "layer"));
+            json_int_t ns = json_integer_value(json_object_get(op, "ns"));
+            if (name && layer >= 0)
+                fprintf(out, "pass;layer %lld;%s %lld\n", (long long)layer, name, (long long)ns);
+            else if (name)
+                fprintf(out, "pass;%s %lld\n", name, (long long)ns);
+        }
+    }
+    view_close(&view);
+    return status;
+}
+
+/* ---- the command ---- */
+
+struct trace_command {
+    const char *cell, *out;
+    uint32_t rep;
+    bool folded;
+};
+
+#define FIELD(name) offsetof(struct trace_command, name)
+static const char *const words_first[] = {"first", NULL};
+static const struct option own[] = {
+    {"cell", "NAME", "cell: its name, or a part that only it has", OPTION_TEXT, FIELD(cell),
+     .letter = 'c'},
+    {"rep", "N", "repetition, from 1", OPTION_COUNT, FIELD(rep), .min = 1, .words = words_first},
+    {"folded", NULL, "folded stacks of the profile of operations instead", OPTION_FLAG,
+     FIELD(folded), .flags = 0},
+    {"out", "FILE", "default: standard output", OPTION_TEXT, FIELD(out), .letter = 'o'},
+};
+
+int command_trace(int argc, char **argv)
+{
+    struct trace_command t = {.cell = NULL};
+    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &t, 0},
+                                 {NULL, NULL, 0, NULL, 0}};
+    struct cli cli = {"trace", "[options] RESULT",
+                      "Writes one run of a cell as trace events (open in https://ui.perfetto.dev).",
+                      groups};
+    int code = cli_parse(&cli, &argc, argv);
+    if (code >= 0)
+        return code;
+    if (argc != 2)
+        return cli_fail("trace", "expected one RESULT: a run directory or a result.json");
+    struct lb_error err = LB_ERROR_INIT;
+    struct trace_options options = {t.cell, (long)t.rep - 1};
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = t.out ? open_memstream(&text, &length) : stdout;
+    if (!out)
+        return cli_fail("trace", "out of memory");
+    enum lb_status status = t.folded ? trace_write_folded(argv[1], &options, out, &err)
+                                     : trace_write(argv[1], &options, out, &err);
+    if (t.out) {
+        if (fclose(out) != 0 && status == LB_OK)
+            status = lb_fail(&err, LB_ERR_NOMEM, "out of memory");
+        if (status == LB_OK)
+            status = file_replace(t.out, text, length, &err);
+        free(text);
+    }
+    return status == LB_OK ? EXIT_OK : cli_fail("trace", "%s", err.text);
+}

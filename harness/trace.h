@@ -1,0 +1,32 @@
+/* trace: one run of a cell as trace events for Perfetto and chrome://tracing. */
+#ifndef TRACE_H
+#define TRACE_H
+
+#include "base/status.h"
+
+#include <stdio.h>
+
+struct trace_options {
+    const char *cell; /* name or label, or a part of one that is unique; NULL: the only cell */
+    long rep;         /* repetition; -1: the first in the log */
+};
+
+/*
+ * Writes JSON: {"traceEvents": [...], "displayTimeUnit": "ms", "otherData": {...}}, times in
+ * microseconds from the first event, nanoseconds as fractions.
+ *
+ *   thread 1, compute    X pass > X layer > X wait, X compute
+ *   thread 2, requests   X request, at the moment a load was asked for
+ *   async, id a load     b/e load > b/e read: reads overlap freely
+ *   flow, id a load      s on the request, f on the layer that uses what it brought
+ *   counters             loads in flight, layers resident, read bandwidth in MB/s
+ */
+enum lb_status trace_write(const char *path, const struct trace_options *options, FILE *out,
+                           struct lb_error *err);
+
+/* The operations of the cell's profile as folded stacks ("decode;layer 3;matmul 1234", ns), for
+ * flame graphs. Fails where the result has no profile. */
+enum lb_status trace_write_folded(const char *path, const struct trace_options *options, FILE *out,
+                                  struct lb_error *err);
+
+#endif

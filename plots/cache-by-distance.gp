@@ -1,0 +1,61 @@
+# Which cache size and which distance belong together?
+#
+# Above: median time of a pass for each cache size (across) and prefetch distance (up); dark is fast.
+# Below: the part of it in which the computation waited for storage. Where waiting is near zero,
+# compute is the limit and more cache or distance gains nothing.
+#
+#   gnuplot -e "data='cache-by-distance.dat'; out='cache-by-distance'" plots/cache-by-distance.gp
+#
+# Columns: cache, distance, pass_ms, wait_ms
+
+if (!exists("data")) data = 'cache-by-distance.dat'
+if (!exists("out")) out = 'cache-by-distance'
+if (!exists("unit")) unit = 'layers'
+if (!exists("pass")) pass = 'decode pass'
+if (!exists("mode")) mode = 'prefetch'
+load ARG0[1:strlen(ARG0) - strlen('cache-by-distance.gp')].'style.gp'
+
+caches = ''; distances = ''; waits = 0
+stats data using (caches = add(caches, strcol(1)), distances = add(distances, strcol(2)), $3) nooutput
+stats data using (waits = waits + valid(4), 0) nooutput
+
+rows = waits > 0 ? 2 : 1
+left = 74
+right = 96
+head = 30
+gap_y = 104
+height = head + foot + caption_height + gap_y * (rows - 1) + rows * max(150, 34 * words(distances))
+numbers = words(caches) <= 8 && words(distances) <= 8
+column_of(p) = p == 1 ? 3 : 4
+
+do for [format in formats] {
+    eval open(format)
+    do for [p = 1:rows] {
+        eval panel(p)
+        unset key
+        unset grid
+        set tics scale 0
+        stats data using column_of(p) nooutput
+        low = STATS_min
+        high = STATS_max > STATS_min ? STATS_max : STATS_min + 1
+        ink(x) = x - low < 0.55 * (high - low)
+        set cbrange [low:high]
+        set colorbox user origin screen (width - right + 12.0) / width, \
+            screen (y1(p) - panel_h(0)) / height size screen 14.0 / width, screen panel_h(0) / height
+        set xrange [0.5:words(caches) + 0.5]
+        set yrange [0.5:words(distances) + 0.5]
+        set xtics () norangelimit
+        set ytics () norangelimit
+        do for [i = 1:words(caches)] { set xtics add (word(caches, i) i) }
+        do for [i = 1:words(distances)] { set ytics add (word(distances, i) i) }
+        set xlabel 'cache ('.unit.')'
+        set ylabel 'distance (layers)'
+        set title (p == 1 ? mode.': '.pass.' (ms)' : mode.': waiting in it (ms)')
+        plot data using (at(caches, strcol(1))):(at(distances, strcol(2))):(0.5):(0.5):column_of(p) \
+                 with boxxyerror fs solid 1 noborder fc palette, \
+             data using (at(caches, strcol(1))):(at(distances, strcol(2))):\
+                 (numbers ? sprintf('%.3g', column(column_of(p))) : ''):\
+                 (ink(column(column_of(p))) ? 0xffffff : 0) with labels font ',15' tc rgb variable
+    }
+    unset multiplot
+}

@@ -1,0 +1,55 @@
+# Which cache size is enough, and how far is each way of prefetching from the best possible?
+#
+# Each line: median time of a pass against the layers kept in memory, with its interval. The grey
+# dotted line is the floor: no design can be faster. Where a line meets it, more cleverness gains
+# nothing; a gap between sync and async is what overlap brings, a gap between async and the floor
+# what is still lost. One panel for each replacement where there are more lines than one panel
+# shows.
+#
+#   gnuplot -e "data='pass-time-by-cache.dat'; out='pass-time-by-cache'" plots/pass-time-by-cache.gp
+#
+# Columns: panel, series, cache, pass_ms, low_ms, high_ms, floor_ms, belady_ms, lru_ms
+
+if (!exists("data")) data = 'pass-time-by-cache.dat'
+if (!exists("out")) out = 'pass-time-by-cache'
+if (!exists("unit")) unit = 'layers'
+if (!exists("pass")) pass = 'decode pass'
+load ARG0[1:strlen(ARG0) - strlen('pass-time-by-cache.gp')].'style.gp'
+
+panels = ''; series = ''; top = 0; first = 1e300; last = 0
+stats data using (panels = add(panels, strcol(1)), series = add(series, strcol(2)), \
+                  top = $6 > top ? $6 : top, first = $3 < first ? $3 : first, \
+                  last = $3 > last ? $3 : last, $4) nooutput
+policies = 0
+stats data using (policies = policies + valid(8), 0) nooutput
+
+columns = words(panels) > 1 ? 2 : 1
+rows = (words(panels) + columns - 1) / columns
+key_names = series.'"floor"'.(policies > 0 ? ' "Belady reads" "LRU reads"' : '')
+style(name) = words(series) > 4 || strstrt(name, ' ') ? series_line(at(series, name)) : mode(name)
+key_style(i) = i > words(series) ? 10 + i - words(series) : style(word(series, i))
+head = head_for(words(key_names)) + (columns > 1 ? 26 : 4)
+height = head + foot + caption_height + (columns == 1 ? 330 : 210 * rows + gap_y * (rows - 1))
+s = top >= 10000 ? 1e-3 : 1
+here(x) = strcol(1) eq word(panels, p) ? x : NaN
+of(name, x) = strcol(2) eq name ? here(x) : NaN
+
+do for [format in formats] {
+    eval open(format)
+    eval legend('lines')
+    do for [p = 1:words(panels)] {
+        eval panel(p)
+        set yrange [0:top * s * 1.05]
+        set xrange [first - 0.04 * (last - first):last + 0.04 * (last - first)]
+        set xlabel (p > words(panels) - columns ? 'cache ('.unit.')' : '')
+        set ylabel (across(p) == 0 ? pass.(s < 1 ? ' (s)' : ' (ms)') : '')
+        set format y (across(p) == 0 ? '%g' : '')
+        set title (columns == 1 ? '' : word(panels, p))
+        plot data using (here($3)):($9 * s) smooth unique with lines lt 13, \
+             data using (here($3)):($8 * s) smooth unique with lines lt 12, \
+             data using (here($3)):($7 * s) smooth unique with lines lt 11, \
+             for [name in series] data using (of(name, $3)):($4 * s):($5 * s):($6 * s) \
+                 with yerrorlines lt style(name)
+    }
+    unset multiplot
+}

@@ -1,0 +1,129 @@
+# style: what all figures share: palette, fonts, sizes, caption, terminals. Loaded by every script.
+#
+# Drawn to be printed 8 cm wide: 640 units across, so that the smallest text is 5.5 points there.
+# Colours are those of Okabe and Ito (told apart with any kind of colour vision); each line also has
+# its own point and dash. A script draws each format in turn:
+#
+#   do for [format in formats] { @figure_open ... plot ... }
+#
+# May be set before: data, out (without ending), formats ("svg png pdf"), caption1..caption4.
+
+if (!exists("formats")) formats = 'svg png'
+if (!exists("caption1")) caption1 = ''
+if (!exists("caption2")) caption2 = ''
+if (!exists("caption3")) caption3 = ''
+if (!exists("caption4")) caption4 = ''
+
+set encoding utf8
+set minussign
+set datafile missing NaN
+set datafile separator whitespace
+
+black = '#000000'; orange = '#e69f00'; sky = '#56b4e9'; green = '#009e73'
+yellow = '#f0e442'; blue = '#0072b2'; red = '#d55e00'; pink = '#cc79a7'; grey = '#767676'
+
+# One linetype for each prefetch mode, bound, replacement or other series, the same in every figure.
+linetypes(k) = \
+    lt(1, black, 2, 2, 6, 1.0 * k).lt(2, red, 2, 4, 8, 1.2 * k).lt(3, blue, 2, 1, 7, 1.0 * k).\
+    lt(4, green, 2, 5, 4, 1.0 * k).lt(5, pink, 2, 1, 12, 1.2 * k).lt(6, sky, 2, 1, 5, 0.9 * k).\
+    lt(7, orange, 2, 3, 9, 1.2 * k).lt(8, '#a09000', 2, 6, 13, 1.2 * k).\
+    lt(11, grey, 2.2, 3, 0, 0).lt(12, grey, 1.2, 2, 0, 0).lt(13, grey, 1.2, 4, 0, 0)
+lt(i, colour, lw, dt, pt, ps) = \
+    sprintf("set linetype %d lc rgb '%s' lw %g dt %d pt %d ps %g; ", i, colour, lw, dt, pt, ps)
+mode(s) = s eq 'off' ? 1 : s eq 'sync' ? 2 : s eq 'async' ? 3 : s eq 'resident' ? 4 : 5
+series_line(i) = int(word('3 2 5 1 6 7 4 8', 1 + (i - 1) % 8))
+# For cells ("async lru C=8"): as their mode; where several share it, the last does.
+cell_line(list, i) = cell_line_(list, i, word(word(list, i), 1))
+cell_line_(list, i, m) = same_mode(list, i, m) ? 4 + same_mode(list, i, m) : mode(m)
+same_mode(list, i, m) = i >= words(list) ? 0 : (sum [j = i + 1:words(list)] (word(word(list, j), 1) eq m))
+
+set palette defined (0 '#440154', 1 '#443983', 2 '#31688e', 3 '#21918c', 4 '#35b779', \
+                     5 '#90d743', 6 '#fde725') # viridis
+
+
+# Layout, in units of a canvas 640 wide and `height` high. A figure is a multiplot: caption at the
+# foot, legend in a band of `head` at the top, panels in rows and columns between.
+#
+#   do for [format in formats] {
+#       eval open(format)
+#       eval legend('lines')
+#       do for [p = 1:columns * rows] { eval panel(p); plot ... }
+#       unset multiplot
+#   }
+width = 640
+height = 480
+head = 40    # legend
+left = 84    # tics and label of the left axis
+right = 18
+gap_x = 20   # between columns
+gap_y = 50   # between rows: title
+foot = 64    # tics and label of the lower axis
+columns = 1
+rows = 1
+more(line) = line eq '' ? '' : "\n".line
+caption = caption1.more(caption2).more(caption3).more(caption4)
+caption_lines = (caption1 ne '') + (caption2 ne '') + (caption3 ne '') + (caption4 ne '')
+caption_height = 10 + 17 * caption_lines
+
+terminal(format) = \
+    format eq 'svg' ? sprintf("set terminal svg size %d,%d font 'DejaVu Sans,18' noenhanced \
+                               dashlength 1.4 background '#ffffff'", width, height) : \
+    format eq 'png' ? sprintf("set terminal pngcairo size %d,%d font 'DejaVu Sans,18' \
+                               fontscale 1.5 linewidth 2 pointscale 2 noenhanced", \
+                              2 * width, 2 * height) : \
+                      sprintf("set terminal pdfcairo size 8cm,%.3fcm font 'DejaVu Sans,18' \
+                               fontscale 0.354 linewidth 0.354 pointscale 0.354 noenhanced", \
+                              8.0 * height / width)
+open(format) = linetypes(format eq 'svg' ? 0.7 : 1.2).terminal(format).\
+    sprintf("; set output '%s.%s'; ", out, format).\
+    sprintf("set label 99 caption at screen 0.0125, screen %f left font ',14' tc rgb '#404040'; ", \
+            (caption_height - 10.0) / height).\
+    "set multiplot"
+
+# The legend: entries in a grid of key_columns, placed by hand, because terminals disagree on the
+# width of text. key_names: quoted words; key_style(i): linetype of the i-th; kind: lines, points,
+# boxes.
+key_names = ''
+key_columns = 3
+key_style(i) = series_line(i)
+key_rows(n) = (n + key_columns - 1) / key_columns
+key_x(i) = left / 2 + (width - left / 2.0 - right) / key_columns * ((i - 1) % key_columns)
+key_y(i) = 16 + 26 * ((i - 1) / key_columns)
+head_for(n) = 10 + 26 * key_rows(n)
+legend(kind) = sprintf("unset border; unset tics; unset grid; unset title; unset xlabel; \
+    unset ylabel; unset key; set samples 2; set lmargin at screen 0; set rmargin at screen 1; \
+    set tmargin at screen 1; set bmargin at screen %f; set xrange [0:%d]; set yrange [%d:0]; ", \
+                       1 - 1.0 * head / height, width, head).\
+    "do for [i = 1:words(key_names)] { \
+        set label i word(key_names, i) at key_x(i) + 52, key_y(i) left }; ".\
+    "plot for [i = 1:words(key_names)] '+' using ".\
+    (kind eq 'boxes' ? "(key_x(i) + 30):(key_y(i)):(14):(8) with boxxyerror fs solid 1 noborder" : \
+        "(key_x(i) + 44 * $0):(".(kind eq 'lines' ? "1" : "key_style(i) > 10")." ? key_y(i) : -99) \
+            with lines lt key_style(i), for [i = 1:words(key_names)] '+' using (key_x(i) + 22):(\
+            key_style(i) < 10 ? key_y(i) : -99) with points").\
+    " lt key_style(i); do for [i = 1:words(key_names)] { unset label i }; unset label 99"
+across(p) = (p - 1) % columns
+down(p) = (p - 1) / columns
+panel(p) = (p > 1 ? "unset label 99; " : "")."set border 3 lw 1 lc rgb '#404040'; set grid; set tics; \
+    set tics nomirror out scale 0.5; set xtics offset 0, 0.3; set autoscale; \
+    set xlabel '' offset 0, 0.9; set ylabel '' offset 0.3, 0; set title '' offset 0, -0.8; ".\
+    sprintf("set lmargin at screen %f; set rmargin at screen %f; ", x0(p) / width, \
+            (x0(p) + panel_w(0)) / width).\
+    sprintf("set tmargin at screen %f; set bmargin at screen %f", y1(p) / height, \
+            (y1(p) - panel_h(0)) / height)
+panel_w(_) = 1.0 * (width - left - right - gap_x * (columns - 1)) / columns
+panel_h(_) = 1.0 * (height - head - foot - caption_height - gap_y * (rows - 1)) / rows
+x0(p) = left + across(p) * (panel_w(0) + gap_x)
+y1(p) = height - head - down(p) * (panel_h(0) + gap_y)
+
+set grid lc rgb '#dddddd' lw 0.7 dt 1
+set errorbars 0.6
+
+# Names in a column, quoted, each once, in order of appearance (for words(), word(), do for).
+add(list, name) = strstrt(list, '"'.name.'"') ? list : list.'"'.name.'" '
+at(list, name) = sum [i = 1:words(list)] (word(list, i) eq name ? i : 0)
+longest(list) = _longest(list, words(list))
+_longest(list, n) = n == 0 ? 0 : max(strlen(word(list, n)), _longest(list, n - 1))
+max(a, b) = a > b ? a : b
+min(a, b) = a < b ? a : b
+two_or_one(list) = longest(list) > 22 ? 1 : 2 # columns of a legend with long names
