@@ -132,9 +132,6 @@ $(BUILD)/build_info.h: FORCE
 $(BUILD)/harness/environment.o: $(BUILD)/build_info.h
 $(BUILD)/harness/environment.o: CPPFLAGS += -I$(BUILD)
 
-# The gnuplot scripts are part of the program (taken in by the assembler, so no .d file names them).
-$(BUILD)/harness/plot_scripts.o: $(wildcard plots/*.gp)
-
 check-layering: ## the dependency law between rooms, and unique file names
 	@scripts/check-layering
 

@@ -15,6 +15,7 @@ struct command {
 };
 
 int command_plot(int argc, char **argv);
+int command_report(int argc, char **argv);
 int command_trace(int argc, char **argv);
 
 #endif

@@ -6,20 +6,20 @@
 #include <string.h>
 
 const struct figure figures[] = {
-    {"pass-time-by-cache", "Which cache size is enough?", figure_pass_time_by_cache},
-    {"pass-time-by-distance", "How far ahead should prefetch look?", figure_pass_time_by_distance},
-    {"cache-by-distance", "Which cache size and distance together?", figure_cache_by_distance},
-    {"time-by-cell", "Where does the time of a pass go?", figure_time_by_cell},
-    {"outcomes", "How did layers come to be there when needed?", figure_outcomes},
-    {"timeline", "What overlaps with what in one pass?", figure_timeline},
-    {"wait-by-layer", "Which layers are waited for?", figure_wait_by_layer},
-    {"wait-by-layer-and-pass", "When are layers waited for?", figure_wait_by_layer_and_pass},
-    {"latency", "How long does one access wait?", figure_latency},
-    {"roofline", "How much of the possible overlap is reached?", figure_roofline},
-    {"memory-by-speed", "What does more memory buy?", figure_memory_by_speed},
-    {"prediction", "Does the simulator predict the measurement?", figure_prediction},
-    {"comparison", "What changed?", figure_comparison},
-    {"drift", "Did the machine stay the same during the run?", figure_drift},
+    {"pass-time-by-cache", figure_pass_time_by_cache},
+    {"pass-time-by-distance", figure_pass_time_by_distance},
+    {"cache-by-distance", figure_cache_by_distance},
+    {"time-by-cell", figure_time_by_cell},
+    {"outcomes", figure_outcomes},
+    {"timeline", figure_timeline},
+    {"wait-by-layer", figure_wait_by_layer},
+    {"wait-by-layer-and-pass", figure_wait_by_layer_and_pass},
+    {"latency", figure_latency},
+    {"roofline", figure_roofline},
+    {"memory-by-speed", figure_memory_by_speed},
+    {"prediction", figure_prediction},
+    {"comparison", figure_comparison},
+    {"drift", figure_drift},
 };
 const size_t n_figures = sizeof figures / sizeof *figures;
 

@@ -31,8 +31,7 @@ struct figure_input {
 };
 
 struct figure {
-    const char *name;  /* of the script and of the files */
-    const char *title; /* the question */
+    const char *name; /* of the script and of the files */
     /* Writes the table; NULL, or one line why there is nothing to draw. */
     const char *(*write)(struct figure_input *in, FILE *data);
 };

@@ -9,6 +9,7 @@
 
 static const struct command commands[] = {
     {"plot", "draw the figures of a result", command_plot},
+    {"report", "one HTML page about results", command_report},
     {"trace", "a run as trace events, for Perfetto", command_trace},
     {NULL, NULL, NULL},
 };

@@ -55,7 +55,7 @@ do for [format in formats] {
                  with boxxyerror fs solid 1 noborder fc palette, \
              data using (at(caches, strcol(1))):(at(distances, strcol(2))):\
                  (numbers ? sprintf('%.3g', column(column_of(p))) : ''):\
-                 (ink(column(column_of(p))) ? 0xffffff : 0) with labels font ',15' tc rgb variable
+                 (ink(column(column_of(p))) ? 0xffffff : 0x010101) with labels font ',15' tc rgb variable
     }
     unset multiplot
 }

@@ -34,6 +34,6 @@ do for [format in formats] {
     plot for [i = 1:words(series)] data using (of(word(series, i), $2 + beside(i))):3 \
              with linespoints lt key_style(i) lw 1.3, \
          for [i = 1:words(series)] data using (of(word(series, i), $2 + beside(i))):3:4:5 \
-             with yerrorbars lt key_style(i) dt 1 lw 1 pt -1
+             with yerrorbars lt key_style(i) dt 1 lw 1 pt 0
     unset multiplot
 }

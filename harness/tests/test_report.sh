@@ -1,0 +1,83 @@
+#!/bin/bash
+# test_report: the page needs nothing but itself, sorts, and shows its figures in light and dark.
+set -u
+here=$(dirname "$0")
+command -v gnuplot >/dev/null || { echo "skipped: gnuplot is not installed"; exit 77; }
+chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome) ||
+    { echo "skipped: no Chromium"; exit 77; }
+work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
+failed=0
+check() { # check TEXT COMMAND...
+    local text=$1
+    shift
+    "$@" || { echo "failed: $text" && failed=1; }
+}
+has() { grep -qE -- "$2" "$1"; }
+make_result() { mkdir -p "$1" && awk -v dir="$1" "${@:2}" -f "$here/make-result.awk"; }
+
+# No network: every host name is unknown, whatever the page asks for.
+browse() {
+    local page=$1
+    shift
+    timeout 60 "$chromium" --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
+        --disable-background-networking --disable-component-update --disable-sync \
+        --host-resolver-rules='MAP * ~NOTFOUND' --user-data-dir="$work/profile" --hide-scrollbars \
+        --enable-logging=stderr --virtual-time-budget=2000 "$@" "file://$page" 2>"$work/log"
+}
+
+make_result "$work/a"
+make_result "$work/b" -v load_ns=3000000
+sed -i 's/"about":"/&<script>alert(1)<\/script> \&amp; /' "$work/b/result.json"
+page=$work/report.html
+"$LAYERBENCH" report "$work/a" "$work/b" -o "$page" >"$work/out" 2>"$work/err"
+check "report ends with 0" [ $? = 0 ]
+check "it names the page" has "$work/out" "^$page$"
+
+# What it says, without a browser.
+check "the question" has "$page" "Which cache size and distance hide the loads"
+check "the best cell" has "$page" "The fastest setting is async belady C=9 d=4: a decode pass takes"
+check "the distance to the floor" has "$page" "Its floor is 24.0 ms, which is the time to compute it"
+check "the limit" has "$page" "What limits it is compute"
+check "text is escaped" has "$page" "&lt;script&gt;alert"
+check "24 figures" [ "$(grep -c '<svg role="img" aria-label=' "$page")" = 24 ]
+check "nothing is loaded" bash -c "! grep -oE '(src|href)=\"[^\"#]+\"|@import|url\(http' '$page' | grep -v 'href=\"data:,\"'"
+check "no id stands twice" bash -c "! grep -oE ' id=[\"'\''][^\"'\'']*' '$page' | tr -d '\"' | tr -d \"'\" | sort | uniq -d | grep ."
+
+# In a browser: no message on the console, figures visible, tables sort.
+browse "$page" --window-size=1280,2400 --screenshot="$work/light.png" >/dev/null
+check "a screenshot in light" [ -s "$work/light.png" ]
+check "nothing on the console" bash -c "! grep -E 'CONSOLE|ERR_' '$work/log'"
+browse "$page" --window-size=1280,2400 --blink-settings=preferredColorScheme=0 \
+    --screenshot="$work/dark.png" >/dev/null
+check "a screenshot in dark, which is another" bash -c "[ -s '$work/dark.png' ] && ! cmp -s '$work/light.png' '$work/dark.png'"
+browse "$page" --window-size=390,2400 --screenshot="$work/phone.png" >/dev/null
+check "a screenshot as wide as a phone" [ -s "$work/phone.png" ]
+
+cat >"$work/probe.js" <<'JS'
+const table = document.querySelectorAll('table.sortable')[1];
+const button = table.tHead.rows[0].cells[2].querySelector('button');
+const column = () => [...table.tBodies[0].rows].map(r => parseFloat(r.cells[2].dataset.v)).join(' ');
+const before = column();
+button.click();
+const up = column();
+button.click();
+const down = column();
+const sorted = before.split(' ').map(Number).sort((a, b) => a - b);
+const hidden = [...document.querySelectorAll('figure svg')].filter(s => s.getBoundingClientRect().height < 50);
+const wide = document.documentElement.scrollWidth > innerWidth;
+document.title = [up === sorted.join(' '), down === sorted.reverse().join(' '), before !== up,
+    hidden.length, wide].join();
+JS
+sed "s|</body>|<script>$(tr '\n' ' ' <"$work/probe.js" | sed 's/[&|\\]/\\&/g')</script></body>|" "$page" >"$work/probe.html"
+browse "$work/probe.html" --window-size=390,2400 --dump-dom >"$work/dom"
+check "tables sort both ways, no figure is flat, the page is not wider than a phone" \
+    has "$work/dom" '<title>true,true,true,0,false</title>'
+
+# What is damaged or empty.
+mkdir "$work/c" && echo '{"layerbench":{"cells":[]}}' >"$work/c/result.json"
+"$LAYERBENCH" report "$work/c" -o "$work/c.html" >/dev/null 2>&1
+check "an empty result gives a page that says so" has "$work/c.html" "Nothing was measured"
+"$LAYERBENCH" report "$work/nowhere" -o "$work/d.html" >/dev/null 2>"$work/err"
+check "no such result is bad input" [ $? = 2 -a ! -e "$work/d.html" ]
+check "and said" has "$work/err" "nowhere: no such result"
+exit $failed
