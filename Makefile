@@ -49,7 +49,7 @@ SCRIPT_TESTS := $(wildcard engine/tests/test_*.sh harness/tests/test_*.sh)
 
 ENGINE_OBJ := $(ENGINE_SRC:%.c=$(BUILD)/%.o)
 HARNESS_OBJ := $(HARNESS_SRC:%.c=$(BUILD)/%.o) $(HARNESS_CXX:%.cc=$(BUILD)/%.o) $(BUILD)/harness/embedded_files.o
-EMBEDDED := $(sort $(wildcard plots/*.gp results/schema/*.json))
+EMBEDDED := $(sort $(wildcard plots/*.gp results/schema/*.json harness/report.css harness/report.js))
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
 
 .SECONDARY:

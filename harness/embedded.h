@@ -1,6 +1,6 @@
 /*
  * embedded: files of the repository that the program carries with it, so that the binary
- * alone suffices: results/schema and plots. Made at build time by scripts/embed.
+ * alone suffices: results/schema, plots, the report's style. Made at build time by scripts/embed.
  */
 #ifndef EMBEDDED_H
 #define EMBEDDED_H

@@ -1,6 +1,8 @@
 /* figure_runs: the figures of whole runs: simulator, comparison, drift. See figure.h. */
 #include "figure.h"
 
+#include "stats.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,7 +102,7 @@ const char *figure_drift(struct figure_input *in, FILE *data)
         size_t k = 0, first = i < WINDOW / 2 ? 0 : i - WINDOW / 2;
         for (size_t j = first; j < n && j <= i + WINDOW / 2; j++)
             near[k++] = moments[j].ratio;
-        double running = view_median(near, k);
+        double running = stats_median(near, k);
         fprintf(data, "\"%s\" %.6g %.6g %.6g\n", moments[i].series,
                 (double)(moments[i].start_ns - moments[0].start_ns) / 1e9, moments[i].ratio,
                 running);

@@ -129,22 +129,15 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-double view_median(double *values, size_t n)
-{
-    if (n == 0)
-        return NAN;
-    qsort(values, n, sizeof *values, ascending);
-    return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
-
 /* The interval between the k-th smallest and the k-th largest value contains the median of the
  * distribution with probability 1 - 2 P(Binomial(n, 1/2) < k), whatever the distribution. */
 struct view_estimate view_estimate(double *values, size_t n)
 {
-    double middle = view_median(values, n);
-    struct view_estimate e = {.middle = middle, .low = middle, .high = middle, .n = n};
-    if (n < 2)
+    struct view_estimate e = {.middle = NAN, .low = NAN, .high = NAN, .n = n};
+    if (n == 0)
         return e;
+    qsort(values, n, sizeof *values, ascending);
+    e.middle = n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
     double probability = pow(0.5, (double)n), below = probability;
     size_t k = 1;
     while (k < n / 2) {

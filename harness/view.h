@@ -108,7 +108,6 @@ const char *view_option(struct view *view, const struct view_cell *cell, const c
  * "value" of {"value", "source"}. `path` is keys joined by '.'. */
 const char *view_field(struct view *view, const json_t *object, const char *path);
 
-double view_median(double *values, size_t n); /* sorts them; NAN for n = 0 */
 const char *view_outcome_name(enum lb_outcome outcome);
 struct view_estimate view_estimate(double *values, size_t n); /* sorts them */
 
