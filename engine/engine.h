@@ -182,13 +182,13 @@ struct lb_text_options {
     bool bos, special;
 };
 /* *ids allocated, free with lb_release. */
-enum lb_status lb_engine_tokenize(const struct lb_engine *engine, const char *text, size_t length,
+enum lb_status lb_engine_tokenize(struct lb_engine *engine, const char *text, size_t length,
                                   struct lb_text_options options, int32_t **ids, size_t *count,
                                   struct lb_error *err);
 /* The text that `id` adds; *text is valid until the next call. id -1 flushes. */
 const char *lb_engine_detokenize(struct lb_engine *engine, int32_t id);
-bool lb_engine_ends(const struct lb_engine *engine, int32_t id);
-int32_t lb_engine_bos(const struct lb_engine *engine);
+bool lb_engine_ends(struct lb_engine *engine, int32_t id);
+int32_t lb_engine_bos(struct lb_engine *engine);
 void lb_release(void *block);
 
 struct lb_sampling {
@@ -236,7 +236,7 @@ struct lb_synth {
 enum lb_status lb_synth_write(const struct lb_synth *synth, const char *path, struct lb_error *err);
 
 /* ---- what can be chosen: kind is "replacement", "scheduler", "storage", "kernels", "device",
- * "shape", "quant"; returns false past the end. */
+ * "shape", "quant", "prefetch"; returns false past the end. */
 struct lb_choice {
     const char *name, *about;
     bool available; /* on this machine */

@@ -1,0 +1,698 @@
+/*
+ * engine: composes the rooms into the public contract of engine.h.
+ *
+ * Open: 1. bind the model from the file's header; 2. open the storage and read the
+ * resident tensors through it; 3. wrap it as an emulated device where asked; 4. cut the
+ * layers into units and open the streamer on them; 5. open the session (KV, workspace).
+ */
+#include "engine.h"
+
+#include "base/available.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/pool.h"
+#include "base/ring.h"
+#include "cache/layout.h"
+#include "feed.h"
+#include "gguf/gguf.h"
+#include "kernels/kernels.h"
+#include "model/model.h"
+#include "prefetch/streamer.h"
+#include "quant/quant.h"
+#include "storage/storage.h"
+#include "text/tokenizer.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct resident_block { /* memory of one resident tensor, read at aligned offsets */
+    void *memory;
+    size_t bytes;
+};
+
+struct lb_engine {
+    struct lb_options options; /* strings replaced by ones that live as long as the engine */
+    char notice[256];
+    struct gguf_file *file;
+    struct model *model;
+    struct storage *storage;
+    struct layout *layout;
+    struct streamer *streamer;
+    struct lb_pool *pool;
+    const struct kernels_ops *ops;
+    struct model_session *session;
+    struct lb_ring *log;
+    struct feed feed;
+    struct resident_block *resident;
+    uint32_t n_resident;
+    uint64_t resident_bytes; /* of these blocks */
+    uint64_t allocations_at_open;
+    /* token-wise views of a batch, room for max_tokens */
+    uint32_t *sequences;
+    bool *want;
+    /* text: opened at first use */
+    struct tokenizer *tokenizer;
+    struct tokenizer_stream stream;
+    char *piece;
+    size_t piece_size;
+    /* sums over passes */
+    struct lb_stats sums;
+};
+
+struct lb_options lb_options_default(void)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    return (struct lb_options){
+        .prefetch = LB_ASYNC_PREFETCH ? "async" : "sync",
+        .prefetch_distance = 2,
+        .replacement = "belady",
+        .scheduler = "aggressive",
+        .protect = true,
+        .storage = "uring",
+        .queue_depth = 32,
+        .chunk_bytes = 1u << 20,
+        .io_threads = 4,
+        .threads = processors < 1    ? 1
+                   : processors > 16 ? 16
+                                     : (uint32_t)processors,
+        .kernels = "auto",
+        .batch = 1,
+        .max_tokens = 512,
+        .kv = "f32",
+        .slow = "",
+        .fault = "",
+    };
+}
+
+static void add_notice(struct lb_engine *e, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void add_notice(struct lb_engine *e, const char *format, ...)
+{
+    size_t used = strlen(e->notice);
+    if (used + 4 >= sizeof e->notice)
+        return;
+    if (used)
+        used += (size_t)snprintf(e->notice + used, sizeof e->notice - used, "; ");
+    va_list args;
+    va_start(args, format);
+    vsnprintf(e->notice + used, sizeof e->notice - used, format, args);
+    va_end(args);
+}
+
+/* ---- open: resident tensors ---- */
+
+/* Reads [offset, offset + bytes) with the whole queue of the storage; *data is where it begins. */
+static enum lb_status read_block(struct lb_engine *e, uint64_t offset, uint64_t bytes,
+                                 struct resident_block *block, const uint8_t **data,
+                                 struct lb_error *err)
+{
+    uint64_t align = storage_align(e->storage), begin = offset / align * align;
+    uint64_t end = (offset + bytes + align - 1) / align * align;
+    if (end > storage_file_bytes(e->storage))
+        end = storage_file_bytes(e->storage);
+    block->bytes = end - begin + align;
+    block->memory = lb_map(block->bytes);
+    if (!block->memory)
+        return lb_fail(err, LB_ERR_NOMEM, "%s: no memory for %" PRIu64 " resident bytes",
+                       gguf_path(e->file), bytes);
+    e->resident_bytes += block->bytes;
+    *data = (const uint8_t *)block->memory + (offset - begin);
+
+    uint64_t next = begin;
+    uint32_t in_flight = 0;
+    enum lb_status status = LB_OK;
+    while (next < end || in_flight > 0) {
+        while (status == LB_OK && next < end) {
+            uint64_t n = end - next < e->options.chunk_bytes ? end - next : e->options.chunk_bytes;
+            struct storage_read read = {.offset = next,
+                                        .bytes = (uint32_t)n,
+                                        .buffer = (uint8_t *)block->memory + (next - begin),
+                                        .tag = n};
+            if (storage_submit(e->storage, &read) == STORAGE_BUSY)
+                break;
+            next += n;
+            in_flight++;
+        }
+        struct storage_done done[16];
+        int n_done = storage_reap(e->storage, done, 16, -1);
+        for (int i = 0; i < n_done; i++, in_flight--)
+            if (done[i].result < 0 || (uint64_t)done[i].result < done[i].tag)
+                status = lb_fail(err, LB_ERR_IO, "%s: reading the resident tensors failed: %s",
+                                 gguf_path(e->file),
+                                 done[i].result < 0 ? strerror(-done[i].result) : "short read");
+        if (status != LB_OK)
+            next = end;
+    }
+    return status;
+}
+
+static enum lb_status load_resident(struct lb_engine *e, struct lb_error *err)
+{
+    const struct model_tensor *t = model_tensors(e->model, -1, &e->n_resident);
+    e->resident = lb_calloc(e->n_resident, sizeof *e->resident);
+    e->feed.resident_runs = lb_calloc(e->n_resident, sizeof *e->feed.resident_runs);
+    if (!e->resident || !e->feed.resident_runs)
+        return lb_fail(err, LB_ERR_NOMEM, "resident tensors: out of memory");
+    e->feed.resident = t;
+    for (uint32_t i = 0; i < e->n_resident; i++) {
+        const uint8_t *data;
+        enum lb_status status =
+            read_block(e, t[i].file_offset, t[i].bytes, &e->resident[i], &data, err);
+        if (status != LB_OK)
+            return status;
+        e->feed.resident_runs[i] = (struct model_run){.data = data, .last = t[i].n_rows};
+    }
+    return LB_OK;
+}
+
+/* ---- open: storage and streamer ---- */
+
+static enum lb_status open_storage(struct lb_engine *e, struct lb_error *err)
+{
+    struct lb_options *o = &e->options;
+    struct storage_options so = {
+        .queue_depth = o->queue_depth, .io_threads = o->io_threads, .advice = o->advice};
+    char notice[200] = "";
+    enum lb_status status =
+        storage_open(o->storage, o->model_path, &so, notice, sizeof notice, &e->storage, err);
+    if (status != LB_OK)
+        return status;
+    o->storage = storage_name(e->storage);
+    if (*notice)
+        add_notice(e, "%s", notice);
+    return LB_OK;
+}
+
+static enum lb_status wrap_storage(struct lb_engine *e, struct lb_error *err)
+{
+    const struct lb_options *o = &e->options;
+    enum lb_status status = LB_OK;
+    if (o->device_bandwidth > 0 || o->device_latency_ns > 0 || o->device_queue_depth > 0) {
+        struct storage_device device = {.bandwidth = o->device_bandwidth,
+                                        .latency_ns = o->device_latency_ns,
+                                        .queue_depth = o->device_queue_depth};
+        status = storage_shape(e->storage, &device, &e->storage, err);
+        if (status != LB_OK)
+            e->storage = NULL;
+    }
+    if (status == LB_OK && *o->fault) {
+        struct storage_fault fault = {.kind = STORAGE_FAULT_EIO,
+                                      .nth = o->fault_nth,
+                                      .every = o->fault_every,
+                                      .delay_ns = 10000000};
+        if (strcmp(o->fault, "short") == 0)
+            fault.kind = STORAGE_FAULT_SHORT;
+        else if (strcmp(o->fault, "delay") == 0)
+            fault.kind = STORAGE_FAULT_DELAY;
+        else if (strcmp(o->fault, "eio") != 0)
+            return lb_fail(err, LB_ERR_INPUT, "fault: '%s': expected eio, short or delay",
+                           o->fault);
+        status = storage_inject(e->storage, &fault, &e->storage, err);
+        if (status != LB_OK)
+            e->storage = NULL;
+    }
+    return status;
+}
+
+static enum lb_status cut_layers(struct lb_engine *e, struct lb_error *err)
+{
+    struct layout_tensor *tensors;
+    uint32_t n;
+    enum lb_status status = feed_layout_tensors(e->model, &tensors, &n, err);
+    if (status != LB_OK)
+        return status;
+    struct layout_options lo = {.unit_bytes = e->options.unit_bytes,
+                                .align = storage_align(e->storage),
+                                .file_bytes = storage_file_bytes(e->storage)};
+    status = layout_build(tensors, n, &lo, &e->layout, err);
+    lb_free(tensors);
+    return status;
+}
+
+/* cache: auto = what is available, less the KV cache, the workspace and a tenth to spare. */
+static uint64_t automatic_budget(const struct lb_engine *e)
+{
+    uint64_t available = lb_memory_available();
+    uint64_t taken = model_session_kv_bytes(e->session) + model_session_work_bytes(e->session);
+    uint64_t most = (uint64_t)e->layout->frame_bytes;
+    uint64_t need = 0, least = UINT64_MAX;
+    for (uint32_t u = 0; u < e->layout->n_units; u++) {
+        need += e->layout->units[u].n_frames * most;
+        if (e->layout->units[u].n_frames * most < least)
+            least = e->layout->units[u].n_frames * most;
+    }
+    if (available == 0) /* not known: be modest */
+        return need / 2 > least ? need / 2 : least;
+    uint64_t budget = available / 10 * 9;
+    budget = budget > taken ? budget - taken : 0;
+    return budget < least ? least : budget < need ? budget : need;
+}
+
+static enum lb_status open_streamer(struct lb_engine *e, struct lb_error *err)
+{
+    struct lb_options *o = &e->options;
+    uint32_t n_layers = model_config(e->model)->n_layers;
+    if (o->streaming_threshold > 0 && e->layout->bytes <= o->streaming_threshold)
+        o->prefetch = "resident";
+    if (o->cache_layers > n_layers) {
+        add_notice(e, "cache_layers %" PRIu32 " clamped to the model's %" PRIu32 " layers",
+                   o->cache_layers, n_layers);
+        o->cache_layers = n_layers;
+    }
+    bool automatic = o->cache_layers == 0 && o->cache_bytes == 0;
+    if (strcmp(o->prefetch, "resident") == 0) {
+        o->cache_layers = n_layers;
+        automatic = false;
+    }
+    struct streamer_options so = {
+        .prefetch = o->prefetch,
+        .replacement = o->replacement,
+        .scheduler = o->scheduler,
+        .protect = o->protect,
+        .prefetch_distance = o->prefetch_distance,
+        .cache_layers = o->cache_layers,
+        .cache_bytes = o->cache_layers ? 0
+                       : automatic     ? automatic_budget(e)
+                                       : o->cache_bytes,
+        .max_loads = o->max_loads,
+        .queue_depth = o->queue_depth,
+        .chunk_bytes = o->chunk_bytes,
+        .seed = o->seed,
+    };
+    return streamer_open(e->layout, e->storage, &so, &e->streamer, err);
+}
+
+/* ---- open: the rest ---- */
+
+/* Replaces the caller's strings by static ones of the same text, so that the engine may keep
+ * them. False: not one of the list that `kind` names. */
+static bool keep_choice(const char *kind, const char **value)
+{
+    struct lb_choice choice;
+    for (size_t i = 0; lb_choice_at(kind, i, &choice); i++)
+        if (strcmp(choice.name, *value) == 0) {
+            *value = choice.name;
+            return true;
+        }
+    return false;
+}
+
+static enum lb_status check_choice(const char *kind, const char **value, struct lb_error *err)
+{
+    char names[256] = "";
+    struct lb_choice choice;
+    if (*value && keep_choice(kind, value))
+        return LB_OK;
+    for (size_t i = 0, used = 0; lb_choice_at(kind, i, &choice) && used < sizeof names; i++)
+        used +=
+            (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? " " : "", choice.name);
+    return lb_fail(err, LB_ERR_INPUT, "%s: '%s': expected one of: %s", kind, *value ? *value : "",
+                   names);
+}
+
+static enum lb_status check_options(struct lb_options *o, struct lb_error *err)
+{
+    static const char *const slows[] = {"", "io", "compute", "wait"};
+    if (!o->model_path)
+        return lb_fail(err, LB_ERR_INPUT, "model: expected the path of a GGUF file");
+    if (check_choice("prefetch", &o->prefetch, err) ||
+        check_choice("replacement", &o->replacement, err) ||
+        check_choice("scheduler", &o->scheduler, err) || check_choice("storage", &o->storage, err))
+        return err->code;
+    if (o->batch < 1 || o->max_tokens < 1)
+        return lb_fail(err, LB_ERR_INPUT, "batch: %" PRIu32 ": expected at least 1", o->batch);
+    if (o->chunk_bytes < STORAGE_ALIGN || o->chunk_bytes % STORAGE_ALIGN)
+        return lb_fail(err, LB_ERR_INPUT, "chunk_bytes: %" PRIu32 ": expected a multiple of %u",
+                       o->chunk_bytes, STORAGE_ALIGN);
+    if (o->device_bandwidth < 0 || o->device_latency_ns < 0)
+        return lb_fail(err, LB_ERR_INPUT, "device: expected bandwidth and latency of 0 or more");
+    bool known = false;
+    for (size_t i = 0; i < sizeof slows / sizeof *slows; i++)
+        if (strcmp(o->slow, slows[i]) == 0) {
+            o->slow = slows[i];
+            known = true;
+        }
+    return known ? LB_OK
+                 : lb_fail(err, LB_ERR_INPUT, "slow: '%s': expected io, compute or wait", o->slow);
+}
+
+static enum lb_status open_session(struct lb_engine *e, struct lb_error *err)
+{
+    struct lb_options *o = &e->options;
+    const struct model_config *c = model_config(e->model);
+    if (o->context == 0)
+        o->context = c->context_train > 0 && c->context_train < 4096 ? c->context_train : 4096;
+    if (o->max_tokens > o->context)
+        o->max_tokens = o->context;
+    if (o->max_tokens < o->batch)
+        o->max_tokens = o->batch;
+    struct model_session_options so = {.n_sequences = o->batch,
+                                       .context = o->context,
+                                       .max_tokens = o->max_tokens,
+                                       .kv = KERNELS_KV_F32,
+                                       .profile = o->profile};
+    if (strcmp(o->kv, "f16") == 0)
+        so.kv = KERNELS_KV_F16;
+    else if (strcmp(o->kv, "f32") != 0)
+        return lb_fail(err, LB_ERR_INPUT, "kv: '%s': expected f32 or f16", o->kv);
+    o->kv = so.kv == KERNELS_KV_F16 ? "f16" : "f32";
+    e->sequences = lb_calloc(o->max_tokens, sizeof *e->sequences);
+    e->want = lb_calloc(o->max_tokens, sizeof *e->want);
+    if (!e->sequences || !e->want)
+        return lb_fail(err, LB_ERR_NOMEM, "session: out of memory");
+    return model_session_open(e->model, e->pool, e->ops, &so, &e->session, err);
+}
+
+static enum lb_status open_parts(struct lb_engine *e, struct lb_error *err)
+{
+    struct lb_options *o = &e->options;
+    if (check_options(o, err) || gguf_open(o->model_path, quant_tensor_bytes, &e->file, err))
+        return err->code;
+    o->model_path = gguf_path(e->file);
+    if (kernels_select(o->kernels, &e->ops, err) || model_open(e->file, &e->model, err) ||
+        lb_pool_open((int)o->threads, &e->pool, err) || open_storage(e, err) ||
+        load_resident(e, err) || wrap_storage(e, err) || cut_layers(e, err) ||
+        open_session(e, err) || open_streamer(e, err))
+        return err->code;
+    if (o->log_capacity > 0 && !(e->log = lb_ring_open(o->log_capacity, sizeof(struct lb_access))))
+        return lb_fail(err, LB_ERR_NOMEM, "access log: out of memory");
+    e->feed.model = e->model;
+    e->feed.layout = e->layout;
+    e->feed.streamer = e->streamer;
+    e->feed.mapped = storage_map(e->storage);
+    e->feed.log = e->log;
+    e->feed.slow = o->slow;
+    e->feed.slow_factor = o->slow_percent / 100;
+    return feed_open(&e->feed, err);
+}
+
+enum lb_status lb_engine_open(const struct lb_options *options, struct lb_engine **out,
+                              struct lb_error *err)
+{
+    struct lb_error local = LB_ERROR_INIT;
+    *out = NULL;
+    if (!err)
+        err = &local;
+    struct lb_engine *e = lb_calloc(1, sizeof *e);
+    if (!e)
+        return lb_fail(err, LB_ERR_NOMEM, "engine: out of memory");
+    e->options = *options;
+    enum lb_status status = open_parts(e, err);
+    if (status != LB_OK) {
+        lb_engine_close(e);
+        return status;
+    }
+    e->allocations_at_open = lb_memory_allocations();
+    *out = e;
+    return LB_OK;
+}
+
+void lb_engine_close(struct lb_engine *e)
+{
+    if (!e)
+        return;
+    streamer_close(e->streamer);
+    model_session_close(e->session);
+    feed_close(&e->feed);
+    lb_ring_close(e->log);
+    layout_free(e->layout);
+    storage_close(e->storage);
+    for (uint32_t i = 0; e->resident && i < e->n_resident; i++)
+        lb_unmap(e->resident[i].memory, e->resident[i].bytes);
+    lb_free(e->resident);
+    lb_pool_close(e->pool);
+    model_close(e->model);
+    tokenizer_close(e->tokenizer);
+    gguf_close(e->file);
+    lb_free(e->sequences);
+    lb_free(e->want);
+    lb_free(e->piece);
+    lb_free(e);
+}
+
+/* ---- what is in force ---- */
+
+const char *lb_engine_notice(const struct lb_engine *e)
+{
+    return e->notice;
+}
+
+struct lb_model_info lb_engine_model(const struct lb_engine *e)
+{
+    const struct model_config *c = model_config(e->model);
+    uint64_t resident = 0;
+    for (uint32_t i = 0; i < e->n_resident; i++)
+        resident += e->feed.resident[i].bytes;
+    return (struct lb_model_info){.architecture = c->architecture,
+                                  .name = c->name,
+                                  .n_layers = c->n_layers,
+                                  .n_embd = c->n_embd,
+                                  .n_heads = c->n_heads,
+                                  .n_kv_heads = c->n_kv_heads,
+                                  .head_dim = c->head_dim,
+                                  .n_ff = c->n_ff,
+                                  .n_vocab = c->n_vocab,
+                                  .context_train = c->context_train,
+                                  .file_bytes = gguf_file_bytes(e->file),
+                                  .layer_bytes = e->layout->bytes,
+                                  .resident_bytes = resident,
+                                  .gguf_version = gguf_version(e->file)};
+}
+
+struct lb_effective lb_engine_effective(const struct lb_engine *e)
+{
+    const struct lb_options *o = &e->options;
+    struct streamer_counters c = streamer_counters(e->streamer);
+    return (struct lb_effective){.prefetch = o->prefetch,
+                                 .replacement = o->replacement,
+                                 .scheduler = o->scheduler,
+                                 .storage = o->storage,
+                                 .kernels = e->ops->name,
+                                 .kv = o->kv,
+                                 .cache_layers = c.layers_capacity,
+                                 .cache_bytes = c.frames_capacity * c.frame_bytes,
+                                 .prefetch_distance = o->prefetch_distance,
+                                 .threads = o->threads,
+                                 .batch = o->batch,
+                                 .context = o->context,
+                                 .n_units = e->layout->n_units,
+                                 .protect = o->protect};
+}
+
+/* ---- passes ---- */
+
+static enum lb_status pass(struct lb_engine *e, bool prefill, const struct model_batch *batch,
+                           float *logits, struct lb_error *err)
+{
+    struct model_weights weights = feed_weights(&e->feed);
+    feed_pass_begin(&e->feed, prefill, batch->n_tokens);
+    enum lb_status status = model_forward(e->session, &weights, batch, logits, err);
+    feed_pass_end(&e->feed, status == LB_OK);
+    if (status == LB_OK) {
+        const struct lb_pass *p = &e->feed.pass;
+        e->sums.passes++;
+        e->sums.wall_ns += p->wall_ns;
+        e->sums.compute_ns += p->compute_ns;
+        e->sums.wait_ns += p->wait_ns;
+        e->sums.other_ns += p->other_ns;
+    }
+    return status;
+}
+
+enum lb_status lb_engine_prefill(struct lb_engine *e, uint32_t sequence, const int32_t *tokens,
+                                 size_t n, bool all, float *logits, struct lb_error *err)
+{
+    uint32_t n_vocab = model_config(e->model)->n_vocab;
+    struct lb_error local = LB_ERROR_INIT;
+    if (!err)
+        err = &local;
+    if (n == 0 || sequence >= e->options.batch)
+        return lb_fail(err, LB_ERR_INPUT,
+                       "prefill: %zu tokens for sequence %" PRIu32
+                       ": expected at least 1 token and a sequence below %" PRIu32,
+                       n, sequence, e->options.batch);
+    uint32_t before = model_session_length(e->session, sequence);
+    for (size_t at = 0; at < n;) {
+        uint32_t chunk =
+            n - at < e->options.max_tokens ? (uint32_t)(n - at) : e->options.max_tokens;
+        for (uint32_t i = 0; i < chunk; i++) {
+            e->sequences[i] = sequence;
+            e->want[i] = logits && (all || at + i + 1 == n);
+        }
+        struct model_batch batch = {
+            .n_tokens = chunk, .tokens = tokens + at, .sequences = e->sequences, .want = e->want};
+        float *to = !logits || !all ? logits : logits + at * n_vocab;
+        enum lb_status status = pass(e, true, &batch, to, err);
+        if (status != LB_OK) {
+            model_session_truncate(e->session, sequence, before);
+            return status;
+        }
+        at += chunk;
+    }
+    return LB_OK;
+}
+
+enum lb_status lb_engine_decode(struct lb_engine *e, const int32_t *tokens, uint32_t n,
+                                float *logits, struct lb_error *err)
+{
+    if (n < 1 || n > e->options.batch)
+        return lb_fail(err, LB_ERR_INPUT,
+                       "decode: %" PRIu32 " tokens: expected 1 to batch (%" PRIu32 ")", n,
+                       e->options.batch);
+    for (uint32_t i = 0; i < n; i++) {
+        e->sequences[i] = i;
+        e->want[i] = logits != NULL;
+    }
+    struct model_batch batch = {
+        .n_tokens = n, .tokens = tokens, .sequences = e->sequences, .want = e->want};
+    return pass(e, false, &batch, logits, err);
+}
+
+void lb_engine_truncate(struct lb_engine *e, uint32_t sequence, uint32_t position)
+{
+    model_session_truncate(e->session, sequence, position);
+}
+
+/* ---- what happened ---- */
+
+const char *lb_outcome_name(enum lb_outcome outcome)
+{
+    static const char *const names[] = {"hit", "prefetched", "late", "miss"};
+    return names[outcome];
+}
+
+size_t lb_engine_drain(struct lb_engine *e, struct lb_access *records, size_t max)
+{
+    return e->log ? lb_ring_drain(e->log, records, max) : 0;
+}
+
+uint64_t lb_engine_log_dropped(const struct lb_engine *e)
+{
+    return e->log ? lb_ring_dropped(e->log) : 0;
+}
+
+struct lb_pass lb_engine_last_pass(const struct lb_engine *e)
+{
+    return e->feed.pass;
+}
+
+struct lb_stats lb_engine_stats(struct lb_engine *e)
+{
+    struct streamer_counters c = streamer_counters(e->streamer);
+    struct lb_stats s = e->sums;
+    s.accesses = e->feed.sum.accesses;
+    s.hits = e->feed.sum.hits;
+    s.prefetched = e->feed.sum.prefetched;
+    s.late = e->feed.sum.late;
+    s.misses = e->feed.sum.misses;
+    s.unit_accesses = c.accesses;
+    s.unit_hits = c.hits;
+    s.unit_prefetched = c.prefetched;
+    s.unit_late = c.late;
+    s.unit_misses = c.misses;
+    s.evictions = c.evictions;
+    s.wasted = c.wasted;
+    s.protected_evictions = c.protected_evictions;
+    s.units_cached = c.units_cached;
+    s.prefetches_started = c.prefetches_started;
+    s.prefetches_completed = c.prefetches_completed;
+    s.prefetches_cancelled = c.prefetches_cancelled;
+    s.prefetches_used = c.prefetches_used;
+    s.prefetches_failed = c.prefetches_failed;
+    s.prefetch_mean_ns =
+        c.prefetches_completed ? c.prefetch_ns / (int64_t)c.prefetches_completed : 0;
+    s.reads = c.reads;
+    s.bytes_read = c.bytes_read;
+    s.read_errors = c.read_errors;
+    s.resident_bytes = e->resident_bytes + model_session_work_bytes(e->session);
+    s.cache_bytes = streamer_memory_bytes(e->streamer);
+    s.kv_bytes = model_session_kv_bytes(e->session);
+    s.allocations = lb_memory_allocations() - e->allocations_at_open;
+    return s;
+}
+
+const struct lb_profile_entry *lb_engine_profile(struct lb_engine *e, size_t *count)
+{
+    _Static_assert(sizeof(struct lb_profile_entry) == sizeof(struct model_profile_entry),
+                   "the public entry is the model's");
+    return (const struct lb_profile_entry *)model_profile(e->session, count);
+}
+
+/* ---- at run time ---- */
+
+enum lb_status lb_engine_resize(struct lb_engine *e, uint32_t cache_layers, uint64_t cache_bytes,
+                                struct lb_error *err)
+{
+    return streamer_resize(e->streamer, cache_layers, cache_bytes, err);
+}
+
+enum lb_status lb_engine_preload(struct lb_engine *e, uint32_t n_layers, struct lb_error *err)
+{
+    return streamer_preload(e->streamer, n_layers, err);
+}
+
+void lb_engine_clear(struct lb_engine *e)
+{
+    streamer_clear(e->streamer);
+}
+
+void lb_engine_set_distance(struct lb_engine *e, uint32_t layers)
+{
+    e->options.prefetch_distance = layers;
+    streamer_set_distance(e->streamer, layers);
+}
+
+enum lb_status lb_engine_set_prefetch(struct lb_engine *e, const char *prefetch,
+                                      struct lb_error *err)
+{
+    const char *kept = prefetch;
+    if (check_choice("prefetch", &kept, err) || streamer_set_prefetch(e->streamer, kept, err))
+        return err ? err->code : LB_ERR_INPUT;
+    e->options.prefetch = kept;
+    return LB_OK;
+}
+
+/* ---- text ---- */
+
+static enum lb_status need_tokenizer(struct lb_engine *e, struct lb_error *err)
+{
+    return e->tokenizer ? LB_OK : tokenizer_open(e->file, &e->tokenizer, err);
+}
+
+enum lb_status lb_engine_tokenize(struct lb_engine *e, const char *text, size_t length,
+                                  struct lb_text_options options, int32_t **ids, size_t *count,
+                                  struct lb_error *err)
+{
+    enum lb_status status = need_tokenizer(e, err);
+    struct tokenizer_options o = {.bos = options.bos, .special = options.special};
+    return status ? status : tokenizer_encode(e->tokenizer, text, length, o, ids, count, err);
+}
+
+const char *lb_engine_detokenize(struct lb_engine *e, int32_t id)
+{
+    if (need_tokenizer(e, NULL))
+        return "";
+    size_t need = tokenizer_decode(e->tokenizer, &e->stream, id, e->piece, e->piece_size);
+    if (need >= e->piece_size) {
+        char *grown = lb_realloc(e->piece, need + 64, 1);
+        if (!grown)
+            return "";
+        e->piece = grown;
+        e->piece_size = need + 64;
+        tokenizer_decode(e->tokenizer, &e->stream, id, e->piece, e->piece_size);
+    }
+    return e->piece;
+}
+
+bool lb_engine_ends(struct lb_engine *e, int32_t id)
+{
+    return need_tokenizer(e, NULL) == LB_OK && tokenizer_ends(e->tokenizer, id);
+}
+
+int32_t lb_engine_bos(struct lb_engine *e)
+{
+    return need_tokenizer(e, NULL) == LB_OK ? tokenizer_bos(e->tokenizer) : -1;
+}

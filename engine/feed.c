@@ -1,0 +1,250 @@
+/* feed: units to rows, and the books of a pass. See feed.h. */
+#include "feed.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum lb_status feed_layout_tensors(const struct model *model, struct layout_tensor **out,
+                                   uint32_t *count, struct lb_error *err)
+{
+    uint32_t n_layers = model_config(model)->n_layers, n = 0, total = 0;
+    for (uint32_t l = 0; l < n_layers; l++) {
+        model_tensors(model, (int)l, &n);
+        total += n;
+    }
+    struct layout_tensor *tensors = lb_calloc(total, sizeof *tensors);
+    if (!tensors)
+        return lb_fail(err, LB_ERR_NOMEM, "layout: out of memory");
+    uint32_t at = 0;
+    for (uint32_t l = 0; l < n_layers; l++) {
+        const struct model_tensor *t = model_tensors(model, (int)l, &n);
+        for (uint32_t i = 0; i < n; i++)
+            tensors[at++] = (struct layout_tensor){.layer = l,
+                                                   .file_offset = t[i].file_offset,
+                                                   .row_bytes = t[i].row_bytes,
+                                                   .n_rows = t[i].n_rows};
+    }
+    *out = tensors;
+    *count = total;
+    return LB_OK;
+}
+
+enum lb_status feed_open(struct feed *feed, struct lb_error *err)
+{
+    uint32_t n_layers = model_config(feed->model)->n_layers, most = 0, n = 0;
+    for (uint32_t u = 0; u < feed->layout->n_units; u++)
+        if (feed->layout->units[u].n_runs > most)
+            most = feed->layout->units[u].n_runs;
+    feed->runs = lb_calloc(most, sizeof *feed->runs);
+    feed->first_tensor = lb_calloc(n_layers + 1, sizeof *feed->first_tensor);
+    if (!feed->runs || !feed->first_tensor)
+        return lb_fail(err, LB_ERR_NOMEM, "weights: out of memory");
+    for (uint32_t l = 0; l < n_layers; l++) {
+        model_tensors(feed->model, (int)l, &n);
+        feed->first_tensor[l + 1] = feed->first_tensor[l] + n;
+    }
+    return LB_OK;
+}
+
+void feed_close(struct feed *feed)
+{
+    lb_free(feed->runs);
+    lb_free(feed->first_tensor);
+    lb_free(feed->resident_runs);
+}
+
+/* Keeps a thread busy, as slower arithmetic would (hidden option `slow`). */
+static void spin_until(int64_t end_ns)
+{
+    while (lb_now_ns() < end_ns)
+        ;
+}
+
+static void sleep_for(int64_t ns)
+{
+    struct timespec t = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+    nanosleep(&t, NULL);
+}
+
+/* The interval since the mark was compute of the current layer. */
+static void account_compute(struct feed *feed)
+{
+    int64_t now = lb_now_ns(), took = now - feed->mark_ns;
+    if (feed->slow_factor > 0 && strcmp(feed->slow, "compute") == 0) {
+        spin_until(now + (int64_t)((double)took * feed->slow_factor));
+        now = lb_now_ns();
+    }
+    feed->access.compute_ns += now - feed->mark_ns;
+    feed->mark_ns = now;
+}
+
+static void account_other(struct feed *feed)
+{
+    int64_t now = lb_now_ns();
+    feed->pass.other_ns += now - feed->mark_ns;
+    feed->mark_ns = now;
+}
+
+/* What the streamer says of a unit's access goes into its layer's. */
+static void account_unit(struct feed *feed, const struct streamer_access *unit, bool first)
+{
+    struct lb_access *a = &feed->access;
+    if (first)
+        *a = (struct lb_access){.pass = feed->pass.pass,
+                                .layer = (uint16_t)unit->layer,
+                                .prefill = feed->pass.prefill,
+                                .need_ns = unit->need_ns};
+    if (unit->outcome > a->outcome)
+        a->outcome = (uint8_t)unit->outcome;
+    a->ready_ns = unit->ready_ns;
+    a->wait_ns += unit->wait_ns;
+    a->queue_ns += unit->queue_ns;
+    a->read_ns += unit->read_ns;
+    a->bytes += unit->bytes;
+    a->evicted += unit->evicted;
+}
+
+static void drop_unit(struct feed *feed)
+{
+    account_compute(feed);
+    streamer_release(feed->streamer, feed->unit);
+    feed->holding = false;
+    account_other(feed);
+}
+
+static void place_runs(struct feed *feed, const uint8_t *const *frames, uint32_t layer)
+{
+    const struct layout_unit *u = &feed->layout->units[feed->unit];
+    const struct layout_run *run = &feed->layout->runs[u->first_run];
+    uint32_t n = 0, base = feed->first_tensor[layer];
+    const struct model_tensor *tensors = model_tensors(feed->model, (int)layer, &n);
+    for (uint32_t i = 0; i < u->n_runs; i++) {
+        const struct model_tensor *t = &tensors[run[i].tensor - base];
+        const uint8_t *data = frames ? frames[run[i].frame] + run[i].frame_offset
+                                     : feed->mapped + t->file_offset + run[i].first * t->row_bytes;
+        feed->runs[i] =
+            (struct model_run){.data = data, .first = run[i].first, .last = run[i].last};
+    }
+    feed->cursor = 0;
+}
+
+static enum lb_status take_unit(struct feed *feed, uint32_t unit, uint32_t layer, bool first,
+                                struct lb_error *err)
+{
+    const uint8_t *const *frames;
+    struct streamer_access access;
+    account_other(feed);
+    enum lb_status status = streamer_acquire(feed->streamer, unit, &frames, &access, err);
+    if (status != LB_OK)
+        return status;
+    if (feed->slow_factor > 0 && access.wait_ns > 0 && strcmp(feed->slow, "wait") == 0) {
+        int64_t before = lb_now_ns();
+        sleep_for((int64_t)((double)access.wait_ns * feed->slow_factor));
+        access.wait_ns += lb_now_ns() - before;
+    }
+    feed->unit = unit;
+    feed->holding = true;
+    account_unit(feed, &access, first);
+    place_runs(feed, frames, layer);
+    /* what the call took beyond the wait is bookkeeping */
+    int64_t now = lb_now_ns();
+    feed->pass.other_ns += now - feed->mark_ns - access.wait_ns;
+    feed->mark_ns = now;
+    return LB_OK;
+}
+
+static enum lb_status acquire_resident(struct feed *feed, uint32_t id, uint32_t row,
+                                       const struct model_run **runs, uint32_t *n_runs)
+{
+    struct model_run *run = &feed->resident_runs[id];
+    uint64_t row_bytes = feed->resident[id].row_bytes;
+    run->data = (const uint8_t *)run->data - run->first * row_bytes + row * row_bytes;
+    run->first = row;
+    *runs = run;
+    *n_runs = 1;
+    return LB_OK;
+}
+
+/* The next run of the tensor at `row` in the held unit; false when it lies in a later unit. */
+static bool find_run(struct feed *feed, uint32_t tensor, uint32_t row)
+{
+    const struct layout_unit *u = &feed->layout->units[feed->unit];
+    const struct layout_run *run = &feed->layout->runs[u->first_run];
+    for (; feed->cursor < u->n_runs; feed->cursor++)
+        if (run[feed->cursor].tensor == tensor && run[feed->cursor].first == row)
+            return true;
+    return false;
+}
+
+static enum lb_status acquire(void *ctx, int layer, uint32_t id, uint32_t row,
+                              const struct model_run **runs, uint32_t *n_runs, struct lb_error *err)
+{
+    struct feed *feed = ctx;
+    if (layer < 0)
+        return acquire_resident(feed, id, row, runs, n_runs);
+    const struct layout *layout = feed->layout;
+    uint32_t tensor = feed->first_tensor[layer] + id;
+    while (!feed->holding || !find_run(feed, tensor, row)) {
+        uint32_t next = feed->holding ? feed->unit + 1 : layout->layer_first_unit[layer];
+        bool first = !feed->holding;
+        assert(next < layout->layer_first_unit[layer + 1]);
+        if (feed->holding)
+            drop_unit(feed);
+        enum lb_status status = take_unit(feed, next, (uint32_t)layer, first, err);
+        if (status != LB_OK)
+            return status;
+    }
+    const struct layout_unit *u = &layout->units[feed->unit];
+    const struct layout_run *run = &layout->runs[u->first_run];
+    uint32_t begin = feed->cursor, end = begin + 1;
+    while (end < u->n_runs && run[end].tensor == tensor)
+        end++;
+    *runs = feed->runs + begin;
+    *n_runs = end - begin;
+    return LB_OK;
+}
+
+static void release(void *ctx, int layer)
+{
+    struct feed *feed = ctx;
+    if (layer < 0 || !feed->holding)
+        return;
+    drop_unit(feed);
+    struct lb_access *a = &feed->access;
+    uint64_t *counter[] = {&feed->sum.hits, &feed->sum.prefetched, &feed->sum.late,
+                           &feed->sum.misses};
+    feed->sum.accesses++;
+    ++*counter[a->outcome];
+    feed->pass.compute_ns += a->compute_ns;
+    feed->pass.wait_ns += a->wait_ns;
+    if (feed->log)
+        lb_ring_push(feed->log, a);
+}
+
+struct model_weights feed_weights(struct feed *feed)
+{
+    return (struct model_weights){.ctx = feed, .acquire = acquire, .release = release};
+}
+
+void feed_pass_begin(struct feed *feed, bool prefill, uint32_t tokens)
+{
+    uint32_t number = feed->pass.wall_ns ? feed->pass.pass + 1 : feed->pass.pass;
+    feed->mark_ns = lb_now_ns();
+    feed->pass = (struct lb_pass){
+        .pass = number, .prefill = prefill, .tokens = tokens, .start_ns = feed->mark_ns};
+}
+
+void feed_pass_end(struct feed *feed, bool ok)
+{
+    if (feed->holding) {
+        streamer_release(feed->streamer, feed->unit);
+        feed->holding = false;
+    }
+    if (!ok)
+        streamer_rewind(feed->streamer);
+    account_other(feed);
+    feed->pass.wall_ns = feed->mark_ns - feed->pass.start_ns;
+}

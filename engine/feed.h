@@ -1,0 +1,66 @@
+/*
+ * feed: gives the forward pass its weights, and keeps the books of it.
+ *
+ * It stands between model (which asks for rows of tensors, layer by layer) and the
+ * streamer (which hands out units): finds the unit a row lies in, walks from unit to
+ * unit, turns frames into runs of rows, and holds the resident tensors. On the way it
+ * measures each layer's access: compute, wait and the rest are timed where they
+ * happen; none is calculated from the others.
+ */
+#ifndef ENGINE_FEED_H
+#define ENGINE_FEED_H
+
+#include "base/ring.h"
+#include "base/status.h"
+#include "cache/layout.h"
+#include "engine.h"
+#include "model/model.h"
+#include "prefetch/streamer.h"
+#include "storage/storage.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct feed_counters { /* accesses of layers */
+    uint64_t accesses, hits, prefetched, late, misses;
+};
+
+struct feed {
+    /* fixed after open; not owned unless said */
+    const struct model *model;
+    const struct layout *layout;
+    struct streamer *streamer;
+    const uint8_t *mapped;  /* the file in memory (mmap), or NULL */
+    struct lb_ring *log;    /* or NULL */
+    struct model_run *runs; /* owned: room for the runs of the largest unit */
+    uint32_t *first_tensor; /* owned: [n_layers + 1], index into the layout's tensors */
+    const struct model_tensor *resident;
+    struct model_run *resident_runs; /* owned: all rows of each resident tensor */
+    const char *slow;                /* "", "compute" or "wait" */
+    double slow_factor;
+
+    /* where the pass is */
+    bool holding; /* a unit is acquired */
+    uint32_t unit;
+    uint32_t cursor;          /* run of the unit that was handed out last */
+    int64_t mark_ns;          /* end of the interval accounted for last */
+    struct lb_access access;  /* of the current layer */
+    struct lb_pass pass;      /* of the current or last pass */
+    struct feed_counters sum; /* since open */
+};
+
+/* Tensors of all layers in access order, as layout_build wants them. *tensors is allocated. */
+enum lb_status feed_layout_tensors(const struct model *model, struct layout_tensor **tensors,
+                                   uint32_t *count, struct lb_error *err);
+
+/* Sets up a zeroed feed whose not-owned fields and resident_runs are filled in. */
+enum lb_status feed_open(struct feed *feed, struct lb_error *err);
+void feed_close(struct feed *feed);
+
+struct model_weights feed_weights(struct feed *feed);
+
+void feed_pass_begin(struct feed *feed, bool prefill, uint32_t tokens);
+/* ok: the pass is complete; else whatever is held is given back and the streamer rewound. */
+void feed_pass_end(struct feed *feed, bool ok);
+
+#endif

@@ -1,0 +1,322 @@
+/*
+ * engine: bit-identical logits for every streaming setting, the identities of a run,
+ * controls at run time, faults, and clear errors. The model is a synthetic one, made
+ * here. LAYERBENCH_LONG=1 tries 1,000 random settings instead of 60.
+ */
+#include "base/check.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "engine.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define N_PROMPT 12
+#define N_DECODE 6
+#define SEED     20240607u
+
+static char model_path[512];
+static uint32_t n_vocab;
+static float *reference; /* [1 + N_DECODE][n_vocab], from the resident run */
+
+static void make_model(void)
+{
+    const char *build = getenv("BUILD");
+    struct lb_error err = LB_ERROR_INIT;
+    snprintf(model_path, sizeof model_path, "%s/engine/tests/tiny-%d.gguf", build ? build : "build",
+             (int)getpid());
+    struct lb_synth synth = {.shape = "tiny", .quant = "Q4_K_M", .seed = 7, .n_layers = 6};
+    CHECK(lb_synth_write(&synth, model_path, &err) == LB_OK, "%s", err.text);
+}
+
+static struct lb_options base_options(void)
+{
+    struct lb_options o = lb_options_default();
+    o.model_path = model_path;
+    o.threads = 2;
+    o.context = 64;
+    o.max_tokens = 8; /* the prompt takes two passes */
+    o.storage = "pread";
+    o.log_capacity = 4096;
+    return o;
+}
+
+/* Prefill and greedy decode; logits[1 + N_DECODE][n_vocab]. */
+static enum lb_status run(struct lb_engine *e, float *logits, struct lb_error *err)
+{
+    int32_t prompt[N_PROMPT];
+    for (int i = 0; i < N_PROMPT; i++)
+        prompt[i] = 3 + 17 * i;
+    if (lb_engine_prefill(e, 0, prompt, N_PROMPT, false, logits, err))
+        return err->code;
+    for (int step = 0; step < N_DECODE; step++) {
+        const float *last = logits + (size_t)step * n_vocab;
+        int32_t next = 0;
+        for (uint32_t i = 1; i < n_vocab; i++)
+            if (last[i] > last[next])
+                next = (int32_t)i;
+        if (lb_engine_decode(e, &next, 1, logits + (size_t)(step + 1) * n_vocab, err))
+            return err->code;
+    }
+    return LB_OK;
+}
+
+static size_t logits_bytes(void)
+{
+    return (size_t)(1 + N_DECODE) * n_vocab * sizeof(float);
+}
+
+static void make_reference(void)
+{
+    struct lb_error err = LB_ERROR_INIT;
+    struct lb_options o = base_options();
+    struct lb_engine *e;
+    o.prefetch = "resident";
+    if (lb_engine_open(&o, &e, &err) != LB_OK) {
+        CHECK(0, "%s", err.text);
+        exit(check_done());
+    }
+    n_vocab = lb_engine_model(e).n_vocab;
+    reference = malloc(logits_bytes());
+    CHECK(run(e, reference, &err) == LB_OK, "%s", err.text);
+    struct lb_stats s = lb_engine_stats(e);
+    CHECK(s.hits == s.accesses && s.accesses == 6 * s.passes, "resident: every access is a hit");
+    bool finite = true;
+    for (size_t i = 0; i < logits_bytes() / sizeof(float); i++)
+        finite &= isfinite(reference[i]) != 0;
+    CHECK(finite, "logits of the synthetic model are finite");
+    lb_engine_close(e);
+}
+
+static void check_identities(struct lb_engine *e, const char *what)
+{
+    struct lb_stats s = lb_engine_stats(e);
+    struct lb_access records[512];
+    size_t n = lb_engine_drain(e, records, 512);
+    uint64_t outcomes[4] = {0}, bytes = 0;
+    int64_t wait = 0, compute = 0;
+    for (size_t i = 0; i < n; i++) {
+        outcomes[records[i].outcome]++;
+        bytes += records[i].bytes;
+        wait += records[i].wait_ns;
+        compute += records[i].compute_ns;
+        CHECK(records[i].layer == i % 6 && records[i].pass == i / 6, "%s: order of the log", what);
+        CHECK(records[i].ready_ns >= records[i].need_ns, "%s", what);
+    }
+    CHECK(n == s.accesses && lb_engine_log_dropped(e) == 0, "%s: %zu records, %" PRIu64 " accesses",
+          what, n, s.accesses);
+    CHECK(s.hits + s.prefetched + s.late + s.misses == s.accesses && s.accesses == 6 * s.passes,
+          "%s: outcomes add up", what);
+    CHECK(outcomes[LB_HIT] == s.hits && outcomes[LB_PREFETCHED] == s.prefetched &&
+              outcomes[LB_LATE] == s.late && outcomes[LB_MISS] == s.misses,
+          "%s: the log counts what the statistics count", what);
+    CHECK(s.unit_hits + s.unit_prefetched + s.unit_late + s.unit_misses == s.unit_accesses,
+          "%s: outcomes of units add up", what);
+    CHECK(wait == s.wait_ns && compute == s.compute_ns, "%s: times of the log add up", what);
+    double sum = (double)(s.compute_ns + s.wait_ns + s.other_ns);
+    CHECK(fabs(sum - (double)s.wall_ns) <= 0.01 * (double)s.wall_ns + 1e5,
+          "%s: compute + wait + other = %.0f of %" PRId64 " ns", what, sum, s.wall_ns);
+    CHECK(bytes <= s.bytes_read, "%s: log %" PRIu64 " bytes, storage %" PRIu64, what, bytes,
+          s.bytes_read);
+    CHECK(s.allocations == 0, "%s: %" PRIu64 " allocations after open", what, s.allocations);
+}
+
+static const char *pick(struct lb_random *r, const char *const *list, uint32_t n)
+{
+    return list[lb_random_below(r, n)];
+}
+
+static struct lb_options random_options(struct lb_random *r)
+{
+    static const char *const prefetch[] = {"off", "sync", LB_ASYNC_PREFETCH ? "async" : "sync"};
+    static const char *const replacement[] = {"lru",       "fifo",       "random", "mru",
+                                              "pin-first", "pin-spread", "belady"};
+    static const char *const scheduler[] = {"fixed", "horizon", "aggressive", "conservative",
+                                            "forestall"};
+    static const char *const storage[] = {"memory", "mmap", "pread", "direct", "uring"};
+    static const uint64_t units[] = {0, 1, 65536, 300000, 1u << 20};
+    struct lb_options o = base_options();
+    o.prefetch = pick(r, prefetch, 3);
+    o.replacement = pick(r, replacement, 7);
+    o.scheduler = pick(r, scheduler, 5);
+    o.storage = pick(r, storage, 5);
+    o.unit_bytes = units[lb_random_below(r, 5)];
+    o.cache_layers = 1 + lb_random_below(r, 6);
+    o.prefetch_distance = lb_random_below(r, 5);
+    o.protect = lb_random_below(r, 2);
+    o.threads = 1 + lb_random_below(r, 3);
+    o.queue_depth = 1 + lb_random_below(r, 16);
+    o.chunk_bytes = 4096u << lb_random_below(r, 9);
+    o.io_threads = 1 + lb_random_below(r, 3);
+    o.seed = lb_random_next(r);
+    if (lb_random_below(r, 4) == 0)
+        o.device_bandwidth = 2e9;
+    return o;
+}
+
+static void same_logits_for_random_settings(void)
+{
+    struct lb_random r = {SEED};
+    int n = getenv("LAYERBENCH_LONG") ? 1000 : 60;
+    float *logits = malloc(logits_bytes());
+    for (int i = 0; i < n; i++) {
+        struct lb_options o = random_options(&r);
+        struct lb_error err = LB_ERROR_INIT;
+        struct lb_engine *e;
+        char what[256];
+        snprintf(what, sizeof what,
+                 "seed %u, setting %d: %s %s %s %s unit %" PRIu64 " C %u d %u protect %d", SEED, i,
+                 o.prefetch, o.replacement, o.scheduler, o.storage, o.unit_bytes, o.cache_layers,
+                 o.prefetch_distance, o.protect);
+        if (lb_engine_open(&o, &e, &err) != LB_OK) {
+            CHECK(0, "%s: %s", what, err.text);
+            continue;
+        }
+        memset(logits, 0, logits_bytes());
+        CHECK(run(e, logits, &err) == LB_OK, "%s: %s", what, err.text);
+        CHECK(memcmp(logits, reference, logits_bytes()) == 0, "%s: logits differ", what);
+        check_identities(e, what);
+        lb_engine_close(e);
+    }
+    free(logits);
+}
+
+static void controls_at_run_time(void)
+{
+    struct lb_error err = LB_ERROR_INIT;
+    struct lb_options o = base_options();
+    struct lb_engine *e;
+    float *logits = malloc(logits_bytes());
+    o.prefetch = "off";
+    o.cache_layers = 4;
+    CHECK(lb_engine_open(&o, &e, &err) == LB_OK, "%s", err.text);
+    CHECK(lb_engine_preload(e, 4, &err) == LB_OK, "%s", err.text);
+    CHECK(lb_engine_stats(e).units_cached == 4, "preload fills the cache");
+    CHECK(lb_engine_resize(e, 2, 0, &err) == LB_OK, "%s", err.text);
+    CHECK(lb_engine_stats(e).units_cached == 2 && lb_engine_effective(e).cache_layers == 2,
+          "a smaller cache evicts the excess");
+    CHECK(run(e, logits, &err) == LB_OK && !memcmp(logits, reference, logits_bytes()), "resized");
+    lb_engine_truncate(e, 0, 0);
+    lb_engine_clear(e);
+    CHECK(lb_engine_stats(e).units_cached == 0, "clear empties the cache");
+    CHECK(lb_engine_resize(e, 6, 0, &err) == LB_OK, "%s", err.text);
+    CHECK(lb_engine_set_prefetch(e, LB_ASYNC_PREFETCH ? "async" : "sync", &err) == LB_OK, "%s",
+          err.text);
+    lb_engine_set_distance(e, 3);
+    CHECK(run(e, logits, &err) == LB_OK && !memcmp(logits, reference, logits_bytes()),
+          "switched over: %s", err.text);
+    CHECK(lb_engine_set_prefetch(e, "magic", &err) == LB_ERR_INPUT);
+    CHECK_TEXT(err.text, "prefetch: 'magic': expected one of: off sync async resident");
+    lb_engine_close(e);
+    free(logits);
+}
+
+/* Each kind of fault at each read: the right logits, or a clear error; then it works again. */
+static void faults(void)
+{
+    static const char *const kinds[] = {"eio", "short", "delay"};
+    static const char *const modes[] = {"off", "sync", LB_ASYNC_PREFETCH ? "async" : "sync"};
+    float *logits = malloc(logits_bytes());
+    for (int k = 0; k < 3; k++)
+        for (int m = 0; m < 3; m++)
+            for (uint64_t nth = 1; nth < 40; nth += k == 2 ? 13 : 3) {
+                struct lb_error err = LB_ERROR_INIT;
+                struct lb_options o = base_options();
+                struct lb_engine *e;
+                o.prefetch = modes[m];
+                o.cache_layers = 3;
+                o.fault = kinds[k];
+                o.fault_nth = nth;
+                CHECK(lb_engine_open(&o, &e, &err) == LB_OK, "%s", err.text);
+                if (!e)
+                    continue;
+                enum lb_status s = run(e, logits, &err);
+                CHECK(s == LB_OK || s == LB_ERR_IO, "%s %s %" PRIu64 ": %s", kinds[k], modes[m],
+                      nth, err.text);
+                if (s == LB_OK)
+                    CHECK(!memcmp(logits, reference, logits_bytes()), "wrong logits after %s",
+                          kinds[k]);
+                else
+                    CHECK(strstr(err.text, "layer") != NULL, "names the layer: %s", err.text);
+                err = (struct lb_error)LB_ERROR_INIT;
+                lb_engine_truncate(e, 0, 0);
+                CHECK(run(e, logits, &err) == LB_OK && !memcmp(logits, reference, logits_bytes()),
+                      "after a fault it works again: %s %s %" PRIu64 ": %s", kinds[k], modes[m],
+                      nth, err.text);
+                lb_engine_close(e);
+            }
+    free(logits);
+}
+
+static void expect_error(struct lb_options o, enum lb_status status, const char *text)
+{
+    struct lb_error err = LB_ERROR_INIT;
+    struct lb_engine *e;
+    CHECK(lb_engine_open(&o, &e, &err) == status && !e, "expected: %s", text);
+    CHECK(strstr(err.text, text) != NULL, "got '%s', expected '%s'", err.text, text);
+}
+
+static void clear_errors(void)
+{
+    struct lb_options o = base_options();
+    o.model_path = "no-such-model.gguf";
+    expect_error(o, LB_ERR_INPUT, "no-such-model.gguf");
+    o = base_options();
+    o.replacement = "magic";
+    expect_error(o, LB_ERR_INPUT, "replacement: 'magic': expected one of: lru");
+    o = base_options();
+    o.cache_bytes = 4096;
+    expect_error(o, LB_ERR_INPUT, "cache");
+    o = base_options();
+    o.kernels = "mmx";
+    expect_error(o, LB_ERR_INPUT, "mmx");
+    o = base_options();
+    o.cache_layers = 99;
+    struct lb_error err = LB_ERROR_INIT;
+    struct lb_engine *e;
+    CHECK(lb_engine_open(&o, &e, &err) == LB_OK, "%s", err.text);
+    CHECK_TEXT(lb_engine_notice(e), "cache_layers 99 clamped to the model's 6 layers");
+    float *logits = malloc(n_vocab * sizeof *logits);
+    int32_t token = (int32_t)n_vocab;
+    CHECK(lb_engine_prefill(e, 0, &token, 1, false, logits, &err) == LB_ERR_INPUT, "token range");
+    free(logits);
+    lb_engine_close(e);
+}
+
+static void failing_allocations(void)
+{
+    struct lb_options o = base_options();
+    for (uint64_t n = 1;; n++) {
+        struct lb_error err = LB_ERROR_INIT;
+        struct lb_engine *e;
+        lb_memory_fail_at(n);
+        enum lb_status s = lb_engine_open(&o, &e, &err);
+        lb_memory_fail_at(0);
+        if (s == LB_OK) {
+            CHECK(n > 10, "open allocates more than %" PRIu64 " times", n);
+            lb_engine_close(e);
+            break;
+        }
+        CHECK(s == LB_ERR_NOMEM && !e, "allocation %" PRIu64 ": %s", n, err.text);
+    }
+}
+
+int main(void)
+{
+    alarm(600); /* a hang is a failure */
+    make_model();
+    if (check_failures)
+        return check_done();
+    make_reference();
+    same_logits_for_random_settings();
+    controls_at_run_time();
+    faults();
+    clear_errors();
+    failing_allocations();
+    unlink(model_path);
+    free(reference);
+    return check_done();
+}
