@@ -158,7 +158,7 @@ static enum lb_status load_resident(struct lb_engine *e, struct lb_error *err)
         return lb_fail(err, LB_ERR_NOMEM, "resident tensors: out of memory");
     e->feed.resident = t;
     for (uint32_t i = 0; i < e->n_resident; i++) {
-        const uint8_t *data;
+        const uint8_t *data = NULL;
         enum lb_status status =
             read_block(e, t[i].file_offset, t[i].bytes, &e->resident[i], &data, err);
         if (status != LB_OK)

@@ -13,6 +13,7 @@ struct command {
     const char *about; /* one line for --help; NULL: works, but is not listed */
     int (*run)(int argc, char **argv);
 };
+int command_validate(int argc, char **argv);
 
 int command_plot(int argc, char **argv);
 int command_report(int argc, char **argv);

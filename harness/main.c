@@ -11,6 +11,7 @@ static const struct command commands[] = {
     {"plot", "draw the figures of a result", command_plot},
     {"report", "one HTML page about results", command_report},
     {"trace", "a run as trace events, for Perfetto", command_trace},
+    {"validate", "check scenario and result files against their schemas", command_validate},
     {NULL, NULL, NULL},
 };
 
