@@ -271,7 +271,10 @@ bool lb_choice_at(const char *kind, size_t i, struct lb_choice *choice)
     }
     if (strcmp(kind, "kernels") == 0) {
         const struct kernels_ops *const *list = kernels_list(&n);
-        return i < n && choice_set(choice, list[i]->name, list[i]->about, list[i]->available());
+        if (i == 0)
+            return choice_set(choice, "auto", "the best that this processor has", true);
+        return i <= n &&
+               choice_set(choice, list[i - 1]->name, list[i - 1]->about, list[i - 1]->available());
     }
     if (strcmp(kind, "shape") == 0) {
         const struct synth_shape *list = synth_shapes(&n);
