@@ -48,8 +48,8 @@ struct lb_engine {
     struct feed feed;
     struct resident_block *resident;
     uint32_t n_resident;
-    uint64_t resident_bytes; /* of these blocks */
-    uint64_t allocations_at_open;
+    uint64_t resident_bytes;       /* of these blocks */
+    uint64_t allocations_at_first; /* after the first pass */
     /* token-wise views of a batch, room for max_tokens */
     uint32_t *sequences;
     bool *want;
@@ -405,7 +405,6 @@ enum lb_status lb_engine_open(const struct lb_options *options, struct lb_engine
         lb_engine_close(e);
         return status;
     }
-    e->allocations_at_open = lb_memory_allocations();
     *out = e;
     return LB_OK;
 }
@@ -498,6 +497,8 @@ static enum lb_status pass(struct lb_engine *e, bool prefill, const struct model
         e->sums.compute_ns += p->compute_ns;
         e->sums.wait_ns += p->wait_ns;
         e->sums.other_ns += p->other_ns;
+        if (e->sums.passes == 1)
+            e->allocations_at_first = lb_memory_allocations();
     }
     return status;
 }
@@ -610,7 +611,7 @@ struct lb_stats lb_engine_stats(struct lb_engine *e)
     s.resident_bytes = e->resident_bytes + model_session_work_bytes(e->session);
     s.cache_bytes = streamer_memory_bytes(e->streamer);
     s.kv_bytes = model_session_kv_bytes(e->session);
-    s.allocations = lb_memory_allocations() - e->allocations_at_open;
+    s.allocations = lb_memory_allocations() - e->allocations_at_first; /* after the first pass */
     return s;
 }
 

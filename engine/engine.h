@@ -154,7 +154,7 @@ struct lb_stats {
     uint64_t resident_bytes; /* embeddings, norm, head, workspace */
     uint64_t cache_bytes;    /* frames the cache may hold */
     uint64_t kv_bytes;
-    uint64_t allocations; /* since open; constant in steady state */
+    uint64_t allocations; /* after the first pass; 0: the steady state allocates nothing */
 };
 struct lb_stats lb_engine_stats(struct lb_engine *engine);
 

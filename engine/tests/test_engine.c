@@ -14,8 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define N_PROMPT 12
-#define N_DECODE 6
+#define N_PROMPT 10
+#define N_DECODE 3
 #define SEED     20240607u
 
 static char model_path[512];
@@ -38,7 +38,7 @@ static struct lb_options base_options(void)
     o.model_path = model_path;
     o.threads = 2;
     o.context = 64;
-    o.max_tokens = 8; /* the prompt takes two passes */
+    o.max_tokens = 6; /* the prompt takes two passes */
     o.storage = "pread";
     o.log_capacity = 4096;
     return o;
@@ -223,7 +223,7 @@ static void faults(void)
     float *logits = malloc(logits_bytes());
     for (int k = 0; k < 3; k++)
         for (int m = 0; m < 3; m++)
-            for (uint64_t nth = 1; nth < 40; nth += k == 2 ? 13 : 3) {
+            for (uint64_t nth = 1; nth < 31; nth += k == 2 ? 13 : 4) {
                 struct lb_error err = LB_ERROR_INIT;
                 struct lb_options o = base_options();
                 struct lb_engine *e;
