@@ -42,6 +42,10 @@ LDLIBS += $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm -lstdc++ -pthre
 
 ENGINE_SRC := $(wildcard engine/*.c engine/*/*.c)
 ENGINE_SRC := $(filter-out engine/tests/%,$(ENGINE_SRC))
+# Kernels of another processor family are left out.
+MACHINE := $(shell $(CC) -dumpmachine)
+ENGINE_SRC := $(if $(filter x86_64%,$(MACHINE)),$(ENGINE_SRC),$(filter-out %_avx2.c %_avx512.c,$(ENGINE_SRC)))
+ENGINE_SRC := $(if $(filter aarch64%,$(MACHINE)),$(ENGINE_SRC),$(filter-out %_neon.c,$(ENGINE_SRC)))
 HARNESS_SRC := $(filter-out harness/main.c,$(wildcard harness/*.c))
 HARNESS_CXX := $(wildcard harness/*.cc)
 TEST_SRC := $(wildcard engine/tests/test_*.c harness/tests/test_*.c)
@@ -96,7 +100,7 @@ $(BUILD)/harness/tests/%: $(BUILD)/harness/tests/%.o $(HARNESS_OBJ) $(BUILD)/lib
 
 # Instruction sets are per file, never for the whole program: chosen at run time.
 $(BUILD)/%_avx2.o: CFLAGS += -mavx2 -mfma -mf16c
-$(BUILD)/%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vbmi -mavx512vnni -mfma -mf16c
+$(BUILD)/%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vbmi -mavx512vnni -mgfni -mfma -mf16c
 $(BUILD)/harness/%.o: CPPFLAGS += -Iharness $(PKG_CFLAGS)
 
 $(BUILD)/%.o: %.c $(BUILD)/flags

@@ -117,13 +117,17 @@ static void row_256(const struct kernels_product *p, const char *w, const struct
 }
 
 static float dot32(const struct expanded32 *w, uint32_t n_blocks, const struct input_view *v,
-                   size_t cell)
+                   size_t cell, float sum)
 {
-    float sum = 0;
+    float four = 0;
     for (uint32_t j = 0; j < n_blocks; j++) {
         int products = dot(w[j].q, v->q + cell * GROUP + 32 * j, 32);
         int sum_q = v->bias[cell * 8 + j] / -128;
-        sum += ((float)products * w[j].d + (float)sum_q * w[j].m) * v->scale[cell * 8 + j];
+        four += ((float)products * w[j].d + (float)sum_q * w[j].m) * v->scale[cell * 8 + j];
+        if (j % 4 == 3 || j == n_blocks - 1) {
+            sum += four;
+            four = 0;
+        }
     }
     return sum;
 }
@@ -139,7 +143,7 @@ static void row_32(const struct kernels_product *p, const char *w, const struct 
         for (uint32_t j = 0; j < n; j++)
             expand(w + (g * 8 + j) * block_bytes, &blocks[j]);
         for (uint32_t t = 0; t < p->n_tokens; t++)
-            sums[t] += dot32(blocks, n, v, (size_t)g * p->n_tokens + t);
+            sums[t] = dot32(blocks, n, v, (size_t)g * p->n_tokens + t, sums[t]);
     }
 }
 

@@ -8,8 +8,8 @@
  *   types with blocks of 256: sum over blocks, in order, of
  *       (I * d - M * dmin) * scale        (M and dmin only where the type has them)
  *       I = sum over groups of group scale * sum(w q), M = sum of group min * sum(q), exact
- *   types with blocks of 32: sum over groups of 8 blocks, in order, of the sum over the blocks
- *       of (I * d + S * m) * scale,  I = sum(w q) and S = sum(q) exact
+ *   types with blocks of 32: sum over each four blocks, in order, of the sum over the four, in
+ *       order, of (I * d + S * m) * scale,  I = sum(w q) and S = sum(q) exact
  *
  * I, M and S are int32, converted to float with one rounding.
  */
@@ -46,6 +46,7 @@ void generic_attention(const struct kernels_attention *a, uint32_t head, uint32_
 void generic_rms_norm(const float *x, const float *weight, uint32_t n, float eps, float *y);
 void generic_swiglu(const float *gate, const float *up, uint32_t n, float *y);
 
-extern const struct kernels_ops kernels_generic;
+/* The sets; those of another processor family are not compiled. */
+extern const struct kernels_ops kernels_generic, kernels_avx2, kernels_avx512, kernels_neon;
 
 #endif

@@ -9,6 +9,9 @@
 
 static const struct kernels_ops *const sets[] = {
     &kernels_generic,
+#if defined(__x86_64__)
+    &kernels_avx512,
+#endif
 };
 #define N_SETS (sizeof sets / sizeof *sets)
 

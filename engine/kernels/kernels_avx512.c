@@ -1,0 +1,59 @@
+/*
+ * kernels_avx512: the table of the AVX-512 set (F, BW, DQ, VL, VBMI, VNNI, GFNI), and which kernel
+ * takes which product.
+ */
+#include "kernels/generic.h"
+#include "kernels/simd_avx512.h"
+
+static bool available(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni") &&
+           __builtin_cpu_supports("gfni") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("f16c");
+}
+
+static void product(const struct kernels_product *p, const void *w, uint32_t row_begin,
+                    uint32_t row_end, void *scratch)
+{
+    switch (p->type) {
+    case QUANT_Q4_K:
+    case QUANT_Q5_K:
+    case QUANT_Q6_K:
+        if (p->n_tokens == 1)
+            matvec256_avx512(p, w, row_begin, row_end);
+        else
+            tile256_avx512(p, w, row_begin, row_end, scratch);
+        break;
+    case QUANT_Q4_0:
+    case QUANT_Q4_1:
+    case QUANT_Q5_0:
+    case QUANT_Q5_1:
+    case QUANT_Q8_0:
+    case QUANT_IQ4_NL:
+        if (p->n_tokens == 1)
+            matvec32_avx512(p, w, row_begin, row_end);
+        else
+            tile32_avx512(p, w, row_begin, row_end, scratch);
+        break;
+    case QUANT_F32:
+    case QUANT_F16:
+    case QUANT_BF16:
+        float_avx512(p, w, row_begin, row_end, scratch);
+        break;
+    default:
+        generic_product(p, w, row_begin, row_end, scratch);
+    }
+}
+
+const struct kernels_ops kernels_avx512 = {
+    .name = "avx512",
+    .about = "x86-64 with AVX-512 VBMI, VNNI and GFNI (Ice Lake, Zen 4 and later)",
+    .available = available,
+    .prepare = prepare_avx512,
+    .product = product,
+    .attention = attention_avx512,
+    .rms_norm = rms_norm_avx512,
+    .swiglu = swiglu_avx512,
+};
