@@ -189,12 +189,20 @@ static enum lb_status open_storage(struct lb_engine *e, struct lb_error *err)
 static enum lb_status wrap_storage(struct lb_engine *e, struct lb_error *err)
 {
     const struct lb_options *o = &e->options;
+    const double slow = strcmp(o->slow, "io") == 0 ? o->slow_percent / 100 : 0;
+    const bool emulated = o->device_bandwidth > 0 || o->device_latency_ns > 0;
     enum lb_status status = LB_OK;
-    if (o->device_bandwidth > 0 || o->device_latency_ns > 0 || o->device_queue_depth > 0) {
-        struct storage_device device = {.bandwidth = o->device_bandwidth,
-                                        .latency_ns = o->device_latency_ns,
+    if (emulated || o->device_queue_depth > 0) {
+        double latency_ns = (double)o->device_latency_ns * (1 + slow);
+        struct storage_device device = {.bandwidth = o->device_bandwidth / (1 + slow),
+                                        .latency_ns = (int64_t)latency_ns,
                                         .queue_depth = o->device_queue_depth};
         status = storage_shape(e->storage, &device, &e->storage, err);
+        if (status != LB_OK)
+            e->storage = NULL;
+    }
+    if (status == LB_OK && slow > 0 && !emulated) {
+        status = storage_slow(e->storage, slow, &e->storage, err);
         if (status != LB_OK)
             e->storage = NULL;
     }
@@ -329,6 +337,8 @@ static enum lb_status check_options(struct lb_options *o, struct lb_error *err)
                        o->chunk_bytes, STORAGE_ALIGN);
     if (o->device_bandwidth < 0 || o->device_latency_ns < 0)
         return lb_fail(err, LB_ERR_INPUT, "device: expected bandwidth and latency of 0 or more");
+    if (!(o->slow_percent >= 0 && o->slow_percent <= 1000))
+        return lb_fail(err, LB_ERR_INPUT, "slow_percent: %g: expected 0 to 1000", o->slow_percent);
     bool known = false;
     for (size_t i = 0; i < sizeof slows / sizeof *slows; i++)
         if (strcmp(o->slow, slows[i]) == 0) {

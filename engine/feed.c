@@ -63,10 +63,15 @@ static void spin_until(int64_t end_ns)
         ;
 }
 
-static void sleep_for(int64_t ns)
+/* A kernel timer is late by about 50 us, more than a share of most waits: the end is spun. */
+static void sleep_until(int64_t end_ns)
 {
+    const int64_t late = 60000;
+    int64_t ns = end_ns - lb_now_ns() - late;
     struct timespec t = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
-    nanosleep(&t, NULL);
+    if (ns > 0)
+        nanosleep(&t, NULL);
+    spin_until(end_ns);
 }
 
 /* The interval since the mark was compute of the current layer. */
@@ -142,7 +147,7 @@ static enum lb_status take_unit(struct feed *feed, uint32_t unit, uint32_t layer
         return status;
     if (feed->slow_factor > 0 && access.wait_ns > 0 && strcmp(feed->slow, "wait") == 0) {
         int64_t before = lb_now_ns();
-        sleep_for((int64_t)((double)access.wait_ns * feed->slow_factor));
+        sleep_until(before + (int64_t)((double)access.wait_ns * feed->slow_factor));
         access.wait_ns += lb_now_ns() - before;
     }
     feed->unit = unit;

@@ -252,6 +252,38 @@ static void faults(void)
     free(logits);
 }
 
+/* The hidden slow-downs change no result, and make waits at least as long as they say (bounds from
+ * below only): each miss of prefetch off waits for a latency of 2 ms, made 300% longer. */
+static void slowed(void)
+{
+    static const char *const kinds[] = {"io", "wait", "compute"};
+    const int64_t latency = 2000000;
+    float *logits = malloc(logits_bytes());
+    for (int k = 0; k < 3; k++)
+        for (int emulated = 0; emulated < 2; emulated++) {
+            struct lb_error err = LB_ERROR_INIT;
+            struct lb_options o = base_options();
+            struct lb_engine *e;
+            o.prefetch = "off";
+            o.cache_layers = 2;
+            o.slow = kinds[k];
+            o.slow_percent = 300;
+            o.device_latency_ns = emulated ? latency : 0;
+            CHECK(lb_engine_open(&o, &e, &err) == LB_OK, "%s", err.text);
+            if (!e)
+                continue;
+            CHECK(run(e, logits, &err) == LB_OK && !memcmp(logits, reference, logits_bytes()),
+                  "slow %s: %s", kinds[k], err.text);
+            struct lb_stats s = lb_engine_stats(e);
+            int64_t least = (int64_t)s.misses * latency * (k < 2 ? 4 : 1);
+            CHECK(s.misses > 0 && (!emulated || s.wait_ns >= least),
+                  "slow %s: %" PRIu64 " misses waited %" PRId64 " ns, expected at least %" PRId64,
+                  kinds[k], s.misses, s.wait_ns, least);
+            lb_engine_close(e);
+        }
+    free(logits);
+}
+
 static void expect_error(struct lb_options o, enum lb_status status, const char *text)
 {
     struct lb_error err = LB_ERROR_INIT;
@@ -274,6 +306,13 @@ static void clear_errors(void)
     o = base_options();
     o.kernels = "mmx";
     expect_error(o, LB_ERR_INPUT, "mmx");
+    o = base_options();
+    o.slow = "disk";
+    expect_error(o, LB_ERR_INPUT, "slow: 'disk'");
+    o = base_options();
+    o.slow = "io";
+    o.slow_percent = -5;
+    expect_error(o, LB_ERR_INPUT, "slow_percent: -5");
     o = base_options();
     o.cache_layers = 99;
     struct lb_error err = LB_ERROR_INIT;
@@ -315,6 +354,7 @@ int main(void)
     same_logits_for_random_settings();
     controls_at_run_time();
     faults();
+    slowed();
     clear_errors();
     failing_allocations();
     unlink(model_path);
