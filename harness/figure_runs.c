@@ -80,7 +80,8 @@ static int by_time(const void *a, const void *b)
 /* 12. each sample against the median of its cell, over the time of the run */
 const char *figure_drift(struct figure_input *in, FILE *data)
 {
-    enum { WINDOW = 9 };
+    enum { LEAST_WINDOW = 9, MOST_WINDOW = 201 };
+    double near[MOST_WINDOW];
     struct view *view = in->view;
     size_t n = 0, samples = 0;
     for (size_t i = 0; i < view->n_cells; i++)
@@ -96,11 +97,14 @@ const char *figure_drift(struct figure_input *in, FILE *data)
         return "needs at least three samples of cells that ran more than once";
     qsort(moments, n, sizeof *moments, by_time);
     double farthest = 0;
+    size_t half = n / 40; /* of the window, a twentieth of the run */
+    half = half < LEAST_WINDOW / 2  ? LEAST_WINDOW / 2
+           : half > MOST_WINDOW / 2 ? MOST_WINDOW / 2
+                                    : half;
     fprintf(data, "# series start_s ratio running_median\n");
     for (size_t i = 0; i < n; i++) {
-        double near[WINDOW];
-        size_t k = 0, first = i < WINDOW / 2 ? 0 : i - WINDOW / 2;
-        for (size_t j = first; j < n && j <= i + WINDOW / 2; j++)
+        size_t k = 0, first = i < half ? 0 : i - half;
+        for (size_t j = first; j < n && j <= i + half; j++)
             near[k++] = moments[j].ratio;
         double running = stats_median(near, k);
         fprintf(data, "\"%s\" %.6g %.6g %.6g\n", moments[i].series,
@@ -108,7 +112,7 @@ const char *figure_drift(struct figure_input *in, FILE *data)
                 running);
         farthest = fmax(farthest, fabs(running - 1));
     }
-    in->note = view_text(view, "line: running median of %d", WINDOW);
+    in->note = view_text(view, "line: running median of %zu", 2 * half + 1);
     in->runs = view_text(view, "%zu samples", n);
     in->settings = view_text(view, "pass = '%s'\n", view->pass_kind);
     in->reading =

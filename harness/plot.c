@@ -242,7 +242,8 @@ static enum lb_status write_all(struct plotted *p, struct figure_input *in,
     enum lb_status status = file_make_directory(p->dir, err);
     p->outcomes = view_alloc(&p->view, n_figures, sizeof *p->outcomes);
     for (size_t i = 0; i < n_figures && status == LB_OK; i++) {
-        if (options->only && strcmp(options->only, figures[i].name) != 0)
+        bool fits = (in->comparison != NULL) == (figures[i].write == figure_comparison);
+        if (options->only ? strcmp(options->only, figures[i].name) != 0 : !fits)
             continue;
         struct plot_outcome *o = &p->outcomes[p->n_outcomes++];
         *o = (struct plot_outcome){.figure = &figures[i], .caption = "", .reading = ""};

@@ -477,6 +477,8 @@ enum lb_status view_open(const char *path, struct view *view, struct lb_error *e
     else
         view->dir =
             slash ? view_text(view, "%.*s", (int)(slash - path) + 1, path) : view_text(view, ".");
+    for (size_t n = strlen(view->dir); n > 1 && view->dir[n - 1] == '/'; n--)
+        view->dir[n - 1] = '\0';
     const char *file = S_ISDIR(st.st_mode) ? view_text(view, "%s/result.json", path) : path;
     json_error_t error;
     view->root = json_load_file(file, 0, &error);

@@ -1,8 +1,8 @@
 # Which cache size and which distance belong together?
 #
-# Above: median time of a pass for each cache size (across) and prefetch distance (up); dark is fast.
-# Below: the part of it in which the computation waited for storage. Where waiting is near zero,
-# compute is the limit and more cache or distance gains nothing.
+# Above: median time of a pass for each cache size (across) and prefetch distance (up); dark is
+# fast. Below: the part of it in which the computation waited for storage. Where waiting is near
+# zero, compute is the limit and more cache or distance gains nothing.
 #
 #   gnuplot -e "data='cache-by-distance.dat'; out='cache-by-distance'" plots/cache-by-distance.gp
 #
@@ -16,7 +16,8 @@ if (!exists("mode")) mode = 'prefetch'
 load ARG0[1:strlen(ARG0) - strlen('cache-by-distance.gp')].'style.gp'
 
 caches = ''; distances = ''; waits = 0
-stats data using (caches = add(caches, strcol(1)), distances = add(distances, strcol(2)), $3) nooutput
+stats data using (caches = add(caches, strcol(1)), distances = add(distances, strcol(2)), \
+                  $3) nooutput
 stats data using (waits = waits + valid(4), 0) nooutput
 
 rows = waits > 0 ? 2 : 1
@@ -49,7 +50,7 @@ do for [format in formats] {
         do for [i = 1:words(caches)] { set xtics add (word(caches, i) i) }
         do for [i = 1:words(distances)] { set ytics add (word(distances, i) i) }
         set xlabel 'cache ('.unit.')'
-        set ylabel 'distance (layers)'
+        eval ylabel('distance (layers)')
         set title (p == 1 ? mode.': '.pass.' (ms)' : mode.': waiting in it (ms)')
         plot data using (at(caches, strcol(1))):(at(distances, strcol(2))):(0.5):(0.5):column_of(p) \
                  with boxxyerror fs solid 1 noborder fc palette, \

@@ -1,8 +1,8 @@
 # What changed between two results?
 #
-# Each row is one metric of one cell: the ratio of the second to the first with its 99% interval. An
-# interval that excludes 1 is a difference; the band is the 2% below which no difference counts. A wide
-# interval says that there were too few samples to tell.
+# Each row is one metric of one cell: the ratio of the second to the first with its 99% interval.
+# An interval that excludes 1 is a difference; the band is the 2% below which no difference
+# counts. A wide interval says that there were too few samples to tell.
 #
 #   gnuplot -e "data='comparison.dat'; out='comparison'" plots/comparison.gp
 #
@@ -13,8 +13,8 @@ if (!exists("out")) out = 'comparison'
 load ARG0[1:strlen(ARG0) - strlen('comparison.gp')].'style.gp'
 
 labels = ''; n = 0; low = 0.97; high = 1.03
-stats data using (labels = add(labels, strcol(1)), n = n + 1, low = min(low, $3), high = max(high, $4), 0) \
-    nooutput
+stats data using (labels = add(labels, strcol(1)), n = n + 1, low = min(low, $3), \
+                  high = max(high, $4), 0) nooutput
 
 left = 24 + min(36, longest(labels)) * 8.6
 key_columns = 3
@@ -33,8 +33,11 @@ do for [format in formats] {
     set ytics scale 0 font ',15'
     set yrange [n + 0.5:0.5]
     set xrange [low - 0.01:high + 0.01]
+    step = high - low < 0.1 ? 0.02 : high - low < 0.25 ? 0.05 : 0.1 * ceil((high - low) / 0.5)
+    set xtics step
     set xlabel 'ratio to the first'
-    set object 1 rectangle from 0.98, graph 0 to 1.02, graph 1 fc rgb '#ebebeb' fs solid 1 noborder behind
+    set object 1 rectangle from 0.98, graph 0 to 1.02, graph 1 behind \
+        fc rgb '#ebebeb' fs solid 1 noborder
     set arrow 1 from 1, graph 0 to 1, graph 1 nohead lc rgb black lw 1
     plot data using 2:($0 + 1):(NaN):(NaN):ytic(1) with xerrorbars lt 1 pt -1, \
          for [i = 1:3] data using (of(word(key_names, i), $2)):($0 + 1):3:4 \

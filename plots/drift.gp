@@ -1,8 +1,9 @@
 # Did the machine stay the same during the run?
 #
-# Each point is one sample: its time over the median of its cell, against the moment it was taken. The
-# line is the running median. Flat at 1: the machine was steady; a slope or a step is drift, which the
-# shuffled order spreads over all cells alike; a cloud that widens says that something else ran.
+# Each point is one sample: its time over the median of its cell, against the moment it was taken.
+# The line is the running median. Flat at 1: the machine was steady; a slope or a step is drift,
+# which the shuffled order spreads over all cells alike; a cloud that widens says that something
+# else ran.
 #
 #   gnuplot -e "data='drift.dat'; out='drift'" plots/drift.gp
 #
@@ -13,9 +14,9 @@ if (!exists("out")) out = 'drift'
 if (!exists("pass")) pass = 'decode pass'
 load ARG0[1:strlen(ARG0) - strlen('drift.gp')].'style.gp'
 
-series = ''; low = 0.95; high = 1.05; last = 0
+series = ''; low = 0.95; high = 1.05; last = 0; n = 0
 stats data using (series = add(series, strcol(1)), low = min(low, $3), high = max(high, $3), \
-                  last = max(last, $2), $2) nooutput
+                  last = max(last, $2), n = n + 1, $2) nooutput
 
 key_names = series
 key_columns = 4
@@ -32,9 +33,10 @@ do for [format in formats] {
     set xrange [-0.02 * last * s:1.02 * last * s]
     set yrange [low - 0.05 * (high - low):high + 0.05 * (high - low)]
     set xlabel 'time in the run ('.(s < 1 ? 'min' : 's').')'
-    set ylabel pass.' / median'
+    eval ylabel(pass.' / median')
     plot 1 with lines lt 12, \
-         for [name in series] data using (of(name, $2 * s)):3 with points lt mode(name), \
+         for [name in series] data using (of(name, $2 * s)):3 \
+             with points lt mode(name) ps (n > 300 ? 0.5 : 0.9) * k, \
          data using ($2 * s):4 with lines lc rgb black lw 2 dt 1
     unset multiplot
 }

@@ -1,8 +1,9 @@
 # How long does one access wait, and how long are the worst?
 #
-# Above: the share of accesses that wait at most so long; a line that begins high has many accesses
-# that do not wait at all. Below: the share that waits longer, both scales logarithmic, so that the
-# tail shows. A vertical tail is bounded; a long flat one is storage that stalls now and then.
+# Above: the share of accesses that wait at most so long; a line that begins high has many
+# accesses that do not wait at all. Below: the share that waits longer, both scales logarithmic,
+# so that the tail shows. A vertical tail is bounded; a long flat one is storage that stalls now
+# and then.
 #
 #   gnuplot -e "data='latency.dat'; out='latency'" plots/latency.gp
 #
@@ -24,6 +25,7 @@ key_columns = two_or_one(series)
 key_style(i) = cell_line(series, i)
 head = head_for(words(series)) + 4
 height = head + foot + caption_height + 440
+share(p) = p == 1 ? $3 : $4 > 0 ? $4 : NaN
 of(name, x) = strcol(1) eq name ? max(x, low / 2) : NaN
 
 do for [format in formats] {
@@ -33,19 +35,21 @@ do for [format in formats] {
         eval panel(p)
         set xrange [low / 2:max(2 * low, high * 1.3)]
         set logscale x
+        if (high / low < 50) { do for [e = -3:4] { do for [m = 2:5:3] {
+            set xtics add (p == 2 ? sprintf('%g', m * 10.0 ** e) : '' m * 10.0 ** e) } } }
         set xlabel (p == 2 ? 'wait of one access (ms)' : '')
         set format x (p == 2 ? '%g' : '')
         if (p == 1) {
             set yrange [0:1.02]
-            set ylabel 'wait at most'
+            eval ylabel('wait at most')
         } else {
             set yrange [few / 1.5:1]
             set logscale y
-            set ylabel 'wait longer'
+            eval ylabel('wait longer')
         }
-        plot for [i = 1:words(series)] data using (of(word(series, i), $2)):(p == 1 ? $3 : $4 > 0 ? $4 : NaN) \
+        plot for [i = 1:words(series)] data using (of(word(series, i), $2)):(share(p)) \
                  with steps lt key_style(i), \
-             for [i = 1:words(series)] data using (of(word(series, i), $2)):(p == 1 ? $3 : $4 > 0 ? $4 : NaN) \
+             for [i = 1:words(series)] data using (of(word(series, i), $2)):(share(p)) \
                  every 12 with points lt key_style(i)
         unset logscale
     }

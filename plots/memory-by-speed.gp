@@ -1,8 +1,8 @@
 # What does more memory buy?
 #
-# Each point is one cell: its peak memory and its speed, with the interval. The line joins the cells
-# that no other beats in both: the best speed for each amount of memory. A point far below the line
-# spends memory for nothing.
+# Each point is one cell: its peak memory and its speed, with the interval. The line joins the
+# cells that no other beats in both: the best speed for each amount of memory. A point far below
+# the line spends memory for nothing.
 #
 #   gnuplot -e "data='memory-by-speed.dat'; out='memory-by-speed'" plots/memory-by-speed.gp
 #
@@ -31,7 +31,7 @@ do for [format in formats] {
     set xrange [(low - 0.08 * (high - low + 1)) * s:(high + 0.08 * (high - low + 1)) * s]
     set yrange [0:top * 1.08]
     set xlabel 'peak memory ('.(s < 1 ? 'GiB' : 'MiB').')'
-    set ylabel 'tokens / s'
+    eval ylabel('tokens / s')
     plot data using ($6 == 1 ? $2 * s : NaN):3 smooth unique with steps lt 11, \
          for [name in series] data using (of(name, $2 * s)):3:4:5 with yerrorbars lt mode(name) dt 1 lw 1.3
     unset multiplot

@@ -1,8 +1,8 @@
 # How did the layers come to be there when they were needed?
 #
-# Each bar is one cell: the accesses of a pass that found their layer resident since an earlier pass
-# (hit), brought by prefetch in time (prefetched), still on its way (late), or not asked for yet
-# (miss). Late and missed layers are waited for; no misses alone is no success.
+# Each bar is one cell: the accesses of a pass that found their layer resident since an earlier
+# pass (hit), brought by prefetch in time (prefetched), still on its way (late), or not asked for
+# yet (miss). Late and missed layers are waited for; no misses alone is no success.
 #
 #   gnuplot -e "data='outcomes.dat'; out='outcomes'" plots/outcomes.gp
 #
@@ -13,7 +13,8 @@ if (!exists("out")) out = 'outcomes'
 load ARG0[1:strlen(ARG0) - strlen('outcomes.gp')].'style.gp'
 
 labels = ''; n = 0; top = 0
-stats data using (labels = add(labels, strcol(1)), n = n + 1, top = max(top, $2 + $3 + $4 + $5), 0) nooutput
+stats data using (labels = add(labels, strcol(1)), n = n + 1, \
+                  top = max(top, $2 + $3 + $4 + $5), 0) nooutput
 
 left = 24 + min(34, longest(labels)) * 8.6
 key_columns = 4

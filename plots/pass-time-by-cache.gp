@@ -16,10 +16,10 @@ if (!exists("unit")) unit = 'layers'
 if (!exists("pass")) pass = 'decode pass'
 load ARG0[1:strlen(ARG0) - strlen('pass-time-by-cache.gp')].'style.gp'
 
-panels = ''; series = ''; top = 0; first = 1e300; last = 0
+panels = ''; series = ''; caches = ''; top = 0; first = 1e300; last = 0
 stats data using (panels = add(panels, strcol(1)), series = add(series, strcol(2)), \
-                  top = $6 > top ? $6 : top, first = $3 < first ? $3 : first, \
-                  last = $3 > last ? $3 : last, $4) nooutput
+                  caches = add(caches, strcol(3)), top = max(top, $6), \
+                  first = min(first, $3), last = max(last, $3), $4) nooutput
 policies = 0
 stats data using (policies = policies + valid(8), 0) nooutput
 
@@ -28,6 +28,7 @@ rows = (words(panels) + columns - 1) / columns
 key_names = series.'"floor"'.(policies > 0 ? ' "Belady reads" "LRU reads"' : '')
 style(name) = words(series) > 4 || strstrt(name, ' ') ? series_line(at(series, name)) : mode(name)
 key_style(i) = i > words(series) ? 10 + i - words(series) : style(word(series, i))
+gap_y = 40
 head = head_for(words(key_names)) + (columns > 1 ? 26 : 4)
 height = head + foot + caption_height + (columns == 1 ? 330 : 210 * rows + gap_y * (rows - 1))
 s = top >= 10000 ? 1e-3 : 1
@@ -39,10 +40,16 @@ do for [format in formats] {
     eval legend('lines')
     do for [p = 1:words(panels)] {
         eval panel(p)
+        lowest = p > words(panels) - columns
         set yrange [0:top * s * 1.05]
         set xrange [first - 0.04 * (last - first):last + 0.04 * (last - first)]
-        set xlabel (p > words(panels) - columns ? 'cache ('.unit.')' : '')
-        set ylabel (across(p) == 0 ? pass.(s < 1 ? ' (s)' : ' (ms)') : '')
+        if (words(caches) <= 8) {
+            set xtics ()
+            do for [c in caches] { set xtics add ((lowest ? c : '') c + 0) }
+        }
+        set format x (lowest ? '%g' : '')
+        set xlabel (lowest ? 'cache ('.unit.')' : '')
+        eval ylabel(across(p) == 0 ? pass.(s < 1 ? ' (s)' : ' (ms)') : '')
         set format y (across(p) == 0 ? '%g' : '')
         set title (columns == 1 ? '' : word(panels, p))
         plot data using (here($3)):($9 * s) smooth unique with lines lt 13, \

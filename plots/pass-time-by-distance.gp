@@ -1,8 +1,9 @@
 # How far ahead should prefetch look?
 #
-# Each line: median time of a pass against the prefetch distance in layers, for one cache size, with
-# its interval; dotted in the same colour its floor. A line that stops falling says how much look-ahead
-# is enough; one that rises says that layers fetched early displace layers that would have been hits.
+# Each line: median time of a pass against the prefetch distance in layers, for one cache size,
+# with its interval; dotted in the same colour its floor. A line that stops falling says how much
+# look-ahead is enough; one that rises says that layers fetched early displace layers that would
+# have been hits.
 #
 #   gnuplot -e "data='pass-time-by-distance.dat'; out='pass-time-by-distance'" plots/pass-time-by-distance.gp
 #
@@ -43,7 +44,7 @@ do for [format in formats] {
         set xtics ()
         do for [d in distances] { set xtics add (d d + 0) }
         set xlabel 'distance (layers)'
-        set ylabel (p == 1 ? pass.(s < 1 ? ' (s)' : ' (ms)') : '')
+        eval ylabel(p == 1 ? pass.(s < 1 ? ' (s)' : ' (ms)') : '')
         set format y (p == 1 ? '%g' : '')
         set title word(panels, p)
         plot for [i = 1:words(series)] data using (of(word(series, i), $3)):($7 * s) \

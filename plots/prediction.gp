@@ -1,8 +1,9 @@
 # Does the simulator predict the measurement?
 #
-# Each point is one cell: the pass time that the planner predicts under a virtual clock, and the one
-# that was measured, with its interval. On the line they agree; the band is 10% to either side. Points
-# above it are slower than predicted: something that the model of the machine does not know.
+# Each point is one cell: the pass time that the planner predicts under a virtual clock, and the
+# one that was measured, with its interval. On the line they agree; the band is 10% to either
+# side. Points above it are slower than predicted: something that the model of the machine does
+# not know.
 #
 #   gnuplot -e "data='prediction.dat'; out='prediction'" plots/prediction.gp
 #
@@ -31,8 +32,9 @@ do for [format in formats] {
     eval panel(1)
     set xrange [0:high * s * 1.06]
     set yrange [0:high * s * 1.06]
+    set samples 200
     set xlabel 'predicted '.pass.(s < 1 ? ' (s)' : ' (ms)')
-    set ylabel 'measured'.(s < 1 ? ' (s)' : ' (ms)')
+    eval ylabel('measured'.(s < 1 ? ' (s)' : ' (ms)'))
     plot '+' using 1:(0.9 * $1):(1.1 * $1) with filledcurves fc rgb '#ebebeb' fs solid 1 noborder, \
          x with lines lc rgb black lw 1.5 dt 1, \
          for [name in series] data using (of(name, $2 * s)):($3 * s):($4 * s):($5 * s) \

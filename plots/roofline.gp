@@ -1,9 +1,10 @@
 # How much of the possible overlap is reached?
 #
-# Each point is one cell: its computing time over the time in which storage was busy (across), and its
-# pass time in units of that busy time (up). The lower line, max(1, c/t), is perfect overlap: nothing
-# can lie below it. The upper line, 1 + c/t, is no overlap at all. Left of 1 storage is the limit,
-# right of 1 computing. Fewer loads move a cell to the right; better overlap moves it down.
+# Each point is one cell: its computing time over the time in which storage was busy (across), and
+# its pass time in units of that busy time (up). The lower line, max(1, c/t), is perfect overlap:
+# nothing can lie below it. The upper line, 1 + c/t, is no overlap at all. Left of 1 storage is
+# the limit, right of 1 computing. Fewer loads move a cell to the right; better overlap moves it
+# down.
 #
 #   gnuplot -e "data='roofline.dat'; out='roofline'" plots/roofline.gp
 #
@@ -38,7 +39,7 @@ do for [format in formats] {
     set yrange [0.71:top]
     set logscale xy 2
     set xlabel 'compute / storage busy (c/t)'
-    set ylabel pass.' / storage busy'
+    eval ylabel(pass.' / storage busy')
     set label 1 'no overlap: 1 + c/t' at high * 0.7, 1 + high right font ',15' tc rgb '#404040'
     set label 2 'perfect overlap: max(1, c/t)' at low * 1.15, 0.83 left font ',15' tc rgb '#404040' \
         front

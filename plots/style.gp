@@ -1,12 +1,10 @@
-# style: what all figures share: palette, fonts, sizes, caption, terminals. Loaded by every script.
+# style: what all figures share: palette, fonts, sizes, layout, legend, caption, terminals. Every
+# script loads it; the script beside a drawn figure has it inside.
 #
-# Drawn to be printed 8 cm wide: 640 units across, so that the smallest text is 5.5 points there.
-# Colours are those of Okabe and Ito (told apart with any kind of colour vision); each line also has
-# its own point and dash. A script draws each format in turn:
-#
-#   do for [format in formats] { @figure_open ... plot ... }
-#
-# May be set before: data, out (without ending), formats ("svg png pdf"), caption1..caption4.
+# Drawn to be printed 8 cm wide: 640 units across, so that the smallest text is 5 points there.
+# Colours are those of Okabe and Ito (told apart with any kind of colour vision); each line also
+# has its own point and dash. May be set before: data, out (without ending), formats
+# ("svg png pdf"), caption1..caption4.
 
 if (!exists("formats")) formats = 'svg png'
 if (!exists("caption1")) caption1 = ''
@@ -35,7 +33,8 @@ series_line(i) = int(word('3 2 5 1 6 7 4 8', 1 + (i - 1) % 8))
 # For cells ("async lru C=8"): as their mode; where several share it, the last does.
 cell_line(list, i) = cell_line_(list, i, word(word(list, i), 1))
 cell_line_(list, i, m) = same_mode(list, i, m) ? 4 + same_mode(list, i, m) : mode(m)
-same_mode(list, i, m) = i >= words(list) ? 0 : (sum [j = i + 1:words(list)] (word(word(list, j), 1) eq m))
+same_mode(list, i, m) = \
+    i >= words(list) ? 0 : (sum [j = i + 1:words(list)] (word(word(list, j), 1) eq m))
 
 set palette defined (0 '#440154', 1 '#443983', 2 '#31688e', 3 '#21918c', 4 '#35b779', \
                      5 '#90d743', 6 '#fde725') # viridis
@@ -53,7 +52,7 @@ set palette defined (0 '#440154', 1 '#443983', 2 '#31688e', 3 '#21918c', 4 '#35b
 width = 640
 height = 480
 head = 40    # legend
-left = 84    # tics and label of the left axis
+left = 90    # tics and label of the left axis
 right = 18
 gap_x = 20   # between columns
 gap_y = 50   # between rows: title
@@ -74,11 +73,13 @@ terminal(format) = \
                       sprintf("set terminal pdfcairo size 8cm,%.3fcm font 'DejaVu Sans,18' \
                                fontscale 0.354 linewidth 0.354 pointscale 0.354 noenhanced", \
                               8.0 * height / width)
-open(format) = linetypes(format eq 'svg' ? 0.7 : 1.2).terminal(format).\
+# k: size of points, because terminals differ.
+open(format) = sprintf("k = %g; ", format eq 'svg' ? 0.7 : 1.2).\
+    linetypes(format eq 'svg' ? 0.7 : 1.2).terminal(format).\
     sprintf("; set output '%s.%s'; ", out, format).\
     sprintf("set label 99 caption at screen 0.0125, screen %f left font ',14' tc rgb '#404040'; ", \
             (caption_height - 10.0) / height).\
-    "set multiplot"
+    "unset label 97; set multiplot"
 
 # The legend: entries in a grid of key_columns, placed by hand, because terminals disagree on the
 # width of text. key_names: quoted words; key_style(i): linetype of the i-th; kind: lines, points,
@@ -91,7 +92,7 @@ key_x(i) = left / 2 + (width - left / 2.0 - right) / key_columns * ((i - 1) % ke
 key_y(i) = 16 + 26 * ((i - 1) / key_columns)
 head_for(n) = 10 + 26 * key_rows(n)
 legend(kind) = sprintf("unset border; unset tics; unset grid; unset title; unset xlabel; \
-    unset ylabel; unset key; set samples 2; set lmargin at screen 0; set rmargin at screen 1; \
+    unset key; set samples 2; set lmargin at screen 0; set rmargin at screen 1; \
     set tmargin at screen 1; set bmargin at screen %f; set xrange [0:%d]; set yrange [%d:0]; ", \
                        1 - 1.0 * head / height, width, head).\
     "do for [i = 1:words(key_names)] { \
@@ -104,9 +105,10 @@ legend(kind) = sprintf("unset border; unset tics; unset grid; unset title; unset
     " lt key_style(i); do for [i = 1:words(key_names)] { unset label i }; unset label 99"
 across(p) = (p - 1) % columns
 down(p) = (p - 1) / columns
-panel(p) = (p > 1 ? "unset label 99; " : "")."set border 3 lw 1 lc rgb '#404040'; set grid; set tics; \
-    set tics nomirror out scale 0.5; set xtics offset 0, 0.3; set autoscale; \
-    set xlabel '' offset 0, 0.9; set ylabel '' offset 0.3, 0; set title '' offset 0, -0.8; ".\
+panel(p) = (p > 1 ? "unset label 99; " : "").\
+    "set border 3 lw 1 lc rgb '#404040'; set grid; set tics; \
+    set tics nomirror out scale 0.5; set xtics offset 0, 0.3; set format '%g'; set autoscale; \
+    set xlabel '' offset 0, 0.9; set title '' offset 0, -0.8; ".\
     sprintf("set lmargin at screen %f; set rmargin at screen %f; ", x0(p) / width, \
             (x0(p) + panel_w(0)) / width).\
     sprintf("set tmargin at screen %f; set bmargin at screen %f", y1(p) / height, \
@@ -118,6 +120,10 @@ y1(p) = height - head - down(p) * (panel_h(0) + gap_y)
 
 set grid lc rgb '#dddddd' lw 0.7 dt 1
 set errorbars 0.6
+
+# Label of the left axis at the edge, wherever terminals believe that the tics end.
+ylabel(text) = sprintf("set label 97 '%s' at screen %f, graph 0.5 center rotate by 90", text, \
+                       15.0 / width)
 
 # Names in a column, quoted, each once, in order of appearance (for words(), word(), do for).
 add(list, name) = strstrt(list, '"'.name.'"') ? list : list.'"'.name.'" '

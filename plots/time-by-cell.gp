@@ -1,8 +1,9 @@
 # Where does the time of a pass go, and how far is each cell from its floor?
 #
-# Each bar is one cell: computing, waiting for storage, and the rest. The whisker is the interval of
-# the median pass time, the black mark the floor: no design can be faster. What lies beyond the mark is
-# lost; if it is waiting, storage or late prefetch is the limit, if it is computing, the processor.
+# Each bar is one cell: computing, waiting for storage, and the rest. The whisker is the interval
+# of the median pass time, the black mark the floor: no design can be faster. What lies beyond the
+# mark is lost; if it is waiting, storage or late prefetch is the limit, if it is computing, the
+# processor.
 #
 #   gnuplot -e "data='time-by-cell.dat'; out='time-by-cell'" plots/time-by-cell.gp
 #
@@ -14,7 +15,8 @@ if (!exists("pass")) pass = 'decode pass'
 load ARG0[1:strlen(ARG0) - strlen('time-by-cell.gp')].'style.gp'
 
 labels = ''; n = 0; top = 0
-stats data using (labels = add(labels, strcol(1)), n = n + 1, top = max(top, max($6, max($7, $2 + $3 + $4))), 0) nooutput
+stats data using (labels = add(labels, strcol(1)), n = n + 1, \
+                  top = max(top, max($7, $2 + $3 + $4)), 0) nooutput
 
 left = 24 + min(34, longest(labels)) * 8.6
 key_columns = 4

@@ -1,8 +1,9 @@
 # What overlaps with what in one pass?
 #
-# One panel for each cell, on the same time scale. The lowest lane is the computing thread: computing
-# a layer (its number in the box) or waiting for it. The lanes above are the reads under way. Waiting
-# below a read is a load that nothing hid; a gap between reads is storage that stood idle.
+# One panel for each cell, on the same time scale. The lowest lane is the computing thread:
+# computing a layer (its number in the box) or waiting for it. The lanes above are the reads under
+# way. Waiting below a read is a load that nothing hid; a gap between reads is storage that stood
+# idle.
 #
 #   gnuplot -e "data='timeline.dat'; out='timeline'" plots/timeline.gp
 #

@@ -1,8 +1,9 @@
 # When are layers waited for?
 #
-# One panel for each cell: passes from left to right (0 is the prompt), layers from below; bright is a
-# long wait, on one scale for all panels. A bright first column is the cold start; lines that go on
-# through all passes are layers that are never kept; a pattern that wanders is the policy at work.
+# One panel for each cell: passes from left to right (0 is the prompt), layers from below; bright
+# is a long wait, on one scale for all panels. A bright first column is the cold start; lines that
+# go on through all passes are layers that are never kept; a pattern that wanders is the policy at
+# work.
 #
 #   gnuplot -e "data='wait-by-layer-and-pass.dat'; out='wait-by-layer-and-pass'" plots/wait-by-layer-and-pass.gp
 #
@@ -18,10 +19,10 @@ stats data using (panels = add(panels, strcol(1)), top = max(top, $4), passes = 
 
 columns = words(panels) > 1 ? 2 : 1
 rows = (words(panels) + columns - 1) / columns
-left = 70
+left = 76
 right = 84
 head = 30
-gap_y = 58
+gap_y = 66
 height = head + foot + caption_height + 200 * rows + gap_y * (rows - 1)
 title_font = longest(panels) > 22 ? ',14' : ',16'
 
@@ -33,9 +34,11 @@ do for [format in formats] {
         unset grid
         set cbrange [0:top > 0 ? top : 1]
         if (p == 1) {
+            set label 98 'wait (ms)' at screen 0.99, screen 1 - 14.0 / height right font ',15'
             set colorbox user origin screen (width - right + 12.0) / width, \
                 screen 1.0 * (foot + caption_height) / height \
-                size screen 14.0 / width, screen 1.0 * (height - head - foot - caption_height) / height
+                size screen 14.0 / width, \
+                screen 1.0 * (height - head - foot - caption_height) / height
         } else {
             unset colorbox
         }
@@ -43,10 +46,9 @@ do for [format in formats] {
         set yrange [-0.5:layers + 0.5]
         set xtics 1 * ceil(passes / 8.0)
         set xlabel (p > words(panels) - columns ? 'pass' : '')
-        set ylabel (across(p) == 0 ? 'layer' : '')
+        eval ylabel(across(p) == 0 ? 'layer' : '')
         set format y (across(p) == 0 ? '%g' : '')
         set title word(panels, p) font title_font
-        if (p == 1) { set label 98 'wait (ms)' at screen 0.99, screen 1 - 14.0 / height right font ',15' }
         plot data index p - 1 using 2:3:4 with image pixels
         unset label 98
     }

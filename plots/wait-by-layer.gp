@@ -1,8 +1,8 @@
 # Which layers are waited for?
 #
-# Mean wait of each layer over all passes, with its 95% interval. Even waits say that storage is the
-# limit throughout; a wait at the first layers alone says that prefetch does not wrap around to the
-# next pass; waits between pinned layers show how evenly the loads are spread.
+# Mean wait of each layer over all passes, with its 95% interval. Even waits say that storage is
+# the limit throughout; a wait at the first layers alone says that prefetch does not wrap around
+# to the next pass; waits between pinned layers show how evenly the loads are spread.
 #
 #   gnuplot -e "data='wait-by-layer.dat'; out='wait-by-layer'" plots/wait-by-layer.gp
 #
@@ -13,7 +13,8 @@ if (!exists("out")) out = 'wait-by-layer'
 load ARG0[1:strlen(ARG0) - strlen('wait-by-layer.gp')].'style.gp'
 
 series = ''; top = 0; last = 0
-stats data using (series = add(series, strcol(1)), top = max(top, $5), last = max(last, $2), $2) nooutput
+stats data using (series = add(series, strcol(1)), top = max(top, $5), \
+                  last = max(last, $2), $2) nooutput
 
 key_names = series
 key_columns = two_or_one(series)
@@ -30,10 +31,10 @@ do for [format in formats] {
     set yrange [0:top * 1.05 + 1e-6]
     set xrange [-0.5:last + 0.5]
     set xlabel 'layer'
-    set ylabel 'wait (ms)'
-    plot for [i = 1:words(series)] data using (of(word(series, i), $2 + beside(i))):3 \
-             with linespoints lt key_style(i) lw 1.3, \
-         for [i = 1:words(series)] data using (of(word(series, i), $2 + beside(i))):3:4:5 \
-             with yerrorbars lt key_style(i) dt 1 lw 1 pt 0
+    eval ylabel('wait (ms)')
+    plot for [i = 1:words(series)] data using (of(word(series, i), $2 + beside(i))):3:4:5 \
+             with yerrorbars lt key_style(i) dt 1 lw 1 pt 0, \
+         for [i = 1:words(series)] data using (of(word(series, i), $2 + beside(i))):3 \
+             with linespoints lt key_style(i) lw 1.3 ps 0.8 * k
     unset multiplot
 }

@@ -47,14 +47,14 @@ check "it draws SVG and PNG" [ -s "$work/drift.svg" -a -s "$work/drift.png" ]
 # Damage: half a result.json, half a line in the log, no log, nothing at all.
 make_result "$work/d"
 head -c 3000 "$work/d/result.json" >"$work/d/half" && mv "$work/d/half" "$work/d/result.json"
-plot "$work/d"
+plot "$work/d" --only timeline
 check "a truncated result.json: what the log shows is drawn" [ $? = 0 -a -s "$work/d/plots/timeline.svg" ]
 check "and said" grep -q "result.json: damaged: line .*; drawn is what layers.jsonl shows" "$work/err"
 
 make_result "$work/e"
 size=$(stat -c %s "$work/e/layers.jsonl")
 truncate -s $((size - 40)) "$work/e/layers.jsonl"
-plot "$work/e"
+plot "$work/e" --only timeline
 check "half a line at the end is no reason to stop" [ $? = 0 ]
 check "and said" grep -q "layers.jsonl: 1 of [0-9]* lines" "$work/err"
 
@@ -92,7 +92,7 @@ plot "$work/h/c.json" --pdf
 check "a comparison is drawn" [ $? = 0 -a -s "$work/h/plots/comparison.svg" -a -s "$work/h/plots/comparison.pdf" ]
 
 # Many accesses: the time is printed, not judged.
-make_result "$work/i" -v layers=32 -v passes=12 -v reps=7 -v caches="4 8 16 24" -v distances="1 2"
+make_result "$work/i" -v layers=32 -v passes=12 -v reps=6 -v caches="4 8 16 24" -v distances="1 2"
 start=$(date +%s%N)
 plot "$work/i"
 check "a large result is drawn" [ $? = 0 ]
