@@ -24,6 +24,26 @@ const struct planner_scheduler *planner_scheduler(const char *name)
     return NULL;
 }
 
+/* Weight of a new measurement: a change of compute time (a prompt after a reply) is taken in
+ * within some tens of accesses, a single outlier hardly shows. */
+#define ESTIMATE_WEIGHT 0.125
+
+static void measured(double *estimate, double ns)
+{
+    ns = ns > 1 ? ns : 1;
+    *estimate = *estimate > 0 ? *estimate + ESTIMATE_WEIGHT * (ns - *estimate) : ns;
+}
+
+void planner_measured_compute(struct planner_state *state, double ns)
+{
+    measured(&state->compute_ns, ns);
+}
+
+void planner_measured_load(struct planner_state *state, double ns)
+{
+    measured(&state->load_ns, ns);
+}
+
 static uint64_t missing_in_cycle(const struct planner_state *state, uint64_t ahead)
 {
     uint32_t n = cache_n_units(state->cache);

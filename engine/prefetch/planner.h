@@ -40,6 +40,10 @@ const struct planner_scheduler *const *planner_schedulers(size_t *count);
 /* NULL for an unknown name. */
 const struct planner_scheduler *planner_scheduler(const char *name);
 
+/* Takes a measurement into the estimates (moving averages). */
+void planner_measured_compute(struct planner_state *state, double ns);
+void planner_measured_load(struct planner_state *state, double ns);
+
 /* The first position in [position, position + ahead] whose unit is absent, or CACHE_NEVER. */
 uint64_t planner_missing(const struct planner_state *state, uint64_t ahead);
 

@@ -11,7 +11,7 @@ static uint64_t next(const struct planner_state *state)
 {
     if (state->compute_ns <= 0 || state->load_ns <= 0)
         return planner_missing(state, state->distance);
-    uint64_t first = CACHE_NEVER, ahead = cache_n_units(state->cache);
+    uint64_t first = CACHE_NEVER, ahead = cache_max_units(state->cache);
     struct planner_state from = *state;
     for (double i = 1;; i++) {
         uint64_t missing = planner_missing(&from, ahead);

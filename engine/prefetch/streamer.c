@@ -10,9 +10,6 @@
 #include <errno.h>
 #include <string.h>
 
-/* Weight of a new measurement in the estimates of compute and load time. */
-#define ESTIMATE_WEIGHT 0.125
-
 /* ---- loads, for the drivers ---- */
 
 static void unit_evicted(void *ctx, uint32_t unit)
@@ -51,12 +48,6 @@ struct loader_request streamer_begin_locked(struct streamer *s, const struct pla
     return request;
 }
 
-static void estimate(double *estimate, int64_t measured)
-{
-    double m = measured > 0 ? (double)measured : 1;
-    *estimate = *estimate > 0 ? *estimate + ESTIMATE_WEIGHT * (m - *estimate) : m;
-}
-
 void streamer_end_locked(struct streamer *s, const struct loader_result *r)
 {
     struct unit_load *load = &s->loads[r->unit];
@@ -90,8 +81,8 @@ void streamer_end_locked(struct streamer *s, const struct loader_result *r)
         c->prefetch_ns += r->done_ns - r->request_ns;
     }
     /* what the storage took for it: loads overlap, so from the end of the one before */
-    estimate(&s->plan.load_ns,
-             r->done_ns - (r->first_ns > s->served_ns ? r->first_ns : s->served_ns));
+    int64_t begin = r->first_ns > s->served_ns ? r->first_ns : s->served_ns;
+    planner_measured_load(&s->plan, (double)(r->done_ns - begin));
     if (r->done_ns > s->served_ns)
         s->served_ns = r->done_ns;
 }
@@ -99,7 +90,7 @@ void streamer_end_locked(struct streamer *s, const struct loader_result *r)
 bool streamer_plan_locked(struct streamer *s, struct loader_request *request)
 {
     struct planner_step step;
-    if (s->broken || s->paused || s->n_prefetching >= s->max_prefetches || s->plan.distance == 0 ||
+    if (s->broken || s->paused || s->n_prefetching >= s->max_prefetches ||
         !planner_next(&s->plan, &step))
         return false;
     *request = streamer_begin_locked(s, &step, true);
@@ -382,7 +373,7 @@ void streamer_release(struct streamer *s, uint32_t unit)
     int64_t now = lb_now_ns();
     pthread_mutex_lock(&s->mu);
     assert(unit == cache_sequence_at(&s->sequence, s->plan.position));
-    estimate(&s->plan.compute_ns, now - s->acquired_ns);
+    planner_measured_compute(&s->plan, (double)(now - s->acquired_ns));
     cache_unpin(s->cache, unit);
     s->plan.position++;
     if (s->driver->released_locked)

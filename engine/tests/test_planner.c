@@ -117,6 +117,13 @@ static void plans(void)
         {"forestall", "belady", "p#####..", 8, 0, 1, true, 2, 7, 6, "p#####.."},
         {"forestall", "belady", "p##.####", 8, 0, 1, true, 2, 4, -1, ""},
         {"forestall", "belady", "p##.####", 8, 0, 1, true, 2, 5, 3, "p##.####"},
+        /* aggressive: within the distance always, beyond it as forestall */
+        {"aggressive", "belady", "p##.####", 8, 0, 2, true, 2, 4, -1, ""},
+        {"aggressive", "belady", "p##.####", 8, 0, 3, true, 2, 4, 3, "p##.####"},
+        {"aggressive", "belady", "p##.####", 8, 0, 2, true, 2, 5, 3, "p##.####"},
+        /* no distance: nothing for fixed, what stalls demand for aggressive */
+        {"fixed", "belady", "p.######", 8, 0, 0, true, 2, 4, -1, ""},
+        {"aggressive", "belady", "p.######", 8, 0, 0, true, 2, 4, 1, "p.######"},
         /* conservative: only once the optimum's victim, the unit before, has been used */
         {"conservative", "belady", "##p.....", 3, 2, 9, true, 1, 1, -1, ""},
         {"conservative", "belady", "###.....", 3, 3, 9, true, 1, 1, 3, "##......"},
