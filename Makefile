@@ -48,6 +48,7 @@ ENGINE_SRC := $(if $(filter x86_64%,$(MACHINE)),$(ENGINE_SRC),$(filter-out %_avx
 ENGINE_SRC := $(if $(filter aarch64%,$(MACHINE)),$(ENGINE_SRC),$(filter-out %_neon.c,$(ENGINE_SRC)))
 HARNESS_SRC := $(filter-out harness/main.c,$(wildcard harness/*.c))
 HARNESS_CXX := $(wildcard harness/*.cc)
+BENCH_SRC := $(wildcard engine/tests/bench_*.c)
 TEST_SRC := $(wildcard engine/tests/test_*.c harness/tests/test_*.c)
 SCRIPT_TESTS := $(wildcard engine/tests/test_*.sh harness/tests/test_*.sh)
 
@@ -57,7 +58,7 @@ EMBEDDED := $(sort $(wildcard plots/*.gp results/schema/*.json harness/report.cs
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
 
 .SECONDARY:
-.PHONY: all help setup run test quick-test test-binaries check-layering format check-format clean \
+.PHONY: all help setup run test quick-test test-binaries bench check-layering format check-format clean \
         install compile_commands
 
 all: $(BUILD)/layerbench $(BUILD)/libengine.a ## build build/layerbench and build/libengine.a
@@ -84,6 +85,9 @@ quick-test: ## only this room's tests: make quick-test ONLY=cache
 	@scripts/run-tests $(BUILD) $(ONLY)
 
 test-binaries: $(TEST_BIN)
+
+bench: $(BENCH_SRC:%.c=$(BUILD)/%) ## build and run the benchmarks of single rooms
+	@for b in $^; do echo "$$b" && $$b || exit 1; done
 
 $(BUILD)/layerbench: $(BUILD)/harness/main.o $(HARNESS_OBJ) $(BUILD)/libengine.a
 	$(CXX) $(OPT) $(LDFLAGS) -o $@ $^ $(LDLIBS)
