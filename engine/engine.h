@@ -243,4 +243,12 @@ struct lb_choice {
 };
 bool lb_choice_at(const char *kind, size_t i, struct lb_choice *choice);
 
+/* The figures behind a name of kind "device"; false: no such name. */
+struct lb_device {
+    double bandwidth; /* bytes/s */
+    int64_t latency_ns;
+    uint32_t queue_depth;
+};
+bool lb_device_preset(const char *name, struct lb_device *device);
+
 #endif

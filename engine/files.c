@@ -286,3 +286,17 @@ bool lb_choice_at(const char *kind, size_t i, struct lb_choice *choice)
     }
     return false;
 }
+
+bool lb_device_preset(const char *name, struct lb_device *device)
+{
+    size_t n;
+    const struct storage_preset *list = storage_presets(&n);
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(list[i].name, name) == 0) {
+            const struct storage_device *d = &list[i].device;
+            *device = (struct lb_device){d->bandwidth, d->latency_ns, d->queue_depth};
+            return true;
+        }
+    }
+    return false;
+}
