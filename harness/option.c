@@ -1,6 +1,7 @@
 /* option: text to field and back, by kind. See option.h. */
 #include "option.h"
 
+#include "engine.h"
 #include "values.h"
 
 #include <math.h>
@@ -17,7 +18,10 @@ static void append(char *text, size_t size, const char *more)
 /* The i-th choice, or NULL past the end. */
 static const char *choice_at(const struct option *o, size_t i)
 {
-    return o->choices ? o->choices[i] : NULL;
+    struct lb_choice choice;
+    if (o->choices)
+        return o->choices[i];
+    return o->choice_kind && lb_choice_at(o->choice_kind, i, &choice) ? choice.name : NULL;
 }
 
 static bool is_number(enum option_kind kind)

@@ -43,7 +43,12 @@ static bool set_device(void *target, const char *text)
     char copy[256], *rest = copy, *part;
     if (snprintf(copy, sizeof copy, "%s", text) >= (int)sizeof copy)
         return false;
-    if (strcmp(text, "none") != 0) {
+    struct lb_device preset;
+    if (lb_device_preset(text, &preset)) {
+        device.device_bandwidth = preset.bandwidth;
+        device.device_latency_ns = preset.latency_ns;
+        device.device_queue_depth = preset.queue_depth;
+    } else if (strcmp(text, "none") != 0) {
         while ((part = strsep(&rest, ",")) != NULL) {
             char *value = strchr(part, '=');
             if (!value)
@@ -61,6 +66,16 @@ static void format_device(const void *target, char *text, size_t size)
 {
     const struct lb_options *o = &((const struct settings *)target)->engine;
     char part[64];
+    struct lb_choice choice;
+    struct lb_device preset;
+    for (size_t i = 0; lb_choice_at("device", i, &choice); i++) {
+        if (lb_device_preset(choice.name, &preset) && preset.bandwidth == o->device_bandwidth &&
+            preset.latency_ns == o->device_latency_ns &&
+            preset.queue_depth == o->device_queue_depth) {
+            snprintf(text, size, "%s", choice.name);
+            return;
+        }
+    }
     text[0] = '\0';
     if (o->device_bandwidth > 0) {
         value_format_bandwidth(o->device_bandwidth, part, sizeof part);
@@ -77,6 +92,15 @@ static void format_device(const void *target, char *text, size_t size)
     }
     if (text[0] == '\0')
         snprintf(text, size, "none");
+}
+
+struct settings settings_default(void)
+{
+    return (struct settings){.engine = lb_options_default(),
+                             .prompt_tokens = 16,
+                             .generate_tokens = 8,
+                             .page_cache = "as-is",
+                             .affinity = ""};
 }
 
 #define ENGINE(field) offsetof(struct settings, engine.field)
@@ -113,9 +137,10 @@ static const struct option table[] = {
      .min = 1, .max = 1024, .flags = OPTION_STREAMING},
     {"max_loads", "N", "units in flight at most", OPTION_COUNT, ENGINE(max_loads), .min = 1,
      .words = words_auto, .flags = OPTION_STREAMING},
-    {"device", "DEVICE", "emulated storage: bandwidth=500MB/s,latency=100us, or none",
+    {"device", "DEVICE", "emulated storage: bandwidth=500MB/s,latency=100us, a preset, or none",
      OPTION_CUSTOM, .set = set_device, .format = format_device, .flags = OPTION_STREAMING,
-     .expected = "'none' or bandwidth=500MB/s,latency=100us,queue_depth=8 (any of the three)"},
+     .expected = "'none', a preset of 'layerbench list device', or any of "
+                 "bandwidth=500MB/s,latency=100us,queue_depth=8"},
     {"threads", "N", "compute threads", OPTION_COUNT, ENGINE(threads), .min = 1, .max = 1024},
     {"kernels", "NAME", "instruction set", OPTION_CHOICE, ENGINE(kernels),
      .choice_kind = "kernels"},
@@ -130,9 +155,10 @@ static const struct option table[] = {
     {"generate_tokens", "N", "decode passes timed in one sample", OPTION_COUNT,
      WORK(generate_tokens), .min = 1, .flags = OPTION_RUN_ONLY},
     {"page_cache", "STATE", "of the model file before each sample", OPTION_CHOICE, WORK(page_cache),
-     .choices = choices_page_cache, .flags = OPTION_RUN_ONLY},
+     .choices = choices_page_cache, .flags = OPTION_RUN_ONLY | OPTION_STREAMING},
     {"memory_limit", "SIZE", "for the whole process, enforced by a cgroup", OPTION_SIZE,
-     WORK(memory_limit), .min = 1 << 20, .words = words_none, .flags = OPTION_RUN_ONLY},
+     WORK(memory_limit), .min = 1 << 20, .words = words_none,
+     .flags = OPTION_RUN_ONLY | OPTION_STREAMING},
     {"affinity", "CPUS", "processors to run on, such as 0-3,6", OPTION_TEXT, WORK(affinity),
      .flags = OPTION_RUN_ONLY},
     {"engine_seed", "N", "of random replacement", OPTION_COUNT64, ENGINE(seed),

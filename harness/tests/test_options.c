@@ -103,6 +103,7 @@ static void test_table(void)
     round_trip("protect", "off", "off");
     round_trip("device", "latency=100us,bandwidth=500MB/s", "bandwidth=500MB/s,latency=100us");
     round_trip("device", "none", "none");
+    round_trip("device", "sata-ssd", "sata-ssd");
     round_trip("prefetch", "sync", "sync");
     refused("cache_layers", "x", "'x': expected a whole number of at least 1, or 'auto'");
     refused("cache_layers", "0", "'0': expected a whole number of at least 1, or 'auto'");

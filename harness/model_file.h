@@ -1,0 +1,37 @@
+/*
+ * model_file: the model of a run: synthetic ones made once and kept under models/, and what the
+ * harness has to know about a file without opening an engine.
+ */
+#ifndef MODEL_FILE_H
+#define MODEL_FILE_H
+
+#include "base/status.h"
+
+#include <stdint.h>
+
+struct model_synth {
+    const char *shape, *quant;
+    uint64_t seed;
+    uint32_t n_layers; /* 0: as the shape */
+};
+
+/* Writes the model to `path` (directories are made, a temporary name is used until it is whole),
+ * with progress on a terminal. */
+enum lb_status model_file_synth(const struct model_synth *synth, const char *path,
+                                struct lb_error *err);
+
+/* The cached file of a synthetic model, made when it is not there: models/SHAPE-QUANT-SEED.gguf
+ * (SHAPE-LAYERS-QUANT-SEED when the number of layers is not the shape's). *path: malloc. */
+enum lb_status model_file_cached(const struct model_synth *synth, char **path,
+                                 struct lb_error *err);
+
+struct model_facts {
+    char architecture[32];
+    uint32_t n_layers;
+    uint64_t file_bytes;
+    uint64_t layer_bytes;   /* tensors of all layers (blk.*) */
+    uint64_t largest_layer; /* bytes */
+};
+enum lb_status model_file_facts(const char *path, struct model_facts *facts, struct lb_error *err);
+
+#endif
