@@ -13,10 +13,19 @@ struct command {
     const char *about; /* one line for --help; NULL: works, but is not listed */
     int (*run)(int argc, char **argv);
 };
-int command_validate(int argc, char **argv);
 
+int command_eval(int argc, char **argv);
+int command_generate(int argc, char **argv);
+int command_inspect(int argc, char **argv);
+int command_list(int argc, char **argv);
+int command_perplexity(int argc, char **argv);
 int command_plot(int argc, char **argv);
 int command_report(int argc, char **argv);
+int command_run(int argc, char **argv);
+int command_sample(int argc, char **argv);
+int command_synth(int argc, char **argv);
+int command_tokenize(int argc, char **argv);
 int command_trace(int argc, char **argv);
+int command_validate(int argc, char **argv);
 
 #endif

@@ -8,10 +8,19 @@
 #include <string.h>
 
 static const struct command commands[] = {
+    {"run", "measure scenarios and write a result", command_run},
+    {"generate", "continue a prompt", command_generate},
+    {"perplexity", "how well a model predicts a text", command_perplexity},
+    {"eval", "logits after every position, to a file", command_eval},
+    {"tokenize", "token ids of a text", command_tokenize},
+    {"inspect", "metadata and tensors of a GGUF file", command_inspect},
+    {"synth", "write a synthetic model", command_synth},
+    {"list", "policies, storage, devices, kernels, shapes to choose from", command_list},
     {"plot", "draw the figures of a result", command_plot},
     {"report", "one HTML page about results", command_report},
     {"trace", "a run as trace events, for Perfetto", command_trace},
     {"validate", "check scenario and result files against their schemas", command_validate},
+    {"sample", NULL, command_sample},
     {NULL, NULL, NULL},
 };
 

@@ -1,0 +1,381 @@
+/* results_json: see results_json.h. The keys are those of the design and of the schema in
+ * results/schema. */
+#include "results_json.h"
+
+#include "gbench_shim.h"
+#include "json_text.h"
+#include "values.h"
+#include "version.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- options ---- */
+
+static json_t *device_value(const struct settings *settings)
+{
+    const struct lb_options *o = &settings->engine;
+    if (o->device_bandwidth <= 0 && o->device_latency_ns <= 0 && o->device_queue_depth == 0)
+        return json_null();
+    json_t *object = json_object();
+    char text[64];
+    if (o->device_bandwidth > 0) {
+        value_format_bandwidth(o->device_bandwidth, text, sizeof text);
+        json_object_set_new(object, "bandwidth", json_text(text));
+    }
+    if (o->device_latency_ns > 0) {
+        value_format_duration(o->device_latency_ns, text, sizeof text);
+        json_object_set_new(object, "latency", json_text(text));
+    }
+    if (o->device_queue_depth > 0)
+        json_object_set_new(object, "queue_depth", json_integer(o->device_queue_depth));
+    return object;
+}
+
+static json_t *option_value(const struct option *o, const struct settings *settings)
+{
+    const void *field = (const char *)settings + o->offset;
+    char text[256];
+    option_format(o, settings, text, sizeof text);
+    for (const char *const *word = o->words; word && *word; word++) {
+        if (strcmp(*word, text) == 0)
+            return json_text(text);
+    }
+    switch (o->kind) {
+    case OPTION_FLAG:
+    case OPTION_BOOL:
+        return json_boolean(*(const bool *)field);
+    case OPTION_COUNT:
+    case OPTION_SIZE32:
+        return json_integer(*(const uint32_t *)field);
+    case OPTION_COUNT64:
+    case OPTION_SIZE:
+        return json_integer((json_int_t) * (const uint64_t *)field);
+    case OPTION_DURATION:
+        return json_integer(*(const int64_t *)field);
+    case OPTION_REAL:
+    case OPTION_BANDWIDTH:
+        return json_real(*(const double *)field);
+    case OPTION_CUSTOM:
+        return device_value(settings);
+    default:
+        return json_text(text);
+    }
+}
+
+json_t *results_options(const struct settings *settings)
+{
+    size_t count;
+    const struct option *table = options_table(&count);
+    json_t *object = json_object();
+    struct settings defaults = settings_default();
+    for (size_t i = 0; i < count; i++) {
+        char mine[256], usual[256];
+        option_format(&table[i], settings, mine, sizeof mine);
+        option_format(&table[i], &defaults, usual, sizeof usual);
+        /* hidden options are recorded when they are in use */
+        if ((table[i].flags & OPTION_HIDDEN) && strcmp(mine, usual) == 0)
+            continue;
+        json_object_set_new(object, table[i].name, option_value(&table[i], settings));
+    }
+    return object;
+}
+
+/* ---- Google Benchmark's part ---- */
+
+/* The samples of one cell in the order of their repetitions. */
+struct replay {
+    const struct sample **samples;
+    uint32_t batch;
+    double floor_ns;
+};
+
+static void counter(struct gbench_result *result, const char *name, double value)
+{
+    result->counters[result->n_counters++] = (struct gbench_counter){name, value};
+}
+
+static void repeat(void *ctx, uint32_t index, struct gbench_result *result)
+{
+    const struct replay *r = ctx;
+    const struct sample *s = r->samples[index];
+    if (*s->failed) {
+        result->error = s->failed;
+        return;
+    }
+    double n = s->n_pass, pass_ns = (double)s->decode.wall_ns / n;
+    result->iteration_ns = s->pass_ns;
+    counter(result, "tokens_per_second", r->batch * 1e9 / pass_ns);
+    counter(result, "hit", (double)s->decode.hit / n);
+    counter(result, "prefetched", (double)s->decode.prefetched / n);
+    counter(result, "late", (double)s->decode.late / n);
+    counter(result, "miss", (double)s->decode.miss / n);
+    counter(result, "bytes_read", (double)s->decode.bytes_read / n);
+    counter(result, "wait_ms", (double)s->decode.wait_ns / n / 1e6);
+    counter(result, "compute_ms", (double)s->decode.compute_ns / n / 1e6);
+    counter(result, "prefill_ms", (double)s->prefill_ns / 1e6);
+    counter(result, "cpu_ms", (double)s->cpu_ns / 1e6);
+    if (r->floor_ns > 0)
+        counter(result, "floor_ms", r->floor_ns / 1e6);
+}
+
+static int by_repetition(const void *a, const void *b)
+{
+    const struct sample *x = *(const struct sample *const *)a,
+                        *y = *(const struct sample *const *)b;
+    return (x->rep > y->rep) - (x->rep < y->rep);
+}
+
+/* Each cell a benchmark with its measured samples as repetitions; each failed sample one more. */
+static json_t *benchmarks_of(const struct results *r)
+{
+    size_t total = 0, n_benchmarks = 0;
+    for (size_t i = 0; i < r->matrix->count; i++)
+        total += r->by_cell[i].count;
+    struct gbench_benchmark *list = calloc(total + r->matrix->count + 1, sizeof *list);
+    struct replay *replays = calloc(total + r->matrix->count + 1, sizeof *replays);
+    const struct sample **samples = calloc(total + 1, sizeof *samples), **next = samples;
+    char *text = NULL;
+    json_t *document = NULL;
+    if (!list || !replays || !samples)
+        goto done;
+    for (size_t i = 0; i < r->matrix->count; i++) {
+        const struct cell *cell = &r->matrix->cells[i];
+        const struct cell_samples *c = &r->by_cell[i];
+        const struct sample **mine = next;
+        struct replay how = {.batch = cell->settings.engine.batch,
+                             .floor_ns = results_summary(r, (uint32_t)i).floor.ns};
+        for (size_t failed = 0; failed < 2; failed++) {
+            for (size_t k = 0; k < c->count; k++) {
+                if ((*c->list[k].failed != '\0') == (failed == 1))
+                    *next++ = &c->list[k];
+            }
+            size_t n = (size_t)(next - mine);
+            qsort(mine, n, sizeof *mine, by_repetition);
+            while (n > 0) { /* the good ones together, failed ones one by one */
+                uint32_t repetitions = failed ? 1 : (uint32_t)n;
+                replays[n_benchmarks] = how;
+                replays[n_benchmarks].samples = mine;
+                list[n_benchmarks] =
+                    (struct gbench_benchmark){cell->name, cell->settings.generate_tokens,
+                                              repetitions, repeat, &replays[n_benchmarks]};
+                n_benchmarks++;
+                mine += repetitions;
+                n -= repetitions;
+            }
+        }
+    }
+    if (gbench_run(list, n_benchmarks, &text))
+        document = json_loads(text, 0, NULL);
+done:
+    free(text);
+    free(list);
+    free(replays);
+    free(samples);
+    return document;
+}
+
+/* ---- ours ---- */
+
+static json_t *number_or_null(double value)
+{
+    return isnan(value) || value <= 0 ? json_null() : json_integer((json_int_t)llround(value));
+}
+
+static json_t *floor_json(const struct results *r, uint32_t i, const struct floor *f)
+{
+    json_t *object = json_object();
+    json_object_set_new(object, "ns", number_or_null(f->ns));
+    json_object_set_new(object, "compute_ns", number_or_null(f->compute_ns));
+    json_object_set_new(object, "load_ns", number_or_null(f->load_ns));
+    json_object_set_new(object, "all_load_ns", number_or_null(f->all_load_ns));
+    json_object_set_new(object, "bandwidth", number_or_null(f->bandwidth));
+    json_object_set_new(object, "bandwidth_source", json_text(r->bandwidth_source[i]));
+    return object;
+}
+
+/* The first broken identity of a cell, or NULL. */
+static const char *first_broken(const struct cell_samples *c)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->list[i].broken && json_array_size(c->list[i].broken) > 0)
+            return json_string_value(json_array_get(c->list[i].broken, 0));
+    }
+    return NULL;
+}
+
+static json_t *cell_json(const struct results *r, uint32_t i)
+{
+    const struct cell *cell = &r->matrix->cells[i];
+    const struct cell_samples *c = &r->by_cell[i];
+    struct summary summary = results_summary(r, i);
+    json_t *object = json_object(), *samples = json_array(), *failures = json_array();
+    const struct sample **sorted = calloc(c->count + 1, sizeof *sorted);
+    for (size_t k = 0; sorted && k < c->count; k++)
+        sorted[k] = &c->list[k];
+    if (sorted)
+        qsort(sorted, c->count, sizeof *sorted, by_repetition);
+    for (size_t k = 0; sorted && k < c->count; k++) {
+        json_t *sample = sample_to_json(sorted[k]);
+        if (!*sorted[k]->failed)
+            json_object_set_new(sample, "floor_ns", number_or_null(summary.floor.ns));
+        json_array_append_new(*sorted[k]->failed ? failures : samples, sample);
+    }
+    free(sorted);
+    json_object_set_new(object, "name", json_text(cell->name));
+    json_object_set_new(object, "options", results_options(&cell->settings));
+    if (cell->reference)
+        json_object_set_new(object, "reference", json_true());
+    if (cell->skipped)
+        json_object_set_new(object, "skipped", json_text(cell->skipped));
+    if (json_array_size(failures) > 0)
+        json_object_set(object, "failed", json_object_get(json_array_get(failures, 0), "failed"));
+    if (first_broken(c))
+        json_object_set_new(object, "invalid", json_text(first_broken(c)));
+    json_object_set_new(object, "floor", floor_json(r, i, &summary.floor));
+    json_object_set_new(object, "samples", samples);
+    json_object_set_new(object, "failures", failures);
+    return object;
+}
+
+static json_t *scenario_json(const struct results *r)
+{
+    json_t *scenario = json_object(), *effective = json_object();
+    json_t *model = json_object();
+    json_object_set_new(model, "path", json_text(r->model_path));
+    json_object_set_new(model, "architecture", json_text(r->model.architecture));
+    json_object_set_new(model, "layers", json_integer(r->model.n_layers));
+    json_object_set_new(model, "file_bytes", json_integer((json_int_t)r->model.file_bytes));
+    json_object_set_new(model, "layer_bytes", json_integer((json_int_t)r->model.layer_bytes));
+    json_object_set_new(effective, "model", model);
+    json_object_set_new(effective, "repetitions", json_integer(r->repetitions));
+    json_object_set_new(effective, "warmup", json_integer(r->warmup));
+    json_object_set_new(effective, "seed", json_integer((json_int_t)r->seed));
+    json_object_set(scenario, "requested", r->scenario->document);
+    json_object_set_new(scenario, "effective", effective);
+    json_object_set_new(scenario, "sha256", json_text(r->scenario->sha256));
+    json_object_set_new(scenario, "file", json_text(r->scenario->path));
+    return scenario;
+}
+
+json_t *results_to_json(const struct results *r)
+{
+    json_t *document = benchmarks_of(r), *ours = json_object(), *cells = json_array();
+    if (!document || !ours || !cells) {
+        json_decref(document);
+        json_decref(ours);
+        json_decref(cells);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < r->matrix->count; i++)
+        json_array_append_new(cells, cell_json(r, i));
+    json_object_set_new(ours, "schema_version", json_integer(RESULTS_SCHEMA_VERSION));
+    json_object_set_new(ours, "version", json_text(LAYERBENCH_VERSION));
+    json_object_set_new(ours, "scenario", scenario_json(r));
+    json_object_set_new(ours, "started_realtime_ns", json_integer(r->started_realtime_ns));
+    json_object_set(ours, "environment", r->environment);
+    json_object_set_new(ours, "cells", cells);
+    json_object_set(ours, "warnings", r->warnings);
+    json_object_set_new(ours, "complete", json_boolean(r->complete));
+    if (r->context)
+        json_object_set(document, "context", r->context);
+    json_object_set_new(document, "layerbench", ours);
+    return document;
+}
+
+/* ---- back ---- */
+
+static bool same_number(const json_t *object, const char *key, uint64_t expected)
+{
+    return (uint64_t)json_integer_value(json_object_get(object, key)) == expected;
+}
+
+static enum lb_status check_same_run(const struct results *r, const json_t *ours,
+                                     struct lb_error *err)
+{
+    const json_t *scenario = json_object_get(ours, "scenario");
+    const json_t *effective = json_object_get(scenario, "effective");
+    const json_t *model = json_object_get(effective, "model");
+    const char *sha256 = json_string_value(json_object_get(scenario, "sha256"));
+    const char *what = NULL;
+    if (!sha256 || strcmp(sha256, r->scenario->sha256) != 0)
+        what = "another scenario";
+    else if (!same_number(model, "file_bytes", r->model.file_bytes) ||
+             !same_number(model, "layer_bytes", r->model.layer_bytes))
+        what = "another model";
+    else if (!same_number(effective, "seed", r->seed) ||
+             !same_number(effective, "repetitions", r->repetitions) ||
+             !same_number(effective, "warmup", r->warmup))
+        what = "another seed or number of repetitions";
+    if (!what)
+        return LB_OK;
+    return lb_fail(err, LB_ERR_INPUT, "cannot resume: the result there is of %s", what);
+}
+
+static enum lb_status take_sample(struct results *r, uint32_t cell, const json_t *json,
+                                  struct lb_error *err)
+{
+    struct cell_samples *c = &r->by_cell[cell];
+    struct sample sample, *grown;
+    const char *where;
+    if (!sample_from_json(json, &sample, &where))
+        return lb_fail(err, LB_ERR_INPUT, "cells '%s': a sample's '%s' is missing or damaged",
+                       r->matrix->cells[cell].name, where);
+    grown = realloc(c->list, (c->count + 1) * sizeof *grown);
+    if (!grown) {
+        sample_free(&sample);
+        return lb_fail(err, LB_ERR_NOMEM, "out of memory for samples");
+    }
+    c->list = grown;
+    c->list[c->count++] = sample;
+    return LB_OK;
+}
+
+static enum lb_status take_cell(struct results *r, const json_t *json, struct lb_error *err)
+{
+    const char *name = json_string_value(json_object_get(json, "name"));
+    static const char *const lists[] = {"samples", "failures"};
+    uint32_t i = 0;
+    while (i < r->matrix->count && strcmp(r->matrix->cells[i].name, name ? name : "") != 0)
+        i++;
+    if (i == r->matrix->count)
+        return lb_fail(err, LB_ERR_INPUT,
+                       "cannot resume: the result has a cell '%s', this run "
+                       "has not (was it filtered otherwise?)",
+                       name ? name : "");
+    for (size_t k = 0; k < 2; k++) {
+        size_t n;
+        json_t *sample;
+        json_array_foreach(json_object_get(json, lists[k]), n, sample)
+        {
+            enum lb_status status = take_sample(r, i, sample, err);
+            if (status != LB_OK)
+                return status;
+        }
+    }
+    return LB_OK;
+}
+
+enum lb_status results_from_json(struct results *r, const json_t *document, struct lb_error *err)
+{
+    const json_t *ours = json_object_get(document, "layerbench");
+    size_t i;
+    json_t *cell, *warning;
+    if (!json_is_object(ours) || !json_is_array(json_object_get(ours, "cells")))
+        return lb_fail(err, LB_ERR_INPUT, "expected a result with layerbench.cells");
+    enum lb_status status = check_same_run(r, ours, err);
+    json_array_foreach(json_object_get(ours, "cells"), i, cell)
+    {
+        if (status == LB_OK)
+            status = take_cell(r, cell, err);
+    }
+    if (status != LB_OK)
+        return status;
+    r->started_realtime_ns = json_integer_value(json_object_get(ours, "started_realtime_ns"));
+    json_decref(r->context);
+    r->context = json_incref(json_object_get(document, "context"));
+    json_array_foreach(json_object_get(ours, "warnings"), i, warning)
+        json_array_append(r->warnings, warning);
+    return LB_OK;
+}

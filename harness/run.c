@@ -1,0 +1,488 @@
+/*
+ * run: measures scenarios.
+ *
+ * 1. read the scenario, find or make its model; 2. lay out the cells, filter, shard, add the
+ * reference cells; 3. open or resume the result; 4. measure sample after sample in the seeded
+ * order, each one through Google Benchmark and on disk when it is done; 5. print the summary.
+ */
+#include "base/clock.h"
+#include "cli.h"
+#include "commands.h"
+#include "environment.h"
+#include "exit_codes.h"
+#include "file_io.h"
+#include "gbench_shim.h"
+#include "identities.h"
+#include "json_text.h"
+#include "model_options.h"
+#include "progress.h"
+#include "results.h"
+#include "runner.h"
+#include "summary_text.h"
+
+#include <errno.h>
+#include <regex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+struct run_options {
+    const char *out, *model, *filter;
+    const char *shard; /* "I/N" */
+    uint32_t repetitions, budget;
+    uint64_t seed;
+    bool list, dry_run, resume, quiet;
+};
+
+#define NO_SEED     UINT64_MAX
+#define FIELD(name) offsetof(struct run_options, name)
+static const char *const words_scenario[] = {"as the scenario says", NULL};
+static const char *const words_none[] = {"none", NULL};
+
+static const struct option own[] = {
+    {"out", "DIR", "where the result goes, instead of results/runs/NAME/RUN", OPTION_TEXT,
+     FIELD(out), .letter = 'o'},
+    {"model", "FILE", "another model than the scenario's", OPTION_TEXT, FIELD(model),
+     .letter = 'm'},
+    {"filter", "RE", "only cells whose name matches the regular expression", OPTION_TEXT,
+     FIELD(filter), .flags = 0},
+    {"repetitions", "N", "samples of each cell", OPTION_COUNT, FIELD(repetitions), .min = 1,
+     .max = 1000000, .words = words_scenario},
+    {"seed", "N", "of the order and of the prompts", OPTION_COUNT64, FIELD(seed), .max = 0x1p62},
+    {"list", NULL, "print the names of the cells and stop", OPTION_FLAG, FIELD(list), .flags = 0},
+    {"dry_run", NULL, "print the samples in their order and stop", OPTION_FLAG, FIELD(dry_run),
+     .flags = 0},
+    {"resume", NULL, "go on where a run was stopped", OPTION_FLAG, FIELD(resume), .flags = 0},
+    {"shard", "I/N", "only the I-th of N parts of the cells", OPTION_TEXT, FIELD(shard),
+     .flags = 0},
+    {"budget", "SECONDS", "as many repetitions as fit into this time", OPTION_COUNT, FIELD(budget),
+     .min = 1, .words = words_none},
+    {"quiet", NULL, "no table, no notes", OPTION_FLAG, FIELD(quiet), .letter = 'q'},
+};
+
+/* One scenario on its way. */
+struct run {
+    const struct run_options *options;
+    struct scenario scenario;
+    struct matrix matrix;
+    struct results results;
+    char *model_path;
+    uint32_t shard, n_shards; /* shard counts from 0 */
+    struct matrix_sample *order;
+    size_t n_order;
+    int64_t start_ns;
+};
+
+/* ---- what is to be measured ---- */
+
+static enum lb_status parse_shard(struct run *run, struct lb_error *err)
+{
+    const char *text = run->options->shard;
+    char rest;
+    run->shard = 0;
+    run->n_shards = 1;
+    if (!text)
+        return LB_OK;
+    if (sscanf(text, "%u/%u%c", &run->shard, &run->n_shards, &rest) != 2 || run->shard < 1 ||
+        run->shard > run->n_shards)
+        return lb_fail(err, LB_ERR_INPUT, "--shard: '%s': expected I/N with I from 1 to N", text);
+    run->shard--;
+    return LB_OK;
+}
+
+static bool in_filter(void *ctx, const struct cell *cell)
+{
+    return regexec(ctx, cell->name, 0, NULL, 0) == 0;
+}
+
+static bool in_shard(void *ctx, const struct cell *cell)
+{
+    const struct run *run = ctx;
+    return matrix_hash(cell->name) % run->n_shards == run->shard;
+}
+
+static enum lb_status choose_cells(struct run *run, struct lb_error *err)
+{
+    if (run->options->filter) {
+        regex_t filter;
+        int code = regcomp(&filter, run->options->filter, REG_EXTENDED | REG_NOSUB);
+        if (code != 0) {
+            char why[128];
+            regerror(code, &filter, why, sizeof why);
+            return lb_fail(err, LB_ERR_INPUT, "--filter: '%s': %s", run->options->filter, why);
+        }
+        matrix_filter(&run->matrix, in_filter, &filter);
+        regfree(&filter);
+    }
+    if (run->matrix.count == 0)
+        return lb_fail(err, LB_ERR_INPUT, "--filter: '%s': expected it to match at least one cell",
+                       run->options->filter);
+    matrix_filter(&run->matrix, in_shard, run);
+    return matrix_add_references(&run->matrix, err);
+}
+
+/* For looking only, a model is not made; then nothing is clamped. */
+static enum lb_status find_model(struct run *run, bool only_look, struct lb_error *err)
+{
+    const char *given = run->options->model ? run->options->model : run->scenario.model_path;
+    enum lb_status status = LB_OK;
+    if (given)
+        run->model_path = strdup(given);
+    else if (!only_look)
+        status = model_file_cached(&run->scenario.model_synth, &run->model_path, err);
+    if (status == LB_OK && run->model_path)
+        status = model_file_facts(run->model_path, &run->results.model, err);
+    if (!run->model_path && status == LB_OK) {
+        if (!only_look)
+            return lb_fail(err, LB_ERR_NOMEM, "model: out of memory");
+        run->results.model.n_layers = UINT32_MAX;
+    }
+    return status;
+}
+
+static enum lb_status prepare(struct run *run, const char *path, struct lb_error *err)
+{
+    const struct run_options *o = run->options;
+    bool only_look = o->list || o->dry_run;
+    enum lb_status status = scenario_read(path, &run->scenario, err);
+    if (status == LB_OK)
+        status = parse_shard(run, err);
+    if (status == LB_OK)
+        status = find_model(run, only_look, err);
+    if (status == LB_OK)
+        status = matrix_build(&run->scenario, run->results.model.n_layers, &run->matrix, err);
+    if (status == LB_OK)
+        status = choose_cells(run, err);
+    if (status != LB_OK)
+        return status;
+    struct results *r = &run->results;
+    r->scenario = &run->scenario;
+    r->matrix = &run->matrix;
+    r->model_path = run->model_path;
+    r->repetitions = o->repetitions ? o->repetitions : run->scenario.repetitions;
+    r->warmup = run->scenario.warmup;
+    r->seed = o->seed != NO_SEED ? o->seed : run->scenario.seed;
+    r->log = true;
+    return matrix_order(&run->matrix, r->repetitions, r->warmup, r->seed, &run->order,
+                        &run->n_order, err);
+}
+
+static void print_list(const struct run *run)
+{
+    for (size_t i = 0; i < run->matrix.count; i++)
+        puts(run->matrix.cells[i].name);
+}
+
+static void print_order(const struct run *run)
+{
+    for (size_t i = 0; i < run->n_order; i++) {
+        const struct matrix_sample *s = &run->order[i];
+        if (s->rep < 0)
+            printf("%4zu warm-up %s\n", i, run->matrix.cells[s->cell].name);
+        else
+            printf("%4zu rep %-4d %s\n", i, s->rep, run->matrix.cells[s->cell].name);
+    }
+}
+
+/* ---- where the result goes ---- */
+
+/* "latest" beside the run points to it; a failure is no reason to stop. */
+static void point_latest(const char *parent, const char *id)
+{
+    char *link = file_text("%s/latest", parent), *temporary = file_text("%s/.latest", parent);
+    if (link && temporary) {
+        unlink(temporary);
+        if (symlink(id, temporary) == 0 && rename(temporary, link) != 0)
+            unlink(temporary);
+    }
+    free(link);
+    free(temporary);
+}
+
+/* results/runs/NAME/YYYYMMDD-HHMMSS; a number is added when that is taken. */
+static enum lb_status open_new(struct run *run, struct lb_error *err)
+{
+    char *parent = file_text("results/runs/%s", run->scenario.name);
+    enum lb_status status = parent ? file_make_directory(parent, err)
+                                   : lb_fail(err, LB_ERR_NOMEM, "run: out of memory");
+    for (int attempt = 1; status == LB_OK; attempt++) {
+        char id[64];
+        time_t now = time(NULL);
+        struct tm utc;
+        size_t n = strftime(id, sizeof id, "%Y%m%d-%H%M%S", gmtime_r(&now, &utc));
+        if (attempt > 1)
+            snprintf(id + n, sizeof id - n, "-%d", attempt);
+        char *directory = file_text("%s/%s", parent, id);
+        if (!directory)
+            status = lb_fail(err, LB_ERR_NOMEM, "run: out of memory");
+        else if (mkdir(directory, 0755) == 0) {
+            status = results_open(&run->results, directory, err);
+            point_latest(parent, id);
+            free(directory);
+            break;
+        } else if (errno != EEXIST)
+            status = lb_fail(err, LB_ERR_INPUT, "%s: %s", directory, strerror(errno));
+        free(directory);
+    }
+    free(parent);
+    return status;
+}
+
+static enum lb_status open_results(struct run *run, struct lb_error *err)
+{
+    const struct run_options *o = run->options;
+    struct results *r = &run->results;
+    char *directory =
+        o->out ? strdup(o->out) : file_text("results/runs/%s/latest", run->scenario.name);
+    char *file = directory ? file_text("%s/result.json", directory) : NULL;
+    enum lb_status status = LB_OK;
+    if (!file)
+        status = lb_fail(err, LB_ERR_NOMEM, "run: out of memory");
+    else if (o->resume && file_exists(file))
+        status = results_resume(r, directory, err);
+    else if (o->resume && !o->out)
+        status =
+            lb_fail(err, LB_ERR_INPUT, "--resume: no run of %s to go on with", run->scenario.name);
+    else
+        status = o->out ? results_open(r, directory, err) : open_new(run, err);
+    free(directory);
+    free(file);
+    if (status == LB_OK) {
+        r->environment = environment_collect(run->model_path, r->directory);
+        for (size_t i = 0; i < run->matrix.n_notes; i++)
+            results_warn(r, "%s", run->matrix.notes[i]);
+    }
+    return status;
+}
+
+/* The bandwidth that the floor of each cell stands on. */
+static void find_bandwidths(struct run *run)
+{
+    for (size_t i = 0; i < run->matrix.count; i++) {
+        const struct lb_options *o = &run->matrix.cells[i].settings.engine;
+        if (o->device_bandwidth > 0) {
+            run->results.bandwidth[i] = o->device_bandwidth;
+            run->results.bandwidth_source[i] = "emulated device";
+        }
+    }
+}
+
+/* ---- measuring ---- */
+
+struct measurement { /* what the callback of Google Benchmark needs and gives */
+    struct runner_work work;
+    struct sample *sample;
+    enum lb_status status;
+    struct lb_error *err;
+};
+
+static void measure(void *ctx, uint32_t index, struct gbench_result *result)
+{
+    struct measurement *m = ctx;
+    (void)index;
+    m->status = runner_measure(&m->work, m->sample, m->err);
+    if (m->status != LB_OK)
+        result->error = m->err->text;
+    else if (*m->sample->failed)
+        result->error = m->sample->failed;
+    else if (m->sample->n_pass != m->work.settings->generate_tokens)
+        result->error = "the sample has another number of passes than asked for";
+    else
+        result->iteration_ns = m->sample->pass_ns;
+}
+
+static enum lb_status measure_sample(struct run *run, const struct matrix_sample *which,
+                                     struct sample *sample, struct lb_error *err)
+{
+    const struct cell *cell = &run->matrix.cells[which->cell];
+    struct measurement m = {
+        .work = {&cell->settings, run->model_path, run->results.model.n_layers, run->results.seed},
+        .sample = sample,
+        .err = err};
+    struct gbench_benchmark benchmark = {cell->name, cell->settings.generate_tokens, 1, measure,
+                                         &m};
+    char *report = NULL;
+    if (!gbench_run(&benchmark, 1, &report))
+        return lb_fail(err, LB_ERR_STATE, "Google Benchmark refused to run %s", cell->name);
+    free(report); /* the result's report is made of all samples at once */
+    return m.status;
+}
+
+/* The first good sample of the same work in any cell, to compare hashes with. */
+static const struct sample *same_work_sample(const struct run *run, uint32_t cell,
+                                             const char **other)
+{
+    const struct matrix *m = &run->matrix;
+    for (size_t i = 0; i < m->count; i++) {
+        const struct cell_samples *c = &run->results.by_cell[i];
+        if (!matrix_same_work(&m->cells[i].settings, &m->cells[cell].settings))
+            continue;
+        for (size_t k = 0; k < c->count; k++) {
+            if (!*c->list[k].failed) {
+                *other = m->cells[i].name;
+                return &c->list[k];
+            }
+        }
+    }
+    return NULL;
+}
+
+static void check_sample(struct run *run, uint32_t cell, struct sample *sample)
+{
+    const struct settings *settings = &run->matrix.cells[cell].settings;
+    const char *other_cell = NULL;
+    if (*sample->failed)
+        return;
+    sample->broken = identities_check(sample, settings);
+    const struct sample *other = same_work_sample(run, cell, &other_cell);
+    char *differs = other ? identities_compare(sample, other, other_cell) : NULL;
+    if (differs)
+        json_array_append_new(sample->broken, json_text(differs));
+    free(differs);
+    if (*sample->notice)
+        results_warn(&run->results, "%s: %s", run->matrix.cells[cell].name, sample->notice);
+}
+
+static int64_t since_start(const struct run *run)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - run->results.started_realtime_ns;
+}
+
+/* With a budget: is there time for another round? Rounds are whole, so that cells stay equal. */
+static bool time_is_up(struct run *run, size_t next)
+{
+    const struct matrix_sample *s = &run->order[next];
+    double spent = (double)(lb_now_ns() - run->start_ns) / 1e9;
+    bool new_round = next > 0 && s->rep > 0 && run->order[next - 1].rep != s->rep;
+    if (!run->options->budget || !new_round)
+        return false;
+    double round = spent / (s->rep + run->results.warmup);
+    if (spent + round <= run->options->budget)
+        return false;
+    results_warn(&run->results, "budget of %u s: %d of %u repetitions measured",
+                 run->options->budget, s->rep, run->results.repetitions);
+    return true;
+}
+
+static enum lb_status measure_all(struct run *run, struct lb_error *err)
+{
+    struct progress progress = progress_begin(run->scenario.name);
+    struct results *r = &run->results;
+    enum lb_status status = LB_OK;
+    run->start_ns = lb_now_ns();
+    for (size_t i = 0; status == LB_OK && i < run->n_order && !time_is_up(run, i); i++) {
+        const struct matrix_sample *which = &run->order[i];
+        struct sample sample;
+        progress_update(&progress, i, run->n_order, run->matrix.cells[which->cell].name);
+        if (which->rep >= 0 && results_has(r, which->cell, which->rep))
+            continue;
+        int64_t start = since_start(run);
+        status = measure_sample(run, which, &sample, err);
+        if (status != LB_OK)
+            break;
+        sample.rep = which->rep;
+        sample.seq = (uint32_t)i;
+        sample.start_ns = start;
+        check_sample(run, which->cell, &sample);
+        if (which->rep >= 0)
+            status = results_add(r, which->cell, &sample, err);
+        sample_free(&sample);
+    }
+    progress_end(&progress);
+    if (status != LB_OK)
+        return status;
+    r->complete = true;
+    return results_write(r, err);
+}
+
+/* ---- the end ---- */
+
+static int verdict(const struct run *run)
+{
+    size_t good = 0, bad = 0;
+    for (uint32_t i = 0; i < run->matrix.count; i++) {
+        struct summary s = results_summary(&run->results, i);
+        good += s.n;
+        bad += s.n_failed + s.n_broken;
+    }
+    return good == 0 || bad > 0 ? EXIT_FAILED : EXIT_OK;
+}
+
+static void print_end(const struct run *run)
+{
+    const struct results *r = &run->results;
+    bool colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    size_t i;
+    json_t *warning;
+    if (!run->options->quiet) {
+        summary_print_table(r, stdout, colour);
+        fflush(stdout);
+        json_array_foreach(r->warnings, i, warning)
+            fprintf(stderr, "note: %s\n", json_string_value(warning));
+    }
+    printf("result: %s/result.json\n", r->directory);
+}
+
+static void close_run(struct run *run)
+{
+    free(run->order);
+    results_close(&run->results);
+    matrix_free(&run->matrix);
+    scenario_free(&run->scenario);
+    free(run->model_path);
+}
+
+static int run_scenario(const struct run_options *options, const char *path)
+{
+    struct run run = {.options = options};
+    struct lb_error err = LB_ERROR_INIT;
+    int code = EXIT_OK;
+    enum lb_status status = prepare(&run, path, &err);
+    if (status == LB_OK && options->list) {
+        print_list(&run);
+    } else if (status == LB_OK && options->dry_run) {
+        print_order(&run);
+    } else if (status == LB_OK) {
+        status = open_results(&run, &err);
+        if (status == LB_OK) {
+            find_bandwidths(&run);
+            status = measure_all(&run, &err);
+        }
+        if (status == LB_OK) {
+            print_end(&run);
+            code = verdict(&run);
+        }
+    }
+    if (status != LB_OK)
+        code = model_options_open_error("run", &err);
+    close_run(&run);
+    return code;
+}
+
+int command_run(int argc, char **argv)
+{
+    struct run_options o = {.seed = NO_SEED};
+    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &o, 0},
+                                 {NULL, NULL, 0, NULL, 0}};
+    struct cli cli = {"run", "SCENARIO... [options]",
+                      "Measures every cell of the scenarios and writes a result directory.",
+                      groups};
+    int code = cli_parse(&cli, &argc, argv);
+    if (code >= 0)
+        return code;
+    if (argc < 2)
+        return cli_fail("run", "expected at least one scenario file");
+    if (argc > 2 && o.out)
+        return cli_fail("run", "--out: expected one scenario, not %d", argc - 1);
+    code = EXIT_OK;
+    for (int i = 1; i < argc; i++) {
+        int one = run_scenario(&o, argv[i]);
+        code = one > code ? one : code;
+    }
+    return code;
+}

@@ -1,0 +1,231 @@
+/*
+ * runner: see runner.h.
+ *
+ * 1. two anonymous files, for the result and for messages; 2. the page cache as the cell wants it,
+ * a control group for its memory limit; 3. a child with the files as descriptors 3 and 2, stdin and
+ * stdout nowhere; affinity, death with the parent; exec of this program; 4. wait, read the files.
+ */
+#include "runner.h"
+
+#include "affinity.h"
+#include "cgroup.h"
+#include "file_io.h"
+#include "page_cache.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { RESULT_FD = 3, EXIT_NO_EXEC = 125 };
+
+/* ---- the command line of the child ---- */
+
+struct arguments {
+    char **list; /* NULL-terminated */
+    size_t count;
+};
+
+static bool add(struct arguments *a, char *text)
+{
+    char **grown = text ? realloc(a->list, (a->count + 2) * sizeof *grown) : NULL;
+    if (!grown) {
+        free(text);
+        return false;
+    }
+    a->list = grown;
+    a->list[a->count++] = text;
+    a->list[a->count] = NULL;
+    return true;
+}
+
+static void free_arguments(struct arguments *a)
+{
+    for (size_t i = 0; i < a->count; i++)
+        free(a->list[i]);
+    free(a->list);
+}
+
+/* Accesses of a whole sample: every pass goes through all layers. */
+static uint64_t accesses(const struct runner_work *w)
+{
+    const struct settings *s = w->settings;
+    uint64_t chunks = (s->prompt_tokens + s->engine.max_tokens - 1) / s->engine.max_tokens;
+    return w->n_layers * (chunks * s->engine.batch + s->generate_tokens);
+}
+
+static bool make_arguments(const struct runner_work *w, struct arguments *a)
+{
+    size_t count;
+    const struct option *table = options_table(&count);
+    bool good = add(a, strdup("layerbench")) && add(a, strdup("sample")) &&
+                add(a, file_text("--model=%s", w->model_path)) &&
+                add(a, file_text("--result-fd=%d", RESULT_FD)) &&
+                add(a, file_text("--work-seed=%" PRIu64, w->work_seed)) &&
+                add(a, file_text("--log-capacity=%" PRIu64, accesses(w)));
+    for (size_t i = 0; good && i < count; i++) {
+        char text[256];
+        option_format(&table[i], w->settings, text, sizeof text);
+        if (*text)
+            good = add(a, file_text("--%s=%s", table[i].name, text));
+    }
+    return good;
+}
+
+/* ---- the child ---- */
+
+static _Noreturn void become_sample(const struct arguments *a, const struct settings *settings,
+                                    const struct cgroup *group, int result, int messages)
+{
+    int nowhere = open("/dev/null", O_RDWR);
+    pid_t parent = getppid();
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(EXIT_NO_EXEC);
+    if (nowhere < 0 || dup2(nowhere, STDIN_FILENO) < 0 || dup2(nowhere, STDOUT_FILENO) < 0 ||
+        dup2(messages, STDERR_FILENO) < 0 || dup2(result, RESULT_FD) < 0 ||
+        fcntl(RESULT_FD, F_SETFD, 0) != 0) /* it may have been 3, close-on-exec, all along */
+        _exit(EXIT_NO_EXEC);
+    if (!affinity_apply(settings->affinity)) {
+        dprintf(STDERR_FILENO, "affinity %s: %s\n", settings->affinity, strerror(errno));
+        _exit(EXIT_NO_EXEC);
+    }
+    if (!cgroup_enter(group)) {
+        dprintf(STDERR_FILENO, "memory_limit: cannot enter %s: %s\n", group->path, strerror(errno));
+        _exit(EXIT_NO_EXEC);
+    }
+    execv("/proc/self/exe", a->list);
+    dprintf(STDERR_FILENO, "cannot start /proc/self/exe: %s\n", strerror(errno));
+    _exit(EXIT_NO_EXEC);
+}
+
+/* ---- the parent ---- */
+
+/* The last line of what the child said, without "layerbench sample: ". */
+static void last_message(int messages, char *text, size_t size)
+{
+    static const char prefix[] = "layerbench sample: ";
+    char tail[4096];
+    off_t end = lseek(messages, 0, SEEK_END);
+    off_t from = end > (off_t)sizeof tail - 1 ? end - ((off_t)sizeof tail - 1) : 0;
+    ssize_t n = pread(messages, tail, sizeof tail - 1, from);
+    tail[n > 0 ? n : 0] = '\0';
+    while (n > 0 && tail[n - 1] == '\n')
+        tail[--n] = '\0';
+    const char *line = strrchr(tail, '\n');
+    line = line ? line + 1 : tail;
+    if (strncmp(line, prefix, sizeof prefix - 1) == 0)
+        line += sizeof prefix - 1;
+    snprintf(text, size, "%.200s", line);
+}
+
+static void say_why(int status, int messages, bool out_of_memory, struct sample *sample)
+{
+    char text[220];
+    last_message(messages, text, sizeof text);
+    if (out_of_memory)
+        snprintf(sample->failed, sizeof sample->failed,
+                 "out of memory: killed by the kernel at memory_limit");
+    else if (WIFSIGNALED(status))
+        snprintf(sample->failed, sizeof sample->failed, "killed by signal %d (%s)%s",
+                 WTERMSIG(status), strsignal(WTERMSIG(status)),
+                 WTERMSIG(status) == SIGKILL ? ", perhaps out of memory" : "");
+    else if (*text)
+        snprintf(sample->failed, sizeof sample->failed, "%s", text);
+    else
+        snprintf(sample->failed, sizeof sample->failed, "ended with exit code %d",
+                 WEXITSTATUS(status));
+}
+
+static enum lb_status wait_for(pid_t child, int *status, struct lb_error *err)
+{
+    while (waitpid(child, status, 0) < 0) {
+        if (errno != EINTR)
+            return lb_fail(err, LB_ERR_STATE, "cannot wait for a sample: %s", strerror(errno));
+    }
+    return LB_OK;
+}
+
+static void receive(int status, int result, int messages, const struct cgroup *group,
+                    struct sample *sample)
+{
+    FILE *in = NULL;
+    bool whole = false;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && lseek(result, 0, SEEK_SET) == 0) {
+        in = fdopen(dup(result), "rb");
+        whole = in && sample_receive(in, sample);
+    }
+    if (in)
+        fclose(in);
+    if (!whole) {
+        memset(sample, 0, sizeof *sample);
+        say_why(status, messages, cgroup_killed(group), sample);
+    }
+}
+
+/* The page cache as the cell wants it. Under a memory limit the file must not be cached by others:
+ * the pages would count as theirs. False: the sample has failed, and says why. */
+static bool prepare_cache(const struct runner_work *w, struct sample *sample)
+{
+    struct lb_error err = LB_ERROR_INIT;
+    const char *state = w->settings->page_cache;
+    if (w->settings->memory_limit > 0 && strcmp(state, "as-is") == 0)
+        state = "cold";
+    if (page_cache_prepare(w->model_path, state, &err) == LB_OK)
+        return true;
+    snprintf(sample->failed, sizeof sample->failed, "%.250s", err.text);
+    return false;
+}
+
+static enum lb_status start_and_wait(const struct runner_work *w, const struct arguments *arguments,
+                                     int result, int messages, struct sample *sample,
+                                     struct lb_error *err)
+{
+    struct cgroup group;
+    enum lb_status status = cgroup_open(w->settings->memory_limit, &group, err);
+    if (status != LB_OK || !prepare_cache(w, sample)) {
+        if (status == LB_OK)
+            cgroup_close(&group);
+        return status;
+    }
+    double cached = page_cache_share(w->model_path);
+    int how = 0;
+    pid_t child = fork();
+    if (child == 0)
+        become_sample(arguments, w->settings, &group, result, messages);
+    status = child < 0 ? lb_fail(err, LB_ERR_STATE, "cannot start a sample: %s", strerror(errno))
+                       : wait_for(child, &how, err);
+    if (status == LB_OK)
+        receive(how, result, messages, &group, sample);
+    sample->cached_before_ppm = cached < 0 ? -1 : (int64_t)(cached * 1e6);
+    cgroup_close(&group);
+    return status;
+}
+
+enum lb_status runner_measure(const struct runner_work *w, struct sample *sample,
+                              struct lb_error *err)
+{
+    struct arguments arguments = {NULL, 0};
+    int result = memfd_create("sample", MFD_CLOEXEC);
+    int messages = memfd_create("messages", MFD_CLOEXEC);
+    enum lb_status status = LB_OK;
+    memset(sample, 0, sizeof *sample);
+    if (result < 0 || messages < 0)
+        status = lb_fail(err, LB_ERR_STATE, "cannot make a file for a sample: %s", strerror(errno));
+    else if (!make_arguments(w, &arguments))
+        status = lb_fail(err, LB_ERR_NOMEM, "out of memory for a sample");
+    if (status == LB_OK)
+        status = start_and_wait(w, &arguments, result, messages, sample, err);
+    free_arguments(&arguments);
+    if (result >= 0)
+        close(result);
+    if (messages >= 0)
+        close(messages);
+    return status;
+}

@@ -1,0 +1,110 @@
+# test_run: a tiny run end to end: files, counts, identities, kill and resume, bad input.
+set -u
+failures=0
+dir=$(mktemp -d) && trap 'rm -rf "$dir"' EXIT
+run=$LAYERBENCH
+say() { echo "$*"; failures=$((failures + 1)); }
+# holds FILE 'JQ EXPRESSION' 'WHAT'
+holds() { jq -e "$2" "$1" >/dev/null || say "$3: $(jq -c "[${4:-$2}]" "$1" 2>&1 | head -c 300)"; }
+
+"$run" synth --shape tiny --quant Q4_K_M --layers 4 -o "$dir/m.gguf" || say "no model"
+scenario() { # NAME MATRIX MORE
+    printf '{"name":"%s","about":"A test?","model":{"path":"%s"},"matrix":%s,"warmup":0%s}' \
+        "$1" "$dir/m.gguf" "$2" "$3" >"$dir/$1.json"
+}
+fixed='"threads":1,"prompt_tokens":3,"generate_tokens":4,"storage":"memory","device":{"bandwidth":"4GB/s"}'
+
+# ---- a whole run
+scenario whole '{"prefetch":["off","sync","async"],"replacement":["lru","belady"],"cache_layers":[2]}' \
+    ",\"fixed\":{$fixed},\"repetitions\":2,\"seed\":7"
+"$run" run "$dir/whole.json" --out "$dir/r" >"$dir/out" 2>"$dir/err" || say "run: exit code $?: $(cat "$dir/err")"
+tail -n 1 "$dir/out" | grep -q "$dir/r" || say "the last line does not say where the result is"
+result=$dir/r/result.json
+holds "$result" '.layerbench.complete' "complete"
+holds "$result" '[.layerbench.cells[].samples[]] | length == 14' "samples"
+holds "$result" '[.layerbench.cells[] | select(.reference)] | length == 1' "one reference cell"
+holds "$result" '[.layerbench.cells[] | .invalid, .failed] | all(. == null)' "invalid cells"
+holds "$result" '[.layerbench.cells[].samples[] | .outcomes | add] | all(. == 4 * 5)' "outcomes = layers x passes"
+holds "$result" '[.layerbench.cells[].samples[].tokens_hash] | unique | length == 1' "the same tokens"
+holds "$result" '[.layerbench.cells[].samples[].logits_hash] | unique | length == 1' "the same logits"
+holds "$result" '[.layerbench.cells[].samples[].seq] | sort == [range(14)]' "sequence numbers"
+holds "$result" '[.layerbench.cells[].samples[] | .pass_ns | length == 4] | all' "passes"
+holds "$result" '[.layerbench.cells[].samples[].floor_ns] | all(. > 0)' "floors"
+# with off, N = 4, C = 2: belady keeps one layer until its next use, so that every third access
+# from the fifth on is a hit, 6 of 20 (N (C - 1) / (N - 1) a pass in the long run); lru never hits
+holds "$result" '[.layerbench.cells[] | select(.name | test("off/replacement=lru")) | .samples[] |
+    .outcomes.miss == 20 and .bytes_read >= 5 * .layer_bytes and .bytes_read < 5.1 * .layer_bytes] | all' "lru misses all" \
+    '.layerbench.cells[] | select(.name | test("off/replacement=lru")) | .samples[] | .outcomes'
+holds "$result" '[.layerbench.cells[] | select(.name | test("off/replacement=belady")) | .samples[] |
+    .outcomes.hit] | all(. == 6)' "belady hits" \
+    '.layerbench.cells[] | select(.name | test("off/replacement=belady")) | .samples[] | .outcomes'
+# Google Benchmark's part: 7 cells, 2 repetitions, mean, median, stddev and cv
+holds "$result" '.benchmarks | length == 7 * (2 + 4)' "benchmarks"
+holds "$result" '.context.num_cpus >= 1' "context"
+lines=$(wc -l <"$dir/r/layers.jsonl")
+[ "$lines" = $((14 * 20)) ] || say "layers.jsonl has $lines lines"
+jq -e -s '[.[] | .bytes] | add' "$dir/r/layers.jsonl" >/dev/null || say "layers.jsonl is damaged"
+[ "$(wc -l <"$dir/r/summary.csv")" = 8 ] || say "summary.csv has $(wc -l <"$dir/r/summary.csv") lines"
+grep -q 'synchronous loads' "$dir/r/summary.md" || say "summary.md has no old rows"
+"$run" run "$dir/whole.json" --out "$dir/r" 2>"$dir/err" && say "a directory that is not empty was taken"
+grep -q 'is not empty' "$dir/err" || say "said: $(cat "$dir/err")"
+
+# ---- the same seed, the same order; resumed after a kill: the same but for times
+order() { jq -c '[.layerbench.cells[] | {name, s: [.samples[] | {rep, seq, outcomes: (if (.prefetch == "async") then 0
+    else .outcomes end), tokens_hash}]}]' "$1"; }
+for moment in 0.2 0.5 0.8; do
+    rm -rf "$dir/k"
+    "$run" run "$dir/whole.json" --out "$dir/k" -q >"$dir/out" 2>&1 &
+    pid=$!
+    sleep $moment
+    kill -9 $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    for file in "$dir"/k/result.json "$dir"/k/layers.jsonl; do
+        [ ! -e "$file" ] || jq -e . "$file" >/dev/null || say "killed after $moment s: $file is damaged"
+    done
+    "$run" run "$dir/whole.json" --out "$dir/k" --resume -q >"$dir/out" 2>"$dir/err" ||
+        say "resume after $moment s: exit code $?: $(cat "$dir/err")"
+    holds "$dir/k/result.json" '.layerbench.complete' "resumed after $moment s"
+    [ "$(order "$dir/k/result.json")" = "$(order "$result")" ] || say "resumed after $moment s: another result"
+    [ "$(wc -l <"$dir/k/layers.jsonl")" = $((14 * 20)) ] || say "resumed after $moment s: lines"
+done
+"$run" run "$dir/whole.json" --out "$dir/k" --resume --seed 8 -q 2>"$dir/err" && say "resumed with another seed"
+
+# ---- --list, --dry-run, --filter, --shard, --model, clamping
+[ "$("$run" run "$dir/whole.json" --list | wc -l)" = 7 ] || say "--list"
+[ "$("$run" run "$dir/whole.json" --dry-run | wc -l)" = 14 ] || say "--dry-run"
+cmp -s <("$run" run "$dir/whole.json" --dry-run) <("$run" run "$dir/whole.json" --dry-run) || say "order varies"
+[ "$("$run" run "$dir/whole.json" --list --filter 'async/.*lru' | wc -l)" = 2 ] || say "--filter"
+all=$("$run" run "$dir/whole.json" --list | grep -v reference | sort)
+shards=$(for i in 1 2 3; do "$run" run "$dir/whole.json" --list --shard $i/3; done | grep -v reference | sort)
+[ "$all" = "$shards" ] || say "the shards are not the whole"
+scenario clamped '{"cache_layers":[3,8,16]}' ",\"fixed\":{$fixed},\"repetitions\":1"
+"$run" run "$dir/clamped.json" --out "$dir/c" >"$dir/out" 2>"$dir/err" || say "clamped: exit code $?"
+grep -q "clamped to the model's 4 layers" "$dir/err" || say "clamping is not said: $(cat "$dir/err")"
+holds "$dir/c/result.json" '[.layerbench.cells[] | select(.reference | not) | .name] == ["cache_layers=3", "cache_layers=4"]' "clamped cells"
+
+# ---- failures are recorded, and the run goes on
+scenario faulty '{"fault":["","eio"]}' \
+    ',"fixed":{"threads":1,"prompt_tokens":2,"generate_tokens":2,"cache_layers":2,"prefetch":"off","fault_every":true,"fault_nth":3},"repetitions":1'
+"$run" run "$dir/faulty.json" --out "$dir/f" >"$dir/out" 2>"$dir/err"
+[ $? = 5 ] || say "a failed cell: expected exit code 5"
+holds "$dir/f/result.json" '.layerbench.complete and ([.layerbench.cells[] | select(.failed)] | length == 1) and
+    ([.benchmarks[] | select(.error_occurred)] | length == 1)' "the failed cell"
+holds "$dir/f/result.json" '[.layerbench.cells[] | select(.name == "fault=") | .samples[]] | length == 1' "the other cell"
+
+# ---- bad input
+bad() { # CODE 'GLOB' ARGUMENTS...
+    local code=$1 glob=$2
+    shift 2
+    "$run" run "$@" >"$dir/out" 2>"$dir/err"
+    local got=$?
+    # shellcheck disable=SC2053
+    [ $got = "$code" ] && [[ $(cat "$dir/err") == $glob ]] || say "run $*: exit code $got, $(cat "$dir/err")"
+}
+bad 2 'layerbench run: expected at least one scenario file'
+bad 2 "layerbench run: $dir/none.json: No such file or directory" "$dir/none.json"
+bad 2 "layerbench run: *nothing.gguf*" "$dir/whole.json" --model "$dir/nothing.gguf"
+bad 2 "layerbench run: --filter: 'zzz': expected it to match at least one cell" "$dir/whole.json" --filter zzz
+bad 2 "layerbench run: --filter: '(': *" "$dir/whole.json" --filter '('
+bad 2 "layerbench run: --shard: '4/3': expected I/N*" "$dir/whole.json" --shard 4/3
+[ $failures = 0 ]
