@@ -20,6 +20,7 @@ int command_inspect(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_perplexity(int argc, char **argv);
 int command_plot(int argc, char **argv);
+int command_probe(int argc, char **argv);
 int command_report(int argc, char **argv);
 int command_run(int argc, char **argv);
 int command_sample(int argc, char **argv);

@@ -15,6 +15,7 @@ static const struct command commands[] = {
     {"tokenize", "token ids of a text", command_tokenize},
     {"inspect", "metadata and tensors of a GGUF file", command_inspect},
     {"synth", "write a synthetic model", command_synth},
+    {"probe", "raw bandwidth of storage and memory; what this machine offers", command_probe},
     {"list", "policies, storage, devices, kernels, shapes to choose from", command_list},
     {"plot", "draw the figures of a result", command_plot},
     {"report", "one HTML page about results", command_report},
