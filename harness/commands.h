@@ -14,6 +14,7 @@ struct command {
     int (*run)(int argc, char **argv);
 };
 
+int command_compare(int argc, char **argv);
 int command_eval(int argc, char **argv);
 int command_generate(int argc, char **argv);
 int command_inspect(int argc, char **argv);

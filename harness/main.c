@@ -20,6 +20,7 @@ static const struct command commands[] = {
     {"plot", "draw the figures of a result", command_plot},
     {"report", "one HTML page about results", command_report},
     {"trace", "a run as trace events, for Perfetto", command_trace},
+    {"compare", "what differs between two results", command_compare},
     {"validate", "check scenario and result files against their schemas", command_validate},
     {"sample", NULL, command_sample},
     {NULL, NULL, NULL},

@@ -1,0 +1,116 @@
+# compare: verdicts, forms of output, and every way in which two results may not be compared.
+set -u
+command -v jq >/dev/null || { echo "skipped: needs jq to make results"; exit 77; }
+work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
+. harness/tests/made_result.sh
+failures=0 checks=0
+fail() { echo "FAIL: $*"; failures=$((failures + 1)); }
+
+# expect CODE TEXT ARGUMENT...: exit code, and a text in what it prints (either stream)
+expect() {
+    local code=$1 text=$2 got
+    shift 2
+    checks=$((checks + 1))
+    "$LAYERBENCH" compare "$@" >"$work/out" 2>"$work/err"
+    got=$?
+    [ $got = "$code" ] || { fail "compare $*: exit code $got, expected $code"; head -3 "$work/err"; }
+    cat "$work/out" "$work/err" | grep -q -- "$text" || fail "compare $*: no '$text' in the output"
+    if [ "$code" != 0 ]; then
+        [ -s "$work/out" ] && fail "compare $*: prints figures although it refuses"
+        grep -qE "Sanitizer|Assertion" "$work/err" && fail "compare $*: crashed"
+    fi
+}
+verdict() { # METRIC [CELL]: of the JSON in out
+    jq -r --arg m "$1" --arg c "${2:-cache_layers=4}" \
+        '.comparisons[] | select(.metric == $m and .cell == $c) | .verdict' "$work/out"
+}
+is() { checks=$((checks + 1)); [ "$1" = "$2" ] || fail "$3: got '$1', expected '$2'"; }
+
+base=$work/base.json
+made_result "$base" 1
+made_result "$work/same.json" 1 20 2
+made_result "$work/slower.json" 1.05 20 2
+made_result "$work/few.json" 1.05 3 2
+made_result "$work/five.json" 1.05 5 2
+made_result "$work/one.json" 1.05 1 2
+
+# verdicts
+expect 0 '"verdict"' "$base" "$work/same.json" --json
+is "$(verdict pass)" same "pass against other noise"
+is "$(verdict bytes_read)" same "bytes that are equal"
+expect 0 '"verdict"' "$base" "$work/slower.json" --json
+is "$(verdict pass)" different "pass, 5% slower"
+is "$(verdict tokens_per_second)" different "tokens/s, 5% slower"
+is "$(verdict bytes_read)" same "bytes of the slower"
+is "$(jq '[.comparisons[] | select(.metric == "pass")][0].ratio > 1.04' "$work/out")" true "ratio is head / base"
+is "$(jq '.comparisons | length' "$work/out")" 12 "rows: two cells, six metrics"
+expect 0 '"verdict"' "$work/slower.json" "$base" --json
+is "$(jq '[.comparisons[] | select(.metric == "pass")][0].ratio < 0.96' "$work/out")" true "ratio, arms swapped"
+expect 0 '"verdict"' "$work/few.json" "$(changed "$work/few.json" '.layerbench.cells[].samples[] |= (.pass_ns |= map(. * 11 / 10 | floor))')" --json
+is "$(verdict pass)" unknown "three against three cannot show a difference"
+expect 0 '"verdict"' "$work/five.json" "$(changed "$work/five.json" '.layerbench.cells[].samples[] |= (.pass_ns |= map(. * 11 / 10 | floor))')" --json
+is "$(verdict pass)" different "five against five without overlap"
+expect 0 '"verdict"' "$base" "$work/one.json" --json
+is "$(verdict pass)" unknown "one sample"
+is "$(jq '[.comparisons[] | select(.metric == "pass")][0].low' "$work/out")" null "interval of one sample"
+expect 0 '"verdict"' "$base" "$(changed "$base" '.layerbench.cells[].samples[].bytes_read += 1')" --json
+is "$(verdict bytes_read)" different "counts differ exactly"
+expect 0 '"verdict"' "$(changed "$base" '.layerbench.cells[].samples[].wait_ns = 0')" "$base" --json
+is "$(verdict wait)" different "from nothing to something"
+is "$(jq '[.comparisons[] | select(.metric == "wait")][0].ratio' "$work/out")" null "ratio to nothing"
+
+# forms
+expect 0 'different' "$base" "$work/slower.json"
+expect 0 '| cache_layers=8 | pass |' "$base" "$work/slower.json" --markdown
+expect 0 '"cache_layers=8",pass,ns,' "$base" "$work/slower.json" --csv
+is "$(wc -l <"$work/out")" 13 "lines of CSV"
+expect 2 'expected one of --json' "$base" "$base" --json --csv
+
+# sets: directories of runs, and lists; a link such as `latest` is not counted twice
+mkdir -p "$work/runs/1" "$work/runs/2"
+cp "$base" "$work/runs/1/result.json"
+cp "$work/same.json" "$work/runs/2/result.json"
+ln -s 2 "$work/runs/latest"
+expect 0 '"n_base": 40' "$work/runs" "$work/slower.json" --json
+expect 0 '"n_head": 40' "$base" "$base,$work/same.json" --json
+expect 0 '"n_base": 20' "$work/runs/1" "$base" --json
+
+# what must never pass: nothing measured, a missing cell, other work, another machine
+expect 5 'base measured nothing' "$(changed "$base" '.layerbench.cells[].samples = []')" "$base"
+expect 5 'head measured nothing: killed' "$base" "$(changed "$base" '.layerbench.cells[0] |= (.samples = [] | .failed = "killed")')"
+expect 5 'head measured nothing: outcomes' "$base" "$(changed "$base" '.layerbench.cells[0].invalid = "outcomes"')"
+expect 5 'nothing to compare' "$(changed "$base" '.layerbench.cells = []')" "$(changed "$base" '.layerbench.cells = []')"
+missing=$(changed "$base" '.layerbench.cells |= .[:1]')
+expect 5 'head has no such cell' "$base" "$missing"
+expect 5 'base has no such cell' "$missing" "$base"
+expect 0 'cache_layers=4' "$base" "$missing" --ignore-missing
+work_differs=$(changed "$base" '.layerbench.cells[1].samples[3].tokens_hash = "cccc"')
+expect 5 'token hash' "$base" "$work_differs"
+expect 5 'token hash' "$work_differs" "$base"
+expect 0 'note: ' "$base" "$work_differs" --ignore-work
+scenario=$(changed "$base" '.layerbench.scenario.sha256 = "cd" * 32')
+expect 5 'another scenario' "$base" "$scenario"
+expect 0 'note: ' "$base" "$scenario" --ignore-work
+machine=$(changed "$base" '.layerbench.environment.comparability_key.value = "another"')
+expect 4 'not comparable' "$base" "$machine"
+expect 4 'not comparable' "$base" "$base,$machine"
+expect 0 'note: ' "$base" "$machine" --ignore-machine
+expect 4 'does not say on what machine' "$base" "$(changed "$base" 'del(.layerbench.environment.comparability_key)')"
+expect 4 'not comparable' "$base" "$(changed "$base" '.layerbench.cells[1].machine = "another"')"
+expect 5 'another scenario' "$base" "$(changed "$machine" '.layerbench.scenario.sha256 = "cd" * 32')"
+
+# bad files: one line, exit code 2
+sed 's/"bytes_read": 1048576/"bytes_read": NaN/' "$base" >"$work/nan.json"
+expect 2 'nan.json: line' "$base" "$work/nan.json"
+head -c 2000 "$base" >"$work/cut.json"
+expect 2 'cut.json: line' "$work/cut.json" "$base"
+expect 2 'pass_ns' "$base" "$(changed "$base" '.layerbench.cells[].samples[] |= (.pass_us = .pass_ns | del(.pass_ns))')"
+expect 2 'schema_version' "$base" "$(changed "$base" '.layerbench.schema_version = 2')"
+expect 2 'each name once' "$base" "$(changed "$base" '.layerbench.cells[1].name = "cache_layers=4"')"
+expect 2 'No such file' "$base" "$work/nowhere.json"
+mkdir "$work/empty"
+expect 2 'no result.json' "$base" "$work/empty"
+expect 2 'expected two results' "$base"
+
+echo "$checks checks, $failures failed"
+[ $failures = 0 ]
