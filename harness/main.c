@@ -16,6 +16,7 @@ static const struct command commands[] = {
     {"inspect", "metadata and tensors of a GGUF file", command_inspect},
     {"synth", "write a synthetic model", command_synth},
     {"probe", "raw bandwidth of storage and memory; what this machine offers", command_probe},
+    {"micro", "measure kernels, storage and bookkeeping one by one", command_micro},
     {"list", "policies, storage, devices, kernels, shapes to choose from", command_list},
     {"plot", "draw the figures of a result", command_plot},
     {"report", "one HTML page about results", command_report},

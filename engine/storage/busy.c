@@ -27,10 +27,11 @@ struct busy {
 };
 
 /* Four sums, so that loads are not held up by additions. */
-static uint64_t sum_memory(const uint64_t *p, size_t n)
+uint64_t busy_sum(const void *memory, size_t bytes)
 {
+    const uint64_t *p = memory;
     uint64_t a = 0, b = 0, c = 0, d = 0;
-    for (size_t i = 0; i + 32 <= n; i += 32) {
+    for (size_t i = 0; i + 32 <= bytes / sizeof *p; i += 32) {
         for (size_t k = 0; k < 8; k++) {
             a += p[i + k];
             b += p[i + 8 + k];
@@ -58,7 +59,7 @@ static void *worker_main(void *arg)
     atomic_store(&w->ready, true);
     while (!atomic_load_explicit(&busy->stop, memory_order_relaxed)) {
         if (busy->bytes) {
-            w->sum += sum_memory(w->memory + at / sizeof *w->memory, STRETCH / sizeof *w->memory);
+            w->sum += busy_sum(w->memory + at / sizeof *w->memory, STRETCH);
             at = at + STRETCH < busy->bytes ? at + STRETCH : 0;
         } else {
             w->sum = add_in_registers(w->sum);
