@@ -57,7 +57,7 @@ HARNESS_OBJ := $(HARNESS_SRC:%.c=$(BUILD)/%.o) $(HARNESS_CXX:%.cc=$(BUILD)/%.o) 
 EMBEDDED := $(sort $(wildcard plots/*.gp results/schema/*.json harness/report.css harness/report.js))
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
 
-.SECONDARY:
+.PRECIOUS: %.o
 .PHONY: all help setup run test quick-test test-binaries bench check-layering format check-format clean \
         install compile_commands
 
