@@ -64,20 +64,29 @@ static json_t *option_value(const struct option *o, const struct settings *setti
     }
 }
 
+/* Left out: hidden options that are not in use, and the budget that does not rule the cache. */
+static bool is_left_out(const struct option *o, const struct settings *settings)
+{
+    const struct lb_options *e = &settings->engine;
+    struct settings defaults = settings_default();
+    char mine[256], usual[256];
+    if (strcmp(o->name, "cache_bytes") == 0)
+        return e->cache_bytes == 0;
+    if (strcmp(o->name, "cache_layers") == 0)
+        return e->cache_bytes > 0 || strcmp(e->prefetch, "resident") == 0;
+    option_format(o, settings, mine, sizeof mine);
+    option_format(o, &defaults, usual, sizeof usual);
+    return (o->flags & OPTION_HIDDEN) && strcmp(mine, usual) == 0;
+}
+
 json_t *results_options(const struct settings *settings)
 {
     size_t count;
     const struct option *table = options_table(&count);
     json_t *object = json_object();
-    struct settings defaults = settings_default();
     for (size_t i = 0; i < count; i++) {
-        char mine[256], usual[256];
-        option_format(&table[i], settings, mine, sizeof mine);
-        option_format(&table[i], &defaults, usual, sizeof usual);
-        /* hidden options are recorded when they are in use */
-        if ((table[i].flags & OPTION_HIDDEN) && strcmp(mine, usual) == 0)
-            continue;
-        json_object_set_new(object, table[i].name, option_value(&table[i], settings));
+        if (!is_left_out(&table[i], settings))
+            json_object_set_new(object, table[i].name, option_value(&table[i], settings));
     }
     return object;
 }

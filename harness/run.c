@@ -3,7 +3,8 @@
  *
  * 1. read the scenario, find or make its model; 2. lay out the cells, filter, shard, add the
  * reference cells; 3. open or resume the result; 4. measure sample after sample in the seeded
- * order, each one through Google Benchmark and on disk when it is done; 5. print the summary.
+ * order, each one through Google Benchmark and on disk when it is done; 5. print the summary,
+ * draw the figures, write the report.
  */
 #include "base/clock.h"
 #include "cli.h"
@@ -15,12 +16,15 @@
 #include "identities.h"
 #include "json_text.h"
 #include "model_options.h"
+#include "plot.h"
 #include "progress.h"
+#include "report.h"
 #include "results.h"
 #include "runner.h"
 #include "summary_text.h"
 
 #include <errno.h>
+#include <math.h>
 #include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +38,7 @@ struct run_options {
     const char *shard; /* "I/N" */
     uint32_t repetitions, budget;
     uint64_t seed;
-    bool list, dry_run, resume, quiet;
+    bool list, dry_run, resume, quiet, no_plots;
 };
 
 #define NO_SEED     UINT64_MAX
@@ -60,6 +64,7 @@ static const struct option own[] = {
      .flags = 0},
     {"budget", "SECONDS", "as many repetitions as fit into this time", OPTION_COUNT, FIELD(budget),
      .min = 1, .words = words_none},
+    {"no_plots", NULL, "measure only", OPTION_FLAG, FIELD(no_plots), .flags = 0},
     {"quiet", NULL, "no table, no notes", OPTION_FLAG, FIELD(quiet), .letter = 'q'},
 };
 
@@ -254,6 +259,14 @@ static enum lb_status open_results(struct run *run, struct lb_error *err)
         r->environment = environment_collect(run->model_path, r->directory);
         for (size_t i = 0; i < run->matrix.n_notes; i++)
             results_warn(r, "%s", run->matrix.notes[i]);
+        json_t *shaky = environment_warnings(r->environment), *text;
+        size_t i;
+        json_array_foreach(shaky, i, text)
+        {
+            results_warn(r, "%s", json_string_value(text));
+            fprintf(stderr, "note: %s\n", json_string_value(text));
+        }
+        json_decref(shaky);
     }
     return status;
 }
@@ -353,6 +366,28 @@ static int64_t since_start(const struct run *run)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - run->results.started_realtime_ns;
 }
 
+/* What a reader of the figures has to know: spikes, drift, a floor that cannot be right. */
+static void warn_of_figures(struct run *run)
+{
+    struct results *r = &run->results;
+    for (uint32_t i = 0; i < run->matrix.count; i++) {
+        struct summary s = results_summary(r, i);
+        const char *name = run->matrix.cells[i].name;
+        if (s.n == 0)
+            continue;
+        if (s.pass.outliers > 0)
+            results_warn(r, "%s: %zu of %zu samples are outliers (kept)", name, s.pass.outliers,
+                         s.n);
+        if (fabs(s.pass.drift) > 0.05)
+            results_warn(r, "%s: drifts by %+.0f%% over the run", name, 100 * s.pass.drift);
+        if (s.floor.ns > 1.05 * s.pass_ns)
+            results_warn(r,
+                         "%s: the floor lies above the measured pass by %.0f%%: it was measured "
+                         "wrongly, or the machine was busier then",
+                         name, 100 * (s.floor.ns / s.pass_ns - 1));
+    }
+}
+
 /* With a budget: is there time for another round? Rounds are whole, so that cells stay equal. */
 static bool time_is_up(struct run *run, size_t next)
 {
@@ -396,6 +431,8 @@ static enum lb_status measure_all(struct run *run, struct lb_error *err)
     progress_end(&progress);
     if (status != LB_OK)
         return status;
+    environment_finish(r->environment);
+    warn_of_figures(run);
     r->complete = true;
     return results_write(r, err);
 }
@@ -428,6 +465,36 @@ static void print_end(const struct run *run)
     printf("result: %s/result.json\n", r->directory);
 }
 
+/* Figures and the page about them; what cannot be drawn is a note, the result stands. */
+static void draw(const struct run *run)
+{
+    const char *directory = run->results.directory;
+    struct plot_options options = {NULL, NULL, false};
+    struct plotted plotted;
+    struct lb_error err = LB_ERROR_INIT;
+    if (run->options->no_plots)
+        return;
+    if (plot_result(directory, &options, &plotted, &err) == LB_OK)
+        printf("plots: %s (%zu figures)\n", plotted.dir, plotted.n_drawn);
+    else
+        fprintf(stderr, "note: no plots: %s\n", err.text);
+    plot_close(&plotted);
+    char *page = file_text("%s/report.html", directory), *text = NULL;
+    size_t length = 0;
+    FILE *out = page ? open_memstream(&text, &length) : NULL;
+    char *paths[] = {(char *)directory};
+    err = (struct lb_error)LB_ERROR_INIT;
+    bool good = out && report_write(paths, 1, out, stderr, &err) == LB_OK;
+    if (out && fclose(out) != 0)
+        good = false;
+    if (good && file_replace(page, text, length, &err) == LB_OK)
+        printf("report: %s\n", page);
+    else
+        fprintf(stderr, "note: no report: %s\n", err.text);
+    free(text);
+    free(page);
+}
+
 static void close_run(struct run *run)
 {
     free(run->order);
@@ -455,6 +522,7 @@ static int run_scenario(const struct run_options *options, const char *path)
         }
         if (status == LB_OK) {
             print_end(&run);
+            draw(&run);
             code = verdict(&run);
         }
     }
