@@ -10,7 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define SPINS 4000 /* pauses before parking: 30 to 100 us on current processors */
+#define SPINS  4000 /* pauses before parking: 30 to 100 us on current processors */
+#define CLOSED (1u << 31)
 
 struct worker {
     struct lb_pool *pool;
@@ -22,15 +23,15 @@ struct lb_pool {
     /* fixed after open */
     int n_threads;
     struct worker *workers; /* n_threads - 1 */
-    /* written by the caller before `generation` moves */
+    /* written by the caller while the crew is empty and closed */
     lb_pool_fn fn;
     void *ctx;
     /* atomic */
     _Alignas(64) _Atomic uint32_t generation; /* moves by one a job; parked workers wait on it */
     _Atomic bool closing;
-    _Alignas(64) _Atomic uint32_t parked;  /* workers asleep on generation */
-    _Alignas(64) _Atomic uint32_t pending; /* workers that have not finished the job */
-    _Atomic bool caller_parked;            /* the caller sleeps on pending */
+    _Alignas(64) _Atomic uint32_t parked; /* workers asleep on generation */
+    _Alignas(64) _Atomic uint32_t crew;   /* workers in the job; CLOSED: nobody may join */
+    _Atomic bool caller_parked;           /* the caller sleeps on crew */
 };
 
 static inline void cpu_relax(void)
@@ -52,17 +53,31 @@ static void futex_wake(_Atomic uint32_t *word)
     syscall(SYS_futex, (uint32_t *)word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-static void wait_for_change(struct lb_pool *pool, uint32_t seen)
+/* Returns the generation after `seen`, or a later one. */
+static uint32_t wait_for_change(struct lb_pool *pool, uint32_t seen)
 {
+    uint32_t now;
     for (int i = 0; i < SPINS; i++) {
-        if (atomic_load_explicit(&pool->generation, memory_order_acquire) != seen)
-            return;
+        now = atomic_load_explicit(&pool->generation, memory_order_acquire);
+        if (now != seen)
+            return now;
         cpu_relax();
     }
     atomic_fetch_add(&pool->parked, 1);
-    while (atomic_load(&pool->generation) == seen)
+    while ((now = atomic_load(&pool->generation)) == seen)
         futex_wait(&pool->generation, seen);
     atomic_fetch_sub(&pool->parked, 1);
+    return now;
+}
+
+/* False when the job is over already. */
+static bool join_crew(struct lb_pool *pool)
+{
+    uint32_t crew = atomic_load(&pool->crew);
+    while (!(crew & CLOSED))
+        if (atomic_compare_exchange_weak(&pool->crew, &crew, crew + 1))
+            return true;
+    return false;
 }
 
 static void *worker_main(void *arg)
@@ -71,13 +86,14 @@ static void *worker_main(void *arg)
     struct lb_pool *pool = w->pool;
     uint32_t seen = 0;
     for (;;) {
-        wait_for_change(pool, seen);
-        seen++;
+        seen = wait_for_change(pool, seen);
         if (atomic_load(&pool->closing))
             return NULL;
+        if (!join_crew(pool))
+            continue;
         pool->fn(pool->ctx, w->index, pool->n_threads);
-        if (atomic_fetch_sub(&pool->pending, 1) == 1 && atomic_load(&pool->caller_parked))
-            futex_wake(&pool->pending);
+        if (atomic_fetch_sub(&pool->crew, 1) == (CLOSED | 1) && atomic_load(&pool->caller_parked))
+            futex_wake(&pool->crew);
     }
 }
 
@@ -96,18 +112,18 @@ void lb_pool_run(struct lb_pool *pool, lb_pool_fn fn, void *ctx)
     }
     pool->fn = fn;
     pool->ctx = ctx;
-    atomic_store_explicit(&pool->pending, (uint32_t)pool->n_threads - 1, memory_order_relaxed);
+    atomic_store(&pool->crew, 0);
     start_generation(pool);
     fn(ctx, 0, pool->n_threads);
-    uint32_t left;
-    for (int i = 0; atomic_load_explicit(&pool->pending, memory_order_acquire) > 0; i++) {
+    uint32_t left = atomic_fetch_or(&pool->crew, CLOSED) | CLOSED;
+    for (int i = 0; left != CLOSED; i++, left = atomic_load(&pool->crew)) {
         if (i < SPINS) {
             cpu_relax();
             continue;
         }
         atomic_store(&pool->caller_parked, true);
-        while ((left = atomic_load(&pool->pending)) > 0)
-            futex_wait(&pool->pending, left);
+        while ((left = atomic_load(&pool->crew)) != CLOSED)
+            futex_wait(&pool->crew, left);
         atomic_store(&pool->caller_parked, false);
     }
 }
@@ -128,7 +144,7 @@ enum lb_status lb_pool_open(int n_threads, struct lb_pool **out, struct lb_error
     struct lb_pool *pool = lb_alloc_aligned(sizeof *pool, 64);
     if (!pool)
         return lb_fail(err, LB_ERR_NOMEM, "thread pool: out of memory");
-    *pool = (struct lb_pool){.n_threads = n_threads};
+    *pool = (struct lb_pool){.n_threads = n_threads, .crew = CLOSED};
     pool->workers = lb_calloc((size_t)n_threads, sizeof *pool->workers);
     if (!pool->workers) {
         lb_free(pool);

@@ -1,5 +1,5 @@
 /*
- * pool: a fixed set of compute threads that run one function at a time.
+ * pool: a fixed set of compute threads that run one function at a time, whoever is there.
  *
  * The caller is thread 0. Workers spin for a few tens of microseconds after a
  * job and then park on a futex, so that back-to-back operations of a forward
@@ -24,8 +24,10 @@ enum lb_status lb_pool_open(int n_threads, struct lb_pool **pool, struct lb_erro
 void lb_pool_close(struct lb_pool *pool);
 int lb_pool_threads(const struct lb_pool *pool);
 
-/* Runs fn(ctx, thread, n) once on every thread; returns when all are done.
- * One caller at a time; not to be called from inside fn. */
+/* Runs fn(ctx, thread, n) on the caller (thread 0) and on every other thread that gets there
+ * before the caller's returns; returns when all who came are done. So fn must share its work out
+ * (lb_share_next) and return when nothing is left: then a thread whose processor is busy
+ * elsewhere holds nobody up. One caller at a time; not to be called from inside fn. */
 void lb_pool_run(struct lb_pool *pool, lb_pool_fn fn, void *ctx);
 
 /*
