@@ -184,6 +184,17 @@ static bool find_run(struct feed *feed, uint32_t tensor, uint32_t row)
     return false;
 }
 
+/* How many runs of the held unit, from run `begin` on, belong to the same tensor. */
+static uint32_t runs_of_tensor(const struct feed *feed, uint32_t begin)
+{
+    const struct layout_unit *u = &feed->layout->units[feed->unit];
+    const struct layout_run *run = &feed->layout->runs[u->first_run];
+    uint32_t end = begin + 1;
+    while (end < u->n_runs && run[end].tensor == run[begin].tensor)
+        end++;
+    return end - begin;
+}
+
 static enum lb_status acquire(void *ctx, int layer, uint32_t id, uint32_t row,
                               const struct model_run **runs, uint32_t *n_runs, struct lb_error *err)
 {
@@ -202,14 +213,27 @@ static enum lb_status acquire(void *ctx, int layer, uint32_t id, uint32_t row,
         if (status != LB_OK)
             return status;
     }
-    const struct layout_unit *u = &layout->units[feed->unit];
-    const struct layout_run *run = &layout->runs[u->first_run];
-    uint32_t begin = feed->cursor, end = begin + 1;
-    while (end < u->n_runs && run[end].tensor == tensor)
-        end++;
-    *runs = feed->runs + begin;
-    *n_runs = end - begin;
+    *runs = feed->runs + feed->cursor;
+    *n_runs = runs_of_tensor(feed, feed->cursor);
     return LB_OK;
+}
+
+/* A later tensor, if all of it lies in the held unit. */
+static bool peek(void *ctx, int layer, uint32_t id, const struct model_run **runs, uint32_t *n_runs)
+{
+    struct feed *feed = ctx;
+    if (layer < 0 || !feed->holding)
+        return false;
+    const struct layout_unit *u = &feed->layout->units[feed->unit];
+    const struct layout_run *run = &feed->layout->runs[u->first_run];
+    uint32_t tensor = feed->first_tensor[layer] + id, i = feed->cursor, n;
+    while (i < u->n_runs && run[i].tensor != tensor)
+        i++;
+    if (i == u->n_runs || run[i].first != 0)
+        return false;
+    *runs = feed->runs + i;
+    *n_runs = runs_of_tensor(feed, i);
+    return run[i + *n_runs - 1].last == model_tensors(feed->model, layer, &n)[id].n_rows;
 }
 
 static void release(void *ctx, int layer)
@@ -231,7 +255,8 @@ static void release(void *ctx, int layer)
 
 struct model_weights feed_weights(struct feed *feed)
 {
-    return (struct model_weights){.ctx = feed, .acquire = acquire, .release = release};
+    return (struct model_weights){
+        .ctx = feed, .acquire = acquire, .peek = peek, .release = release};
 }
 
 void feed_pass_begin(struct feed *feed, bool prefill, uint32_t tokens)
