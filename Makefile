@@ -1,5 +1,7 @@
 # layerbench: build, run, test. `make help` lists the targets.
 #
+# What runs is shown in short; `make V=1` shows whole commands.
+#
 # One object tree per configuration, so that objects never mix:
 #   make                     build/            -O3, what is measured
 #   make SANITIZE=address    build/address/    ASan + UBSan
@@ -21,6 +23,11 @@ ifneq ($(shell pkg-config --exists $(PACKAGES) 2>/dev/null && echo yes),yes)
 $(error missing packages: run 'scripts/setup' once (it installs compilers, $(PACKAGES), gnuplot), then make again)
 endif
 endif
+
+V ?= 0
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+Q := $(if $(filter 0,$(V)),@)
+say = $(if $(filter 0,$(V)),@echo '  $(1)')
 
 WARN := -Wall -Wextra -Wshadow -Wvla -Wformat=2
 CWARN := $(WARN) -Wstrict-prototypes -Wmissing-prototypes
@@ -72,16 +79,16 @@ setup: ## install what is missing on this machine
 # run and test set the machine up first, then call make again with all packages there.
 run: ## from nothing to a plot: set up, build, run scenarios/quick.json, draw, summarise
 	@scripts/setup
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@$(BUILD)/layerbench run scenarios/quick.json
 
 test: ## set up, build, and run every test
 	@scripts/setup --test
-	@$(MAKE) --no-print-directory all test-binaries
+	@$(MAKE) --no-print-directory -j$(JOBS) all test-binaries
 	@scripts/run-tests $(BUILD)
 
 quick-test: ## only this room's tests: make quick-test ONLY=cache
-	@$(MAKE) --no-print-directory all test-binaries
+	@$(MAKE) --no-print-directory -j$(JOBS) all test-binaries
 	@scripts/run-tests $(BUILD) $(ONLY)
 
 test-binaries: $(TEST_BIN)
@@ -90,17 +97,21 @@ bench: $(BENCH_SRC:%.c=$(BUILD)/%) ## build and run the benchmarks of single roo
 	@for b in $^; do echo "$$b" && $$b || exit 1; done
 
 $(BUILD)/layerbench: $(BUILD)/harness/main.o $(HARNESS_OBJ) $(BUILD)/libengine.a
-	$(CXX) $(OPT) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,link $@)
+	$(Q)$(CXX) $(OPT) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/libengine.a: $(ENGINE_OBJ)
 	@rm -f $@
-	ar rcs $@ $^
+	$(call say,ar   $@)
+	$(Q)ar rcs $@ $^
 
 $(BUILD)/engine/tests/%: $(BUILD)/engine/tests/%.o $(BUILD)/libengine.a
-	$(CXX) $(OPT) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,link $@)
+	$(Q)$(CXX) $(OPT) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/harness/tests/%: $(BUILD)/harness/tests/%.o $(HARNESS_OBJ) $(BUILD)/libengine.a
-	$(CXX) $(OPT) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,link $@)
+	$(Q)$(CXX) $(OPT) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # Instruction sets are per file, never for the whole program: chosen at run time.
 $(BUILD)/%_avx2.o: CFLAGS += -mavx2 -mfma -mf16c
@@ -109,11 +120,13 @@ $(BUILD)/harness/%.o: CPPFLAGS += -Iharness $(PKG_CFLAGS)
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,cc   $<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/%.o: %.cc $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,c++  $<)
+	$(Q)$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
 
 # Rebuild everything when compiler or flags change, and nothing otherwise.
 FLAGS_NOW := $(CC) $(CXX) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS)
@@ -125,12 +138,12 @@ FORCE:
 # Files that the program carries with it (harness/embedded.h).
 $(BUILD)/harness/embedded_files.c: scripts/embed $(EMBEDDED) $(BUILD)/embedded.list
 	@mkdir -p $(@D)
-	scripts/embed $(EMBEDDED) > $@
+	$(Q)scripts/embed $(EMBEDDED) > $@
 $(BUILD)/embedded.list: FORCE
 	@mkdir -p $(@D)
 	@echo '$(EMBEDDED)' | cmp -s - $@ || echo '$(EMBEDDED)' > $@
 $(BUILD)/harness/embedded_files.o: $(BUILD)/harness/embedded_files.c $(BUILD)/flags
-	$(CC) $(CPPFLAGS) -Iharness $(CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) -Iharness $(CFLAGS) -c -o $@ $<
 
 # What the result records about the build; rewritten only when it changes.
 $(BUILD)/build_info.h: FORCE

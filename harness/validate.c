@@ -9,6 +9,7 @@
 #include "commands.h"
 #include "exit_codes.h"
 #include "json_schema.h"
+#include "scenario.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -72,16 +73,30 @@ static enum lb_status validate_document(FILE *file, const char **kind, struct lb
     return status;
 }
 
+/* What a schema cannot say: names of models and policies, values that fit together. */
+static enum lb_status validate_scenario(const char *path, struct lb_error *err)
+{
+    struct scenario scenario;
+    enum lb_status status = scenario_read(path, &scenario, err);
+    if (status == LB_OK)
+        scenario_free(&scenario);
+    return status;
+}
+
 static enum lb_status validate_file(const char *path, struct lb_error *err)
 {
     FILE *file = fopen(path, "re");
     if (!file)
-        return lb_fail(err, LB_ERR_INPUT, "cannot be opened: %m");
+        return lb_fail(err, LB_ERR_INPUT, "%s: cannot be opened: %m", path);
     const char *kind = "layers";
     size_t lines = 0;
     enum lb_status status = ends_with(path, ".jsonl") ? validate_lines(file, &lines, err)
                                                       : validate_document(file, &kind, err);
     fclose(file);
+    if (status != LB_OK)
+        lb_error_prefix(err, "%s", path);
+    else if (strcmp(kind, "scenario") == 0)
+        status = validate_scenario(path, err);
     if (status == LB_OK && lines)
         printf("%s: valid (layers, %zu lines)\n", path, lines);
     else if (status == LB_OK)
@@ -104,7 +119,7 @@ int command_validate(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         struct lb_error err = LB_ERROR_INIT;
         if (validate_file(argv[i], &err) != LB_OK) {
-            fprintf(stderr, "layerbench validate: %s: %s\n", argv[i], err.text);
+            fprintf(stderr, "layerbench validate: %s\n", err.text);
             code = EXIT_USAGE;
         }
     }
