@@ -84,8 +84,13 @@ static bool known_keys(const struct reader *r, const char *where, json_t *object
         if (i < count)
             continue;
         const char *near = nearest_name(key, known, count);
-        return fail(r, where, "unknown key '%.60s'%s%s%s", key, near ? ": did you mean '" : "",
-                    near ? near : "", near ? "'?" : "");
+        if (near)
+            return fail(r, where, "unknown key '%.60s': did you mean '%s'?", key, near);
+        char names[160] = "";
+        for (size_t k = 0, used = 0; k < count && used < sizeof names; k++)
+            used +=
+                (size_t)snprintf(names + used, sizeof names - used, "%s%s", k ? " " : "", known[k]);
+        return fail(r, where, "unknown key '%.60s': expected one of %s", key, names);
     }
     return true;
 }
