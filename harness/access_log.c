@@ -126,7 +126,7 @@ static bool parse_event(const json_t *line, struct access_event *e)
     e->evicted = (uint32_t)evicted;
     e->prefill = strcmp(phase, "prefill") == 0;
     for (int i = 0; i < VIEW_OUTCOMES; i++) {
-        if (strcmp(outcome, view_outcome_name((enum lb_outcome)i)) == 0) {
+        if (strcmp(outcome, lb_outcome_name((enum lb_outcome)i)) == 0) {
             e->outcome = (enum lb_outcome)i;
             return true;
         }

@@ -61,7 +61,13 @@ const char *figure_comparison(struct figure_input *in, FILE *data);
 const char *figure_drift(struct figure_input *in, FILE *data);
 
 /* Which options tell one point of a figure from another. */
-enum figure_axis { BY_PREFETCH = 1, BY_REPLACEMENT = 2, BY_CACHE = 4, BY_DISTANCE = 8 };
+enum figure_axis {
+    BY_PREFETCH = 1,
+    BY_REPLACEMENT = 2,
+    BY_CACHE = 4,
+    BY_DISTANCE = 8,
+    ANY_SETTING = 16, /* the best, also where other points have less to choose from */
+};
 
 /* The best measured cell for each combination of the axes, sorted by them, among the cells that run
  * the same work (the work with most cells). in->note says what was chosen among, for the caption.
@@ -70,6 +76,9 @@ const struct view_cell **figure_best(struct figure_input *in, unsigned axes, siz
 
 /* "n = 5 runs, 95% intervals" or "n = 3 runs, bars: smallest and largest", into in->runs. */
 void figure_runs(struct figure_input *in, const struct view_cell *const *cells, size_t count);
+
+/* Order of numbers, NAN last. */
+int figure_compare_numbers(double a, double b);
 
 /* Position in the usual order (off, sync, async, resident), for sorting. */
 int figure_prefetch_rank(const char *prefetch);

@@ -110,6 +110,21 @@ static size_t spread_caches(const struct view_cell *const *cells, size_t n, doub
     return kept;
 }
 
+/* Of cells sorted by mode, cache and distance, those whose mode and cache have several distances.
+ */
+static size_t keep_several_distances(const struct view_cell **cells, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0, end; i < n; i = end) {
+        for (end = i + 1; end < n && strcmp(cells[end]->prefetch, cells[i]->prefetch) == 0 &&
+                          cells[end]->cache == cells[i]->cache;)
+            end++;
+        for (size_t k = i; k < end && end - i > 1; k++)
+            cells[kept++] = cells[k];
+    }
+    return kept;
+}
+
 /* 2. pass time against prefetch distance */
 const char *figure_pass_time_by_distance(struct figure_input *in, FILE *data)
 {
@@ -118,9 +133,18 @@ const char *figure_pass_time_by_distance(struct figure_input *in, FILE *data)
     size_t n, shown = 0;
     const struct view_cell **cells = figure_best(in, BY_PREFETCH | BY_CACHE | BY_DISTANCE, &n);
     n = keep_streaming(cells, n, BY_DISTANCE);
-    if (distinct(cells, n, BY_DISTANCE) < 2)
-        return "fewer than two prefetch distances were measured";
+    n = keep_several_distances(cells, n);
+    if (n == 0)
+        return "no cell was measured with two prefetch distances or more";
     size_t n_all = distinct(cells, n, BY_CACHE), n_caches = spread_caches(cells, n, caches, MOST);
+    bool policies = n_all == 1; /* then a line for each replacement, not for each cache size */
+    if (policies) {
+        double cache = cells[0]->cache;
+        cells = figure_best(in, BY_PREFETCH | BY_REPLACEMENT | BY_CACHE | BY_DISTANCE, &n);
+        n = keep_streaming(cells, n, BY_DISTANCE);
+        in->note = view_text(in->view, "%s%scache of %g %s", in->note, *in->note ? "; " : "", cache,
+                             in->view->cache_unit);
+    }
     if (n_caches < n_all)
         in->note = view_text(in->view, "%s%s%zu of %zu cache sizes", in->note,
                              *in->note ? "; " : "", n_caches, n_all);
@@ -130,9 +154,12 @@ const char *figure_pass_time_by_distance(struct figure_input *in, FILE *data)
         for (size_t k = 0; k < n_caches; k++) {
             if (c->cache != caches[k])
                 continue;
-            fprintf(data, "\"%s\" \"%g %s\" %g %.6g %.6g %.6g %.6g\n", c->prefetch, c->cache,
-                    in->view->cache_unit, c->distance, ms(c->pass.middle), ms(c->pass.low),
-                    ms(c->pass.high), ms(c->floor.ns));
+            const char *series = policies
+                                     ? c->replacement
+                                     : view_text(in->view, "%g %s", c->cache, in->view->cache_unit);
+            fprintf(data, "\"%s\" \"%s\" %g %.6g %.6g %.6g %.6g\n", c->prefetch, series,
+                    c->distance, ms(c->pass.middle), ms(c->pass.low), ms(c->pass.high),
+                    ms(c->floor.ns));
             cells[shown++] = c;
         }
     }
@@ -154,8 +181,11 @@ const char *figure_cache_by_distance(struct figure_input *in, FILE *data)
     for (size_t i = 0; i < n; i++)
         if (strcmp(cells[i]->prefetch, mode) == 0)
             cells[kept++] = cells[i];
-    if (distinct(cells, kept, BY_CACHE) < 2 || distinct(cells, kept, BY_DISTANCE) < 2)
-        return "needs at least two cache sizes and two distances";
+    size_t n_caches = distinct(cells, kept, BY_CACHE);
+    size_t n_distances = distinct(cells, kept, BY_DISTANCE);
+    if (n_caches < 2 || n_distances < 2 || 3 * kept < 2 * n_caches * n_distances)
+        return "needs two cache sizes and two distances or more, most of their combinations "
+               "measured";
     fprintf(data, "# cache_%s distance pass_ms wait_ms\n", in->view->cache_unit);
     for (size_t i = 0; i < kept; i++)
         fprintf(data, "%g %g %.6g %.6g\n", cells[i]->cache, cells[i]->distance,
@@ -176,9 +206,10 @@ const char *figure_cache_by_distance(struct figure_input *in, FILE *data)
 /* The cells of a figure with one row for each: all, or the best ones where they are too many. */
 static const struct view_cell **row_cells(struct figure_input *in, size_t *n)
 {
-    enum { MOST_ROWS = 24 };
-    static const unsigned axes[] = {BY_PREFETCH | BY_REPLACEMENT | BY_CACHE, BY_PREFETCH | BY_CACHE,
-                                    BY_PREFETCH | BY_REPLACEMENT, BY_PREFETCH};
+    enum { MOST_ROWS = 32 };
+    static const unsigned axes[] = {
+        BY_PREFETCH | BY_REPLACEMENT | BY_CACHE | ANY_SETTING, BY_PREFETCH | BY_CACHE | ANY_SETTING,
+        BY_PREFETCH | BY_REPLACEMENT | ANY_SETTING, BY_PREFETCH | ANY_SETTING};
     struct view *view = in->view;
     const struct view_cell **cells = view_alloc(view, view->n_cells + 1, sizeof *cells);
     *n = 0;
@@ -254,7 +285,7 @@ const char *figure_roofline(struct figure_input *in, FILE *data)
         if (c->problem || c->pass.n == 0 || c->log.busy_ns <= 0)
             continue;
         double load = c->log.busy_ns / (double)c->log.passes;
-        double x = c->mean.compute_ns / load, y = c->pass.middle / load;
+        double x = c->mean.compute_ns / load, y = c->mean.pass_ns / load;
         fprintf(data, "\"%s\" %.6g %.6g \"%s\"\n", c->prefetch, x, y, c->label);
         shown[n++] = c;
         if (y / fmax(1, x) < nearest) {

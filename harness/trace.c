@@ -92,11 +92,11 @@ static void write_access(struct writer *w, const struct access_event *e)
     fprintf(w->out,
             ",\"name\":\"layer %u\",\"args\":{\"outcome\":\"%s\",\"pass\":%u,\"bytes\":%" PRIu64
             ",\"evicted\":%u}}",
-            e->layer, view_outcome_name(e->outcome), e->pass, e->bytes, e->evicted);
+            e->layer, lb_outcome_name(e->outcome), e->pass, e->bytes, e->evicted);
     if (e->wait_ns > 0) {
         slice(w, COMPUTE, e->need_ns, e->wait_ns);
         fprintf(w->out, ",\"cname\":\"terrible\",\"name\":\"wait\",\"args\":{\"outcome\":\"%s\"}}",
-                view_outcome_name(e->outcome));
+                lb_outcome_name(e->outcome));
     }
     slice(w, COMPUTE, e->need_ns + e->wait_ns, e->compute_ns);
     fputs(",\"name\":\"compute\"}", w->out);

@@ -98,6 +98,8 @@ void view_note(struct view *view, const char *format, ...) __attribute__((format
 /* Zeroed memory of the view's life time; ends the program when there is none. */
 void *view_alloc(struct view *view, size_t count, size_t size);
 char *view_text(struct view *view, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Room for one more in an array of `count` that grows by doubling. */
+void *view_grow(struct view *view, void *array, size_t count, size_t size);
 
 /* The cell of that name, added (without samples) where `add` says so; NULL when unknown. */
 struct view_cell *view_cell(struct view *view, const char *name, bool add);
@@ -108,7 +110,9 @@ const char *view_option(struct view *view, const struct view_cell *cell, const c
  * "value" of {"value", "source"}. `path` is keys joined by '.'. */
 const char *view_field(struct view *view, const json_t *object, const char *path);
 
-const char *view_outcome_name(enum lb_outcome outcome);
+/* Fills the cells from layerbench.cells; called by view_open. */
+void view_read_cells(struct view *view, const json_t *cells);
+
 struct view_estimate view_estimate(double *values, size_t n); /* sorts them */
 
 #endif

@@ -20,6 +20,13 @@ stats data using (caches = add(caches, strcol(1)), distances = add(distances, st
                   $3) nooutput
 stats data using (waits = waits + valid(4), 0) nooutput
 
+sorted(list, from) = _sorted(list, from, 1e300, words(list))
+_sorted(list, from, best, i) = i == 0 ? best : \
+    _sorted(list, from, word(list, i) + 0 > from ? min(best, word(list, i) + 0) : best, i - 1)
+in_sequence(list, from, n) = \
+    n == 0 ? '' : add('', sprintf('%g', sorted(list, from))).in_sequence(list, sorted(list, from), n - 1)
+distances = in_sequence(distances, -1, words(distances))
+
 rows = waits > 0 ? 2 : 1
 left = 74
 right = 96

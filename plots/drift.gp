@@ -18,6 +18,7 @@ series = ''; low = 0.95; high = 1.05; last = 0; n = 0
 stats data using (series = add(series, strcol(1)), low = min(low, $3), high = max(high, $3), \
                   last = max(last, $2), n = n + 1, $2) nooutput
 
+series = in_order(series)
 key_names = series
 key_columns = 4
 key_style(i) = mode(word(series, i))

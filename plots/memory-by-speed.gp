@@ -17,6 +17,7 @@ stats data using (series = add(series, strcol(1)), low = min(low, $2), high = ma
                   top = max(top, $5), $2) nooutput
 s = high >= 10240 ? 1.0 / 1024 : 1
 
+series = in_order(series)
 key_names = series.'"best"'
 key_columns = words(key_names) > 4 ? 3 : 4
 key_style(i) = i > words(series) ? 11 : mode(word(series, i))

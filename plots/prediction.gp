@@ -19,6 +19,7 @@ stats data using (series = add(series, strcol(1)), low = min(low, min($2, $4)), 
                   high = max(high, max($2, $5)), $2) nooutput
 s = high >= 10000 ? 1e-3 : 1
 
+series = in_order(series)
 key_names = series
 key_columns = 4
 key_style(i) = mode(word(series, i))

@@ -22,6 +22,7 @@ low = low / 2
 high = high * 2
 top = max(top, 1 + high) * 1.2
 
+series = in_order(series)
 key_names = series
 key_columns = 4
 key_style(i) = mode(word(series, i))

@@ -133,3 +133,5 @@ _longest(list, n) = n == 0 ? 0 : max(strlen(word(list, n)), _longest(list, n - 1
 max(a, b) = a > b ? a : b
 min(a, b) = a < b ? a : b
 two_or_one(list) = longest(list) > 22 ? 1 : 2 # columns of a legend with long names
+in_order(list) = _mode(list, 'off')._mode(list, 'sync')._mode(list, 'async')._mode(list, 'resident')
+_mode(list, m) = at(list, m) ? '"'.m.'" ' : ''
