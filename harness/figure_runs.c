@@ -34,34 +34,94 @@ const char *figure_prediction(struct figure_input *in, FILE *data)
     return NULL;
 }
 
-/* 11. ratios of a comparison with their intervals */
+/* "async belady C=8 d=2" of "prefetch=async/replacement=belady/cache_layers=8/...". */
+static const char *short_name(struct view *view, const char *cell)
+{
+    static const char *const keys[] = {
+        "prefetch=", "replacement=", "cache_layers=", "prefetch_distance="};
+    static const char *const letters[] = {"", "", "C=", "d="};
+    const char *text = "";
+    while (*cell) {
+        size_t length = strcspn(cell, "/"), skip = 0;
+        const char *letter = "";
+        for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+            if (strncmp(cell, keys[i], strlen(keys[i])) == 0) {
+                skip = strlen(keys[i]);
+                letter = letters[i];
+            }
+        }
+        text = view_text(view, "%s%s%s%.*s", text, *text ? " " : "", letter, (int)(length - skip),
+                         cell + skip);
+        cell += length + (cell[length] == '/');
+    }
+    return text;
+}
+
+/* A row of the comparison that can be drawn. */
+struct ratio {
+    const json_t *row;
+    double middle, low, high;
+};
+
+static bool read_ratio(const json_t *row, struct ratio *r)
+{
+    const json_t *ratio = json_object_get(row, "ratio"), *low = json_object_get(row, "low");
+    const json_t *high = json_object_get(row, "high");
+    *r = (struct ratio){row, json_number_value(ratio), json_number_value(low),
+                        json_number_value(high)};
+    return json_is_number(ratio) && json_is_number(low) && json_is_number(high) && r->middle > 0;
+}
+
+static bool is_metric(struct view *view, const struct ratio *r, const char *metric)
+{
+    return strcmp(view_field(view, r->row, "metric"), metric) == 0;
+}
+
+static int by_change(const void *a, const void *b)
+{
+    double x = fabs(log(((const struct ratio *)a)->middle));
+    double y = fabs(log(((const struct ratio *)b)->middle));
+    return (x < y) - (x > y);
+}
+
+/* 11. ratios of a comparison with their intervals: all, or where they are too many those of the
+ * first metric, the largest changes first */
 const char *figure_comparison(struct figure_input *in, FILE *data)
 {
-    enum { MOST_ROWS = 30 };
+    enum { MOST_ROWS = 32 };
     struct view *view = in->view;
-    size_t i, n = 0, total = json_array_size(in->comparison), verdicts = 0;
+    size_t i, n = 0, total = json_array_size(in->comparison), different = 0;
+    struct ratio *ratios = view_alloc(view, total + 1, sizeof *ratios);
     const json_t *row;
-    fprintf(data, "# metric ratio low high verdict\n");
     json_array_foreach(in->comparison, i, row)
     {
-        const json_t *ratio = json_object_get(row, "ratio"), *low = json_object_get(row, "low");
-        const json_t *high = json_object_get(row, "high");
-        const char *verdict = view_field(view, row, "verdict");
-        if (!json_is_number(ratio) || !json_is_number(low) || !json_is_number(high) ||
-            n == MOST_ROWS)
-            continue;
-        fprintf(data, "\"%s %s\" %.6g %.6g %.6g \"%s\"\n", view_field(view, row, "cell"),
-                view_field(view, row, "metric"), json_number_value(ratio), json_number_value(low),
-                json_number_value(high), verdict);
-        verdicts += strcmp(verdict, "different") == 0;
-        n++;
+        n += read_ratio(row, &ratios[n]);
     }
     if (n == 0)
         return in->comparison ? "no row of the comparison has a ratio with low and high"
                               : "drawn for the output of compare --json";
-    in->note = n < total ? view_text(view, "%zu of %zu rows", n, total) : "";
-    in->runs = "99% intervals";
-    in->reading = view_text(view, "%zu of %zu ratios differ from 1.", verdicts, n);
+    if (n > MOST_ROWS) {
+        size_t kept = 0;
+        const char *metric = view_field(view, ratios[0].row, "metric");
+        for (i = 0; i < n; i++)
+            if (is_metric(view, &ratios[i], metric))
+                ratios[kept++] = ratios[i];
+        qsort(ratios, kept, sizeof *ratios, by_change);
+        n = kept < MOST_ROWS ? kept : MOST_ROWS;
+        in->note = view_text(view, "%zu of %zu rows: the largest changes of %s", n, total, metric);
+    }
+    fprintf(data, "# metric ratio low high verdict\n");
+    for (i = 0; i < n; i++) {
+        const char *verdict = view_field(view, ratios[i].row, "verdict");
+        fprintf(data, "\"%s %s\" %.6g %.6g %.6g \"%s\"\n",
+                short_name(view, view_field(view, ratios[i].row, "cell")),
+                view_field(view, ratios[i].row, "metric"), ratios[i].middle, ratios[i].low,
+                ratios[i].high, verdict);
+        different += strcmp(verdict, "different") == 0;
+    }
+    double level = json_number_value(json_object_get(view->root, "level"));
+    in->runs = view_text(view, "%g%% intervals", level > 0 ? 100 * level : 99);
+    in->reading = view_text(view, "%zu of %zu ratios differ from 1.", different, n);
     return NULL;
 }
 

@@ -14,6 +14,7 @@
 #include "plot_scripts.h"
 #include "sha256.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,21 +74,19 @@ static const char *data_hash(struct view *view, const char *data, size_t length)
 /* ---- files ---- */
 
 static const char *script_of(struct view *view, const struct figure_input *in, const char *name,
-                             const char *const lines[CAPTION_LINES], bool pdf)
+                             const char *const lines[CAPTION_LINES], const char *formats)
 {
-    const char *body = plot_script(name);
-    const char *load = strstr(body, "\nload ARG0");
-    const char *rest = load ? strchr(load + 1, '\n') : NULL;
-    if (!rest)
-        return NULL;
+    const char *body = plot_script(name), *load = strstr(body, "\nload ARG0");
+    assert(load); /* every script loads the style, which takes the place of that line */
+    const char *rest = strchr(load + 1, '\n');
     return view_text(view,
                      "#!/usr/bin/env gnuplot\n"
                      "# Drawn from %s.dat by `gnuplot %s.gp` in this folder.\n"
                      "formats = '%s'\n"
                      "caption1 = %s\ncaption2 = %s\ncaption3 = %s\ncaption4 = %s\n%s\n%.*s\n%s%s",
-                     name, name, pdf ? "svg png pdf" : "svg png", quoted(view, lines[0]),
-                     quoted(view, lines[1]), quoted(view, lines[2]), quoted(view, lines[3]),
-                     in->settings, (int)(load + 1 - body), body, plot_script("style"), rest);
+                     name, name, formats, quoted(view, lines[0]), quoted(view, lines[1]),
+                     quoted(view, lines[2]), quoted(view, lines[3]), in->settings,
+                     (int)(load + 1 - body), body, plot_script("style"), rest);
 }
 
 static enum lb_status write_figure(struct figure_input *in, const struct figure *figure,
@@ -121,7 +120,8 @@ static enum lb_status write_figure(struct figure_input *in, const struct figure 
         wrap_caption(view, parts, sizeof parts / sizeof *parts, lines);
         outcome->caption =
             view_text(view, "%s\n%s\n%s\n%s", lines[0], lines[1], lines[2], lines[3]);
-        const char *script = script_of(view, in, figure->name, lines, options->pdf);
+        const char *formats = options->svg_only ? "svg" : options->pdf ? "svg png pdf" : "svg png";
+        const char *script = script_of(view, in, figure->name, lines, formats);
         status = file_replace(view_text(view, "%s/%s.dat", dir, figure->name), data, length, err);
         if (status == LB_OK)
             status = file_replace(view_text(view, "%s/%s.gp", dir, figure->name), script,

@@ -12,6 +12,7 @@ struct plot_options {
     const char *out_dir; /* NULL: the folder `plots` beside result.json */
     const char *only;    /* name of one figure; NULL: all */
     bool pdf;            /* besides SVG and PNG */
+    bool svg_only;       /* no PNG: for a page that shows the SVG */
 };
 
 /* What became of one figure. */

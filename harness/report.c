@@ -54,7 +54,7 @@ static enum lb_status open_subject(struct subject *s, const char *path, FILE *me
     snprintf(s->folder, sizeof s->folder, "%.40s/layerbench.XXXXXX", base && *base ? base : "/tmp");
     if (!mkdtemp(s->folder))
         return lb_fail(err, LB_ERR_IO, "%s: %s", s->folder, strerror(errno));
-    struct plot_options options = {.out_dir = s->folder};
+    struct plot_options options = {.out_dir = s->folder, .svg_only = true};
     enum lb_status status = plot_result(path, &options, &s->plotted, &drawing);
     struct view *view = &s->plotted.view;
     s->path = path;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define NEAR_FLOOR   1.1  /* pass / floor up to which the floor itself is the limit */
+#define BELOW_FLOOR  0.95 /* pass / floor from which the floor cannot be right */
 #define MUCH_WAITING 0.05 /* share of a pass */
 
 static const char *duration(struct view *view, double ns)
@@ -97,12 +98,11 @@ static const char *say_limit(struct view *view, const struct view_cell *best)
     const struct view_floor *floor = &best->floor;
     double pass = best->mean.pass_ns, wait = best->mean.wait_ns / pass;
     double slower = best->mean.compute_ns - floor->compute_ns;
-    if (isnan(floor->ns) || isnan(floor->compute_ns) || isnan(floor->load_ns))
-        return wait > 0.5
-                   ? view_text(view, "What limits it is storage: %.0f%% of the pass is waiting.",
-                               100 * wait)
-                   : view_text(view, "What limits it is compute: %.0f%% of the pass is waiting.",
-                               100 * wait);
+    if (isnan(floor->ns) || isnan(floor->compute_ns) || isnan(floor->load_ns) ||
+        best->pass.middle < BELOW_FLOOR * floor->ns)
+        return view_text(
+            view, "What limits it is %s: %.0f%% of the pass is waiting, %.0f%% computing.",
+            wait > 0.5 ? "storage" : "compute", 100 * wait, 100 * best->mean.compute_ns / pass);
     if (best->pass.middle <= NEAR_FLOOR * floor->ns)
         return say_floor_limit(view, best);
     if (floor->compute_ns >= floor->load_ns && (wait < MUCH_WAITING || slower > wait * pass))

@@ -140,7 +140,8 @@ static void cell_ms(FILE *out, double ns)
 {
     char text[64];
     double ms = ns / 1e6;
-    snprintf(text, sizeof text, "%.*f", ms >= 100 ? 0 : ms >= 10 ? 1 : ms >= 1 ? 2 : 3, ms);
+    int decimals = ms >= 100 || ms == 0 ? 0 : ms >= 10 ? 1 : ms >= 1 ? 2 : 3;
+    snprintf(text, sizeof text, "%.*f", decimals, ms);
     number_cell(out, ms, text);
 }
 

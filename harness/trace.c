@@ -207,8 +207,22 @@ static void write_events(struct writer *w, const struct view *view, const struct
 
 /* ---- which cell ---- */
 
-/* By name or label; else the only one that contains the text. Returns view->n_cells when there is
- * none, and counts in *matches. */
+/* Whether each word of the text is part of the cell's name or label. */
+static bool has_words(const struct view_cell *cell, const char *text)
+{
+    char word[128];
+    for (text += strspn(text, " ,"); *text; text += strspn(text, " ,")) {
+        size_t length = strcspn(text, " ,");
+        snprintf(word, sizeof word, "%.*s", (int)length, text);
+        if (!strstr(cell->name, word) && !strstr(cell->label, word))
+            return false;
+        text += length;
+    }
+    return true;
+}
+
+/* By name or label; else the only one that has all words of the text. Returns view->n_cells when
+ * there is none, and counts in *matches. */
 static size_t find_cell(const struct view *view, const char *text, size_t *matches)
 {
     size_t found = view->n_cells;
@@ -219,7 +233,7 @@ static size_t find_cell(const struct view *view, const char *text, size_t *match
             *matches = 1;
             return i;
         }
-        if (!text || strstr(cell->name, text) || strstr(cell->label, text)) {
+        if (!text || has_words(cell, text)) {
             found = i;
             ++*matches;
         }
@@ -237,7 +251,7 @@ static enum lb_status choose_cell(const struct view *view, const struct trace_op
     if (matches == 0)
         return lb_fail(err, LB_ERR_INPUT, "no cell '%s' in the result (the first of %zu is '%s')",
                        options->cell ? options->cell : "", view->n_cells,
-                       view->n_cells ? view->cells[0].name : "");
+                       view->n_cells ? view->cells[0].label : "");
     return lb_fail(err, LB_ERR_INPUT,
                    "%zu cells match '%s', '%s' for one: give --cell more exactly", matches,
                    options->cell ? options->cell : "", view->cells[*cell].name);
@@ -363,8 +377,8 @@ struct trace_command {
 #define FIELD(name) offsetof(struct trace_command, name)
 static const char *const words_first[] = {"first", NULL};
 static const struct option own[] = {
-    {"cell", "NAME", "cell: its name, or a part that only it has", OPTION_TEXT, FIELD(cell),
-     .letter = 'c'},
+    {"cell", "NAME", "cell: its name, or words that only it has: 'async belady C=8'", OPTION_TEXT,
+     FIELD(cell), .letter = 'c'},
     {"rep", "N", "repetition, from 1", OPTION_COUNT, FIELD(rep), .min = 1, .words = words_first},
     {"folded", NULL, "folded stacks of the profile of operations instead", OPTION_FLAG,
      FIELD(folded), .flags = 0},

@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 struct trace_options {
-    const char *cell; /* name or label, or a part of one that is unique; NULL: the only cell */
+    const char *cell; /* name or label, or words that only one has; NULL: the only cell */
     long rep;         /* repetition; -1: the first in the log */
 };
 

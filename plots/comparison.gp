@@ -32,9 +32,14 @@ do for [format in formats] {
     set grid x
     set ytics scale 0 font ',15'
     set yrange [n + 0.5:0.5]
-    set xrange [low - 0.01:high + 0.01]
-    step = high - low < 0.1 ? 0.02 : high - low < 0.25 ? 0.05 : 0.1 * ceil((high - low) / 0.5)
-    set xtics step
+    if (high / low > 2) {
+        set xrange [low / 1.05:high * 1.05]
+        set logscale x 2
+    } else {
+        set xrange [low - 0.01:high + 0.01]
+        step = high - low < 0.1 ? 0.02 : high - low < 0.25 ? 0.05 : 0.1
+        set xtics step
+    }
     set xlabel 'ratio to the first'
     set object 1 rectangle from 0.98, graph 0 to 1.02, graph 1 behind \
         fc rgb '#ebebeb' fs solid 1 noborder
@@ -44,5 +49,6 @@ do for [format in formats] {
              with xerrorbars lt key_style(i) dt 1 lw 1.5
     unset object 1
     unset arrow 1
+    unset logscale x
     unset multiplot
 }
