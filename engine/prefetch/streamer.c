@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/probe.h"
 #include "prefetch/budget.h"
 #include "prefetch/driver.h"
 
@@ -17,6 +18,7 @@ static void unit_evicted(void *ctx, uint32_t unit)
     struct streamer *s = ctx;
     const struct layout_unit *u = &s->layout->units[unit];
     s->evicted_now++;
+    LB_PROBE1(evict, unit);
     if (!s->mapped) {
         frames_give(s->frames, unit);
         return;
@@ -42,6 +44,7 @@ struct loader_request streamer_begin_locked(struct streamer *s, const struct pla
     s->loads[step->unit] = (struct unit_load){
         .request_ns = request.request_ns, .evicted = s->evicted_now, .prefetch = prefetch};
     s->evicted_now = 0;
+    LB_PROBE2(load__start, step->unit, prefetch);
     s->n_loading++;
     s->n_prefetching += prefetch;
     s->counters.prefetches_started += prefetch;
@@ -52,6 +55,7 @@ void streamer_end_locked(struct streamer *s, const struct loader_result *r)
 {
     struct unit_load *load = &s->loads[r->unit];
     struct streamer_counters *c = &s->counters;
+    LB_PROBE3(load__end, r->unit, r->bytes, r->error);
     s->n_loading--;
     s->n_prefetching -= load->prefetch;
     c->reads += r->reads;
@@ -362,6 +366,7 @@ enum lb_status streamer_acquire(struct streamer *s, uint32_t unit, const uint8_t
     s->acquired_ns = lb_now_ns();
     if (waited)
         access->wait_ns = s->acquired_ns - access->need_ns;
+    LB_PROBE3(access, unit, outcome, access->wait_ns);
     *frames = s->mapped ? NULL : (const uint8_t *const *)frames_of(s->frames, unit);
 done:
     pthread_mutex_unlock(&s->mu);
