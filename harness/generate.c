@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "exit_codes.h"
 #include "model_options.h"
+#include "op_profile.h"
 #include "values.h"
 
 #include <stdio.h>
@@ -35,8 +36,8 @@ static const struct option own[] = {
     {"seed", "N", "of sampling", OPTION_COUNT64, FIELD(seed), .flags = 0},
     {"special", NULL, "recognise special tokens in the prompt", OPTION_FLAG, FIELD(special),
      .flags = 0},
-    {"profile", "WHAT", "where the time went", OPTION_CHOICE, FIELD(profile),
-     .choices = choices_profile},
+    {"profile", "WHAT", "ops: where the time went, by operation and layer", OPTION_CHOICE,
+     FIELD(profile), .choices = choices_profile},
     {"quiet", NULL, "no summary", OPTION_FLAG, FIELD(quiet), .letter = 'q'},
 };
 
@@ -45,6 +46,7 @@ static const struct option model_option[] = {MODEL_OPTION};
 struct timing {
     int64_t load_ns, prefill_ns, decode_ns;
     size_t prompt_tokens, generated, decoded;
+    struct op_profile prefill; /* where it is asked for */
 };
 
 static double per_second(size_t count, int64_t ns)
@@ -65,25 +67,14 @@ static void print_timing(const struct timing *t)
             per_second(t->decoded, t->decode_ns));
 }
 
-static void print_profile(struct lb_engine *engine)
+static void print_profiles(struct lb_engine *engine, const struct op_profile *prefill)
 {
-    size_t count;
-    const struct lb_profile_entry *entries = lb_engine_profile(engine, &count);
-    uint64_t total = 0;
-    for (size_t i = 0; i < count; i++)
-        total += entries[i].ns;
-    fprintf(stderr, "%-20s %5s %8s %10s %6s %8s %9s\n", "operation", "layer", "calls", "time",
-            "share", "GB/s", "GFLOP/s");
-    for (size_t i = 0; i < count; i++) {
-        const struct lb_profile_entry *p = &entries[i];
-        double ns = p->ns ? (double)p->ns : 1;
-        char layer[16] = "-", time[32];
-        if (p->layer >= 0)
-            snprintf(layer, sizeof layer, "%d", p->layer);
-        fprintf(stderr, "%-20s %5s %8llu %10s %5.1f%% %8.2f %9.2f\n", p->op, layer,
-                (unsigned long long)p->calls,
-                value_human_duration((double)p->ns, time, sizeof time),
-                total ? 100 * ns / (double)total : 0, (double)p->bytes / ns, p->flops / ns);
+    struct op_profile decode;
+    if (op_profile_take(engine, &decode)) {
+        op_profile_subtract(&decode, prefill);
+        op_profile_print(prefill, "prefill", stderr);
+        op_profile_print(&decode, "decode", stderr);
+        op_profile_free(&decode);
     }
 }
 
@@ -104,6 +95,8 @@ static enum lb_status continue_text(struct lb_engine *engine, const struct gener
         return status;
     timing->prefill_ns = lb_now_ns() - start;
     timing->prompt_tokens = n_ids;
+    if (strcmp(g->profile, "ops") == 0 && !op_profile_take(engine, &timing->prefill))
+        return lb_fail(err, LB_ERR_NOMEM, "out of memory for a profile");
     /* The prompt goes through the detokenizer too, so that the first new token joins it. */
     for (size_t i = 0; i < n_ids; i++)
         (void)lb_engine_detokenize(engine, ids[i]);
@@ -192,8 +185,9 @@ int command_generate(int argc, char **argv)
         print_timing(&timing);
         model_options_summary(engine);
         if (settings.engine.profile)
-            print_profile(engine);
+            print_profiles(engine, &timing.prefill);
     }
+    op_profile_free(&timing.prefill);
     lb_engine_close(engine);
     return code;
 }
