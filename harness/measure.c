@@ -10,6 +10,7 @@
 #include "commands.h"
 #include "exit_codes.h"
 #include "model_options.h"
+#include "op_profile.h"
 #include "sample.h"
 
 #include <inttypes.h>
@@ -23,6 +24,7 @@ struct measure {
     uint64_t work_seed; /* of the prompt's tokens */
     uint32_t result_fd;
     uint64_t log_capacity;
+    bool profile;
 };
 
 #define FIELD(name) offsetof(struct measure, name)
@@ -30,6 +32,7 @@ static const struct option own[] = {
     {"work_seed", "N", "of the prompt", OPTION_COUNT64, FIELD(work_seed), .flags = 0},
     {"result_fd", "FD", "where the result goes", OPTION_COUNT, FIELD(result_fd), .flags = 0},
     {"log_capacity", "N", "accesses to log", OPTION_COUNT64, FIELD(log_capacity), .flags = 0},
+    {"profile", NULL, "time every operation", OPTION_FLAG, FIELD(profile), .flags = 0},
 };
 static const struct option model_option[] = {MODEL_OPTION};
 
@@ -203,6 +206,24 @@ static void collect(struct work *w, struct sample *out)
     }
 }
 
+/* The decode passes, with every operation timed where that is asked for. */
+static enum lb_status profiled_decode(struct work *w, struct sample *out, struct lb_error *err)
+{
+    struct op_profile before = {0}, after = {0};
+    if (!w->settings->engine.profile)
+        return decode(w, out, err);
+    enum lb_status status = op_profile_take(w->engine, &before)
+                                ? decode(w, out, err)
+                                : lb_fail(err, LB_ERR_NOMEM, "out of memory for a profile");
+    if (status == LB_OK && op_profile_take(w->engine, &after)) {
+        op_profile_subtract(&after, &before);
+        out->profile = op_profile_json(&after);
+    }
+    op_profile_free(&before);
+    op_profile_free(&after);
+    return status;
+}
+
 static enum lb_status passes(struct work *w, const struct measure *m, int64_t opened_at,
                              struct sample *out, struct lb_error *err)
 {
@@ -219,7 +240,7 @@ static enum lb_status passes(struct work *w, const struct measure *m, int64_t op
     if (status != LB_OK)
         return status;
     out->ttft_ns = lb_now_ns() - opened_at;
-    status = decode(w, out, err);
+    status = profiled_decode(w, out, err);
     if (status != LB_OK)
         return status;
     int64_t bytes_after = kernel_bytes();
@@ -241,6 +262,7 @@ static int measure(const struct measure *m, struct settings *settings)
     struct sample out = {0};
     struct lb_error err = LB_ERROR_INIT;
     settings->engine.log_capacity = m->log_capacity;
+    settings->engine.profile = m->profile;
     int64_t start = lb_now_ns();
     int code = model_options_open("sample", settings, &w.engine);
     if (code != EXIT_OK)

@@ -30,7 +30,9 @@ static enum lb_status prepare(struct results *r, const char *directory, struct l
     if (!r->bandwidth_source)
         r->bandwidth_source = calloc(n, sizeof *r->bandwidth_source);
     r->warnings = json_array();
-    bool all = r->directory && r->by_cell && r->bandwidth && r->bandwidth_source && r->warnings;
+    r->attached = json_object();
+    bool all = r->directory && r->by_cell && r->bandwidth && r->bandwidth_source && r->warnings &&
+               r->attached;
     return all ? LB_OK : no_memory(err);
 }
 
@@ -131,6 +133,22 @@ struct summary results_summary(const struct results *r, uint32_t cell)
     return summary_of(&r->by_cell[cell], &floor, r->matrix->cells[cell].settings.engine.batch);
 }
 
+void results_attach(struct results *r, uint32_t cell, const char *key, json_t *value)
+{
+    const char *name = r->matrix->cells[cell].name;
+    json_t *keys = json_object_get(r->attached, name);
+    if (!keys) {
+        keys = json_object();
+        json_object_set_new(r->attached, name, keys);
+    }
+    json_object_set_new(keys, key, value);
+}
+
+bool results_attached(const struct results *r, uint32_t cell, const char *key)
+{
+    return json_object_get(json_object_get(r->attached, r->matrix->cells[cell].name), key) != NULL;
+}
+
 void results_warn(struct results *r, const char *format, ...)
 {
     char text[512];
@@ -229,5 +247,6 @@ void results_close(struct results *r)
     json_decref(r->context);
     json_decref(r->environment);
     json_decref(r->warnings);
+    json_decref(r->attached);
     memset(r, 0, sizeof *r);
 }

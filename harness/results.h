@@ -33,6 +33,7 @@ struct results {
     json_t *context;               /* of Google Benchmark, from the first start */
     json_t *environment;           /* environment.h */
     json_t *warnings;              /* texts */
+    json_t *attached;              /* by name of a cell: more keys of it */
     bool complete;
     bool log; /* write layers.jsonl */
 };
@@ -51,6 +52,10 @@ bool results_has(const struct results *results, uint32_t cell, int32_t rep);
 enum lb_status results_add(struct results *results, uint32_t cell, struct sample *sample,
                            struct lb_error *err);
 enum lb_status results_write(struct results *results, struct lb_error *err);
+
+/* Gives a cell one more key ("profile", "prediction"); takes the value over. */
+void results_attach(struct results *results, uint32_t cell, const char *key, json_t *value);
+bool results_attached(const struct results *results, uint32_t cell, const char *key);
 
 void results_warn(struct results *results, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -245,6 +245,7 @@ static json_t *cell_json(const struct results *r, uint32_t i)
     json_object_set_new(object, "floor", floor_json(r, i, &summary.floor));
     json_object_set_new(object, "samples", samples);
     json_object_set_new(object, "failures", failures);
+    json_object_update(object, json_object_get(r->attached, cell->name));
     return object;
 }
 
@@ -345,6 +346,7 @@ static enum lb_status take_cell(struct results *r, const json_t *json, struct lb
 {
     const char *name = json_string_value(json_object_get(json, "name"));
     static const char *const lists[] = {"samples", "failures"};
+    static const char *const keys[] = {"profile", "prediction"};
     uint32_t i = 0;
     while (i < r->matrix->count && strcmp(r->matrix->cells[i].name, name ? name : "") != 0)
         i++;
@@ -362,6 +364,11 @@ static enum lb_status take_cell(struct results *r, const json_t *json, struct lb
             if (status != LB_OK)
                 return status;
         }
+    }
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
+        json_t *value = json_object_get(json, keys[k]);
+        if (value)
+            results_attach(r, i, keys[k], json_incref(value));
     }
     return LB_OK;
 }

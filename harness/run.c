@@ -7,6 +7,7 @@
  * draw the figures, write the report.
  */
 #include "base/clock.h"
+#include "cell_profiles.h"
 #include "cli.h"
 #include "commands.h"
 #include "environment.h"
@@ -36,6 +37,7 @@
 struct run_options {
     const char *out, *model, *filter;
     const char *shard; /* "I/N" */
+    const char *profile;
     uint32_t repetitions, budget;
     uint64_t seed;
     bool list, dry_run, resume, quiet, no_plots;
@@ -45,6 +47,8 @@ struct run_options {
 #define FIELD(name) offsetof(struct run_options, name)
 static const char *const words_scenario[] = {"as the scenario says", NULL};
 static const char *const words_none[] = {"none", NULL};
+
+static const char *const choices_profile[] = {"none", "ops", NULL};
 
 static const struct option own[] = {
     {"out", "DIR", "where the result goes, instead of results/runs/NAME/RUN", OPTION_TEXT,
@@ -65,6 +69,9 @@ static const struct option own[] = {
     {"budget", "SECONDS", "as many repetitions as fit into this time", OPTION_COUNT, FIELD(budget),
      .min = 1, .words = words_none},
     {"no_plots", NULL, "measure only", OPTION_FLAG, FIELD(no_plots), .flags = 0},
+    {"profile", "WHAT",
+     "ops: one more sample of each cell, not counted, with every operation timed", OPTION_CHOICE,
+     FIELD(profile), .choices = choices_profile},
     {"quiet", NULL, "no table, no notes", OPTION_FLAG, FIELD(quiet), .letter = 'q'},
 };
 
@@ -429,6 +436,8 @@ static enum lb_status measure_all(struct run *run, struct lb_error *err)
         sample_free(&sample);
     }
     progress_end(&progress);
+    if (status == LB_OK && strcmp(run->options->profile, "ops") == 0)
+        status = cell_profiles(r, err);
     if (status != LB_OK)
         return status;
     environment_finish(r->environment);
@@ -534,7 +543,7 @@ static int run_scenario(const struct run_options *options, const char *path)
 
 int command_run(int argc, char **argv)
 {
-    struct run_options o = {.seed = NO_SEED};
+    struct run_options o = {.seed = NO_SEED, .profile = "none"};
     struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &o, 0},
                                  {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {"run", "SCENARIO... [options]",

@@ -69,6 +69,8 @@ static bool make_arguments(const struct runner_work *w, struct arguments *a)
                 add(a, file_text("--result-fd=%d", RESULT_FD)) &&
                 add(a, file_text("--work-seed=%" PRIu64, w->work_seed)) &&
                 add(a, file_text("--log-capacity=%" PRIu64, accesses(w)));
+    if (good && w->profile)
+        good = add(a, strdup("--profile"));
     for (size_t i = 0; good && i < count; i++) {
         char text[256];
         option_format(&table[i], w->settings, text, sizeof text);

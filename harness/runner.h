@@ -14,6 +14,7 @@ struct runner_work {
     const char *model_path;
     uint32_t n_layers;
     uint64_t work_seed; /* of the prompts; the same for all cells of a run */
+    bool profile;       /* time every operation: slower, for a sample that does not count */
 };
 
 /* The descriptor is inside a child process: the error is the harness's own (no memory, no

@@ -93,6 +93,7 @@ void sample_free(struct sample *s)
     free(s->pass_ns);
     free(s->log);
     json_decref(s->broken);
+    json_decref(s->profile);
     memset(s, 0, sizeof *s);
 }
 
@@ -142,6 +143,8 @@ json_t *sample_to_json(const struct sample *s)
     }
     if (s->broken && json_array_size(s->broken) > 0)
         json_object_set(object, "broken", s->broken);
+    if (s->profile)
+        json_object_set(object, "profile", s->profile);
     return object;
 }
 
@@ -225,6 +228,7 @@ bool sample_from_json(const json_t *object, struct sample *s, const char **where
         take_fields(object, s, where)) {
         json_t *broken = json_object_get(object, "broken");
         s->broken = json_is_array(broken) ? json_incref(broken) : NULL;
+        s->profile = json_incref(json_object_get(object, "profile"));
         return true;
     }
     sample_free(s);

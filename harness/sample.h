@@ -59,6 +59,7 @@ struct sample {
     struct lb_access *log; /* n_log of them; not in the JSON */
     size_t n_log;
     json_t *broken; /* identities that do not hold, an array of texts; or NULL */
+    json_t *profile; /* of the decode passes (op_profile.h), where it was asked for; or NULL */
 };
 
 void sample_free(struct sample *sample);
