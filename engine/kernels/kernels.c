@@ -10,6 +10,7 @@
 static const struct kernels_ops *const sets[] = {
     &kernels_generic,
 #if defined(__x86_64__)
+    &kernels_avx2,
     &kernels_avx512,
 #endif
 };
