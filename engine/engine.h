@@ -234,6 +234,9 @@ struct lb_synth {
     void *progress_ctx;
 };
 enum lb_status lb_synth_write(const struct lb_synth *synth, const char *path, struct lb_error *err);
+/* The tensors that the file would have, without writing it. */
+enum lb_status lb_synth_inspect(const struct lb_synth *synth, const struct lb_inspect *inspect,
+                                struct lb_error *err);
 
 /* ---- what can be chosen: kind is "replacement", "scheduler", "storage", "kernels", "device",
  * "shape", "quant", "prefetch"; returns false past the end. */

@@ -224,6 +224,37 @@ enum lb_status lb_synth_write(const struct lb_synth *synth, const char *path, st
     return synth_write(&o, path, err);
 }
 
+enum lb_status lb_synth_inspect(const struct lb_synth *synth, const struct lb_inspect *inspect,
+                                struct lb_error *err)
+{
+    const uint64_t align = 32; /* general.alignment of what synth writes */
+    const struct synth_shape *named = synth_find_shape(synth->shape, err);
+    if (!named)
+        return LB_ERR_INPUT;
+    struct synth_shape shape = *named;
+    if (synth->n_layers > 0)
+        shape.n_layers = synth->n_layers;
+    struct synth_tensor *tensors;
+    size_t n;
+    enum lb_status status = synth_plan(&shape, synth->quant, &tensors, &n, err);
+    if (status != LB_OK)
+        return status;
+    uint64_t end = 0;
+    for (size_t i = 0; i < n; i++)
+        end += (tensors[i].bytes + align - 1) / align * align;
+    if (inspect->file)
+        inspect->file(inspect->ctx, 3, end, 0, n);
+    uint64_t at = 0;
+    for (size_t i = 0; inspect->tensor && i < n; i++) {
+        const struct synth_tensor *t = &tensors[i];
+        inspect->tensor(inspect->ctx, t->name, quant_info(t->type)->name, t->n_dims, t->ne, at,
+                        t->bytes);
+        at += (t->bytes + align - 1) / align * align;
+    }
+    lb_free(tensors);
+    return LB_OK;
+}
+
 /* ---- what can be chosen ---- */
 
 static bool choice_set(struct lb_choice *choice, const char *name, const char *about,

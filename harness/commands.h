@@ -26,6 +26,7 @@ int command_probe(int argc, char **argv);
 int command_report(int argc, char **argv);
 int command_run(int argc, char **argv);
 int command_sample(int argc, char **argv);
+int command_simulate(int argc, char **argv);
 int command_synth(int argc, char **argv);
 int command_tokenize(int argc, char **argv);
 int command_trace(int argc, char **argv);

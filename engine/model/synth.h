@@ -23,6 +23,8 @@ struct synth_shape {
 /* All shapes, *count of them; and the names of all type mixes ("Q4_K_M", ...). */
 const struct synth_shape *synth_shapes(size_t *count);
 const char *const *synth_mixes(size_t *count);
+/* NULL when unknown; the error lists what is known. */
+const struct synth_shape *synth_find_shape(const char *name, struct lb_error *err);
 
 /* ---- what a model of a shape and mix consists of ---- */
 

@@ -13,7 +13,6 @@ struct synth_mix {
 
 /* NULL when unknown; the error lists what is known. */
 const struct synth_mix *synth_find_mix(const char *name, struct lb_error *err);
-const struct synth_shape *synth_find_shape(const char *name, struct lb_error *err);
 
 /* Puts the tokenizer's pairs: n_vocab pieces, at least SYNTH_VOCAB_MIN. */
 #define SYNTH_VOCAB_MIN 355

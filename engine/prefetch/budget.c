@@ -56,3 +56,9 @@ enum lb_status budget_find(const struct layout *layout, uint32_t cache_layers, u
     }
     return LB_OK;
 }
+
+uint32_t budget_distance(const struct layout *layout, uint32_t layers)
+{
+    uint64_t units = (uint64_t)layers * layout->n_units / layout->n_layers;
+    return units < layout->n_units ? (uint32_t)units : layout->n_units - 1;
+}

@@ -1,4 +1,4 @@
-/* budget: how many units and frames a cache setting allows. */
+/* budget: what settings in layers and bytes mean in units and frames. */
 #ifndef PREFETCH_BUDGET_H
 #define PREFETCH_BUDGET_H
 
@@ -17,6 +17,8 @@ struct budget {
  * at least the largest unit (for cache_bytes: LB_ERR_INPUT). */
 enum lb_status budget_find(const struct layout *layout, uint32_t cache_layers, uint64_t cache_bytes,
                            struct budget *budget, struct lb_error *err);
+/* A distance in layers as one in units, on average over the layers. */
+uint32_t budget_distance(const struct layout *layout, uint32_t layers);
 /* Frames of all units together. */
 uint64_t budget_all(const struct layout *layout);
 

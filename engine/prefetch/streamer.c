@@ -148,10 +148,7 @@ static enum lb_status find_driver(const char *name, const struct driver_ops **dr
 
 static void set_distance(struct streamer *s)
 {
-    uint64_t units = (uint64_t)s->distance * s->n_units / s->layout->n_layers;
-    s->plan.distance = !s->driver->looks_ahead ? 0
-                       : units < s->n_units    ? (uint32_t)units
-                                               : s->n_units - 1;
+    s->plan.distance = s->driver->looks_ahead ? budget_distance(s->layout, s->distance) : 0;
     s->plan.scheduler = s->driver->at_once ? planner_scheduler("fixed") : s->scheduler;
 }
 

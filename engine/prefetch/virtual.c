@@ -37,6 +37,7 @@ struct clockwork {
     struct pending *loads; /* [max_prefetches + 1], unordered */
     uint32_t n_loads, n_prefetching;
     double loads_since, load_time; /* integral of loads in flight over time */
+    int worst;                     /* outcome of the current layer's units so far */
     struct virtual_result sum;
 };
 
@@ -190,18 +191,50 @@ static void read_ahead(struct clockwork *v)
     } while (any);
 }
 
+enum outcome { HIT, PREFETCHED, LATE, MISS };
+
+static void count_access(struct clockwork *v, const struct cache_unit *u)
+{
+    enum outcome outcome = u->state == CACHE_ABSENT    ? MISS
+                           : u->state == CACHE_LOADING ? LATE
+                           : u->fresh                  ? PREFETCHED
+                                                       : HIT;
+    v->sum.accesses++;
+    v->sum.hits += outcome == HIT;
+    v->sum.prefetched += outcome == PREFETCHED;
+    v->sum.late += outcome == LATE;
+    v->sum.misses += outcome == MISS;
+    v->worst = (int)outcome > v->worst ? (int)outcome : v->worst;
+}
+
+/* Whether the access at `position` is the last one of a layer's units in a row. */
+static bool ends_layer(const struct clockwork *v, uint64_t position)
+{
+    uint32_t unit = cache_sequence_at(&v->sequence, position);
+    uint32_t next = cache_sequence_at(&v->sequence, position + 1);
+    return v->o->order || next <= unit || v->o->units[unit].layer != v->o->units[next].layer;
+}
+
+static void count_layer(struct clockwork *v)
+{
+    struct virtual_layers *l = &v->sum.layers;
+    l->accesses++;
+    l->hits += v->worst == HIT;
+    l->prefetched += v->worst == PREFETCHED;
+    l->late += v->worst == LATE;
+    l->misses += v->worst == MISS;
+    v->worst = HIT;
+}
+
 static void access_one(struct clockwork *v, double compute_ns)
 {
     double need = v->now;
     uint32_t unit = cache_sequence_at(&v->sequence, v->plan.position);
     const struct cache_unit *u = cache_unit(v->cache, unit);
-    v->sum.accesses++;
-    if (u->state == CACHE_RESIDENT) {
-        v->sum.prefetched += u->fresh;
-        v->sum.hits += !u->fresh;
-    } else {
-        v->sum.misses += u->state == CACHE_ABSENT;
-        v->sum.late += u->state == CACHE_LOADING;
+    count_access(v, u);
+    if (ends_layer(v, v->plan.position))
+        count_layer(v);
+    if (u->state != CACHE_RESIDENT) {
         if (u->state == CACHE_ABSENT)
             demand(v, unit);
         for (uint32_t i = 0; i < v->n_loads; i++)
@@ -221,12 +254,12 @@ static void access_one(struct clockwork *v, double compute_ns)
     moved(v);
 }
 
-static void run_pass(struct clockwork *v)
+static void run_pass(struct clockwork *v, double factor)
 {
     const struct virtual_options *o = v->o;
     for (uint64_t i = 0; i < v->sequence.length; i++) {
         uint32_t unit = cache_sequence_at(&v->sequence, i);
-        access_one(v, o->compute_of ? o->compute_of[i] : o->units[unit].compute_ns);
+        access_one(v, factor * (o->compute_of ? o->compute_of[i] : o->units[unit].compute_ns));
     }
     if (o->other_ns > 0)
         compute(v, o->other_ns);
@@ -296,10 +329,10 @@ enum lb_status virtual_run(const struct virtual_options *options, struct virtual
         struct cache_counters before;
         double start;
         for (uint32_t i = 0; i < options->warmup; i++)
-            run_pass(&v);
+            run_pass(&v, i == 0 && options->warmup_compute > 0 ? options->warmup_compute : 1);
         reset(&v, &before, &start);
         for (uint32_t i = 0; i < options->passes; i++)
-            run_pass(&v);
+            run_pass(&v, 1);
         count_in_flight(&v);
         struct cache_counters after = cache_counters(v.cache);
         *result = v.sum;

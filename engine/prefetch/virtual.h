@@ -21,6 +21,7 @@ struct virtual_unit {
     uint64_t bytes;    /* read by a load */
     uint32_t frames;   /* of the cache budget; at least 1 */
     double compute_ns; /* of an access */
+    uint32_t layer;
 };
 
 struct virtual_options {
@@ -41,12 +42,19 @@ struct virtual_options {
     uint32_t queue_depth, chunk_bytes;
     double other_ns;          /* compute after each pass (output head, sampling) */
     uint32_t warmup, passes;  /* not counted, counted; a pass is the sequence once */
+    double warmup_compute;    /* factor on the compute of the first pass (a prompt); 0: 1 */
     const double *compute_of; /* [length] compute of each access instead of the units'; or NULL */
+};
+
+struct virtual_layers {
+    uint64_t accesses, hits, prefetched, late, misses;
 };
 
 /* Sums over the counted passes. */
 struct virtual_result {
-    uint64_t accesses, hits, prefetched, late, misses;
+    uint64_t accesses, hits, prefetched, late, misses; /* of units */
+    /* of layers: units of one layer in a row are one access, its outcome the worst of theirs */
+    struct virtual_layers layers;
     uint64_t loads, bytes, evictions, wasted, protected_evictions;
     double time_ns, wait_ns, compute_ns; /* compute with other_ns */
     double in_flight;                    /* loads in flight, mean over time */

@@ -22,7 +22,7 @@ static struct virtual_unit equal_units[MOST_UNITS];
 static struct virtual_options equal(uint32_t n, uint32_t slots, double c)
 {
     for (uint32_t i = 0; i < n; i++)
-        equal_units[i] = (struct virtual_unit){1000, 1, c * T};
+        equal_units[i] = (struct virtual_unit){1000, 1, c * T, i};
     return (struct virtual_options){.units = equal_units,
                                     .n_units = n,
                                     .prefetch = "async",
@@ -45,6 +45,9 @@ static struct virtual_result run(const struct virtual_options *o)
     struct virtual_result r = {0};
     CHECK(virtual_run(o, &r, &err) == LB_OK, "%s", err.text);
     CHECK(r.hits + r.prefetched + r.late + r.misses == r.accesses);
+    const struct virtual_layers *l = &r.layers;
+    CHECK(l->hits + l->prefetched + l->late + l->misses == l->accesses);
+    CHECK(l->accesses <= r.accesses && l->hits <= r.hits && l->misses <= r.misses);
     CHECK(fabs(r.time_ns - r.compute_ns - r.wait_ns) < 1e-6 * r.time_ns);
     return r;
 }
@@ -255,6 +258,8 @@ static void near_the_floor(void)
     for (double c = 0.1; c < 2.05; c += 0.1) {
         for (uint32_t pieces = 1; pieces <= 8; pieces *= 8) {
             struct virtual_options o = equal(32 * pieces, 16 * pieces, c);
+            for (uint32_t i = 0; i < o.n_units; i++)
+                equal_units[i].layer = i / pieces;
             o.scheduler = "aggressive";
             o.distance = 2 * pieces;
             o.max_loads = 0;
@@ -265,6 +270,7 @@ static void near_the_floor(void)
             struct virtual_result r = run(&o);
             double t = T * pieces, time = r.time_ns / o.passes / t;
             double floor = 32 * c > 16 ? 32 * c : 16, loads = (double)r.loads / o.passes / pieces;
+            CHECK(r.layers.accesses == 32 * o.passes);
             CHECK(r.misses == 0, "c/t=%.1f: %llu misses", c, (unsigned long long)r.misses);
             CHECK(floor / time >= (pieces > 1 ? 0.95 : 0.85), "c/t=%.1f, %u pieces: %.3f", c,
                   pieces, floor / time);

@@ -1,0 +1,114 @@
+#!/bin/bash
+# test_simulate: predictions that are known beforehand, every way to say what is simulated, refusals.
+set -u
+command -v jq >/dev/null || { echo "skipped: jq is not installed"; exit 77; }
+work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
+failed=0
+check() { # check TEXT COMMAND...
+    local text=$1
+    shift
+    "$@" || { echo "failed: $text" && failed=1; }
+}
+# simulate FILTER ARGUMENT...: true when the filter holds for the JSON of the cells
+simulate() {
+    local filter=$1
+    shift
+    "$LAYERBENCH" simulate --json "$@" >"$work/out" 2>"$work/err" ||
+        { cat "$work/err" && return 1; }
+    jq -e ".layerbench.cells | $filter" "$work/out" >/dev/null ||
+        { jq -c '.layerbench.cells[] | [.name, .pass_ns, .loads, .outcomes]' "$work/out" && return 1; }
+}
+refused() { # refused TEXT ARGUMENT...
+    local text=$1
+    shift
+    "$LAYERBENCH" simulate "$@" >"$work/out" 2>"$work/err"
+    local code=$?
+    [ $code = 2 ] && grep -qF -- "$text" "$work/err" || { echo "code $code: $(cat "$work/err")" && return 1; }
+}
+
+# N = 32, C = 16, c = t/2, t = 1 ms, one read at a time: the pass in ms is the pass in t.
+table=(--layers 32 --layer-bytes 1MB --device bandwidth=1GB/s --compute 16ms --cache-layers 16
+    --queue-depth 1 --chunk-bytes 4MiB --max-loads 1 --scheduler fixed --warmup 60 --passes 124)
+near='def near($x): (. / $x - 1 | fabs) < 0.03;'
+check "sync LRU" simulate "$near .[0] | .pass_ns / 1e6 | near(48)" "${table[@]}" --prefetch sync \
+    --replacement lru
+check "async LRU: no miss, and yet half the pass is waiting" simulate \
+    "$near .[0] | (.pass_ns / 1e6 | near(32)) and .outcomes.miss == 0 and .outcomes.late == 32" \
+    "${table[@]}" --replacement lru
+check "Belady without prefetch loads N(N-C)/(N-1)" simulate \
+    ".[0] | (.loads - 512/31 | fabs) < 1e-9 and .bytes_read == .optimum_bytes" \
+    "${table[@]}" --prefetch off
+check "distances" simulate "$near [.[] | .pass_ns / 1e6] | (.[0] | near(24.5)) and (.[1] | near(17.5)) and (.[2] | near(17.6))" \
+    "${table[@]}" --vary prefetch_distance=1,2,4
+check "small units reach the floor" simulate ".[0] | .floor_ns / .pass_ns > 0.95 and .loads < 16.5" \
+    --layers 32 --layer-bytes 2MiB --unit 256KiB --chunk-bytes 64KiB --queue-depth 4 \
+    --device bandwidth=1GB/s --compute 33ms --cache-layers 16
+check "resident: compute alone" simulate ".[0] | .pass_ns == 16e6 and .bytes_read == 0 and .outcomes.hit == 32" \
+    "${table[@]}" --prefetch resident
+
+# What streams, how long it takes.
+check "the cells of --vary" simulate 'length == 12 and .[0].name == "replacement=lru/cache_layers=4/prefetch=off" and
+    .[11].name == "replacement=belady/cache_layers=8/prefetch=async"' \
+    --layers 24 --layer-bytes 4MiB --device bandwidth=1GB/s --compute-rate 10GB/s \
+    --vary replacement=lru,belady --vary cache_layers=4,8 --vary prefetch=off,sync,async
+check "a shape nobody here could hold" simulate '.[0] | .bytes_read > 1e11 and .outcomes.miss == 0' \
+    --shape llama-3.1-405b --quant Q4_K_M --device bandwidth=7GB/s,latency=80us --compute-rate 100GB/s \
+    --cache-bytes 64GB --passes 8 --warmup 4
+check "a batch beyond what memory bandwidth gives" simulate '.[1].compute_ns > 3 * .[0].compute_ns' \
+    --layers 8 --layer-bytes 8MiB --device bandwidth=1GB/s --compute-rate 20GB/s --token-rate 1000 \
+    --cache-layers 4 --vary batch=1,16
+check "unequal layers in bytes" simulate '.[0] | .cache_bytes <= 1500000000 and .loads > 10' \
+    --shape llama-2-7b --device bandwidth=2GB/s --compute-rate 30GB/s --cache-bytes 1500MB
+for scenario in scenarios/*.json; do
+    check "$scenario" simulate 'length > 0 and all(.pass_ns > 0)' "$scenario" --compute-rate 10GB/s \
+        --cache-layers 4 --device bandwidth=1GB/s
+done
+
+# Accesses of other kinds.
+for pattern in sequential reversed strided; do
+    check "$pattern: each layer once" simulate ".[0] | (.loads - 512/31 | fabs) < 1e-9" \
+        "${table[@]}" --prefetch off --pattern $pattern --stride 5
+done
+check "skewed: LRU hits, Belady more" simulate '(.[0].outcomes.hit > 300) and .[1].loads < .[0].loads' \
+    --layers 32 --layer-bytes 1MB --device bandwidth=1GB/s --compute 16ms --cache-layers 16 \
+    --pattern skewed --accesses 500 --skew 1.2 --prefetch off --vary replacement=lru,belady
+for layer in 0 1 2 3 0 1 2 3; do
+    echo "{\"cell\": \"x\", \"rep\": 0, \"pass\": 0, \"layer\": $layer, \"compute_ns\": 1000000, \"bytes\": 1000000}"
+done >"$work/layers.jsonl"
+check "a recorded run" simulate '.[0] | .pass_ns > 8e6 and .loads > 3 and (.compute_ns - 8e6 | fabs) < 1' \
+    --replay "$work/layers.jsonl" --device bandwidth=1GB/s --cache-layers 2
+
+# Profiled on this machine.
+"$LAYERBENCH" synth --shape tiny --quant Q8_0 --seed 1 -o "$work/tiny.gguf" 2>/dev/null
+check "a profiled model" simulate '.[0] | .compute_ns > 0 and .pass_ns >= .floor_ns * 0.999' \
+    --model "$work/tiny.gguf" --measure --cache-layers 2 --storage pread
+check "profiled, with an emulated device" simulate '.[0] | .wait_ns > 0' \
+    --model "$work/tiny.gguf" --measure --cache-layers 2 --device bandwidth=50MB/s --as-run
+
+# A thousand cells; the time itself is checked in test_virtual.
+check "1,000 cells" simulate 'length == 1000' --layers 32 --layer-bytes 8MiB --compute-rate 10GB/s \
+    --device bandwidth=1GB/s --vary cache_layers=1,2,3,4,6,8,12,16,24,32 \
+    --vary replacement=lru,fifo,mru,pin-spread,belady --vary prefetch_distance=1,2,4,8 \
+    --vary scheduler=fixed,horizon,aggressive,conservative,forestall
+
+# Refusals, one line each.
+check "nothing to stream" refused "what to stream: expected a scenario, --model, --shape, or --layers" --compute 1ms
+check "no compute" refused "compute time: expected --compute, --compute-rate or --measure" \
+    --layers 4 --layer-bytes 1MiB --cache-layers 2 --device bandwidth=1GB/s
+check "no bandwidth" refused "storage bandwidth: expected --device or --measure" \
+    --layers 4 --layer-bytes 1MiB --cache-layers 2 --compute 1ms
+check "no cache" refused "cache size: expected --cache-layers or --cache-bytes" \
+    --layers 4 --layer-bytes 1MiB --device bandwidth=1GB/s --compute 1ms
+check "a cache too small" refused "expected at least" \
+    --layers 4 --layer-bytes 1MiB --device bandwidth=1GB/s --compute 1ms --cache-bytes 4096
+check "an unknown pattern" refused "pattern 'zigzag': expected sequential" \
+    --layers 4 --layer-bytes 1MiB --device bandwidth=1GB/s --compute 1ms --cache-layers 2 --pattern zigzag
+check "an unknown option in --vary" refused "--vary cash: no option of that name" \
+    --layers 4 --layer-bytes 1MiB --vary cash=1
+check "a bad value in --vary" refused "--vary cache_layers" --layers 4 --layer-bytes 1MiB --vary cache_layers=0
+check "a damaged record" refused "$work/layers.jsonl:9: expected" --replay "$work/layers.jsonl" \
+    --device bandwidth=1GB/s --cache-layers 2 < <(echo '{"cell": 1}' >>"$work/layers.jsonl")
+check "no such record" refused "No such file" --replay "$work/none.jsonl" --device bandwidth=1GB/s
+check "no such model" refused "none.gguf" --model "$work/none.gguf" --cache-layers 2
+
+exit $failed
