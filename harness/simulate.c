@@ -285,6 +285,22 @@ static enum lb_status find_times(const struct study *s, const struct settings *s
     return LB_OK;
 }
 
+/* What a scenario leaves open (the real storage, a cache sized by the memory there is) is as the
+ * command line says. */
+static void fill_in(struct lb_options *cell, const struct lb_options *given)
+{
+    cell->model_path = given->model_path;
+    if (cell->device_bandwidth == 0) {
+        cell->device_bandwidth = given->device_bandwidth;
+        cell->device_latency_ns = given->device_latency_ns;
+        cell->device_queue_depth = given->device_queue_depth;
+    }
+    if (cell->cache_layers == 0 && cell->cache_bytes == 0) {
+        cell->cache_layers = given->cache_layers;
+        cell->cache_bytes = given->cache_bytes;
+    }
+}
+
 static enum lb_status predict_cells(struct study *s, struct lb_error *err)
 {
     struct sim_profile profile = {0};
@@ -293,7 +309,7 @@ static enum lb_status predict_cells(struct study *s, struct lb_error *err)
     for (size_t i = 0; status == LB_OK && i < s->matrix.count; i++) {
         struct cell *cell = &s->matrix.cells[i];
         struct sim_times times;
-        cell->settings.engine.model_path = s->settings->engine.model_path;
+        fill_in(&cell->settings.engine, &s->settings->engine);
         if (profiled && !matrix_same_work(&profiled->settings, &cell->settings))
             sim_profile_free(&profile);
         profiled = cell;
