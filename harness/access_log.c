@@ -47,7 +47,8 @@ static void end_run(struct reader *r)
 {
     if (!r->any)
         return;
-    qsort(r->reads, r->n_reads, sizeof *r->reads, by_start);
+    if (r->n_reads > 0)
+        qsort(r->reads, r->n_reads, sizeof *r->reads, by_start);
     int64_t until = r->from;
     struct view_log *log = &r->view->cells[r->last.cell].log;
     for (size_t i = 0; i < r->n_reads; i++) {
@@ -95,11 +96,14 @@ static bool add_event(struct reader *r, const struct access_event *e, bool kept)
     return true;
 }
 
+/* Numbers from 0 to 10^18 (31 years of nanoseconds), so that sums of a few cannot overflow. */
 static bool number(const json_t *object, const char *key, int64_t *value)
 {
     const json_t *n = json_object_get(object, key);
-    *value = json_is_number(n) ? (int64_t)json_number_value(n) : 0;
-    return json_is_number(n) && *value >= 0;
+    double real = json_number_value(n);
+    bool good = json_is_number(n) && real >= 0 && real <= 1e18;
+    *value = !good ? 0 : json_is_integer(n) ? (int64_t)json_integer_value(n) : (int64_t)real;
+    return good;
 }
 
 /* False for a line that is not an access; *e->cell is left to the caller. */
@@ -109,9 +113,9 @@ static bool parse_event(const json_t *line, struct access_event *e)
     const char *outcome = json_string_value(json_object_get(line, "outcome"));
     int64_t rep, pass, layer, bytes, evicted;
     if (!phase || !outcome || !number(line, "rep", &rep) || !number(line, "pass", &pass) ||
-        !number(line, "layer", &layer) || layer > UINT16_MAX ||
-        !number(line, "wait_ns", &e->wait_ns) || !number(line, "compute_ns", &e->compute_ns) ||
-        !number(line, "need_ns", &e->need_ns))
+        !number(line, "layer", &layer) || layer > UINT16_MAX || rep > INT32_MAX ||
+        pass > INT32_MAX || !number(line, "wait_ns", &e->wait_ns) ||
+        !number(line, "compute_ns", &e->compute_ns) || !number(line, "need_ns", &e->need_ns))
         return false;
     number(line, "queue_ns", &e->queue_ns);
     number(line, "read_ns", &e->read_ns);

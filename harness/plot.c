@@ -143,20 +143,21 @@ static void remove_figure(struct view *view, const char *dir, const char *name)
 struct drawing {
     pid_t pid; /* 0: not running */
     FILE *messages;
-    const char *name;
+    struct plot_outcome *outcome;
 };
 
-static enum lb_status start_gnuplot(struct drawing *d, const char *dir, const char *name,
-                                    const char *script, struct lb_error *err)
+static enum lb_status start_gnuplot(struct drawing *d, struct plotted *p,
+                                    struct plot_outcome *outcome, struct lb_error *err)
 {
-    d->name = name;
+    const char *script = view_text(&p->view, "%s.gp", outcome->figure->name);
+    d->outcome = outcome;
     d->messages = tmpfile();
     if (!d->messages)
         return lb_fail(err, LB_ERR_IO, "no temporary file: %s", strerror(errno));
     d->pid = fork();
     if (d->pid == 0) {
         setenv("LC_ALL", "C.UTF-8", 1);
-        if (chdir(dir) == 0 && dup2(fileno(d->messages), 1) >= 0 &&
+        if (chdir(p->dir) == 0 && dup2(fileno(d->messages), 1) >= 0 &&
             dup2(fileno(d->messages), 2) >= 0)
             execlp("gnuplot", "gnuplot", script, (char *)NULL);
         _exit(127);
@@ -168,28 +169,31 @@ static enum lb_status start_gnuplot(struct drawing *d, const char *dir, const ch
     return lb_fail(err, LB_ERR_IO, "cannot start gnuplot: %s", strerror(errno));
 }
 
-static enum lb_status end_gnuplot(struct drawing *d, struct lb_error *err)
+/* A figure that gnuplot fails on is left out and says why; without gnuplot all fail. */
+static enum lb_status end_gnuplot(struct drawing *d, struct plotted *p, struct lb_error *err)
 {
-    char said[200] = "";
+    const char *said = "";
     int state = 0;
-    enum lb_status status = LB_OK;
     while (waitpid(d->pid, &state, 0) < 0 && errno == EINTR)
         ;
     if (!WIFEXITED(state) || WEXITSTATUS(state) != 0) {
         rewind(d->messages);
         for (char line[200]; fgets(line, sizeof line, d->messages);)
             if (strspn(line, " \n^") != strlen(line))
-                snprintf(said, sizeof said, "%.*s", (int)strcspn(line, "\n"), line);
-        if (WIFEXITED(state) && WEXITSTATUS(state) == 127)
-            status = lb_fail(err, LB_ERR_UNSUPPORTED,
-                             "gnuplot is not installed (Debian: gnuplot-nox); data and scripts are "
-                             "written, `gnuplot NAME.gp` draws them");
-        else
-            status = lb_fail(err, LB_ERR_IO, "gnuplot failed on %s.gp: %s", d->name, said);
+                said = view_text(&p->view, "%.*s", (int)strcspn(line, "\n"), line);
+        d->outcome->left_out =
+            *said ? view_text(&p->view, "gnuplot failed: %s", said) : "gnuplot could not be run";
+        p->n_failed++;
+    } else {
+        p->n_drawn++;
     }
     fclose(d->messages);
     d->pid = 0;
-    return status;
+    if (WIFEXITED(state) && WEXITSTATUS(state) == 127)
+        return lb_fail(err, LB_ERR_UNSUPPORTED,
+                       "gnuplot is not installed (Debian: gnuplot-nox); data and scripts are "
+                       "written, `gnuplot NAME.gp` draws them");
+    return LB_OK;
 }
 
 static enum lb_status draw_all(struct plotted *p, struct lb_error *err)
@@ -199,21 +203,17 @@ static enum lb_status draw_all(struct plotted *p, struct lb_error *err)
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     size_t slots = processors < 1 ? 1 : processors > MOST ? MOST : (size_t)processors, next = 0;
     enum lb_status status = LB_OK;
-    for (size_t i = 0; i < p->n_outcomes; i++) {
-        struct plot_outcome *o = &p->outcomes[i];
-        if (o->left_out || status != LB_OK)
+    for (size_t i = 0; i < p->n_outcomes && status == LB_OK; i++) {
+        if (p->outcomes[i].left_out)
             continue;
         struct drawing *d = &running[next++ % slots];
         if (d->pid)
-            status = end_gnuplot(d, err);
+            status = end_gnuplot(d, p, err);
         if (status == LB_OK)
-            status = start_gnuplot(d, p->dir, o->figure->name,
-                                   view_text(&p->view, "%s.gp", o->figure->name), err);
-        p->n_drawn++;
+            status = start_gnuplot(d, p, &p->outcomes[i], err);
     }
     for (size_t i = 0; i < slots; i++) {
-        struct drawing *d = &running[i];
-        enum lb_status ended = d->pid ? end_gnuplot(d, err) : LB_OK;
+        enum lb_status ended = running[i].pid ? end_gnuplot(&running[i], p, err) : LB_OK;
         status = status == LB_OK ? ended : status;
     }
     return status;
@@ -337,6 +337,8 @@ int command_plot(int argc, char **argv)
     code = EXIT_OK;
     if (status != LB_OK)
         code = cli_fail("plot", "%s", err.text);
+    else if (plotted.n_failed > 0)
+        code = EXIT_FAILED;
     else if (plotted.n_drawn == 0)
         code = cli_fail("plot", "%s: nothing to draw", argv[1]);
     plot_close(&plotted);

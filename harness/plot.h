@@ -26,14 +26,14 @@ struct plot_outcome {
 struct plotted {
     struct view view; /* with the notes on what is damaged or missing */
     struct plot_outcome *outcomes;
-    size_t n_outcomes, n_drawn;
+    size_t n_outcomes, n_drawn, n_failed; /* failed: gnuplot did */
     const char *dir;
 };
 
 /* `path`: a run directory, a result.json, or the output of `compare --json`. Writes NAME.dat,
  * NAME.gp, NAME.svg, NAME.png (NAME.pdf) into the folder; `gnuplot NAME.gp` there draws again.
- * Fails where nothing can be read, the folder cannot be written, or gnuplot is missing or fails;
- * data and scripts are written even then. Close in either case. */
+ * Fails where nothing can be read, the folder cannot be written, or gnuplot is missing; data and
+ * scripts are written even then. Close in either case. */
 enum lb_status plot_result(const char *path, const struct plot_options *options,
                            struct plotted *plotted, struct lb_error *err);
 void plot_close(struct plotted *plotted);

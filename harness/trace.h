@@ -24,7 +24,7 @@ struct trace_options {
 enum lb_status trace_write(const char *path, const struct trace_options *options, FILE *out,
                            struct lb_error *err);
 
-/* The operations of the cell's profile as folded stacks ("decode;layer 3;matmul 1234", ns), for
+/* The operations of the cell's profile as folded stacks ("pass;layer 3;ffn_down 1234", ns), for
  * flame graphs. Fails where the result has no profile. */
 enum lb_status trace_write_folded(const char *path, const struct trace_options *options, FILE *out,
                                   struct lb_error *err);

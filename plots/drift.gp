@@ -24,6 +24,7 @@ key_columns = 4
 key_style(i) = mode(word(series, i))
 head = head_for(words(series)) + 4
 height = head + foot + caption_height + 280
+last = max(last, 1e-3)
 s = last > 600 ? 1.0 / 60 : 1
 of(name, x) = strcol(1) eq name ? x : NaN
 

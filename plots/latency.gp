@@ -18,6 +18,7 @@ stats data using (series = add(series, strcol(1)), high = max(high, $2), \
                   low = $2 > 0.001 ? min(low, $2) : low, \
                   few = $4 > 0 ? min(few, $4) : few, $2) nooutput
 
+if (low == 1e300) low = 0.002 # nothing waited
 rows = 2
 gap_y = 30
 key_names = series

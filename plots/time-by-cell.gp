@@ -39,7 +39,7 @@ do for [format in formats] {
     set grid x
     set ytics scale 0 font ',15'
     set yrange [n + 0.5:0.5]
-    set xrange [0:top * s * 1.04]
+    set xrange [0:max(top, 1e-9) * s * 1.04]
     set xlabel pass.(s < 1 ? ' (s)' : ' (ms)')
     bar = 0.38
     plot data using (0):($0 + 1):(0):($2 * s):($0 + 1 - bar):($0 + 1 + bar):ytic(1) \

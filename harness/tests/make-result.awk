@@ -181,9 +181,9 @@ BEGIN {
            "\"scenario\":{\"requested\":{\"name\":\"fixture\",\"about\":\"Which cache size and " \
            "distance hide the loads of a simulated model?\",\"repetitions\":%d}," \
            "\"effective\":{\"model\":{\"layers\":%d}}," \
-           "\"sha256\":\"0c5a7f\"},\"environment\":{\"cpu_model\":{\"value\":\"simulated\"," \
+           "\"sha256\":\"%064d\"},\"environment\":{\"cpu_model\":{\"value\":\"simulated\"," \
            "\"source\":\"make-result.awk\"}},\"complete\":true,\"warnings\":[],\"cells\":[", reps,
-           layers > out
+           layers, 0 > out
     for (i = 1; i <= cells; i++)
         printf "%s{\"name\":\"%s\",\"options\":{\"prefetch\":\"%s\",\"replacement\":\"%s\"," \
                "\"cache_layers\":%d,\"prefetch_distance\":%d,\"batch\":1,\"threads\":2},"\
