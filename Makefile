@@ -65,6 +65,7 @@ EMBEDDED := $(sort $(wildcard plots/*.gp results/schema/*.json harness/report.cs
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
 
 .PRECIOUS: %.o
+.SECONDARY: # keep the objects of tests
 .PHONY: all help setup run test quick-test test-binaries bench check-layering format check-format clean \
         install compile_commands
 
