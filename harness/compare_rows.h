@@ -20,9 +20,9 @@
 struct compare_row {
     const char *cell, *metric, *unit; /* live as long as the sets */
     bool higher_is_better;
-    size_t n[2];      /* samples of base, head */
-    double median[2]; /* NAN: none */
-    double ratio;     /* head / base; INFINITY where base is 0 and head is not */
+    size_t n[2];                    /* samples of base, head */
+    double median[2];               /* NAN: none */
+    double ratio;                   /* head / base; INFINITY where base is 0 and head is not */
     struct stats_interval interval; /* NAN with a single sample */
     double p; /* two-sided; NAN where the metric does not vary, or with a single sample */
     enum gate_relation relation;

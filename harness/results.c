@@ -25,15 +25,10 @@ static enum lb_status prepare(struct results *r, const char *directory, struct l
     size_t n = r->matrix->count + 1;
     r->directory = strdup(directory);
     r->by_cell = calloc(n, sizeof *r->by_cell);
-    if (!r->bandwidth)
-        r->bandwidth = calloc(n, sizeof *r->bandwidth);
-    if (!r->bandwidth_source)
-        r->bandwidth_source = calloc(n, sizeof *r->bandwidth_source);
     r->warnings = json_array();
     r->attached = json_object();
-    bool all = r->directory && r->by_cell && r->bandwidth && r->bandwidth_source && r->warnings &&
-               r->attached;
-    return all ? LB_OK : no_memory(err);
+    bool all = r->directory && r->by_cell && r->warnings && r->attached;
+    return all ? raw_paths_plan(r->matrix, &r->paths, err) : no_memory(err);
 }
 
 static char *path_of(const struct results *r, const char *name)
@@ -127,9 +122,11 @@ done:
 
 struct summary results_summary(const struct results *r, uint32_t cell)
 {
+    const char *source;
     int reference = matrix_reference(r->matrix, cell);
-    struct floor floor = summary_floor(
-        &r->by_cell[cell], reference < 0 ? NULL : &r->by_cell[reference], r->bandwidth[cell]);
+    struct floor floor =
+        summary_floor(&r->by_cell[cell], reference < 0 ? NULL : &r->by_cell[reference],
+                      raw_paths_bandwidth(&r->paths, r->matrix, cell, &source));
     return summary_of(&r->by_cell[cell], &floor, r->matrix->cells[cell].settings.engine.batch);
 }
 
@@ -241,8 +238,7 @@ void results_close(struct results *r)
         free(r->by_cell[i].list);
     }
     free(r->by_cell);
-    free(r->bandwidth);
-    free(r->bandwidth_source);
+    raw_paths_free(&r->paths);
     free(r->directory);
     json_decref(r->context);
     json_decref(r->environment);

@@ -15,6 +15,7 @@
 
 #include "matrix.h"
 #include "model_file.h"
+#include "raw_paths.h"
 #include "sample.h"
 #include "summary.h"
 
@@ -26,14 +27,13 @@ struct results {
     struct model_facts model;
     uint32_t repetitions, warmup;
     uint64_t seed;
-    int64_t started_realtime_ns;   /* of the first start, also after a resume */
-    struct cell_samples *by_cell;  /* matrix->count of them */
-    double *bandwidth;             /* bytes/s of each cell's storage; 0: none applies */
-    const char **bandwidth_source; /* in words, or NULL */
-    json_t *context;               /* of Google Benchmark, from the first start */
-    json_t *environment;           /* environment.h */
-    json_t *warnings;              /* texts */
-    json_t *attached;              /* by name of a cell: more keys of it */
+    int64_t started_realtime_ns;  /* of the first start, also after a resume */
+    struct cell_samples *by_cell; /* matrix->count of them */
+    struct raw_paths paths;
+    json_t *context;     /* of Google Benchmark, from the first start */
+    json_t *environment; /* environment.h */
+    json_t *warnings;    /* texts */
+    json_t *attached;    /* by name of a cell: more keys of it */
     bool complete;
     bool log; /* write layers.jsonl */
 };

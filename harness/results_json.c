@@ -199,8 +199,10 @@ static json_t *floor_json(const struct results *r, uint32_t i, const struct floo
     json_object_set_new(object, "compute_ns", number_or_null(f->compute_ns));
     json_object_set_new(object, "load_ns", number_or_null(f->load_ns));
     json_object_set_new(object, "all_load_ns", number_or_null(f->all_load_ns));
+    const char *source;
+    (void)raw_paths_bandwidth(&r->paths, r->matrix, i, &source);
     json_object_set_new(object, "bandwidth", number_or_null(f->bandwidth));
-    json_object_set_new(object, "bandwidth_source", json_text(r->bandwidth_source[i]));
+    json_object_set_new(object, "bandwidth_source", json_text(source));
     return object;
 }
 
@@ -285,6 +287,7 @@ json_t *results_to_json(const struct results *r)
     json_object_set_new(ours, "scenario", scenario_json(r));
     json_object_set_new(ours, "started_realtime_ns", json_integer(r->started_realtime_ns));
     json_object_set(ours, "environment", r->environment);
+    json_object_set_new(ours, "bandwidth", raw_paths_to_json(&r->paths));
     json_object_set_new(ours, "cells", cells);
     json_object_set(ours, "warnings", r->warnings);
     json_object_set_new(ours, "complete", json_boolean(r->complete));
@@ -388,6 +391,7 @@ enum lb_status results_from_json(struct results *r, const json_t *document, stru
     }
     if (status != LB_OK)
         return status;
+    raw_paths_from_json(&r->paths, json_object_get(ours, "bandwidth"));
     r->started_realtime_ns = json_integer_value(json_object_get(ours, "started_realtime_ns"));
     json_decref(r->context);
     r->context = json_incref(json_object_get(document, "context"));

@@ -86,7 +86,18 @@ struct run {
     struct matrix_sample *order;
     size_t n_order;
     int64_t start_ns;
+    size_t n_said; /* warnings that have been printed */
 };
+
+/* Prints the warnings that are new since the last call. */
+static void say_warnings(struct run *run)
+{
+    const json_t *warnings = run->results.warnings;
+    for (; run->n_said < json_array_size(warnings); run->n_said++) {
+        if (!run->options->quiet)
+            fprintf(stderr, "note: %s\n", json_string_value(json_array_get(warnings, run->n_said)));
+    }
+}
 
 /* ---- what is to be measured ---- */
 
@@ -268,26 +279,11 @@ static enum lb_status open_results(struct run *run, struct lb_error *err)
             results_warn(r, "%s", run->matrix.notes[i]);
         json_t *shaky = environment_warnings(r->environment), *text;
         size_t i;
-        json_array_foreach(shaky, i, text)
-        {
-            results_warn(r, "%s", json_string_value(text));
-            fprintf(stderr, "note: %s\n", json_string_value(text));
-        }
+        json_array_foreach(shaky, i, text) results_warn(r, "%s", json_string_value(text));
+        say_warnings(run);
         json_decref(shaky);
     }
     return status;
-}
-
-/* The bandwidth that the floor of each cell stands on. */
-static void find_bandwidths(struct run *run)
-{
-    for (size_t i = 0; i < run->matrix.count; i++) {
-        const struct lb_options *o = &run->matrix.cells[i].settings.engine;
-        if (o->device_bandwidth > 0) {
-            run->results.bandwidth[i] = o->device_bandwidth;
-            run->results.bandwidth_source[i] = "emulated device";
-        }
-    }
 }
 
 /* ---- measuring ---- */
@@ -411,6 +407,19 @@ static bool time_is_up(struct run *run, size_t next)
     return true;
 }
 
+/* Raw bandwidths, once in each round; a path that cannot be measured leaves its floors open. */
+static void measure_paths(struct run *run, size_t next)
+{
+    bool new_round = next == 0 || run->order[next - 1].rep != run->order[next].rep;
+    struct raw_paths *paths = &run->results.paths;
+    for (size_t k = 0; new_round && run->order[next].rep >= 0 && k < paths->count; k++) {
+        struct lb_error err = LB_ERROR_INIT;
+        if (raw_paths_measure(paths, k, &run->matrix, run->model_path, since_start(run), &err) !=
+            LB_OK)
+            results_warn(&run->results, "%s: %s", paths->list[k].name, err.text);
+    }
+}
+
 static enum lb_status measure_all(struct run *run, struct lb_error *err)
 {
     struct progress progress = progress_begin(run->scenario.name);
@@ -423,6 +432,7 @@ static enum lb_status measure_all(struct run *run, struct lb_error *err)
         progress_update(&progress, i, run->n_order, run->matrix.cells[which->cell].name);
         if (which->rep >= 0 && results_has(r, which->cell, which->rep))
             continue;
+        measure_paths(run, i);
         int64_t start = since_start(run);
         status = measure_sample(run, which, &sample, err);
         if (status != LB_OK)
@@ -459,17 +469,14 @@ static int verdict(const struct run *run)
     return good == 0 || bad > 0 ? EXIT_FAILED : EXIT_OK;
 }
 
-static void print_end(const struct run *run)
+static void print_end(struct run *run)
 {
     const struct results *r = &run->results;
     bool colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
-    size_t i;
-    json_t *warning;
     if (!run->options->quiet) {
         summary_print_table(r, stdout, colour);
         fflush(stdout);
-        json_array_foreach(r->warnings, i, warning)
-            fprintf(stderr, "note: %s\n", json_string_value(warning));
+        say_warnings(run);
     }
     printf("result: %s/result.json\n", r->directory);
 }
@@ -525,10 +532,8 @@ static int run_scenario(const struct run_options *options, const char *path)
         print_order(&run);
     } else if (status == LB_OK) {
         status = open_results(&run, &err);
-        if (status == LB_OK) {
-            find_bandwidths(&run);
+        if (status == LB_OK)
             status = measure_all(&run, &err);
-        }
         if (status == LB_OK) {
             print_end(&run);
             draw(&run);

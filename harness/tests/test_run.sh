@@ -3,6 +3,7 @@ set -u
 failures=0
 dir=$(mktemp -d) && trap 'rm -rf "$dir"' EXIT
 run=$LAYERBENCH
+measure() { "$run" run "$@" --no-plots; }
 say() { echo "$*"; failures=$((failures + 1)); }
 # holds FILE 'JQ EXPRESSION' 'WHAT'
 holds() { jq -e "$2" "$1" >/dev/null || say "$3: $(jq -c "[${4:-$2}]" "$1" 2>&1 | head -c 300)"; }
@@ -17,7 +18,7 @@ fixed='"threads":1,"prompt_tokens":3,"generate_tokens":4,"storage":"memory","dev
 # ---- a whole run
 scenario whole '{"prefetch":["off","sync","async"],"replacement":["lru","belady"],"cache_layers":[2]}' \
     ",\"fixed\":{$fixed},\"repetitions\":2,\"seed\":7"
-"$run" run "$dir/whole.json" --out "$dir/r" >"$dir/out" 2>"$dir/err" || say "run: exit code $?: $(cat "$dir/err")"
+measure "$dir/whole.json" --out "$dir/r" >"$dir/out" 2>"$dir/err" || say "run: exit code $?: $(cat "$dir/err")"
 tail -n 1 "$dir/out" | grep -q "$dir/r" || say "the last line does not say where the result is"
 result=$dir/r/result.json
 holds "$result" '.layerbench.complete' "complete"
@@ -54,7 +55,7 @@ order() { jq -c '[.layerbench.cells[] | {name, s: [.samples[] | {rep, seq, outco
     else .outcomes end), tokens_hash}]}]' "$1"; }
 for moment in 0.2 0.5 0.8; do
     rm -rf "$dir/k"
-    "$run" run "$dir/whole.json" --out "$dir/k" -q >"$dir/out" 2>&1 &
+    "$run" run "$dir/whole.json" --out "$dir/k" --no-plots -q >"$dir/out" 2>&1 &
     pid=$!
     sleep $moment
     kill -9 $pid 2>/dev/null
@@ -62,13 +63,13 @@ for moment in 0.2 0.5 0.8; do
     for file in "$dir"/k/result.json "$dir"/k/layers.jsonl; do
         [ ! -e "$file" ] || jq -e . "$file" >/dev/null || say "killed after $moment s: $file is damaged"
     done
-    "$run" run "$dir/whole.json" --out "$dir/k" --resume -q >"$dir/out" 2>"$dir/err" ||
+    measure "$dir/whole.json" --out "$dir/k" --resume -q >"$dir/out" 2>"$dir/err" ||
         say "resume after $moment s: exit code $?: $(cat "$dir/err")"
     holds "$dir/k/result.json" '.layerbench.complete' "resumed after $moment s"
     [ "$(order "$dir/k/result.json")" = "$(order "$result")" ] || say "resumed after $moment s: another result"
     [ "$(wc -l <"$dir/k/layers.jsonl")" = $((14 * 20)) ] || say "resumed after $moment s: lines"
 done
-"$run" run "$dir/whole.json" --out "$dir/k" --resume --seed 8 -q 2>"$dir/err" && say "resumed with another seed"
+measure "$dir/whole.json" --out "$dir/k" --resume --seed 8 -q 2>"$dir/err" && say "resumed with another seed"
 
 # ---- --list, --dry-run, --filter, --shard, --model, clamping
 [ "$("$run" run "$dir/whole.json" --list | wc -l)" = 7 ] || say "--list"
@@ -79,14 +80,14 @@ all=$("$run" run "$dir/whole.json" --list | grep -v reference | sort)
 shards=$(for i in 1 2 3; do "$run" run "$dir/whole.json" --list --shard $i/3; done | grep -v reference | sort)
 [ "$all" = "$shards" ] || say "the shards are not the whole"
 scenario clamped '{"cache_layers":[3,8,16]}' ",\"fixed\":{$fixed},\"repetitions\":1"
-"$run" run "$dir/clamped.json" --out "$dir/c" >"$dir/out" 2>"$dir/err" || say "clamped: exit code $?"
+measure "$dir/clamped.json" --out "$dir/c" >"$dir/out" 2>"$dir/err" || say "clamped: exit code $?"
 grep -q "clamped to the model's 4 layers" "$dir/err" || say "clamping is not said: $(cat "$dir/err")"
 holds "$dir/c/result.json" '[.layerbench.cells[] | select(.reference | not) | .name] == ["cache_layers=3", "cache_layers=4"]' "clamped cells"
 
 # ---- failures are recorded, and the run goes on
 scenario faulty '{"fault":["","eio"]}' \
     ',"fixed":{"threads":1,"prompt_tokens":2,"generate_tokens":2,"cache_layers":2,"prefetch":"off","fault_every":true,"fault_nth":3},"repetitions":1'
-"$run" run "$dir/faulty.json" --out "$dir/f" >"$dir/out" 2>"$dir/err"
+measure "$dir/faulty.json" --out "$dir/f" >"$dir/out" 2>"$dir/err"
 [ $? = 5 ] || say "a failed cell: expected exit code 5"
 holds "$dir/f/result.json" '.layerbench.complete and ([.layerbench.cells[] | select(.failed)] | length == 1) and
     ([.benchmarks[] | select(.error_occurred)] | length == 1)' "the failed cell"
