@@ -28,6 +28,9 @@ s = top >= 10000 ? 1e-3 : 1
 of(kind, x) = strcol(1) eq word(panels, p) && strcol(2) eq kind ? x : NaN
 wide = top * 18 / (width - left - right)
 bar = 0.42
+kind_of(k) = word('compute wait read', k)
+narrow(k, x) = $5 - $4 <= wide / 3 ? of(kind_of(k), x) : NaN # a border would cover it
+broad(k, x) = $5 - $4 > wide / 3 ? of(kind_of(k), x) : NaN
 
 do for [format in formats] {
     eval open(format)
@@ -47,7 +50,9 @@ do for [format in formats] {
         set format x (p == rows ? '%g' : '')
         set xlabel (p == rows ? 'time in the pass'.(s < 1 ? ' (s)' : ' (ms)') : '')
         set title word(panels, p)
-        plot for [k = 1:3] data using (of(word('compute wait read', k), $4 * s)):3:($4 * s):($5 * s):\
+        plot for [k = 1:3] data using (narrow(k, $4 * s)):3:($4 * s):($5 * s):\
+                 ($3 - bar):($3 + bar) with boxxyerror lt 20 + k fs solid 1 noborder, \
+             for [k = 1:3] data using (broad(k, $4 * s)):3:($4 * s):($5 * s):\
                  ($3 - bar):($3 + bar) with boxxyerror lt 20 + k fs solid 1 border lc rgb '#ffffff', \
              data using (of('compute', ($4 + $5) / 2 * s)):3:($5 - $4 > wide ? strcol(6) : '') \
                  with labels font ',13' tc rgb '#ffffff'
