@@ -117,6 +117,7 @@ $(BUILD)/harness/tests/%: $(BUILD)/harness/tests/%.o $(HARNESS_OBJ) $(BUILD)/lib
 # Instruction sets are per file, never for the whole program: chosen at run time.
 $(BUILD)/%_avx2.o: CFLAGS += -mavx2 -mfma -mf16c
 $(BUILD)/%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vbmi -mavx512vnni -mgfni -mfma -mf16c
+$(BUILD)/%_neon.o: CFLAGS += -march=armv8.2-a+dotprod
 $(BUILD)/harness/%.o: CPPFLAGS += -Iharness $(PKG_CFLAGS)
 
 $(BUILD)/%.o: %.c $(BUILD)/flags

@@ -12,6 +12,8 @@ static const struct kernels_ops *const sets[] = {
 #if defined(__x86_64__)
     &kernels_avx2,
     &kernels_avx512,
+#elif defined(__aarch64__)
+    &kernels_neon,
 #endif
 };
 #define N_SETS (sizeof sets / sizeof *sets)
