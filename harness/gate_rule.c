@@ -133,16 +133,20 @@ static double median_of(const double *x, size_t n, double *scratch)
     return stats_median(scratch, n);
 }
 
-/* 1.4826 MAD / median, each sample against the median of its own arm: spikes do not count, and a
- * real difference between the arms is no noise. */
-static double pooled_cv(const struct arms *arms, const double median[2])
+/* 1.4826 MAD / median of each arm by itself, so that spikes do not count and a real difference
+ * between the arms is no noise; root mean square of both, as they enter the error of the ratio: one
+ * noisy arm is not hidden by a quiet one. */
+static double arms_cv(const struct arms *arms, const double median[2])
 {
-    size_t n = 0;
-    for (int a = 0; a < 2; a++)
+    double squares = 0;
+    for (int a = 0; a < 2; a++) {
         for (size_t i = 0; i < arms->n[a]; i++)
-            arms->scratch[n++] =
+            arms->scratch[i] =
                 median[a] > 0 ? fabs(arms->values[a][i] / median[a] - 1) : arms->values[a][i] != 0;
-    return 1.4826 * stats_median(arms->scratch, n);
+        double cv = 1.4826 * stats_median(arms->scratch, arms->n[a]);
+        squares += cv * cv;
+    }
+    return sqrt(squares / 2);
 }
 
 static bool first_is_slowest(const struct gate_metric *m)
@@ -167,7 +171,7 @@ static bool measure(const struct gate_rule *rule, const struct gate_metric *m, s
             return false;
     }
     r->ratio = stats_ratio(r->median[1], r->median[0]);
-    r->cv = pooled_cv(arms, r->median);
+    r->cv = arms_cv(arms, r->median);
     r->first_is_slowest = first_is_slowest(m);
     if (!stats_mann_whitney(arms->values[0], arms->n[0], arms->values[1], arms->n[1], &higher) ||
         !stats_mann_whitney(arms->values[1], arms->n[1], arms->values[0], arms->n[0], &lower) ||
