@@ -16,6 +16,7 @@ struct command {
 
 int command_compare(int argc, char **argv);
 int command_eval(int argc, char **argv);
+int command_gate(int argc, char **argv);
 int command_generate(int argc, char **argv);
 int command_inspect(int argc, char **argv);
 int command_list(int argc, char **argv);

@@ -23,6 +23,7 @@ static const struct command commands[] = {
     {"report", "one HTML page about results", command_report},
     {"trace", "a run as trace events, for Perfetto", command_trace},
     {"compare", "what differs between two results", command_compare},
+    {"gate", "has this binary become slower? for CI", command_gate},
     {"validate", "check scenario and result files against their schemas", command_validate},
     {"sample", NULL, command_sample},
     {NULL, NULL, NULL},

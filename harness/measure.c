@@ -3,7 +3,7 @@
  *
  * 1. open the engine; 2. prefill each sequence with the prompt; 3. decode generate_tokens passes,
  * always with the likeliest token; 4. collect counters and the access log; 5. write it all to
- * the descriptor the run gave.
+ * the descriptor the run gave, or print it as JSON (gate).
  */
 #include "base/clock.h"
 #include "base/random.h"
@@ -24,7 +24,7 @@ struct measure {
     uint64_t work_seed; /* of the prompt's tokens */
     uint32_t result_fd;
     uint64_t log_capacity;
-    bool profile;
+    bool profile, json;
 };
 
 #define FIELD(name) offsetof(struct measure, name)
@@ -33,6 +33,8 @@ static const struct option own[] = {
     {"result_fd", "FD", "where the result goes", OPTION_COUNT, FIELD(result_fd), .flags = 0},
     {"log_capacity", "N", "accesses to log", OPTION_COUNT64, FIELD(log_capacity), .flags = 0},
     {"profile", NULL, "time every operation", OPTION_FLAG, FIELD(profile), .flags = 0},
+    {"json", NULL, "print the sample as JSON, for another program", OPTION_FLAG, FIELD(json),
+     .flags = 0},
 };
 static const struct option model_option[] = {MODEL_OPTION};
 
@@ -256,6 +258,21 @@ static enum lb_status passes(struct work *w, const struct measure *m, int64_t op
     return LB_OK;
 }
 
+static bool write_result(const struct measure *m, const struct sample *out)
+{
+    if (m->json) {
+        json_t *object = sample_to_json(out);
+        bool written = object && json_dumpf(object, stdout, JSON_COMPACT) == 0;
+        json_decref(object);
+        return written && fflush(stdout) == 0;
+    }
+    FILE *result = fdopen((int)m->result_fd, "wb");
+    bool written = result && sample_write(out, result);
+    if (result)
+        fclose(result);
+    return written;
+}
+
 static int measure(const struct measure *m, struct settings *settings)
 {
     struct work w = {.settings = settings};
@@ -273,13 +290,10 @@ static int measure(const struct measure *m, struct settings *settings)
     if (passes(&w, m, start, &out, &err) != LB_OK)
         code = model_options_error("sample", &err);
     lb_engine_close(w.engine);
-    FILE *result = code == EXIT_OK ? fdopen((int)m->result_fd, "wb") : NULL;
-    if (code == EXIT_OK && (!result || !sample_write(&out, result))) {
-        fprintf(stderr, "layerbench sample: cannot write to descriptor %u\n", m->result_fd);
+    if (code == EXIT_OK && !write_result(m, &out)) {
+        fputs("layerbench sample: cannot write the result\n", stderr);
         code = EXIT_FAILED;
     }
-    if (result)
-        fclose(result);
     free(w.tokens);
     free(w.logits);
     sample_free(&out);
