@@ -31,6 +31,7 @@ int command_simulate(int argc, char **argv);
 int command_synth(int argc, char **argv);
 int command_tokenize(int argc, char **argv);
 int command_trace(int argc, char **argv);
+int command_tune(int argc, char **argv);
 int command_validate(int argc, char **argv);
 
 #endif

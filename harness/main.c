@@ -10,6 +10,7 @@
 static const struct command commands[] = {
     {"run", "measure scenarios and write a result", command_run},
     {"simulate", "predict the cells of a study without running them", command_simulate},
+    {"tune", "settings that make the best of a given memory", command_tune},
     {"generate", "continue a prompt", command_generate},
     {"perplexity", "how well a model predicts a text", command_perplexity},
     {"eval", "logits after every position, to a file", command_eval},

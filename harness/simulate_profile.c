@@ -69,6 +69,8 @@ enum lb_status sim_profile_measure(const struct settings *settings, struct sim_p
         status = run_passes(engine, settings, tokens, logits, profile, err);
     if (status == LB_OK)
         take_log(profile, log, lb_engine_drain(engine, log, capacity));
+    struct lb_stats stats = lb_engine_stats(engine);
+    profile->fixed_bytes = stats.resident_bytes + stats.kv_bytes;
     free(log);
     free(logits);
     free(tokens);

@@ -13,6 +13,7 @@ struct sim_profile {
     double other_ns;      /* of a decode pass outside the layers */
     double prompt_factor; /* compute of the prompt's pass as a multiple of a decode pass's */
     double bandwidth;     /* of the layers' reads, bytes/s, with the settings' storage and device */
+    uint64_t fixed_bytes; /* memory beside the layers: resident tensors, workspace, KV caches */
 };
 
 /* Opens the model with the settings, but prefetch off. */

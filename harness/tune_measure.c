@@ -1,0 +1,145 @@
+/* tune_measure: what the model takes, what the storage gives, what the memory leaves. */
+#include "storage/bandwidth.h"
+#include "storage/storage.h"
+#include "tune.h"
+#include "values.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define OVERHEAD   ((uint64_t)16 << 20) /* of the process */
+#define ROUND      ((uint64_t)1 << 16)  /* of the cache, so that it is short to write */
+#define SAMPLE_NS  150000000
+#define SAMPLES    3 /* of each path; the median counts */
+#define SMALL_READ 4096
+#define BUSY_MEMORY                                                                                \
+    ((size_t)32 << 20) /* of each busy thread: beyond the caches, as weights are                   \
+                        */
+
+static const char *const paths[] = {"uring", "direct", "pread"};
+
+/* ---- memory ---- */
+
+static enum lb_status split_memory(const struct settings *settings, uint64_t memory,
+                                   struct tune_facts *f, struct lb_error *err)
+{
+    uint64_t usable = memory > OVERHEAD ? (uint64_t)((double)(memory - OVERHEAD) / 1.02) : 0;
+    uint64_t fixed = f->profile.fixed_bytes, layer = f->model.layer_bytes / f->model.n_layers;
+    char given[32], need[32], beside[32], each[32];
+    if (usable >= fixed + layer) {
+        f->cache_bytes = (usable - fixed) / ROUND * ROUND;
+        return LB_OK;
+    }
+    return lb_fail(
+        err, LB_ERR_INPUT,
+        "--memory: %s is too little for '%s': expected at least %s (%s for embeddings, head, "
+        "workspace and KV cache, %s for one layer); a smaller --context or --max-tokens needs less",
+        value_human_size((double)memory, given, sizeof given), settings->engine.model_path,
+        value_human_size((double)(fixed + layer) * 1.02 + OVERHEAD, need, sizeof need),
+        value_human_size((double)fixed, beside, sizeof beside),
+        value_human_size((double)layer, each, sizeof each));
+}
+
+/* ---- storage ---- */
+
+/* Bytes/s of reads of `block` bytes from `start` on, or 0. */
+static double rate(struct storage *storage, uint32_t block, uint64_t start, uint32_t busy,
+                   struct bandwidth_sample *sample)
+{
+    struct bandwidth_options how = {.block_bytes = block,
+                                    .start = start,
+                                    .duration_ns = SAMPLE_NS,
+                                    .busy_threads = busy,
+                                    .busy_bytes = BUSY_MEMORY};
+    return bandwidth_measure(storage, &how, sample, NULL) == LB_OK ? bandwidth_of(sample) : 0;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void measure_path(struct storage *storage, const struct lb_options *o, struct tune_path *p)
+{
+    struct bandwidth_sample sample;
+    double rates[SAMPLES];
+    uint64_t bytes = storage_file_bytes(storage);
+    uint32_t block = o->chunk_bytes;
+    while (block > SMALL_READ && block > bytes / 4) /* of small files, pieces all the same */
+        block /= 2;
+    for (uint32_t i = 0; i < SAMPLES; i++)
+        rates[i] = rate(storage, block, bytes / SAMPLES * i, o->threads, &sample);
+    qsort(rates, SAMPLES, sizeof *rates, ascending);
+    p->bandwidth = rates[SAMPLES / 2];
+}
+
+/* A small read at a time. */
+static double measure_latency(const char *name, const struct lb_options *o, struct lb_error *err)
+{
+    struct storage_options options = {.queue_depth = 1, .io_threads = 1};
+    struct bandwidth_sample sample;
+    struct storage *storage;
+    char notice[256];
+    if (storage_open(name, o->model_path, &options, notice, sizeof notice, &storage, err) != LB_OK)
+        return 0;
+    double bytes_per_s = rate(storage, SMALL_READ, 0, o->threads, &sample);
+    storage_close(storage);
+    return bytes_per_s > 0 ? (double)sample.wall_ns / (double)sample.reads : 0;
+}
+
+/* Every direct path there is; the page cache's only where there is none, because its memory is
+ * nobody's to plan with. */
+static enum lb_status measure_paths(const struct lb_options *o, struct tune_facts *f,
+                                    struct lb_error *err)
+{
+    struct storage_options options = {.queue_depth = o->queue_depth, .io_threads = o->io_threads};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        struct tune_path *p = &f->paths[f->n_paths];
+        struct storage *storage;
+        char notice[256];
+        if (f->n_paths > 0 && strcmp(paths[i], "pread") == 0)
+            break;
+        if (storage_open(paths[i], o->model_path, &options, notice, sizeof notice, &storage, err))
+            return err->code;
+        *p = (struct tune_path){.storage = paths[i]};
+        if (strcmp(storage_name(storage), paths[i]) == 0) {
+            measure_path(storage, o, p);
+            p->latency_ns = measure_latency(paths[i], o, err);
+        }
+        storage_close(storage);
+        f->n_paths += p->bandwidth > 0;
+    }
+    if (f->n_paths == 0)
+        return lb_fail(err, LB_ERR_IO, "'%s': no storage back-end can read it", o->model_path);
+    return LB_OK;
+}
+
+enum lb_status tune_measure(const struct settings *settings, uint64_t memory, struct tune_facts *f,
+                            struct lb_error *err)
+{
+    const struct lb_options *o = &settings->engine;
+    struct settings profiled = *settings;
+    profiled.engine.cache_layers = 1;
+    profiled.engine.cache_bytes = 0;
+    *f = (struct tune_facts){.cache_bytes = 0};
+    enum lb_status status = sim_model_of_file(o->model_path, &f->model, err);
+    if (status == LB_OK)
+        status = sim_profile_measure(&profiled, &f->profile, err);
+    if (status == LB_OK)
+        status = split_memory(settings, memory, f, err);
+    if (status != LB_OK)
+        return status;
+    if (o->device_bandwidth == 0)
+        return measure_paths(o, f, err);
+    f->paths[f->n_paths++] = (struct tune_path){.storage = o->storage,
+                                                .bandwidth = o->device_bandwidth,
+                                                .latency_ns = (double)o->device_latency_ns};
+    return LB_OK;
+}
+
+void tune_free(struct tune_facts *facts)
+{
+    sim_profile_free(&facts->profile);
+    sim_model_free(&facts->model);
+}
