@@ -46,17 +46,19 @@ enum lb_status probe_raw_measure(const struct probe_raw_work *work, struct probe
                                  struct lb_error *err)
 {
     struct storage *storage;
-    struct lb_error not_cold = LB_ERROR_INIT;
     *sample = (struct probe_raw_sample){0};
-    /* before the file is open: pages that are mapped cannot be dropped */
-    enum lb_status cold = page_cache_prepare(work->path, "cold", &not_cold);
     enum lb_status status = open_storage(work, sample, &storage, err);
     if (status != LB_OK)
         return status;
+    /* Known only now, after a fallback. Closed first: pages that are mapped cannot be dropped. */
     bool cached = through_page_cache(sample->used);
-    if (cached && cold != LB_OK) {
+    if (cached) {
         storage_close(storage);
-        return lb_fail(err, cold, "%s", not_cold.text);
+        status = page_cache_prepare(work->path, "cold", err);
+        if (status == LB_OK)
+            status = open_storage(work, sample, &storage, err);
+        if (status != LB_OK)
+            return status;
     }
     struct bandwidth_sample got;
     struct bandwidth_options options = {.block_bytes = work->options->chunk_bytes,

@@ -30,9 +30,10 @@ static enum lb_status check_options(struct storage *storage, const struct bandwi
 {
     uint32_t align = storage ? storage_align(storage) : 1;
     if (!storage)
-        return o->duration_ns > 0
+        return o->duration_ns > 0 && o->busy_threads > 0
                    ? LB_OK
-                   : lb_fail(err, LB_ERR_INPUT, "bandwidth: without storage a duration is needed");
+                   : lb_fail(err, LB_ERR_INPUT,
+                             "bandwidth: expected a storage, or busy threads and a duration");
     if (o->block_bytes == 0 || o->block_bytes % align || o->block_bytes > (uint32_t)1 << 30)
         return lb_fail(err, LB_ERR_INPUT,
                        "block of %u bytes: expected a multiple of %u up to 1 GiB", o->block_bytes,
@@ -192,7 +193,9 @@ static void measure_busy_alone(int64_t duration_ns, const struct busy *busy,
     struct timespec t = {.tv_sec = duration_ns / 1000000000, .tv_nsec = duration_ns % 1000000000};
     uint64_t work = busy_work(busy);
     sample->start_ns = lb_now_ns();
-    clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
+    do /* again where the threads got no turn: a sample holds some work */
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
+    while (busy_work(busy) == work);
     sample->wall_ns = lb_now_ns() - sample->start_ns;
     sample->busy_rate = (double)(busy_work(busy) - work) / (double)sample->wall_ns * 1e9;
 }

@@ -12,7 +12,6 @@
 
 struct worker {
     _Alignas(64) _Atomic uint64_t work;
-    _Atomic bool ready;
     pthread_t thread;
     struct busy *busy;
     uint64_t *memory; /* [bytes / 8] */
@@ -56,7 +55,6 @@ static void *worker_main(void *arg)
     size_t at = 0;
     if (w->memory)
         memset(w->memory, 1, busy->bytes);
-    atomic_store(&w->ready, true);
     while (!atomic_load_explicit(&busy->stop, memory_order_relaxed)) {
         if (busy->bytes) {
             w->sum += busy_sum(w->memory + at / sizeof *w->memory, STRETCH);
@@ -91,7 +89,7 @@ enum lb_status busy_start(uint32_t n_threads, size_t bytes, struct busy **busy,
         }
     }
     for (uint32_t i = 0; i < n_threads; i++)
-        while (!atomic_load(&b->workers[i].ready))
+        while (atomic_load_explicit(&b->workers[i].work, memory_order_relaxed) == 0)
             sched_yield();
     *busy = b;
     return LB_OK;
