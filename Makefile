@@ -66,7 +66,7 @@ TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
 
 .PRECIOUS: %.o
 .SECONDARY: # keep the objects of tests
-.PHONY: all help setup run test quick-test test-binaries bench check-layering format check-format clean \
+.PHONY: all help setup run test quick-test test-binaries bench figures check-layering format check-format clean \
         install compile_commands
 
 all: $(BUILD)/layerbench $(BUILD)/libengine.a ## build build/layerbench and build/libengine.a
@@ -154,6 +154,11 @@ $(BUILD)/build_info.h: FORCE
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 $(BUILD)/harness/environment.o: $(BUILD)/build_info.h
 $(BUILD)/harness/environment.o: CPPFLAGS += -I$(BUILD)
+
+BASELINES := $(sort $(wildcard results/baselines/*/result.json))
+figures: all ## redraw the figures of the committed results, without measuring
+	@[ -n "$(BASELINES)" ] || echo "figures: no result under results/baselines"
+	@for result in $(BASELINES); do $(BUILD)/layerbench plot $$result || exit; done
 
 check-layering: ## the dependency law between rooms, and unique file names
 	@scripts/check-layering

@@ -96,41 +96,153 @@ static bool add_event(struct reader *r, const struct access_event *e, bool kept)
     return true;
 }
 
-/* Numbers from 0 to 10^18 (31 years of nanoseconds), so that sums of a few cannot overflow. */
-static bool number(const json_t *object, const char *key, int64_t *value)
+/* ---- one line ---- */
+
+enum {
+    REP,
+    PASS,
+    LAYER,
+    WAIT,
+    COMPUTE,
+    NEED,
+    N_REQUIRED,
+    QUEUE = N_REQUIRED,
+    READ,
+    READY,
+    BYTES,
+    EVICTED,
+    N_NUMBERS
+};
+static const char *const number_keys[N_NUMBERS] = {"rep",        "pass",    "layer",    "wait_ns",
+                                                   "compute_ns", "need_ns", "queue_ns", "read_ns",
+                                                   "ready_ns",   "bytes",   "evicted"};
+enum { CELL, PHASE, OUTCOME, N_TEXTS };
+static const char *const text_keys[N_TEXTS] = {"cell", "phase", "outcome"};
+
+/* What a line holds; texts lie in the line. */
+struct line {
+    struct {
+        const char *at;
+        size_t length;
+    } texts[N_TEXTS];
+    int64_t numbers[N_NUMBERS];
+    unsigned seen; /* bit k: numbers[k] is there */
+};
+
+/* Numbers from 0 to 10^18 (31 years of nanoseconds) count, so that sums of a few cannot overflow.
+ */
+static void set_number(struct line *line, int key, double value, int64_t exact)
 {
-    const json_t *n = json_object_get(object, key);
-    double real = json_number_value(n);
-    bool good = json_is_number(n) && real >= 0 && real <= 1e18;
-    *value = !good ? 0 : json_is_integer(n) ? (int64_t)json_integer_value(n) : (int64_t)real;
-    return good;
+    if (value >= 0 && value <= 1e18) {
+        line->numbers[key] = exact;
+        line->seen |= 1u << key;
+    }
 }
 
-/* False for a line that is not an access; *e->cell is left to the caller. */
-static bool parse_event(const json_t *line, struct access_event *e)
+static int find_key(const char *const *keys, int n, const char *key, size_t length)
 {
-    const char *phase = json_string_value(json_object_get(line, "phase"));
-    const char *outcome = json_string_value(json_object_get(line, "outcome"));
-    int64_t rep, pass, layer, bytes, evicted;
-    if (!phase || !outcome || !number(line, "rep", &rep) || !number(line, "pass", &pass) ||
-        !number(line, "layer", &layer) || layer > UINT16_MAX || rep > INT32_MAX ||
-        pass > INT32_MAX || !number(line, "wait_ns", &e->wait_ns) ||
-        !number(line, "compute_ns", &e->compute_ns) || !number(line, "need_ns", &e->need_ns))
+    for (int i = 0; i < n; i++)
+        if (strncmp(keys[i], key, length) == 0 && keys[i][length] == '\0')
+            return i;
+    return -1;
+}
+
+static const char *blanks(const char *p)
+{
+    return p + strspn(p, " \t\r\n");
+}
+
+/* Reads what layerbench writes: one object of plain texts and whole numbers. False for any other
+ * JSON, which is left to scan_json(). p ends with '\0'. */
+static bool scan_plain(const char *p, struct line *line)
+{
+    *line = (struct line){.seen = 0};
+    p = blanks(p);
+    for (char before = '{'; *p == before; before = ',') {
+        p = blanks(p + 1);
+        const char *key = p + 1;
+        size_t length = strcspn(key, "\"\\");
+        if (*p != '"' || key[length] != '"')
+            return false;
+        p = blanks(key + length + 1);
+        if (*p != ':')
+            return false;
+        p = blanks(p + 1);
+        if (*p == '"') {
+            size_t size = strcspn(p + 1, "\"\\");
+            int k = find_key(text_keys, N_TEXTS, key, length);
+            if (p[1 + size] != '"')
+                return false;
+            if (k >= 0) {
+                line->texts[k].at = p + 1;
+                line->texts[k].length = size;
+            }
+            p += size + 2;
+        } else {
+            int k = find_key(number_keys, N_NUMBERS, key, length);
+            int64_t value = 0;
+            size_t digits = strspn(p, "0123456789");
+            if (digits == 0 || digits > 18 || strchr(".eE", p[digits]))
+                return false;
+            for (size_t d = 0; d < digits; d++)
+                value = 10 * value + (p[d] - '0');
+            if (k >= 0)
+                set_number(line, k, (double)value, value);
+            p += digits;
+        }
+        p = blanks(p);
+    }
+    return *p == '}' && *blanks(p + 1) == '\0';
+}
+
+/* Any JSON; the texts lie in `json`. */
+static void scan_json(const json_t *json, struct line *line)
+{
+    *line = (struct line){.seen = 0};
+    for (int k = 0; k < N_TEXTS; k++) {
+        const char *text = json_string_value(json_object_get(json, text_keys[k]));
+        line->texts[k].at = text;
+        line->texts[k].length = text ? strlen(text) : 0;
+    }
+    for (int k = 0; k < N_NUMBERS; k++) {
+        const json_t *n = json_object_get(json, number_keys[k]);
+        double value = json_is_number(n) ? json_number_value(n) : -1;
+        set_number(line, k, value,
+                   json_is_integer(n) || value > 1e18 ? json_integer_value(n) : (int64_t)value);
+    }
+}
+
+static bool text_is(const struct line *line, int key, const char *text)
+{
+    return strlen(text) == line->texts[key].length &&
+           memcmp(text, line->texts[key].at, line->texts[key].length) == 0;
+}
+
+/* False for a line that is not an access; e->cell is left to the caller. */
+static bool event_of(const struct line *line, struct access_event *e)
+{
+    const int64_t *n = line->numbers;
+    const unsigned required = (1u << N_REQUIRED) - 1;
+    if ((line->seen & required) != required || !line->texts[CELL].at || !line->texts[PHASE].at ||
+        !line->texts[OUTCOME].at || n[REP] > INT32_MAX || n[PASS] > INT32_MAX ||
+        n[LAYER] > UINT16_MAX)
         return false;
-    number(line, "queue_ns", &e->queue_ns);
-    number(line, "read_ns", &e->read_ns);
-    number(line, "bytes", &bytes);
-    number(line, "evicted", &evicted);
-    if (!number(line, "ready_ns", &e->ready_ns))
-        e->ready_ns = e->need_ns;
-    e->rep = (uint32_t)rep;
-    e->pass = (uint32_t)pass;
-    e->layer = (uint32_t)layer;
-    e->bytes = (uint64_t)bytes;
-    e->evicted = (uint32_t)evicted;
-    e->prefill = strcmp(phase, "prefill") == 0;
+    *e = (struct access_event){
+        .rep = (uint32_t)n[REP],
+        .pass = (uint32_t)n[PASS],
+        .layer = (uint32_t)n[LAYER],
+        .prefill = text_is(line, PHASE, "prefill"),
+        .wait_ns = n[WAIT],
+        .queue_ns = n[QUEUE],
+        .read_ns = n[READ],
+        .compute_ns = n[COMPUTE],
+        .need_ns = n[NEED],
+        .ready_ns = line->seen & (1u << READY) ? n[READY] : n[NEED],
+        .bytes = (uint64_t)n[BYTES],
+        .evicted = (uint32_t)n[EVICTED],
+    };
     for (int i = 0; i < VIEW_OUTCOMES; i++) {
-        if (strcmp(outcome, lb_outcome_name((enum lb_outcome)i)) == 0) {
+        if (text_is(line, OUTCOME, lb_outcome_name((enum lb_outcome)i))) {
             e->outcome = (enum lb_outcome)i;
             return true;
         }
@@ -138,30 +250,39 @@ static bool parse_event(const json_t *line, struct access_event *e)
     return false;
 }
 
-/* Returns false when memory ran out. */
-static bool read_line(struct reader *r, const char *text, size_t length,
-                      bool (*keep)(void *ctx, size_t cell), void *ctx)
+static const struct view_cell *cell_of(struct reader *r, const struct line *line)
 {
-    json_t *line = json_loadb(text, length, 0, NULL);
-    const char *name = json_string_value(json_object_get(line, "cell"));
+    if (r->any && text_is(line, CELL, r->view->cells[r->last.cell].name))
+        return &r->view->cells[r->last.cell];
+    const char *name =
+        view_text(r->view, "%.*s", (int)line->texts[CELL].length, line->texts[CELL].at);
+    return view_cell(r->view, name, r->view->document == NULL);
+}
+
+/* Returns false when memory ran out. */
+static bool read_line(struct reader *r, const char *text, bool (*keep)(void *ctx, size_t cell),
+                      void *ctx)
+{
+    struct line line;
     struct access_event e;
+    json_t *json = NULL;
     bool ok = true;
-    if (name && parse_event(line, &e)) {
-        const struct view_cell *cell = r->any ? &r->view->cells[r->last.cell] : NULL;
-        if (!cell || strcmp(cell->name, name) != 0)
-            cell = view_cell(r->view, name, r->view->document == NULL);
-        if (cell) {
-            e.cell = (uint32_t)(cell - r->view->cells);
-            ok = add_event(r, &e, keep(ctx, e.cell));
-        } else {
-            r->log->n_damaged++;
-        }
+    if (!scan_plain(text, &line)) {
+        json = json_loads(text, 0, NULL);
+        scan_json(json, &line);
+    }
+    const struct view_cell *cell = event_of(&line, &e) ? cell_of(r, &line) : NULL;
+    if (cell) {
+        e.cell = (uint32_t)(cell - r->view->cells);
+        ok = add_event(r, &e, keep(ctx, e.cell));
     } else {
         r->log->n_damaged++;
     }
-    json_decref(line);
+    json_decref(json);
     return ok;
 }
+
+/* ---- the file ---- */
 
 enum lb_status access_log_read(struct view *view, bool (*keep)(void *ctx, size_t cell), void *ctx,
                                struct access_log *log, struct lb_error *err)
@@ -170,15 +291,14 @@ enum lb_status access_log_read(struct view *view, bool (*keep)(void *ctx, size_t
     struct reader r = {.view = view, .log = log, .from = INT64_MAX, .to = INT64_MIN};
     char *text = NULL;
     size_t capacity = 0;
-    ssize_t length;
     enum lb_status status = LB_OK;
     const char *path = view_text(view, "%s/layers.jsonl", view->dir);
     FILE *file = fopen(path, "r");
     if (!file)
         return lb_fail(err, LB_ERR_INPUT, "%s: %s", path, strerror(errno));
-    while (status == LB_OK && (length = getline(&text, &capacity, file)) > 0) {
+    while (status == LB_OK && getline(&text, &capacity, file) > 0) {
         log->n_lines++;
-        if (!read_line(&r, text, (size_t)length, keep, ctx))
+        if (!read_line(&r, text, keep, ctx))
             status =
                 lb_fail(err, LB_ERR_NOMEM, "%s: out of memory at line %zu", path, log->n_lines);
     }

@@ -91,6 +91,8 @@ static void copy_svg(FILE *out, const char *svg, const char *prefix)
         if (matched) {
             fprintf(out, "%.*s%s-", (int)matched, svg, prefix);
             svg += matched;
+        } else if (strncmp(svg, "<title>", 7) == 0 && strstr(svg, "</title>")) {
+            svg = strstr(svg, "</title>") + strlen("</title>"); /* gnuplot's, of no use to people */
         } else if (strncmp(svg, "rgb(", 4) == 0) {
             for (; *svg && *svg != ')'; svg++)
                 if (!isspace((unsigned char)*svg))

@@ -120,6 +120,7 @@ y1(p) = height - head - down(p) * (panel_h(0) + gap_y)
 
 set grid lc rgb '#dddddd' lw 0.7 dt 1
 set errorbars 0.6
+set key noautotitle # SVG would show commands as titles
 
 # Label of the left axis at the edge, wherever terminals believe that the tics end.
 ylabel(text) = sprintf("set label 97 '%s' at screen %f, graph 0.5 center rotate by 90", text, \
