@@ -46,7 +46,7 @@ struct measured {
     double wait_ns;
 };
 
-static void fail(const struct lb_error *err)
+static _Noreturn void fail(const struct lb_error *err)
 {
     fprintf(stderr, "%s\n", err->text);
     exit(1);
