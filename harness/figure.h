@@ -77,6 +77,11 @@ const struct view_cell **figure_best(struct figure_input *in, unsigned axes, siz
 /* "n = 5 runs, 95% intervals" or "n = 3 runs, bars: smallest and largest", into in->runs. */
 void figure_runs(struct figure_input *in, const struct view_cell *const *cells, size_t count);
 
+static inline double figure_ms(double ns)
+{
+    return ns / 1e6;
+}
+
 /* Order of numbers, NAN last. */
 int figure_compare_numbers(double a, double b);
 

@@ -4,11 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-static double ms(double ns)
-{
-    return ns / 1e6;
-}
-
 static size_t distinct(const struct view_cell *const *cells, size_t n, unsigned axis)
 {
     size_t count = 0;
@@ -76,18 +71,18 @@ const char *figure_pass_time_by_cache(struct figure_input *in, FILE *data)
         double missing = known && c->cache < layers ? layers - c->cache : 0;
         fprintf(data, "\"%s\" \"%s%s%s\" %g %.6g %.6g %.6g %.6g %.6g %.6g\n",
                 panels ? c->replacement : "", c->prefetch, !panels && policies ? " " : "",
-                !panels && policies ? c->replacement : "", c->cache, ms(c->pass.middle),
-                ms(c->pass.low), ms(c->pass.high), ms(c->floor.ns),
-                known ? ms(load * layers * missing / (layers - 1)) : NAN,
-                known && missing > 0 ? ms(load * layers) : NAN);
+                !panels && policies ? c->replacement : "", c->cache, figure_ms(c->pass.middle),
+                figure_ms(c->pass.low), figure_ms(c->pass.high), figure_ms(c->floor.ns),
+                known ? figure_ms(load * layers * missing / (layers - 1)) : NAN,
+                known && missing > 0 ? figure_ms(load * layers) : NAN);
     }
     figure_runs(in, cells, n);
     in->settings = view_text(in->view, "unit = '%s'; pass = '%s'\n", in->view->cache_unit,
                              in->view->pass_kind);
     const struct view_cell *best = fastest(cells, n);
-    in->reading =
-        view_text(in->view, "The fastest is %s with a %s of %.3g ms; its floor is %.3g ms.",
-                  best->label, in->view->pass_kind, ms(best->pass.middle), ms(best->floor.ns));
+    in->reading = view_text(
+        in->view, "The fastest is %s with a %s of %.3g ms; its floor is %.3g ms.", best->label,
+        in->view->pass_kind, figure_ms(best->pass.middle), figure_ms(best->floor.ns));
     return NULL;
 }
 
@@ -158,16 +153,16 @@ const char *figure_pass_time_by_distance(struct figure_input *in, FILE *data)
                                      ? c->replacement
                                      : view_text(in->view, "%g %s", c->cache, in->view->cache_unit);
             fprintf(data, "\"%s\" \"%s\" %g %.6g %.6g %.6g %.6g\n", c->prefetch, series,
-                    c->distance, ms(c->pass.middle), ms(c->pass.low), ms(c->pass.high),
-                    ms(c->floor.ns));
+                    c->distance, figure_ms(c->pass.middle), figure_ms(c->pass.low),
+                    figure_ms(c->pass.high), figure_ms(c->floor.ns));
             cells[shown++] = c;
         }
     }
     figure_runs(in, cells, shown);
     in->settings = view_text(in->view, "pass = '%s'\n", in->view->pass_kind);
     const struct view_cell *best = fastest(cells, shown);
-    in->reading =
-        view_text(in->view, "The fastest is %s with %.3g ms.", best->label, ms(best->pass.middle));
+    in->reading = view_text(in->view, "The fastest is %s with %.3g ms.", best->label,
+                            figure_ms(best->pass.middle));
     return NULL;
 }
 
@@ -189,7 +184,7 @@ const char *figure_cache_by_distance(struct figure_input *in, FILE *data)
     fprintf(data, "# cache_%s distance pass_ms wait_ms\n", in->view->cache_unit);
     for (size_t i = 0; i < kept; i++)
         fprintf(data, "%g %g %.6g %.6g\n", cells[i]->cache, cells[i]->distance,
-                ms(cells[i]->pass.middle), ms(cells[i]->mean.wait_ns));
+                figure_ms(cells[i]->pass.middle), figure_ms(cells[i]->mean.wait_ns));
     figure_runs(in, cells, kept);
     in->runs = view_text(in->view, "%.*s, medians", (int)strcspn(in->runs, ","), in->runs);
     in->settings = view_text(in->view, "unit = '%s'; pass = '%s'; mode = '%s'\n",
@@ -199,7 +194,7 @@ const char *figure_cache_by_distance(struct figure_input *in, FILE *data)
         view_text(in->view,
                   "The best of the grid is a cache of %g %s and a distance of %g: "
                   "%.3g ms.",
-                  best->cache, in->view->cache_unit, best->distance, ms(best->pass.middle));
+                  best->cache, in->view->cache_unit, best->distance, figure_ms(best->pass.middle));
     return NULL;
 }
 
@@ -260,8 +255,9 @@ const char *figure_time_by_cell(struct figure_input *in, FILE *data)
     for (size_t i = 0; i < n; i++) {
         const struct view_sample *mean = &cells[i]->mean;
         fprintf(data, "\"%s\" %.6g %.6g %.6g %.6g %.6g %.6g\n", cells[i]->label,
-                ms(mean->compute_ns), ms(mean->wait_ns), ms(mean->other_ns), ms(cells[i]->floor.ns),
-                ms(cells[i]->pass.low), ms(cells[i]->pass.high));
+                figure_ms(mean->compute_ns), figure_ms(mean->wait_ns), figure_ms(mean->other_ns),
+                figure_ms(cells[i]->floor.ns), figure_ms(cells[i]->pass.low),
+                figure_ms(cells[i]->pass.high));
     }
     figure_runs(in, cells, n);
     in->settings = view_text(in->view, "pass = '%s'\n", in->view->pass_kind);

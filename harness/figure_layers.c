@@ -7,11 +7,6 @@
 
 #define NO_LOG "needs the accesses in layers.jsonl"
 
-static double ms(double ns)
-{
-    return ns / 1e6;
-}
-
 /* Whether the event counts: a decode pass, or the prompt where nothing was decoded. */
 static bool in_kind(const struct figure_input *in, const struct access_event *e)
 {
@@ -54,7 +49,7 @@ const char *figure_wait_by_layer(struct figure_input *in, FILE *data)
             const struct access_event *e = &in->log->events[i];
             if (e->cell != in->chosen[c] || !in_kind(in, e))
                 continue;
-            double wait = ms((double)e->wait_ns);
+            double wait = figure_ms((double)e->wait_ns);
             sum[e->layer] += wait;
             squares[e->layer] += wait * wait;
             count[e->layer]++;
@@ -103,7 +98,7 @@ const char *figure_wait_by_layer_and_pass(struct figure_input *in, FILE *data)
             const struct access_event *e = &in->log->events[i];
             if (e->cell != in->chosen[c] || e->pass >= shown)
                 continue;
-            sum[e->pass * layers + e->layer] += ms((double)e->wait_ns);
+            sum[e->pass * layers + e->layer] += figure_ms((double)e->wait_ns);
             count[e->pass * layers + e->layer]++;
         }
         if (c > 0)
@@ -174,8 +169,8 @@ static void write_span(FILE *data, const char *panel, const char *kind, size_t l
 {
     int64_t start = s->start < from ? from : s->start, end = s->end > to ? to : s->end;
     if (end > start)
-        fprintf(data, "\"%s\" %s %zu %.6g %.6g %u\n", panel, kind, lane, ms((double)(start - from)),
-                ms((double)(end - from)), s->layer);
+        fprintf(data, "\"%s\" %s %zu %.6g %.6g %u\n", panel, kind, lane,
+                figure_ms((double)(start - from)), figure_ms((double)(end - from)), s->layer);
 }
 
 /* Reads under way at the same time lie in lanes of their own. Returns the number of lanes. */
@@ -239,7 +234,7 @@ const char *figure_timeline(struct figure_input *in, FILE *data)
         write_reads(in, data, panel, &events[first], from, to);
         in->reading =
             view_text(view, "%s%s%s waits %.3g of %.3g ms.", in->reading, *in->reading ? " " : "",
-                      panel, ms((double)waited), ms((double)(to - from)));
+                      panel, figure_ms((double)waited), figure_ms((double)(to - from)));
     }
     in->note = in->chosen_note;
     in->runs = view_text(view, "one %s of median length", view->pass_kind);
@@ -283,7 +278,7 @@ const char *figure_latency(struct figure_input *in, FILE *data)
         for (size_t i = 0; i < in->log->n_events; i++) {
             const struct access_event *e = &in->log->events[i];
             if (e->cell == in->chosen[c] && in_kind(in, e))
-                waits[n++] = ms((double)e->wait_ns);
+                waits[n++] = figure_ms((double)e->wait_ns);
         }
         if (n == 0)
             continue;

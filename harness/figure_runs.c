@@ -19,8 +19,8 @@ const char *figure_prediction(struct figure_input *in, FILE *data)
         const struct view_cell *c = &view->cells[i];
         if (c->problem || c->pass.n == 0 || isnan(c->predicted_pass_ns))
             continue;
-        fprintf(data, "\"%s\" %.6g %.6g %.6g %.6g\n", c->prefetch, c->predicted_pass_ns / 1e6,
-                c->pass.middle / 1e6, c->pass.low / 1e6, c->pass.high / 1e6);
+        fprintf(data, "\"%s\" %.6g %.6g %.6g %.6g\n", c->prefetch, figure_ms(c->predicted_pass_ns),
+                figure_ms(c->pass.middle), figure_ms(c->pass.low), figure_ms(c->pass.high));
         worst = fmax(worst, fabs(c->predicted_pass_ns / c->pass.middle - 1));
         shown[n++] = c;
     }

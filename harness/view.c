@@ -27,7 +27,8 @@ void *view_alloc(struct view *view, size_t count, size_t size)
     return block->data;
 }
 
-static char *format_text(struct view *view, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static char *format_text(struct view *view,
+                                                               const char *format, va_list args)
 {
     va_list again;
     va_copy(again, args);
