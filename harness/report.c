@@ -249,17 +249,22 @@ static void write_shared_row(FILE *out, const struct subject *subjects, size_t n
     fputs("</tr>\n", out);
 }
 
-static void write_side_by_side(FILE *out, const struct subject *subjects, size_t n)
+/* How many of the other results have this cell. */
+static size_t count_shared(const struct subject *subjects, size_t n, const struct view_cell *cell)
+{
+    size_t count = 0;
+    for (size_t k = 1; k < n && !cell->problem && cell->pass.n > 0; k++)
+        count += same_cell(&subjects[k], cell->name) != NULL;
+    return count;
+}
+
+static void write_shared_cells(FILE *out, const struct subject *subjects, size_t n)
 {
     const struct view *view = &subjects[0].plotted.view;
-    fputs("<section>\n<h2>Side by side</h2>\n<ol>\n", out);
-    for (size_t i = 0; i < n; i++)
-        html_print(out, "<li><a href=\"#result-%zu\">%s</a> <span class=soft>%s</span>: %s</li>\n",
-                   i + 1, subjects[i].name, subjects[i].path, subjects[i].answer.sentences[0]);
-    fputs("</ol>\n<div class=scroll tabindex=0 role=region aria-label=\"Cells side by side\">"
-          "<table class=sortable><caption>Median pass in ms of the cells of the first result, and "
-          "the ratio to it. Whether a ratio differs from 1 is for compare to say.</caption>"
-          "<thead><tr><th scope=col>cell</th>",
+    fputs("<div class=scroll tabindex=0 role=region aria-label=\"Cells side by side\">"
+          "<table class=sortable><caption>Median pass in ms of the cells that the first result "
+          "shares, and the ratio to it. Whether a ratio differs from 1 is for compare to say."
+          "</caption><thead><tr><th scope=col>cell</th>",
           out);
     for (size_t i = 0; i < n; i++) {
         html_print(out, "<th scope=col>%zu: %s ms</th>", i + 1, subjects[i].name);
@@ -268,9 +273,27 @@ static void write_side_by_side(FILE *out, const struct subject *subjects, size_t
     }
     fputs("</tr></thead><tbody>\n", out);
     for (size_t i = 0; i < view->n_cells; i++)
-        if (!view->cells[i].problem && view->cells[i].pass.n > 0)
+        if (count_shared(subjects, n, &view->cells[i]) > 0)
             write_shared_row(out, subjects, n, &view->cells[i]);
-    fputs("</tbody></table></div>\n</section>\n", out);
+    fputs("</tbody></table></div>\n", out);
+}
+
+static void write_side_by_side(FILE *out, const struct subject *subjects, size_t n)
+{
+    const struct view *view = &subjects[0].plotted.view;
+    size_t shared = 0;
+    fputs("<section>\n<h2>Side by side</h2>\n<ol>\n", out);
+    for (size_t i = 0; i < n; i++)
+        html_print(out, "<li><a href=\"#result-%zu\">%s</a> <span class=soft>%s</span>: %s</li>\n",
+                   i + 1, subjects[i].name, subjects[i].path, subjects[i].answer.sentences[0]);
+    fputs("</ol>\n", out);
+    for (size_t i = 0; i < view->n_cells; i++)
+        shared += count_shared(subjects, n, &view->cells[i]);
+    if (shared > 0)
+        write_shared_cells(out, subjects, n);
+    else
+        fputs("<p>The first result has no cell in common with the others.</p>\n", out);
+    fputs("</section>\n", out);
 }
 
 enum lb_status report_write(char *const *paths, size_t n, FILE *out, FILE *messages,
