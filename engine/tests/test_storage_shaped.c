@@ -141,6 +141,24 @@ static void nested(void)
     storage_close(storage);
 }
 
+/* The pages of a mapped file come through the device too. */
+static void mapped(void)
+{
+    struct lb_error err = LB_ERROR_INIT;
+    struct storage_device device = {.latency_ns = 5000000};
+    struct storage *storage;
+    struct storage_read read = {.bytes = BLOCK, .tag = 3};
+    struct storage_done done;
+    CHECK(storage_shape(fixture_open("mmap", path, 4), &device, &storage, &err) == LB_OK);
+    int64_t start = lb_now_ns();
+    CHECK(storage_submit(storage, &read) == STORAGE_QUEUED);
+    CHECK(storage_reap(storage, &done, 1, -1) == 1 && done.tag == 3 && done.result == BLOCK);
+    CHECK(lb_now_ns() - start >= 5000000);
+    CHECK(storage_map(storage) && fixture_same(storage_map(storage), 0, FILE_BYTES));
+    storage_drop(storage, 0, FILE_BYTES);
+    storage_close(storage);
+}
+
 static void bad_devices(void)
 {
     static const struct storage_device bad[] = {
@@ -192,6 +210,7 @@ int main(void)
     queue_depth();
     waits();
     nested();
+    mapped();
     bad_devices();
     presets();
     lb_free(arena);
