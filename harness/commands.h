@@ -21,6 +21,7 @@ int command_generate(int argc, char **argv);
 int command_inspect(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_micro(int argc, char **argv);
+int command_merge(int argc, char **argv);
 int command_perplexity(int argc, char **argv);
 int command_plot(int argc, char **argv);
 int command_probe(int argc, char **argv);

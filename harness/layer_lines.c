@@ -95,33 +95,59 @@ static bool line_is_kept(char *line, size_t length,
     return kept;
 }
 
+/* Whole lines of `in` that are kept, to the end of `out`. */
+static bool filter_lines(FILE *in, FILE *out,
+                         bool (*keep)(void *ctx, const char *cell, int32_t rep), void *ctx)
+{
+    char *line = NULL;
+    size_t size = 0;
+    ssize_t length;
+    bool good = true;
+    while (good && (length = getline(&line, &size, in)) > 0) {
+        if (line[length - 1] == '\n' && line_is_kept(line, (size_t)length, keep, ctx))
+            good = fwrite(line, 1, (size_t)length, out) == (size_t)length;
+    }
+    free(line);
+    return good && !ferror(in) && fflush(out) == 0 && fsync(fileno(out)) == 0;
+}
+
+/* All kept lines of `from` to the end of `to`, opened as `mode` says. */
+static enum lb_status copy_lines(const char *from, const char *to, const char *mode,
+                                 bool (*keep)(void *ctx, const char *cell, int32_t rep), void *ctx,
+                                 struct lb_error *err)
+{
+    FILE *in = fopen(from, "rb"), *out = fopen(to, mode);
+    bool good = in && out && filter_lines(in, out, keep, ctx);
+    int error = errno;
+    if (in)
+        fclose(in);
+    if (out && fclose(out) != 0)
+        good = false;
+    return good ? LB_OK
+                : lb_fail(err, LB_ERR_IO, "%s: cannot copy to %s: %s", from, to, strerror(error));
+}
+
+enum lb_status layer_lines_copy(const char *from, const char *to,
+                                bool (*keep)(void *ctx, const char *cell, int32_t rep), void *ctx,
+                                struct lb_error *err)
+{
+    return file_exists(from) ? copy_lines(from, to, "ab", keep, ctx, err) : LB_OK;
+}
+
 enum lb_status layer_lines_mend(const char *path,
                                 bool (*keep)(void *ctx, const char *cell, int32_t rep), void *ctx,
                                 struct lb_error *err)
 {
     if (!file_exists(path))
         return LB_OK;
-    char *temporary = file_text("%s.tmp", path), *line = NULL;
-    size_t size = 0;
-    ssize_t length;
-    FILE *in = fopen(path, "rb"), *out = temporary ? fopen(temporary, "wb") : NULL;
-    bool good = in && out;
-    while (good && (length = getline(&line, &size, in)) > 0) {
-        if (line[length - 1] == '\n' && line_is_kept(line, (size_t)length, keep, ctx))
-            good = fwrite(line, 1, (size_t)length, out) == (size_t)length;
-    }
-    good = good && !ferror(in) && fflush(out) == 0 && fsync(fileno(out)) == 0;
-    if (out && fclose(out) != 0)
-        good = false;
-    if (in)
-        fclose(in);
-    if (good && rename(temporary, path) != 0)
-        good = false;
-    enum lb_status status =
-        good ? LB_OK : lb_fail(err, LB_ERR_IO, "%s: cannot mend: %s", path, strerror(errno));
-    if (!good && temporary)
+    char *temporary = file_text("%s.tmp", path);
+    if (!temporary)
+        return lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", path);
+    enum lb_status status = copy_lines(path, temporary, "wb", keep, ctx, err);
+    if (status == LB_OK && rename(temporary, path) != 0)
+        status = lb_fail(err, LB_ERR_IO, "%s: cannot mend: %s", path, strerror(errno));
+    if (status != LB_OK)
         unlink(temporary);
-    free(line);
     free(temporary);
     return status;
 }

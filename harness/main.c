@@ -20,6 +20,7 @@ static const struct command commands[] = {
     {"probe", "raw bandwidth of storage and memory; what this machine offers", command_probe},
     {"micro", "measure kernels, storage and bookkeeping one by one", command_micro},
     {"list", "policies, storage, devices, kernels, shapes to choose from", command_list},
+    {"merge", "join results of shards and machines", command_merge},
     {"plot", "draw the figures of a result", command_plot},
     {"report", "one HTML page about results", command_report},
     {"trace", "a run as trace events, for Perfetto", command_trace},

@@ -4,6 +4,7 @@
 #include "base/random.h"
 #include "file_io.h"
 
+#include <regex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -246,16 +247,71 @@ uint64_t matrix_hash(const char *name)
     return hash;
 }
 
-void matrix_filter(struct matrix *m, bool (*keep)(void *ctx, const struct cell *cell), void *ctx)
+/* Keeps the cells with keep[i]; keep[i] becomes 1 + the new index, or 0. */
+static void compact(struct matrix *m, uint32_t *keep)
 {
-    size_t kept = 0;
+    uint32_t kept = 0;
     for (size_t i = 0; i < m->count; i++) {
-        if (keep(ctx, &m->cells[i]))
-            m->cells[kept++] = m->cells[i];
-        else
+        if (!keep[i]) {
             free(m->cells[i].name);
+            continue;
+        }
+        m->cells[kept] = m->cells[i];
+        keep[i] = ++kept;
     }
     m->count = kept;
+}
+
+enum lb_status matrix_filter(struct matrix *m, const char *expression, struct lb_error *err)
+{
+    regex_t filter;
+    char why[128];
+    int code = regcomp(&filter, expression, REG_EXTENDED | REG_NOSUB);
+    if (code != 0) {
+        regerror(code, &filter, why, sizeof why);
+        return lb_fail(err, LB_ERR_INPUT, "--filter: '%s': %s", expression, why);
+    }
+    uint32_t *keep = calloc(m->count + 1, sizeof *keep);
+    enum lb_status status = keep ? LB_OK : no_memory(err);
+    for (size_t i = 0; keep && i < m->count; i++)
+        keep[i] = regexec(&filter, m->cells[i].name, 0, NULL, 0) == 0;
+    if (keep)
+        compact(m, keep);
+    free(keep);
+    regfree(&filter);
+    if (status == LB_OK && m->count == 0)
+        status = lb_fail(err, LB_ERR_INPUT,
+                         "--filter: '%s': expected it to match at least one cell", expression);
+    return status;
+}
+
+enum lb_status matrix_cut(struct matrix *m, uint32_t shard, uint32_t n_shards,
+                          struct matrix_sample *order, size_t *n_order, struct lb_error *err)
+{
+    uint32_t *keep = calloc(m->count + 1, sizeof *keep);
+    size_t kept = 0;
+    if (!keep)
+        return no_memory(err);
+    for (size_t i = 0; i < m->count; i++)
+        keep[i] = matrix_hash(m->cells[i].name) % n_shards == shard;
+    for (size_t i = 0; i < m->count; i++) {
+        int reference = matrix_reference(m, i);
+        if (keep[i] && !m->cells[i].borrowed && reference >= 0 && !keep[reference]) {
+            keep[reference] = 1;
+            m->cells[reference].borrowed = true;
+        }
+    }
+    compact(m, keep);
+    for (size_t i = 0; i < *n_order; i++) {
+        uint32_t place = keep[order[i].cell];
+        if (place == 0)
+            continue;
+        order[kept] = order[i];
+        order[kept++].cell = place - 1;
+    }
+    *n_order = kept;
+    free(keep);
+    return LB_OK;
 }
 
 enum lb_status matrix_order(const struct matrix *m, uint32_t repetitions, uint32_t warmup,
@@ -273,7 +329,7 @@ enum lb_status matrix_order(const struct matrix *m, uint32_t repetitions, uint32
         uint32_t in_round = 0;
         for (uint32_t i = 0; i < m->count; i++) {
             if (!m->cells[i].skipped)
-                round[in_round++] = (struct matrix_sample){i, (int32_t)rep};
+                round[in_round++] = (struct matrix_sample){i, (int32_t)rep, 0};
         }
         for (uint32_t i = in_round; i > 1; i--) { /* Fisher and Yates */
             uint32_t k = lb_random_below(&random, i);
@@ -283,6 +339,8 @@ enum lb_status matrix_order(const struct matrix *m, uint32_t repetitions, uint32
         }
         n += in_round;
     }
+    for (size_t i = 0; i < n; i++)
+        list[i].seq = (uint32_t)i;
     *order = list;
     *count = n;
     return LB_OK;

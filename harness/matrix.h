@@ -15,6 +15,7 @@ struct cell {
     char *name;
     struct settings settings; /* texts belong to the scenario */
     bool reference;           /* added by matrix_add_references, not asked for */
+    bool borrowed;            /* a reference that belongs to another shard */
     const char *skipped;      /* why it cannot be measured here, or NULL */
 };
 
@@ -43,13 +44,13 @@ bool matrix_same_work(const struct settings *a, const struct settings *b);
 /* Stable 64-bit hash of a cell's name (FNV-1a): shards are cut by it. */
 uint64_t matrix_hash(const char *name);
 
-/* Removes the cells for which keep() is false. */
-void matrix_filter(struct matrix *matrix, bool (*keep)(void *ctx, const struct cell *cell),
-                   void *ctx);
+/* Removes the cells whose name does not match the (extended, POSIX) regular expression. */
+enum lb_status matrix_filter(struct matrix *matrix, const char *expression, struct lb_error *err);
 
 struct matrix_sample {
     uint32_t cell;
-    int32_t rep; /* < 0: a warm-up repetition, not counted */
+    int32_t rep;  /* < 0: a warm-up repetition, not counted */
+    uint32_t seq; /* place in the order of the whole run */
 };
 
 /* The order of all samples: rounds of one repetition of each cell, shuffled in every round, so
@@ -57,6 +58,11 @@ struct matrix_sample {
 enum lb_status matrix_order(const struct matrix *matrix, uint32_t repetitions, uint32_t warmup,
                             uint64_t seed, struct matrix_sample **order, size_t *count,
                             struct lb_error *err);
+
+/* Leaves shard number `shard` of n_shards in matrix and order: the cells whose hash says so, and
+ * the reference cells they need, borrowed from other shards where they belong there. */
+enum lb_status matrix_cut(struct matrix *matrix, uint32_t shard, uint32_t n_shards,
+                          struct matrix_sample *order, size_t *n_order, struct lb_error *err);
 
 void matrix_free(struct matrix *matrix);
 

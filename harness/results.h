@@ -35,7 +35,8 @@ struct results {
     json_t *warnings;    /* texts */
     json_t *attached;    /* by name of a cell: more keys of it */
     bool complete;
-    bool log; /* write layers.jsonl */
+    const char *filter, *shard; /* as given on the command line, or NULL */
+    bool log;                   /* write layers.jsonl */
 };
 
 /* A new run in `directory` (made; refused when it is there and not empty). The pointers in

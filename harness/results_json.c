@@ -238,6 +238,8 @@ static json_t *cell_json(const struct results *r, uint32_t i)
     json_object_set_new(object, "options", results_options(&cell->settings));
     if (cell->reference)
         json_object_set_new(object, "reference", json_true());
+    if (cell->borrowed)
+        json_object_set_new(object, "borrowed", json_true());
     if (cell->skipped)
         json_object_set_new(object, "skipped", json_text(cell->skipped));
     if (json_array_size(failures) > 0)
@@ -264,6 +266,8 @@ static json_t *scenario_json(const struct results *r)
     json_object_set_new(effective, "repetitions", json_integer(r->repetitions));
     json_object_set_new(effective, "warmup", json_integer(r->warmup));
     json_object_set_new(effective, "seed", json_integer((json_int_t)r->seed));
+    json_object_set_new(effective, "filter", json_text(r->filter));
+    json_object_set_new(effective, "shard", json_text(r->shard));
     json_object_set(scenario, "requested", r->scenario->document);
     json_object_set_new(scenario, "effective", effective);
     json_object_set_new(scenario, "sha256", json_text(r->scenario->sha256));
@@ -323,50 +327,85 @@ static enum lb_status check_same_run(const struct results *r, const json_t *ours
         what = "another seed or number of repetitions";
     if (!what)
         return LB_OK;
-    return lb_fail(err, LB_ERR_INPUT, "cannot resume: the result there is of %s", what);
+    return lb_fail(err, LB_ERR_INPUT, "belongs to %s: cannot be joined", what);
 }
 
-static enum lb_status take_sample(struct results *r, uint32_t cell, const json_t *json,
-                                  struct lb_error *err)
+static bool same_sample(const struct sample *a, const struct sample *b)
+{
+    json_t *x = sample_to_json(a), *y = sample_to_json(b);
+    bool same = json_equal(x, y) == 1;
+    json_decref(x);
+    json_decref(y);
+    return same;
+}
+
+/* The sample is taken over. One that is there already: fine when it is the same, or when it is of
+ * a borrowed reference cell, which several shards measure; else a conflict. */
+static enum lb_status take_sample(struct results *r, uint32_t cell, bool borrowed,
+                                  struct sample *sample, struct lb_error *err)
 {
     struct cell_samples *c = &r->by_cell[cell];
-    struct sample sample, *grown;
-    const char *where;
-    if (!sample_from_json(json, &sample, &where))
-        return lb_fail(err, LB_ERR_INPUT, "cells '%s': a sample's '%s' is missing or damaged",
-                       r->matrix->cells[cell].name, where);
-    grown = realloc(c->list, (c->count + 1) * sizeof *grown);
+    for (size_t k = 0; k < c->count; k++) {
+        if (c->list[k].rep != sample->rep)
+            continue;
+        bool fine = borrowed || same_sample(&c->list[k], sample);
+        int32_t rep = sample->rep;
+        sample_free(sample);
+        return fine ? LB_OK
+                    : lb_fail(err, LB_ERR_INPUT,
+                              "cell '%s' has repetition %d already, with other figures",
+                              r->matrix->cells[cell].name, rep);
+    }
+    struct sample *grown = realloc(c->list, (c->count + 1) * sizeof *grown);
     if (!grown) {
-        sample_free(&sample);
+        sample_free(sample);
         return lb_fail(err, LB_ERR_NOMEM, "out of memory for samples");
     }
     c->list = grown;
-    c->list[c->count++] = sample;
+    c->list[c->count++] = *sample;
     return LB_OK;
 }
 
-static enum lb_status take_cell(struct results *r, const json_t *json, struct lb_error *err)
+static enum lb_status take_samples(struct results *r, uint32_t cell, const json_t *list,
+                                   uint32_t origin, bool borrowed, struct lb_error *err)
+{
+    size_t n;
+    json_t *json;
+    json_array_foreach(list, n, json)
+    {
+        struct sample sample;
+        const char *where;
+        if (!sample_from_json(json, &sample, &where))
+            return lb_fail(err, LB_ERR_INPUT, "cell '%s': a sample's '%s' is missing or damaged",
+                           r->matrix->cells[cell].name, where);
+        sample.origin = origin;
+        enum lb_status status = take_sample(r, cell, borrowed, &sample, err);
+        if (status != LB_OK)
+            return status;
+    }
+    return LB_OK;
+}
+
+static enum lb_status take_cell(struct results *r, const json_t *json, uint32_t origin,
+                                struct lb_error *err)
 {
     const char *name = json_string_value(json_object_get(json, "name"));
     static const char *const lists[] = {"samples", "failures"};
-    static const char *const keys[] = {"profile", "prediction"};
+    static const char *const keys[] = {"profile", "prediction", "machine"};
+    bool borrowed = json_is_true(json_object_get(json, "borrowed"));
     uint32_t i = 0;
     while (i < r->matrix->count && strcmp(r->matrix->cells[i].name, name ? name : "") != 0)
         i++;
     if (i == r->matrix->count)
         return lb_fail(err, LB_ERR_INPUT,
-                       "cannot resume: the result has a cell '%s', this run "
-                       "has not (was it filtered otherwise?)",
+                       "has a cell '%s' that does not belong to this run (was it filtered "
+                       "otherwise?)",
                        name ? name : "");
     for (size_t k = 0; k < 2; k++) {
-        size_t n;
-        json_t *sample;
-        json_array_foreach(json_object_get(json, lists[k]), n, sample)
-        {
-            enum lb_status status = take_sample(r, i, sample, err);
-            if (status != LB_OK)
-                return status;
-        }
+        enum lb_status status =
+            take_samples(r, i, json_object_get(json, lists[k]), origin, borrowed, err);
+        if (status != LB_OK)
+            return status;
     }
     for (size_t k = 0; k < sizeof keys / sizeof *keys; k++) {
         json_t *value = json_object_get(json, keys[k]);
@@ -376,26 +415,44 @@ static enum lb_status take_cell(struct results *r, const json_t *json, struct lb
     return LB_OK;
 }
 
-enum lb_status results_from_json(struct results *r, const json_t *document, struct lb_error *err)
+enum lb_status results_take_cells(struct results *r, const json_t *document, uint32_t origin,
+                                  bool borrowed, struct lb_error *err)
 {
     const json_t *ours = json_object_get(document, "layerbench");
     size_t i;
-    json_t *cell, *warning;
+    json_t *cell;
     if (!json_is_object(ours) || !json_is_array(json_object_get(ours, "cells")))
         return lb_fail(err, LB_ERR_INPUT, "expected a result with layerbench.cells");
     enum lb_status status = check_same_run(r, ours, err);
     json_array_foreach(json_object_get(ours, "cells"), i, cell)
     {
-        if (status == LB_OK)
-            status = take_cell(r, cell, err);
+        if (status == LB_OK && json_is_true(json_object_get(cell, "borrowed")) == borrowed)
+            status = take_cell(r, cell, origin, err);
     }
-    if (status != LB_OK)
-        return status;
+    return status;
+}
+
+void results_take_rest(struct results *r, const json_t *document)
+{
+    const json_t *ours = json_object_get(document, "layerbench");
+    int64_t started = json_integer_value(json_object_get(ours, "started_realtime_ns"));
+    size_t i;
+    json_t *warning;
     raw_paths_from_json(&r->paths, json_object_get(ours, "bandwidth"));
-    r->started_realtime_ns = json_integer_value(json_object_get(ours, "started_realtime_ns"));
-    json_decref(r->context);
-    r->context = json_incref(json_object_get(document, "context"));
+    if (r->started_realtime_ns == 0 || started < r->started_realtime_ns)
+        r->started_realtime_ns = started;
+    if (!r->context)
+        r->context = json_incref(json_object_get(document, "context"));
     json_array_foreach(json_object_get(ours, "warnings"), i, warning)
-        json_array_append(r->warnings, warning);
-    return LB_OK;
+        results_warn(r, "%s", json_string_value(warning));
+}
+
+enum lb_status results_from_json(struct results *r, const json_t *document, struct lb_error *err)
+{
+    enum lb_status status = results_take_cells(r, document, 0, false, err);
+    if (status == LB_OK)
+        status = results_take_cells(r, document, 0, true, err);
+    if (status == LB_OK)
+        results_take_rest(r, document);
+    return status;
 }

@@ -190,11 +190,15 @@ static enum lb_status start_and_wait(const struct runner_work *w, const struct a
                                      struct lb_error *err)
 {
     struct cgroup group;
-    enum lb_status status = cgroup_open(w->settings->memory_limit, &group, err);
-    if (status != LB_OK || !prepare_cache(w, sample)) {
-        if (status == LB_OK)
-            cgroup_close(&group);
-        return status;
+    struct lb_error refused = LB_ERROR_INIT;
+    enum lb_status status = LB_OK;
+    if (cgroup_open(w->settings->memory_limit, &group, &refused) != LB_OK) {
+        snprintf(sample->failed, sizeof sample->failed, "%.250s", refused.text);
+        return LB_OK;
+    }
+    if (!prepare_cache(w, sample)) {
+        cgroup_close(&group);
+        return LB_OK;
     }
     double cached = page_cache_share(w->model_path);
     int how = 0;

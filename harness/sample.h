@@ -56,9 +56,10 @@ struct sample {
     char prefetch[16], replacement[16], scheduler[16], storage[16], kernels[16]; /* in force */
     char notice[256];
 
+    uint32_t origin;       /* of merged results: which one it came from; not in the JSON */
     struct lb_access *log; /* n_log of them; not in the JSON */
     size_t n_log;
-    json_t *broken; /* identities that do not hold, an array of texts; or NULL */
+    json_t *broken;  /* identities that do not hold, an array of texts; or NULL */
     json_t *profile; /* of the decode passes (op_profile.h), where it was asked for; or NULL */
 };
 

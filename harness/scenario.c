@@ -471,12 +471,24 @@ static bool read_document(const struct reader *r, json_t *root)
            check_together(r);
 }
 
+enum lb_status scenario_from_json(json_t *document, const char *path, const char *sha256,
+                                  struct scenario *s, struct lb_error *err)
+{
+    struct reader r = {s, err};
+    memset(s, 0, sizeof *s);
+    s->path = path;
+    s->model_synth.seed = 1;
+    s->document = json_incref(document);
+    snprintf(s->sha256, sizeof s->sha256, "%s", sha256);
+    (void)read_document(&r, document);
+    if (err->code != LB_OK)
+        scenario_free(s);
+    return err->code;
+}
+
 enum lb_status scenario_read(const char *path, struct scenario *s, struct lb_error *err)
 {
     memset(s, 0, sizeof *s);
-    s->path = path;
-    s->model_synth = (struct model_synth){"tiny", "Q4_K_M", 1, 0};
-    struct reader r = {s, err};
     char *text = NULL;
     size_t length;
     enum lb_status status = file_read(path, &text, &length, err);
@@ -485,18 +497,17 @@ enum lb_status scenario_read(const char *path, struct scenario *s, struct lb_err
     struct sha256 hash;
     sha256_begin(&hash);
     sha256_add(&hash, text, length);
-    sha256_end(&hash, s->sha256);
+    char sha256[65];
+    sha256_end(&hash, sha256);
     json_error_t where;
-    s->document = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
+    json_t *document = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
     free(text);
-    if (!s->document)
-        lb_fail(err, LB_ERR_INPUT, "%s: line %d, column %d: %s", path, where.line, where.column,
-                where.text);
-    else
-        (void)read_document(&r, s->document);
-    if (err->code != LB_OK)
-        scenario_free(s);
-    return err->code;
+    if (!document)
+        return lb_fail(err, LB_ERR_INPUT, "%s: line %d, column %d: %s", path, where.line,
+                       where.column, where.text);
+    status = scenario_from_json(document, path, sha256, s, err);
+    json_decref(document);
+    return status;
 }
 
 void scenario_free(struct scenario *s)

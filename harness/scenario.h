@@ -52,6 +52,10 @@ struct scenario {
 };
 
 enum lb_status scenario_read(const char *path, struct scenario *scenario, struct lb_error *err);
+/* The same from a document that was read before, such as a result's `requested`; takes a reference
+ * to it. `path` is for messages. */
+enum lb_status scenario_from_json(json_t *document, const char *path, const char *sha256,
+                                  struct scenario *scenario, struct lb_error *err);
 void scenario_free(struct scenario *scenario);
 
 #endif

@@ -133,21 +133,15 @@ static void test_order(void)
     scenario_free(&s);
 }
 
-static bool is_even(void *ctx, const struct cell *cell)
-{
-    (*(size_t *)ctx)++;
-    return cell->settings.engine.cache_layers % 2 == 0;
-}
-
 static void test_filter_and_hash(void)
 {
     struct scenario s;
     struct matrix m;
-    size_t asked = 0;
+    struct lb_error err = LB_ERROR_INIT;
     build("{\"cache_layers\": [1, 2, 3, 4]}", "", 12, &s, &m);
-    matrix_filter(&m, is_even, &asked);
-    CHECK(asked == 4 && m.count == 2, "%zu asked, %zu left", asked, m.count);
+    CHECK(matrix_filter(&m, "=[24]$", &err) == LB_OK && m.count == 2, "%zu left", m.count);
     CHECK_TEXT(m.cells[0].name, "cache_layers=2");
+    CHECK(matrix_filter(&m, "(", &err) == LB_ERR_INPUT && m.count == 2, "a broken expression");
     /* published vectors of FNV-1a */
     CHECK(matrix_hash("") == 0xcbf29ce484222325u, "offset basis");
     CHECK(matrix_hash("a") == 0xaf63dc4c8601ec8cu, "a");
@@ -156,9 +150,44 @@ static void test_filter_and_hash(void)
     scenario_free(&s);
 }
 
+/* The shards together are the whole, in its order; each has the references its cells need. */
+static void test_shards(void)
+{
+    enum { SHARDS = 3 };
+    struct scenario s;
+    struct matrix m;
+    struct lb_error err = LB_ERROR_INIT;
+    struct matrix_sample *order;
+    size_t n, total, seen = 0;
+    unsigned char found[256] = {0};
+    for (uint32_t shard = 0; shard < SHARDS; shard++) {
+        build("{\"threads\": [1, 2], \"cache_layers\": [1, 2, 3, 4]}", "", 12, &s, &m);
+        CHECK(matrix_add_references(&m, &err) == LB_OK && m.count == 10, "%zu cells", m.count);
+        CHECK(matrix_order(&m, 2, 0, 5, &order, &n, &err) == LB_OK && n == 20, "%zu", n);
+        total = n;
+        CHECK(matrix_cut(&m, shard, SHARDS, order, &n, &err) == LB_OK, "%s", err.text);
+        for (size_t i = 0; i < n; i++) {
+            const struct cell *cell = &m.cells[order[i].cell];
+            CHECK(i == 0 || order[i].seq > order[i - 1].seq, "out of order");
+            if (!cell->borrowed) {
+                seen++;
+                CHECK(found[order[i].seq]++ == 0, "sample %u is in two shards", order[i].seq);
+            }
+        }
+        for (size_t i = 0; i < m.count; i++)
+            CHECK(m.cells[i].reference || matrix_reference(&m, i) >= 0, "%s: no reference",
+                  m.cells[i].name);
+        free(order);
+        matrix_free(&m);
+        scenario_free(&s);
+    }
+    CHECK(seen == total, "%zu of %zu samples", seen, total);
+}
+
 int main(void)
 {
     test_product();
+    test_shards();
     test_clamping();
     test_nothing_left();
     test_references();

@@ -79,6 +79,26 @@ cmp -s <("$run" run "$dir/whole.json" --dry-run) <("$run" run "$dir/whole.json" 
 all=$("$run" run "$dir/whole.json" --list | grep -v reference | sort)
 shards=$(for i in 1 2 3; do "$run" run "$dir/whole.json" --list --shard $i/3; done | grep -v reference | sort)
 [ "$all" = "$shards" ] || say "the shards are not the whole"
+
+# ---- shards, merged in any order: the same bytes, and the whole run but for times
+for i in 1 2 3; do
+    measure "$dir/whole.json" --out "$dir/s$i" --shard $i/3 -q >"$dir/out" 2>"$dir/err" ||
+        say "shard $i: exit code $?: $(cat "$dir/err")"
+done
+"$run" merge "$dir/s1" "$dir/s2" "$dir/s3" --out "$dir/m1" >"$dir/out" 2>"$dir/err" || say "merge: $(cat "$dir/err")"
+"$run" merge "$dir/s3" "$dir/s1" "$dir/s2" "$dir/s1" --out "$dir/m2" >"$dir/out" 2>"$dir/err" || say "merge: $(cat "$dir/err")"
+for file in result.json layers.jsonl summary.csv summary.md; do
+    cmp "$dir/m1/$file" "$dir/m2/$file" || say "merge: the order of the inputs shows in $file"
+done
+[ "$(order "$dir/m1/result.json")" = "$(order "$result")" ] || say "merged shards are not the whole"
+holds "$dir/m1/result.json" '.layerbench.complete' "merged"
+[ "$(wc -l <"$dir/m1/layers.jsonl")" = $((14 * 20)) ] || say "merged: $(wc -l <"$dir/m1/layers.jsonl") lines"
+"$run" merge "$dir/s1" --out "$dir/m3" >"$dir/out" 2>"$dir/err"
+grep -q 'note: missing: ' "$dir/err" || say "merge does not say what is missing"
+holds "$dir/m3/result.json" '.layerbench.complete | not' "one shard of three"
+"$run" merge "$dir/r" "$dir/k" --out "$dir/m4" >"$dir/out" 2>"$dir/err" && say "conflicting results were merged"
+grep -q 'already, with other figures' "$dir/err" || say "merge said: $(cat "$dir/err")"
+
 scenario clamped '{"cache_layers":[3,8,16]}' ",\"fixed\":{$fixed},\"repetitions\":1"
 measure "$dir/clamped.json" --out "$dir/c" >"$dir/out" 2>"$dir/err" || say "clamped: exit code $?"
 grep -q "clamped to the model's 4 layers" "$dir/err" || say "clamping is not said: $(cat "$dir/err")"
