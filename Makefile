@@ -65,7 +65,8 @@ EMBEDDED := $(sort $(wildcard plots/*.gp results/schema/*.json harness/report.cs
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
 
 .PRECIOUS: %.o
-.SECONDARY: # keep the objects of tests
+# Keep the objects of tests; a bare .SECONDARY would also stop the rules behind FORCE.
+.SECONDARY: $(TEST_SRC:%.c=$(BUILD)/%.o)
 .PHONY: all help setup run test quick-test test-binaries bench figures check-layering format check-format clean \
         install compile_commands
 

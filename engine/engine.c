@@ -5,62 +5,17 @@
  * resident tensors through it; 3. wrap it as an emulated device where asked; 4. cut the
  * layers into units and open the streamer on them; 5. open the session (KV, workspace).
  */
-#include "engine.h"
+#include "engine_state.h"
 
 #include "base/available.h"
-#include "base/clock.h"
 #include "base/memory.h"
-#include "base/pool.h"
-#include "base/ring.h"
-#include "cache/layout.h"
-#include "feed.h"
-#include "gguf/gguf.h"
-#include "kernels/kernels.h"
-#include "model/model.h"
-#include "prefetch/streamer.h"
 #include "quant/quant.h"
-#include "storage/storage.h"
-#include "text/tokenizer.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-struct resident_block { /* memory of one resident tensor, read at aligned offsets */
-    void *memory;
-    size_t bytes;
-};
-
-struct lb_engine {
-    struct lb_options options; /* strings replaced by ones that live as long as the engine */
-    char notice[256];
-    struct gguf_file *file;
-    struct model *model;
-    struct storage *storage;
-    struct layout *layout;
-    struct streamer *streamer;
-    struct lb_pool *pool;
-    const struct kernels_ops *ops;
-    struct model_session *session;
-    struct lb_ring *log;
-    struct feed feed;
-    struct resident_block *resident;
-    uint32_t n_resident;
-    uint64_t resident_bytes;       /* of these blocks */
-    uint64_t allocations_at_first; /* after the first pass */
-    /* token-wise views of a batch, room for max_tokens */
-    uint32_t *sequences;
-    bool *want;
-    /* text: opened at first use */
-    struct tokenizer *tokenizer;
-    struct tokenizer_stream stream;
-    char *piece;
-    size_t piece_size;
-    /* sums over passes */
-    struct lb_stats sums;
-};
 
 struct lb_options lb_options_default(void)
 {
@@ -442,55 +397,6 @@ void lb_engine_close(struct lb_engine *e)
     lb_free(e);
 }
 
-/* ---- what is in force ---- */
-
-const char *lb_engine_notice(const struct lb_engine *e)
-{
-    return e->notice;
-}
-
-struct lb_model_info lb_engine_model(const struct lb_engine *e)
-{
-    const struct model_config *c = model_config(e->model);
-    uint64_t resident = 0;
-    for (uint32_t i = 0; i < e->n_resident; i++)
-        resident += e->feed.resident[i].bytes;
-    return (struct lb_model_info){.architecture = c->architecture,
-                                  .name = c->name,
-                                  .n_layers = c->n_layers,
-                                  .n_embd = c->n_embd,
-                                  .n_heads = c->n_heads,
-                                  .n_kv_heads = c->n_kv_heads,
-                                  .head_dim = c->head_dim,
-                                  .n_ff = c->n_ff,
-                                  .n_vocab = c->n_vocab,
-                                  .context_train = c->context_train,
-                                  .file_bytes = gguf_file_bytes(e->file),
-                                  .layer_bytes = e->layout->bytes,
-                                  .resident_bytes = resident,
-                                  .gguf_version = gguf_version(e->file)};
-}
-
-struct lb_effective lb_engine_effective(const struct lb_engine *e)
-{
-    const struct lb_options *o = &e->options;
-    struct streamer_counters c = streamer_counters(e->streamer);
-    return (struct lb_effective){.prefetch = o->prefetch,
-                                 .replacement = o->replacement,
-                                 .scheduler = o->scheduler,
-                                 .storage = o->storage,
-                                 .kernels = e->ops->name,
-                                 .kv = o->kv,
-                                 .cache_layers = c.layers_capacity,
-                                 .cache_bytes = c.frames_capacity * c.frame_bytes,
-                                 .prefetch_distance = o->prefetch_distance,
-                                 .threads = o->threads,
-                                 .batch = o->batch,
-                                 .context = o->context,
-                                 .n_units = e->layout->n_units,
-                                 .protect = o->protect};
-}
-
 /* ---- passes ---- */
 
 static enum lb_status pass(struct lb_engine *e, bool prefill, const struct model_batch *batch,
@@ -567,71 +473,6 @@ void lb_engine_truncate(struct lb_engine *e, uint32_t sequence, uint32_t positio
     model_session_truncate(e->session, sequence, position);
 }
 
-/* ---- what happened ---- */
-
-const char *lb_outcome_name(enum lb_outcome outcome)
-{
-    static const char *const names[] = {"hit", "prefetched", "late", "miss"};
-    return names[outcome];
-}
-
-size_t lb_engine_drain(struct lb_engine *e, struct lb_access *records, size_t max)
-{
-    return e->log ? lb_ring_drain(e->log, records, max) : 0;
-}
-
-uint64_t lb_engine_log_dropped(const struct lb_engine *e)
-{
-    return e->log ? lb_ring_dropped(e->log) : 0;
-}
-
-struct lb_pass lb_engine_last_pass(const struct lb_engine *e)
-{
-    return e->feed.pass;
-}
-
-struct lb_stats lb_engine_stats(struct lb_engine *e)
-{
-    struct streamer_counters c = streamer_counters(e->streamer);
-    struct lb_stats s = e->sums;
-    s.accesses = e->feed.sum.accesses;
-    s.hits = e->feed.sum.hits;
-    s.prefetched = e->feed.sum.prefetched;
-    s.late = e->feed.sum.late;
-    s.misses = e->feed.sum.misses;
-    s.unit_accesses = c.accesses;
-    s.unit_hits = c.hits;
-    s.unit_prefetched = c.prefetched;
-    s.unit_late = c.late;
-    s.unit_misses = c.misses;
-    s.evictions = c.evictions;
-    s.wasted = c.wasted;
-    s.protected_evictions = c.protected_evictions;
-    s.units_cached = c.units_cached;
-    s.prefetches_started = c.prefetches_started;
-    s.prefetches_completed = c.prefetches_completed;
-    s.prefetches_cancelled = c.prefetches_cancelled;
-    s.prefetches_used = c.prefetches_used;
-    s.prefetches_failed = c.prefetches_failed;
-    s.prefetch_mean_ns =
-        c.prefetches_completed ? c.prefetch_ns / (int64_t)c.prefetches_completed : 0;
-    s.reads = c.reads;
-    s.bytes_read = c.bytes_read;
-    s.read_errors = c.read_errors;
-    s.resident_bytes = e->resident_bytes + model_session_work_bytes(e->session);
-    s.cache_bytes = streamer_memory_bytes(e->streamer);
-    s.kv_bytes = model_session_kv_bytes(e->session);
-    s.allocations = lb_memory_allocations() - e->allocations_at_first; /* after the first pass */
-    return s;
-}
-
-const struct lb_profile_entry *lb_engine_profile(struct lb_engine *e, size_t *count)
-{
-    _Static_assert(sizeof(struct lb_profile_entry) == sizeof(struct model_profile_entry),
-                   "the public entry is the model's");
-    return (const struct lb_profile_entry *)model_profile(e->session, count);
-}
-
 /* ---- at run time ---- */
 
 enum lb_status lb_engine_resize(struct lb_engine *e, uint32_t cache_layers, uint64_t cache_bytes,
@@ -664,46 +505,4 @@ enum lb_status lb_engine_set_prefetch(struct lb_engine *e, const char *prefetch,
         return err ? err->code : LB_ERR_INPUT;
     e->options.prefetch = kept;
     return LB_OK;
-}
-
-/* ---- text ---- */
-
-static enum lb_status need_tokenizer(struct lb_engine *e, struct lb_error *err)
-{
-    return e->tokenizer ? LB_OK : tokenizer_open(e->file, &e->tokenizer, err);
-}
-
-enum lb_status lb_engine_tokenize(struct lb_engine *e, const char *text, size_t length,
-                                  struct lb_text_options options, int32_t **ids, size_t *count,
-                                  struct lb_error *err)
-{
-    enum lb_status status = need_tokenizer(e, err);
-    struct tokenizer_options o = {.bos = options.bos, .special = options.special};
-    return status ? status : tokenizer_encode(e->tokenizer, text, length, o, ids, count, err);
-}
-
-const char *lb_engine_detokenize(struct lb_engine *e, int32_t id)
-{
-    if (need_tokenizer(e, NULL))
-        return "";
-    size_t need = tokenizer_decode(e->tokenizer, &e->stream, id, e->piece, e->piece_size);
-    if (need >= e->piece_size) {
-        char *grown = lb_realloc(e->piece, need + 64, 1);
-        if (!grown)
-            return "";
-        e->piece = grown;
-        e->piece_size = need + 64;
-        tokenizer_decode(e->tokenizer, &e->stream, id, e->piece, e->piece_size);
-    }
-    return e->piece;
-}
-
-bool lb_engine_ends(struct lb_engine *e, int32_t id)
-{
-    return need_tokenizer(e, NULL) == LB_OK && tokenizer_ends(e->tokenizer, id);
-}
-
-int32_t lb_engine_bos(struct lb_engine *e)
-{
-    return need_tokenizer(e, NULL) == LB_OK ? tokenizer_bos(e->tokenizer) : -1;
 }

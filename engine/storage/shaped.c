@@ -53,6 +53,7 @@ static const struct storage_preset presets[] = {
     {"sd-card", "UHS-I SD card: 90 MB/s, 500 us, one read at a time", {90e6, 500000, 1}},
     {"emmc", "eMMC 5.1 of a phone or small board: 300 MB/s, 200 us", {300e6, 200000, 16}},
     {"sata-ssd", "SATA 6 Gbit/s SSD: 540 MB/s, 80 us, 32 commands", {540e6, 80000, 32}},
+    {"nvme", "NVMe SSD as most have it today, the same as nvme-gen3", {3.4e9, 80000, 256}},
     {"nvme-gen3", "NVMe SSD on PCIe 3.0 x4: 3.4 GB/s, 80 us", {3.4e9, 80000, 256}},
     {"nvme-gen4", "NVMe SSD on PCIe 4.0 x4: 7.0 GB/s, 60 us", {7.0e9, 60000, 256}},
     {"nvme-gen5", "NVMe SSD on PCIe 5.0 x4: 14 GB/s, 50 us", {14.0e9, 50000, 256}},
