@@ -22,6 +22,7 @@
 #include "report.h"
 #include "results.h"
 #include "runner.h"
+#include "simulate_against.h"
 #include "summary_text.h"
 
 #include <errno.h>
@@ -429,7 +430,8 @@ static enum lb_status measure_all(struct run *run, struct lb_error *err)
     environment_finish(r->environment);
     warn_of_figures(run);
     r->complete = true;
-    return results_write(r, err);
+    status = results_write(r, err);
+    return status == LB_OK ? sim_attach(r, err) : status;
 }
 
 /* ---- the end ---- */

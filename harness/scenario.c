@@ -120,8 +120,7 @@ static bool device_text(json_t *object, char *text, size_t size)
     return n > 0 && n < size;
 }
 
-/* The JSON value as text for option_set(); false when its type cannot be right. */
-static bool raw_text(const struct option *o, json_t *value, char *text, size_t size)
+bool scenario_option_text(const struct option *o, json_t *value, char *text, size_t size)
 {
     bool amount = o->kind == OPTION_COUNT || o->kind == OPTION_COUNT64 || o->kind == OPTION_SIZE ||
                   o->kind == OPTION_SIZE32;
@@ -152,7 +151,7 @@ static const char *option_text(const struct reader *r, const char *where, const 
     char text[256], canonical[256], expected[400]; /* the settings point into text */
     struct settings settings = settings_default();
     struct lb_error ignored = LB_ERROR_INIT;
-    if (!raw_text(o, value, text, sizeof text) ||
+    if (!scenario_option_text(o, value, text, sizeof text) ||
         option_set(o, &settings, text, &ignored) != LB_OK) {
         option_expected(o, expected, sizeof expected);
         wrong(r, where, value, expected);

@@ -56,6 +56,9 @@ enum lb_status scenario_read(const char *path, struct scenario *scenario, struct
  * to it. `path` is for messages. */
 enum lb_status scenario_from_json(json_t *document, const char *path, const char *sha256,
                                   struct scenario *scenario, struct lb_error *err);
+/* A JSON value of a scenario or result as text for option_set(); false when its type cannot be
+ * right. */
+bool scenario_option_text(const struct option *option, json_t *value, char *text, size_t size);
 void scenario_free(struct scenario *scenario);
 
 #endif

@@ -12,6 +12,7 @@
 #include "exit_codes.h"
 #include "model_options.h"
 #include "prefetch/pattern.h"
+#include "simulate_against.h"
 #include "simulate_profile.h"
 
 #include <errno.h>
@@ -38,6 +39,7 @@ struct arguments {
     char *vary[MAX_AXES];
     size_t n_vary;
     uint32_t warmup, passes;
+    const char *against;
     bool as_run, json;
 };
 
@@ -89,6 +91,8 @@ static const struct option own[] = {
     {"passes", "N", "passes that count", OPTION_COUNT, FIELD(passes), .min = 1, .max = 100000},
     {"as_run", NULL, "the passes of a scenario's run: prompt, then decode", OPTION_FLAG,
      FIELD(as_run), .flags = 0},
+    {"against", "RESULT", "predict the cells of a measured result and compare", OPTION_TEXT,
+     FIELD(against), .flags = 0},
     {"json", NULL, "print JSON", OPTION_FLAG, FIELD(json), .flags = 0},
 };
 static const struct option model_option[] = {MODEL_OPTION};
@@ -376,6 +380,19 @@ static enum lb_status simulate(const struct arguments *a, const struct settings 
     return status;
 }
 
+/* The cells of a result, predicted and measured. */
+static enum lb_status against(const struct arguments *a, struct lb_error *err)
+{
+    struct sim_checks checks;
+    enum lb_status status = sim_check_result(a->against, &checks, err);
+    if (status == LB_OK && !a->json)
+        sim_print_checks(&checks, stdout);
+    else if (status == LB_OK && sim_print_checks_json(&checks, stdout) != 0)
+        status = no_memory(err);
+    sim_checks_free(&checks);
+    return status;
+}
+
 int command_simulate(int argc, char **argv)
 {
     struct settings settings = settings_default();
@@ -397,6 +414,10 @@ int command_simulate(int argc, char **argv)
     struct lb_error err = LB_ERROR_INIT;
     if (code < 0 && argc > 1 && a.n_vary > 0)
         code = cli_fail("simulate", "--vary: expected in place of a scenario, not beside one");
+    if (code < 0 && argc > 1 && a.against)
+        code = cli_fail("simulate", "--against: expected in place of a scenario, not beside one");
+    if (code < 0 && a.against)
+        code = against(&a, &err) == LB_OK ? EXIT_OK : model_options_open_error("simulate", &err);
     for (int i = 1; code < 0 && i < (argc > 1 ? argc : 2); i++)
         if (simulate(&a, &settings, argc > 1 ? argv[i] : NULL, &err) != LB_OK)
             code = model_options_open_error("simulate", &err);
