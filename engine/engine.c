@@ -170,8 +170,10 @@ static enum lb_status wrap_storage(struct lb_engine *e, struct lb_error *err)
             fault.kind = STORAGE_FAULT_SHORT;
         else if (strcmp(o->fault, "delay") == 0)
             fault.kind = STORAGE_FAULT_DELAY;
+        else if (strcmp(o->fault, "dead") == 0)
+            fault.kind = STORAGE_FAULT_DEAD;
         else if (strcmp(o->fault, "eio") != 0)
-            return lb_fail(err, LB_ERR_INPUT, "fault: '%s': expected eio, short or delay",
+            return lb_fail(err, LB_ERR_INPUT, "fault: '%s': expected eio, short, delay or dead",
                            o->fault);
         status = storage_inject(e->storage, &fault, &e->storage, err);
         if (status != LB_OK)

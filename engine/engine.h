@@ -56,7 +56,7 @@ struct lb_options {
     /* hidden, for tests and for proving the gate */
     const char *slow; /* "", "io", "compute", "wait" */
     double slow_percent;
-    const char *fault; /* "", "eio", "short", "delay" */
+    const char *fault; /* "", "eio", "short", "delay", "dead" */
     uint64_t fault_nth;
     bool fault_every;
 };

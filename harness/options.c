@@ -16,7 +16,7 @@ static const char *const choices_advice[] = {"normal", "sequential", "random", "
 static const char *const choices_kv[] = {"f16", "f32", NULL};
 static const char *const choices_page_cache[] = {"as-is", "cold", "warm", NULL};
 static const char *const choices_slow[] = {"", "io", "compute", "wait", NULL};
-static const char *const choices_fault[] = {"", "eio", "short", "delay", NULL};
+static const char *const choices_fault[] = {"", "eio", "short", "delay", "dead", NULL};
 
 /* One "key=value" of an emulated device. */
 static bool set_device_part(struct lb_options *o, const char *key, const char *value)

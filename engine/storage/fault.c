@@ -1,6 +1,6 @@
 /*
  * fault: failures around another storage, for tests: a chosen read fails, comes short
- * or comes late. The buffer of a spoiled read holds garbage, so that a result computed
+ * or comes late, or the reader dies and serves nothing from then on. The buffer of a spoiled read holds garbage, so that a result computed
  * from it cannot be right by accident.
  */
 #include "base/memory.h"
@@ -20,7 +20,8 @@ static void stamp(void *own, struct held *held)
 {
     struct faults *f = own;
     f->submitted++;
-    if (f->fault.every ? f->submitted < f->fault.nth : f->submitted != f->fault.nth)
+    bool lasts = f->fault.every || f->fault.kind == STORAGE_FAULT_DEAD;
+    if (lasts ? f->submitted < f->fault.nth : f->submitted != f->fault.nth)
         return;
     if (f->fault.kind == STORAGE_FAULT_DELAY)
         held->due_ns += f->fault.delay_ns;
@@ -33,7 +34,9 @@ static void spoil(void *own, struct held *held)
     const struct faults *f = own;
     struct storage_done *done = &held->done;
     uint32_t kept = 0;
-    if (f->fault.kind == STORAGE_FAULT_EIO || done->result < 0) {
+    if (f->fault.kind == STORAGE_FAULT_DEAD) {
+        done->result = -EOWNERDEAD;
+    } else if (f->fault.kind == STORAGE_FAULT_EIO || done->result < 0) {
         done->result = -EIO;
     } else {
         kept = (uint32_t)done->result / 2;

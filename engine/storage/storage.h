@@ -108,9 +108,14 @@ struct storage_preset {
 const struct storage_preset *storage_presets(size_t *count);
 
 /* Failures for tests around `inner` (taken over, also on error): the n-th read submitted from now
- * (1 = next) fails as `kind` says; every: all from the n-th on. What a failed read leaves in its
- * buffer is overwritten with garbage. */
-enum storage_fault_kind { STORAGE_FAULT_EIO, STORAGE_FAULT_SHORT, STORAGE_FAULT_DELAY };
+ * (1 = next) fails as `kind` says; every: all from the n-th on (a dead reader serves none of them).
+ * What a failed read leaves in its buffer is overwritten with garbage. */
+enum storage_fault_kind {
+    STORAGE_FAULT_EIO,
+    STORAGE_FAULT_SHORT,
+    STORAGE_FAULT_DELAY,
+    STORAGE_FAULT_DEAD
+};
 struct storage_fault {
     enum storage_fault_kind kind;
     uint64_t nth;

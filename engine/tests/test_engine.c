@@ -218,10 +218,10 @@ static void controls_at_run_time(void)
 /* Each kind of fault at each read: the right logits, or a clear error; then it works again. */
 static void faults(void)
 {
-    static const char *const kinds[] = {"eio", "short", "delay"};
+    static const char *const kinds[] = {"eio", "short", "delay", "dead"};
     static const char *const modes[] = {"off", "sync", LB_ASYNC_PREFETCH ? "async" : "sync"};
     float *logits = malloc(logits_bytes());
-    for (int k = 0; k < 3; k++)
+    for (int k = 0; k < 4; k++)
         for (int m = 0; m < 3; m++)
             for (uint64_t nth = 1; nth < 31; nth += k == 2 ? 13 : 4) {
                 struct lb_error err = LB_ERROR_INIT;
@@ -244,9 +244,13 @@ static void faults(void)
                     CHECK(strstr(err.text, "layer") != NULL, "names the layer: %s", err.text);
                 err = (struct lb_error)LB_ERROR_INIT;
                 lb_engine_truncate(e, 0, 0);
-                CHECK(run(e, logits, &err) == LB_OK && !memcmp(logits, reference, logits_bytes()),
-                      "after a fault it works again: %s %s %" PRIu64 ": %s", kinds[k], modes[m],
-                      nth, err.text);
+                s = run(e, logits, &err);
+                if (strcmp(kinds[k], "dead") == 0) /* it stays dead, and says so again */
+                    CHECK(s == LB_ERR_IO, "dead reader: %s", err.text);
+                else
+                    CHECK(s == LB_OK && !memcmp(logits, reference, logits_bytes()),
+                          "after a fault it works again: %s %s %" PRIu64 ": %s", kinds[k], modes[m],
+                          nth, err.text);
                 lb_engine_close(e);
             }
     free(logits);
