@@ -7,6 +7,7 @@
  * draw the figures, write the report.
  */
 #include "base/clock.h"
+#include "cell_predictions.h"
 #include "cell_profiles.h"
 #include "cli.h"
 #include "commands.h"
@@ -429,6 +430,7 @@ static enum lb_status measure_all(struct run *run, struct lb_error *err)
         return status;
     environment_finish(r->environment);
     warn_of_figures(run);
+    cell_predictions(r);
     r->complete = true;
     status = results_write(r, err);
     return status == LB_OK ? sim_attach(r, err) : status;
@@ -504,6 +506,7 @@ static int run_scenario(const struct run_options *options, const char *path)
     struct run run = {.options = options};
     struct lb_error err = LB_ERROR_INIT;
     int code = EXIT_OK;
+    bool measuring = false;
     enum lb_status status = prepare(&run, path, &err);
     if (status == LB_OK && options->list) {
         print_list(&run);
@@ -511,7 +514,8 @@ static int run_scenario(const struct run_options *options, const char *path)
         print_order(&run);
     } else if (status == LB_OK) {
         status = open_results(&run, &err);
-        if (status == LB_OK)
+        measuring = status == LB_OK;
+        if (measuring)
             status = measure_all(&run, &err);
         if (status == LB_OK) {
             print_end(&run);
@@ -520,7 +524,7 @@ static int run_scenario(const struct run_options *options, const char *path)
         }
     }
     if (status != LB_OK)
-        code = model_options_open_error("run", &err);
+        code = measuring ? model_options_error("run", &err) : model_options_open_error("run", &err);
     close_run(&run);
     return code;
 }
