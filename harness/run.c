@@ -7,7 +7,6 @@
  * draw the figures, write the report.
  */
 #include "base/clock.h"
-#include "cell_predictions.h"
 #include "cell_profiles.h"
 #include "cli.h"
 #include "commands.h"
@@ -430,7 +429,6 @@ static enum lb_status measure_all(struct run *run, struct lb_error *err)
         return status;
     environment_finish(r->environment);
     warn_of_figures(run);
-    cell_predictions(r);
     r->complete = true;
     status = results_write(r, err);
     return status == LB_OK ? sim_attach(r, err) : status;

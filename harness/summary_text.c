@@ -75,7 +75,7 @@ static void row_texts(const struct summary *s, char texts[COLUMNS][64])
     outcomes(s, texts[OUTCOMES], size);
     duration(s->wait_ns, texts[WAIT], size);
     value_human_size(s->bytes, texts[BYTES], size);
-    snprintf(texts[TOKENS], size, "%.3g", s->tokens_per_s);
+    snprintf(texts[TOKENS], size, s->tokens_per_s < 1000 ? "%.3g" : "%.0f", s->tokens_per_s);
     if (s->c_over_t > 0)
         snprintf(texts[RATIO], size, "%.2g", s->c_over_t);
     else

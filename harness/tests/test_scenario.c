@@ -4,6 +4,7 @@
  * stands for lists that grow with the engine.
  */
 #include "base/check.h"
+#include "base/random.h"
 #include "file_io.h"
 #include "options.h"
 #include "scenario.h"
@@ -113,6 +114,41 @@ static void test_defaults(void)
     scenario_free(&s);
 }
 
+/* Damaged documents: bytes changed, cut, doubled. Each is read or refused with a line. */
+static void test_damaged(void)
+{
+    static const char good[] =
+        "{\"name\": \"x\", \"about\": \"y\", \"model\": {\"synth\": {\"shape\": \"tiny\", "
+        "\"quant\": \"Q8_0\", \"seed\": 7}}, \"fixed\": {\"device\": {\"bandwidth\": "
+        "\"800MB/s\"}, \"protect\": false, \"unit\": \"16MiB\"}, \"matrix\": {\"prefetch\": "
+        "[\"sync\", \"async\"], \"cache_layers\": [4, \"auto\"]}, \"exclude\": [{\"prefetch\": "
+        "\"sync\"}], \"repetitions\": 5, \"seed\": 42}";
+    static const char marks[] = "\"{}[]:,0-9.eE\\\x80\xff\n truefalsn";
+    enum { SEED = 20240917, TRIALS = 300 };
+    struct lb_random random = {SEED};
+    size_t refused = 0;
+    for (int trial = 0; trial < TRIALS; trial++) {
+        char text[sizeof good];
+        struct scenario s;
+        struct lb_error err = LB_ERROR_INIT;
+        memcpy(text, good, sizeof good);
+        for (uint32_t n = 1 + lb_random_below(&random, 3); n > 0; n--)
+            text[lb_random_below(&random, sizeof good - 1)] =
+                marks[lb_random_below(&random, sizeof marks - 1)];
+        if (trial % 4 == 0)
+            text[lb_random_below(&random, sizeof good - 1)] = '\0';
+        enum lb_status status = read_text(text, &s, &err);
+        if (status == LB_OK)
+            scenario_free(&s);
+        else
+            refused++;
+        CHECK(status == LB_OK ||
+                  (status == LB_ERR_INPUT && strlen(err.text) > 20 && !strchr(err.text, '\n')),
+              "seed %d, trial %d: status %d, '%s'", SEED, trial, status, err.text);
+    }
+    CHECK(refused > TRIALS / 2, "only %zu of %d were refused", refused, TRIALS);
+}
+
 /* Every scenario that is shipped is one that can be read. */
 static void test_shipped(void)
 {
@@ -144,6 +180,7 @@ int main(void)
     test_whole();
     test_defaults();
     test_all_invalid();
+    test_damaged();
     test_shipped();
     return check_done();
 }
