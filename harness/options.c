@@ -1,6 +1,7 @@
 /* options: the table, and the one option that is more than a number or a name: device. */
 #include "options.h"
 
+#include "affinity.h"
 #include "values.h"
 
 #include <math.h>
@@ -60,6 +61,20 @@ static bool set_device(void *target, const char *text)
     }
     settings->engine = device;
     return true;
+}
+
+static bool set_affinity(void *target, const char *text)
+{
+    if (!affinity_valid(text))
+        return false;
+    ((struct settings *)target)->affinity = text;
+    return true;
+}
+
+static void format_affinity(const void *target, char *text, size_t size)
+{
+    const char *affinity = ((const struct settings *)target)->affinity;
+    snprintf(text, size, "%s", affinity ? affinity : "");
 }
 
 static void format_device(const void *target, char *text, size_t size)
@@ -159,8 +174,8 @@ static const struct option table[] = {
     {"memory_limit", "SIZE", "for the whole process, enforced by a cgroup", OPTION_SIZE,
      WORK(memory_limit), .min = 1 << 20, .words = words_none,
      .flags = OPTION_RUN_ONLY | OPTION_STREAMING},
-    {"affinity", "CPUS", "processors to run on, such as 0-3,6", OPTION_TEXT, WORK(affinity),
-     .flags = OPTION_RUN_ONLY},
+    {"affinity", "CPUS", "processors to run on, such as 0-3,6", OPTION_CUSTOM, .set = set_affinity,
+     .format = format_affinity, .flags = OPTION_RUN_ONLY, .expected = "processors such as 0-3,6"},
     {"engine_seed", "N", "of random replacement", OPTION_COUNT64, ENGINE(seed),
      .flags = OPTION_HIDDEN | OPTION_STREAMING},
     {"slow", "WHAT", "adds time to io, compute or wait", OPTION_CHOICE, ENGINE(slow),

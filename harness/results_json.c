@@ -58,7 +58,7 @@ static json_t *option_value(const struct option *o, const struct settings *setti
     case OPTION_BANDWIDTH:
         return json_real(*(const double *)field);
     case OPTION_CUSTOM:
-        return device_value(settings);
+        return strcmp(o->name, "device") == 0 ? device_value(settings) : json_text(text);
     default:
         return json_text(text);
     }

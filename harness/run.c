@@ -355,7 +355,7 @@ static void warn_of_figures(struct run *run)
         const char *name = run->matrix.cells[i].name;
         if (s.n == 0)
             continue;
-        if (s.pass.outliers > 0)
+        if (s.n >= 5 && s.pass.outliers > 0)
             results_warn(r, "%s: %zu of %zu samples are outliers (kept)", name, s.pass.outliers,
                          s.n);
         if (fabs(s.pass.drift) > 0.05)

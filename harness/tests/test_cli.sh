@@ -98,6 +98,15 @@ if [ -e "$shared/models/stories260K.gguf" ]; then
             --tokens 240 --temperature 0 -q $how 2>&1 | cmp - <(cat "$shared/oracle/story.txt"; echo) ||
             { echo "generate $how: another story"; failures=$((failures + 1)); }
     done
+    # the reference's perplexity of that text, within 0.1%
+    "$run" perplexity --model "$shared/models/stories260K.gguf" "$shared/oracle/story.txt" 2>/dev/null |
+        awk '{ exit !($1 > 1.5779 * 0.999 && $1 < 1.5779 * 1.001) }' ||
+        { echo "perplexity is not 1.5779"; failures=$((failures + 1)); }
+    # logits through the command line, against the reference
+    ids=$(jq -r '.ids | map(tostring) | join(",")' "$shared/oracle/stories260K.json")
+    "$run" eval --model "$shared/models/stories260K.gguf" --ids "$ids" --logits "$dir/l.f32"
+    [ "$(stat -c %s "$dir/l.f32")" = "$(stat -c %s "$shared/oracle/stories260K.f32")" ] ||
+        { echo "eval: another size than the reference"; failures=$((failures + 1)); }
 else
     echo "no shared models: the story was not told" >&2
 fi

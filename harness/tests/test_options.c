@@ -105,6 +105,10 @@ static void test_table(void)
     round_trip("device", "none", "none");
     round_trip("device", "sata-ssd", "sata-ssd");
     round_trip("prefetch", "sync", "sync");
+    round_trip("affinity", "0-3,6", "0-3,6");
+    round_trip("affinity", "", "");
+    refused("affinity", "3-1", "'3-1': expected processors such as 0-3,6");
+    refused("affinity", "0,", "'0,': expected processors such as 0-3,6");
     refused("cache_layers", "x", "'x': expected a whole number of at least 1, or 'auto'");
     refused("cache_layers", "0", "'0': expected a whole number of at least 1, or 'auto'");
     refused("cache_layers", "4294967296",
