@@ -112,11 +112,11 @@ static bool filter_lines(FILE *in, FILE *out,
 }
 
 /* All kept lines of `from` to the end of `to`, opened as `mode` says. */
-static enum lb_status copy_lines(const char *from, const char *to, const char *mode,
+static enum lb_status copy_lines(const char *from, const char *to,
                                  bool (*keep)(void *ctx, const char *cell, int32_t rep), void *ctx,
                                  struct lb_error *err)
 {
-    FILE *in = fopen(from, "rb"), *out = fopen(to, mode);
+    FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
     bool good = in && out && filter_lines(in, out, keep, ctx);
     int error = errno;
     if (in)
@@ -125,13 +125,6 @@ static enum lb_status copy_lines(const char *from, const char *to, const char *m
         good = false;
     return good ? LB_OK
                 : lb_fail(err, LB_ERR_IO, "%s: cannot copy to %s: %s", from, to, strerror(error));
-}
-
-enum lb_status layer_lines_copy(const char *from, const char *to,
-                                bool (*keep)(void *ctx, const char *cell, int32_t rep), void *ctx,
-                                struct lb_error *err)
-{
-    return file_exists(from) ? copy_lines(from, to, "ab", keep, ctx, err) : LB_OK;
 }
 
 enum lb_status layer_lines_mend(const char *path,
@@ -143,7 +136,7 @@ enum lb_status layer_lines_mend(const char *path,
     char *temporary = file_text("%s.tmp", path);
     if (!temporary)
         return lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", path);
-    enum lb_status status = copy_lines(path, temporary, "wb", keep, ctx, err);
+    enum lb_status status = copy_lines(path, temporary, keep, ctx, err);
     if (status == LB_OK && rename(temporary, path) != 0)
         status = lb_fail(err, LB_ERR_IO, "%s: cannot mend: %s", path, strerror(errno));
     if (status != LB_OK)

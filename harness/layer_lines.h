@@ -9,11 +9,6 @@
 enum lb_status layer_lines_append(const char *path, const char *cell, const struct sample *sample,
                                   struct lb_error *err);
 
-/* Appends the lines of another file for which keep() is true. Nothing there: nothing to do. */
-enum lb_status layer_lines_copy(const char *from, const char *to,
-                                bool (*keep)(void *ctx, const char *cell, int32_t rep), void *ctx,
-                                struct lb_error *err);
-
 /* Drops lines that are damaged or for which keep() is false. Nothing there: nothing to do. */
 enum lb_status layer_lines_mend(const char *path,
                                 bool (*keep)(void *ctx, const char *cell, int32_t rep), void *ctx,

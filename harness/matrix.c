@@ -285,6 +285,16 @@ enum lb_status matrix_filter(struct matrix *m, const char *expression, struct lb
     return status;
 }
 
+/* The shard of a cell. The remainders of FNV-1a alone are uneven (modulo 3 its multiplier is 1), so
+ * its bits are mixed first, by the finalizer of SplitMix64. */
+static uint32_t shard_of(const char *name, uint32_t n_shards)
+{
+    uint64_t hash = matrix_hash(name);
+    hash = (hash ^ hash >> 30) * 0xbf58476d1ce4e5b9u;
+    hash = (hash ^ hash >> 27) * 0x94d049bb133111ebu;
+    return (uint32_t)((hash ^ hash >> 31) % n_shards);
+}
+
 enum lb_status matrix_cut(struct matrix *m, uint32_t shard, uint32_t n_shards,
                           struct matrix_sample *order, size_t *n_order, struct lb_error *err)
 {
@@ -293,7 +303,7 @@ enum lb_status matrix_cut(struct matrix *m, uint32_t shard, uint32_t n_shards,
     if (!keep)
         return no_memory(err);
     for (size_t i = 0; i < m->count; i++)
-        keep[i] = matrix_hash(m->cells[i].name) % n_shards == shard;
+        keep[i] = shard_of(m->cells[i].name, n_shards) == shard;
     for (size_t i = 0; i < m->count; i++) {
         int reference = matrix_reference(m, i);
         if (keep[i] && !m->cells[i].borrowed && reference >= 0 && !keep[reference]) {

@@ -10,7 +10,7 @@
 #include "commands.h"
 #include "exit_codes.h"
 #include "file_io.h"
-#include "layer_lines.h"
+#include "merge_lines.h"
 #include "model_options.h"
 #include "result_set.h"
 #include "results.h"
@@ -43,9 +43,17 @@ static const json_t *effective_of(const struct result_file *file)
 
 /* ---- the order of the inputs ---- */
 
-static int by_content(const void *a, const void *b)
+static int64_t started(const struct result_file *file)
+{
+    return json_integer_value(json_object_get(file->ours, "started_realtime_ns"));
+}
+
+/* By start, because what was joined before starts with its earliest part. */
+static int by_start(const void *a, const void *b)
 {
     const struct result_file *x = a, *y = b;
+    if (started(x) != started(y))
+        return started(x) < started(y) ? -1 : 1;
     char *p = json_dumps(x->ours, JSON_SORT_KEYS | JSON_COMPACT);
     char *q = json_dumps(y->ours, JSON_SORT_KEYS | JSON_COMPACT);
     int order = p && q ? strcmp(p, q) : 0;
@@ -114,9 +122,20 @@ static enum lb_status lay_out(struct merge *m, struct lb_error *err)
 
 /* ---- joining ---- */
 
+/* A reference that only other cells' shards have measured stays borrowed, so that its own shard's
+ * can take its place when that is joined. */
+static void mark_borrowed(struct merge *m)
+{
+    for (size_t i = 0; i < m->matrix.count; i++)
+        m->matrix.cells[i].borrowed = m->results.by_cell[i].count == 0;
+}
+
 static enum lb_status take_all(struct merge *m, struct lb_error *err)
 {
+    m->results.started_realtime_ns = started(&m->set.files[0]);
     for (int borrowed = 0; borrowed <= 1; borrowed++) {
+        if (borrowed)
+            mark_borrowed(m);
         for (size_t i = 0; i < m->set.count; i++) {
             const struct result_file *f = &m->set.files[i];
             if (results_take_cells(&m->results, f->document, (uint32_t)i, borrowed == 1, err) !=
@@ -126,52 +145,49 @@ static enum lb_status take_all(struct merge *m, struct lb_error *err)
             }
         }
     }
+    for (size_t i = 0; i < m->matrix.count; i++) /* what nobody has measured is not borrowed */
+        m->matrix.cells[i].borrowed &= m->results.by_cell[i].count > 0;
     for (size_t i = 0; i < m->set.count; i++)
         results_take_rest(&m->results, m->set.files[i].document);
     m->results.environment = json_incref(json_object_get(m->set.files[0].ours, "environment"));
     return LB_OK;
 }
 
-struct origin { /* which lines of a log are wanted */
-    const struct results *results;
-    uint32_t origin;
-};
+/* ---- warnings ---- */
 
-static bool is_from(void *ctx, const char *cell, int32_t rep)
+static int by_text(const void *a, const void *b)
 {
-    const struct origin *o = ctx;
-    const struct matrix *m = o->results->matrix;
-    for (size_t i = 0; i < m->count; i++) {
-        const struct cell_samples *c = &o->results->by_cell[i];
-        if (strcmp(m->cells[i].name, cell) != 0)
-            continue;
-        for (size_t k = 0; k < c->count; k++) {
-            if (c->list[k].rep == rep)
-                return c->list[k].origin == o->origin;
-        }
-    }
-    return false;
+    return strcmp(json_string_value(*(json_t *const *)a), json_string_value(*(json_t *const *)b));
 }
 
-static enum lb_status copy_logs(const struct merge *m, struct lb_error *err)
+/* In an order of their own, without those of an earlier merge: they are said anew where they still
+ * hold. */
+static enum lb_status sort_warnings(struct results *r, struct lb_error *err)
 {
-    char *to = file_text("%s/layers.jsonl", m->results.directory);
-    enum lb_status status = to ? LB_OK : lb_fail(err, LB_ERR_NOMEM, "merge: out of memory");
-    for (size_t i = 0; status == LB_OK && i < m->set.count; i++) {
-        const char *path = m->set.files[i].path, *slash = strrchr(path, '/');
-        struct origin origin = {&m->results, (uint32_t)i};
-        char *from = file_text("%.*slayers.jsonl", slash ? (int)(slash + 1 - path) : 0, path);
-        status = from ? layer_lines_copy(from, to, is_from, &origin, err)
-                      : lb_fail(err, LB_ERR_NOMEM, "merge: out of memory");
-        free(from);
+    size_t n = 0, count = json_array_size(r->warnings);
+    json_t **list = calloc(count + 1, sizeof *list), *sorted = json_array();
+    if (!list || !sorted) {
+        free(list);
+        json_decref(sorted);
+        return lb_fail(err, LB_ERR_NOMEM, "merge: out of memory");
     }
-    free(to);
-    return status;
+    for (size_t i = 0; i < count; i++) {
+        json_t *warning = json_array_get(r->warnings, i);
+        if (strncmp(json_string_value(warning), "merge: ", 7) != 0)
+            list[n++] = warning;
+    }
+    if (n > 0)
+        qsort(list, n, sizeof *list, by_text);
+    for (size_t i = 0; i < n; i++)
+        json_array_append(sorted, list[i]);
+    free(list);
+    json_decref(r->warnings);
+    r->warnings = sorted;
+    return LB_OK;
 }
 
-/* Samples that no input has; machines that differ. The whole is complete when nothing is missing.
- */
-static void judge(struct merge *m)
+/* Samples that no input has; the whole is complete when nothing is missing. */
+static void note_missing(struct merge *m)
 {
     struct results *r = &m->results;
     r->complete = true;
@@ -180,23 +196,62 @@ static void judge(struct merge *m)
         if (m->matrix.cells[i].skipped || n >= r->repetitions)
             continue;
         r->complete = false;
-        results_warn(r, "missing: %s: %zu of %u repetitions", m->matrix.cells[i].name,
+        results_warn(r, "merge: missing: %s: %zu of %u repetitions", m->matrix.cells[i].name,
                      r->repetitions - n, r->repetitions);
     }
-    const char *first = result_machine(&m->set.files[0]);
+}
+
+/* The machine of a merged cell: that of its first sample's input. */
+static const char *machine_of(const struct merge *m, uint32_t i)
+{
+    const struct result_file *from = &m->set.files[m->results.by_cell[i].list[0].origin];
+    return result_cell_machine(from, result_cell(from, m->matrix.cells[i].name));
+}
+
+static void note_machines(struct merge *m)
+{
+    struct results *r = &m->results;
+    const char *first = NULL;
     bool same = true;
-    for (size_t i = 1; i < m->set.count; i++)
-        same = same && strcmp(result_machine(&m->set.files[i]), first) == 0;
+    for (uint32_t i = 0; i < m->matrix.count; i++) {
+        if (r->by_cell[i].count == 0)
+            continue;
+        first = first ? first : machine_of(m, i);
+        same = same && strcmp(machine_of(m, i), first) == 0;
+    }
     if (same)
         return;
-    results_warn(r, "the results come from different environments: times of cells with different "
-                    "'machine' are not to be compared");
-    for (uint32_t i = 0; i < m->matrix.count; i++) {
-        if (r->by_cell[i].count > 0) {
-            const struct result_file *from = &m->set.files[r->by_cell[i].list[0].origin];
-            results_attach(r, i, "machine", json_string(result_machine(from)));
-        }
+    results_warn(r, "merge: the results come from different environments: times of cells with "
+                    "different 'machine' are not to be compared");
+    for (uint32_t i = 0; i < m->matrix.count; i++)
+        if (r->by_cell[i].count > 0)
+            results_attach(r, i, "machine", json_string(machine_of(m, i)));
+}
+
+/* ---- logs ---- */
+
+/* Where the sample stands in the whole run, if it comes from that input; else -1. */
+static int64_t place_of(void *ctx, size_t file, const char *cell, int32_t rep)
+{
+    const struct merge *m = ctx;
+    for (size_t i = 0; i < m->matrix.count; i++) {
+        const struct cell_samples *c = &m->results.by_cell[i];
+        if (strcmp(m->matrix.cells[i].name, cell) != 0)
+            continue;
+        for (size_t k = 0; k < c->count; k++)
+            if (c->list[k].rep == rep && c->list[k].origin == file)
+                return c->list[k].seq;
     }
+    return -1;
+}
+
+static enum lb_status join_logs(struct merge *m, struct lb_error *err)
+{
+    char *to = file_text("%s/layers.jsonl", m->results.directory);
+    enum lb_status status = to ? merge_lines(&m->set, place_of, m, to, err)
+                               : lb_fail(err, LB_ERR_NOMEM, "merge: out of memory");
+    free(to);
+    return status;
 }
 
 static enum lb_status merge(struct merge *m, char *const *paths, size_t n, const char *out,
@@ -207,19 +262,21 @@ static enum lb_status merge(struct merge *m, char *const *paths, size_t n, const
         status = result_set_add(paths[i], &m->set, err);
     if (status != LB_OK)
         return status;
-    qsort(m->set.files, m->set.count, sizeof *m->set.files, by_content);
+    qsort(m->set.files, m->set.count, sizeof *m->set.files, by_start);
     status = lay_out(m, err);
     if (status == LB_OK)
         status = results_open(&m->results, out, err);
     if (status != LB_OK)
         return status;
-    m->results.started_realtime_ns = 0; /* of the earliest input */
     status = take_all(m, err);
     if (status == LB_OK)
-        status = copy_logs(m, err);
+        status = sort_warnings(&m->results, err);
+    if (status == LB_OK)
+        status = join_logs(m, err);
     if (status != LB_OK)
         return status;
-    judge(m);
+    note_missing(m);
+    note_machines(m);
     return results_write(&m->results, err);
 }
 

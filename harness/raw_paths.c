@@ -220,26 +220,49 @@ json_t *raw_paths_to_json(const struct raw_paths *paths)
     return list;
 }
 
-void raw_paths_from_json(struct raw_paths *paths, const json_t *list)
+static int by_start(const void *a, const void *b)
+{
+    const struct raw_sample *x = a, *y = b;
+    if (x->start_ns != y->start_ns)
+        return x->start_ns < y->start_ns ? -1 : 1;
+    return (int)x->busy - (int)y->busy;
+}
+
+static bool has_sample(const struct raw_path *path, struct raw_sample s)
+{
+    for (size_t i = 0; i < path->count; i++)
+        if (path->samples[i].start_ns == s.start_ns && path->samples[i].busy == s.busy)
+            return true;
+    return false;
+}
+
+static void take_path(struct raw_path *path, const json_t *list, int64_t shift_ns)
 {
     struct lb_error ignored = LB_ERROR_INIT;
-    size_t i, n;
-    json_t *object, *sample;
+    size_t n;
+    json_t *sample;
+    json_array_foreach(list, n, sample)
+    {
+        struct raw_sample s = {json_integer_value(json_object_get(sample, "start_ns")) + shift_ns,
+                               json_is_true(json_object_get(sample, "busy")),
+                               json_number_value(json_object_get(sample, "bytes_per_second"))};
+        if (!has_sample(path, s))
+            (void)add_sample(path, s, &ignored);
+    }
+    if (path->count > 0)
+        qsort(path->samples, path->count, sizeof *path->samples, by_start);
+}
+
+void raw_paths_from_json(struct raw_paths *paths, const json_t *list, int64_t shift_ns)
+{
+    size_t i;
+    json_t *object;
     json_array_foreach(list, i, object)
     {
         const char *name = json_string_value(json_object_get(object, "path"));
-        for (size_t k = 0; name && k < paths->count; k++) {
-            if (strcmp(paths->list[k].name, name) != 0)
-                continue;
-            json_array_foreach(json_object_get(object, "samples"), n, sample)
-            {
-                struct raw_sample s = {
-                    json_integer_value(json_object_get(sample, "start_ns")),
-                    json_is_true(json_object_get(sample, "busy")),
-                    json_number_value(json_object_get(sample, "bytes_per_second"))};
-                (void)add_sample(&paths->list[k], s, &ignored);
-            }
-        }
+        for (size_t k = 0; name && k < paths->count; k++)
+            if (strcmp(paths->list[k].name, name) == 0)
+                take_path(&paths->list[k], json_object_get(object, "samples"), shift_ns);
     }
 }
 

@@ -48,8 +48,9 @@ double raw_paths_bandwidth(const struct raw_paths *paths, const struct matrix *m
                            const char **source);
 
 json_t *raw_paths_to_json(const struct raw_paths *paths);
-/* Samples of an earlier part of the run; what is unknown there is ignored. */
-void raw_paths_from_json(struct raw_paths *paths, const json_t *list);
+/* Samples of another part of the run, each once, in the order of time; what is unknown there is
+ * ignored. shift_ns is added to their start times. */
+void raw_paths_from_json(struct raw_paths *paths, const json_t *list, int64_t shift_ns);
 
 void raw_paths_free(struct raw_paths *paths);
 

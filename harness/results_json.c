@@ -340,7 +340,8 @@ static bool same_sample(const struct sample *a, const struct sample *b)
 }
 
 /* The sample is taken over. One that is there already: fine when it is the same, or when it is of
- * a borrowed reference cell, which several shards measure; else a conflict. */
+ * a borrowed reference cell, which several shards measure (the earliest counts); else a conflict.
+ */
 static enum lb_status take_sample(struct results *r, uint32_t cell, bool borrowed,
                                   struct sample *sample, struct lb_error *err)
 {
@@ -350,6 +351,11 @@ static enum lb_status take_sample(struct results *r, uint32_t cell, bool borrowe
             continue;
         bool fine = borrowed || same_sample(&c->list[k], sample);
         int32_t rep = sample->rep;
+        if (r->matrix->cells[cell].borrowed && sample->start_ns < c->list[k].start_ns) {
+            struct sample later = c->list[k];
+            c->list[k] = *sample;
+            *sample = later;
+        }
         sample_free(sample);
         return fine ? LB_OK
                     : lb_fail(err, LB_ERR_INPUT,
@@ -366,8 +372,17 @@ static enum lb_status take_sample(struct results *r, uint32_t cell, bool borrowe
     return LB_OK;
 }
 
+/* What to add to a start time of the document to make it one of the result. */
+static int64_t time_shift(const struct results *r, const json_t *document)
+{
+    const json_t *ours = json_object_get(document, "layerbench");
+    int64_t started = json_integer_value(json_object_get(ours, "started_realtime_ns"));
+    return r->started_realtime_ns ? started - r->started_realtime_ns : 0;
+}
+
 static enum lb_status take_samples(struct results *r, uint32_t cell, const json_t *list,
-                                   uint32_t origin, bool borrowed, struct lb_error *err)
+                                   int64_t shift_ns, uint32_t origin, bool borrowed,
+                                   struct lb_error *err)
 {
     size_t n;
     json_t *json;
@@ -379,6 +394,7 @@ static enum lb_status take_samples(struct results *r, uint32_t cell, const json_
             return lb_fail(err, LB_ERR_INPUT, "cell '%s': a sample's '%s' is missing or damaged",
                            r->matrix->cells[cell].name, where);
         sample.origin = origin;
+        sample.start_ns += shift_ns;
         enum lb_status status = take_sample(r, cell, borrowed, &sample, err);
         if (status != LB_OK)
             return status;
@@ -386,8 +402,8 @@ static enum lb_status take_samples(struct results *r, uint32_t cell, const json_
     return LB_OK;
 }
 
-static enum lb_status take_cell(struct results *r, const json_t *json, uint32_t origin,
-                                struct lb_error *err)
+static enum lb_status take_cell(struct results *r, const json_t *json, int64_t shift_ns,
+                                uint32_t origin, struct lb_error *err)
 {
     const char *name = json_string_value(json_object_get(json, "name"));
     static const char *const lists[] = {"samples", "failures"};
@@ -403,7 +419,7 @@ static enum lb_status take_cell(struct results *r, const json_t *json, uint32_t 
                        name ? name : "");
     for (size_t k = 0; k < 2; k++) {
         enum lb_status status =
-            take_samples(r, i, json_object_get(json, lists[k]), origin, borrowed, err);
+            take_samples(r, i, json_object_get(json, lists[k]), shift_ns, origin, borrowed, err);
         if (status != LB_OK)
             return status;
     }
@@ -427,7 +443,7 @@ enum lb_status results_take_cells(struct results *r, const json_t *document, uin
     json_array_foreach(json_object_get(ours, "cells"), i, cell)
     {
         if (status == LB_OK && json_is_true(json_object_get(cell, "borrowed")) == borrowed)
-            status = take_cell(r, cell, origin, err);
+            status = take_cell(r, cell, time_shift(r, document), origin, err);
     }
     return status;
 }
@@ -438,7 +454,7 @@ void results_take_rest(struct results *r, const json_t *document)
     int64_t started = json_integer_value(json_object_get(ours, "started_realtime_ns"));
     size_t i;
     json_t *warning;
-    raw_paths_from_json(&r->paths, json_object_get(ours, "bandwidth"));
+    raw_paths_from_json(&r->paths, json_object_get(ours, "bandwidth"), time_shift(r, document));
     if (r->started_realtime_ns == 0 || started < r->started_realtime_ns)
         r->started_realtime_ns = started;
     if (!r->context)

@@ -13,7 +13,8 @@ json_t *results_options(const struct settings *settings);
 json_t *results_to_json(const struct results *results);
 
 /* Its parts, for joining several documents: the samples of cells that are (or are not) borrowed,
- * then context, bandwidths, warnings, the earliest start. `origin` is noted in each sample. */
+ * then context, bandwidths, warnings, the earliest start. `origin` is noted in each sample.
+ * Start times are made to count from results->started_realtime_ns, where that is set. */
 enum lb_status results_take_cells(struct results *results, const json_t *document, uint32_t origin,
                                   bool borrowed, struct lb_error *err);
 void results_take_rest(struct results *results, const json_t *document);

@@ -98,7 +98,7 @@ done
 holds "$dir/m1/result.json" '.layerbench.complete' "merged"
 [ "$(wc -l <"$dir/m1/layers.jsonl")" = $((14 * 20)) ] || say "merged: $(wc -l <"$dir/m1/layers.jsonl") lines"
 "$run" merge "$dir/s1" --out "$dir/m3" >"$dir/out" 2>"$dir/err"
-grep -q 'note: missing: ' "$dir/err" || say "merge does not say what is missing"
+grep -q 'note: merge: missing: ' "$dir/err" || say "merge does not say what is missing"
 holds "$dir/m3/result.json" '.layerbench.complete | not' "one shard of three"
 "$run" merge "$dir/r" "$dir/k" --out "$dir/m4" >"$dir/out" 2>"$dir/err" && say "conflicting results were merged"
 grep -q 'already, with other figures' "$dir/err" || say "merge said: $(cat "$dir/err")"
