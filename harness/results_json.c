@@ -136,52 +136,70 @@ static int by_repetition(const void *a, const void *b)
     return (x->rep > y->rep) - (x->rep < y->rep);
 }
 
-/* Each cell a benchmark with its measured samples as repetitions; each failed sample one more. */
-static json_t *benchmarks_of(const struct results *r)
+/* Room for the benchmarks of a result; `samples` is cut into the parts of the replays. */
+struct report {
+    struct gbench_benchmark *list;
+    struct replay *replays;
+    const struct sample **samples;
+    size_t n_benchmarks, n_samples;
+};
+
+/* One benchmark of the n samples added last. */
+static void add_benchmark(struct report *report, const struct cell *cell, double floor_ns, size_t n)
 {
-    size_t total = 0, n_benchmarks = 0;
-    for (size_t i = 0; i < r->matrix->count; i++)
-        total += r->by_cell[i].count;
-    struct gbench_benchmark *list = calloc(total + r->matrix->count + 1, sizeof *list);
-    struct replay *replays = calloc(total + r->matrix->count + 1, sizeof *replays);
-    const struct sample **samples = calloc(total + 1, sizeof *samples), **next = samples;
-    char *text = NULL;
-    json_t *document = NULL;
-    if (!list || !replays || !samples)
-        goto done;
-    for (size_t i = 0; i < r->matrix->count; i++) {
-        const struct cell *cell = &r->matrix->cells[i];
-        const struct cell_samples *c = &r->by_cell[i];
-        const struct sample **mine = next;
-        struct replay how = {.batch = cell->settings.engine.batch,
-                             .floor_ns = results_summary(r, (uint32_t)i).floor.ns};
-        for (size_t failed = 0; failed < 2; failed++) {
-            for (size_t k = 0; k < c->count; k++) {
-                if ((*c->list[k].failed != '\0') == (failed == 1))
-                    *next++ = &c->list[k];
-            }
-            size_t n = (size_t)(next - mine);
-            qsort(mine, n, sizeof *mine, by_repetition);
-            while (n > 0) { /* the good ones together, failed ones one by one */
-                uint32_t repetitions = failed ? 1 : (uint32_t)n;
-                replays[n_benchmarks] = how;
-                replays[n_benchmarks].samples = mine;
-                list[n_benchmarks] =
-                    (struct gbench_benchmark){cell->name, cell->settings.generate_tokens,
-                                              repetitions, repeat, &replays[n_benchmarks]};
-                n_benchmarks++;
-                mine += repetitions;
-                n -= repetitions;
-            }
+    struct replay *replay = &report->replays[report->n_benchmarks];
+    *replay = (struct replay){.samples = report->samples + report->n_samples - n,
+                              .batch = cell->settings.engine.batch,
+                              .floor_ns = floor_ns};
+    qsort(replay->samples, n, sizeof *replay->samples, by_repetition);
+    report->list[report->n_benchmarks++] = (struct gbench_benchmark){
+        cell->name, cell->settings.generate_tokens, (uint32_t)n, repeat, replay};
+}
+
+/* The measured samples of a cell as the repetitions of one benchmark, each failed one by itself. */
+static void add_cell(struct report *report, const struct results *r, uint32_t i)
+{
+    const struct cell *cell = &r->matrix->cells[i];
+    const struct cell_samples *c = &r->by_cell[i];
+    double floor_ns = results_summary(r, i).floor.ns;
+    size_t good = 0;
+    for (size_t k = 0; k < c->count; k++) {
+        if (!*c->list[k].failed) {
+            report->samples[report->n_samples++] = &c->list[k];
+            good++;
         }
     }
-    if (gbench_run(list, n_benchmarks, &text))
-        document = json_loads(text, 0, NULL);
-done:
+    if (good > 0)
+        add_benchmark(report, cell, floor_ns, good);
+    for (size_t k = 0; k < c->count; k++) {
+        if (*c->list[k].failed) {
+            report->samples[report->n_samples++] = &c->list[k];
+            add_benchmark(report, cell, floor_ns, 1);
+        }
+    }
+}
+
+/* Google Benchmark's document about all cells; NULL when out of memory or refused. */
+static json_t *benchmarks_of(const struct results *r)
+{
+    size_t most = 1;
+    for (size_t i = 0; i < r->matrix->count; i++)
+        most += r->by_cell[i].count;
+    struct report report = {.list = calloc(most, sizeof *report.list),
+                            .replays = calloc(most, sizeof *report.replays),
+                            .samples = calloc(most, sizeof *report.samples)};
+    char *text = NULL;
+    json_t *document = NULL;
+    if (report.list && report.replays && report.samples) {
+        for (uint32_t i = 0; i < r->matrix->count; i++)
+            add_cell(&report, r, i);
+        if (gbench_run(report.list, report.n_benchmarks, &text))
+            document = json_loads(text, 0, NULL);
+    }
     free(text);
-    free(list);
-    free(replays);
-    free(samples);
+    free(report.list);
+    free(report.replays);
+    free(report.samples);
     return document;
 }
 

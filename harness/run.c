@@ -291,10 +291,12 @@ static enum lb_status measure_sample(struct run *run, const struct matrix_sample
                                      struct sample *sample, struct lb_error *err)
 {
     const struct cell *cell = &run->matrix.cells[which->cell];
-    struct measurement m = {
-        .work = {&cell->settings, run->model_path, run->results.model.n_layers, run->results.seed},
-        .sample = sample,
-        .err = err};
+    struct measurement m = {.work = {.settings = &cell->settings,
+                                     .model_path = run->model_path,
+                                     .n_layers = run->results.model.n_layers,
+                                     .work_seed = run->results.seed},
+                            .sample = sample,
+                            .err = err};
     struct gbench_benchmark benchmark = {cell->name, cell->settings.generate_tokens, 1, measure,
                                          &m};
     char *report = NULL;
