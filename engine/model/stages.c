@@ -9,6 +9,7 @@
 #include "quant/quant.h"
 
 #include <math.h>
+#include <string.h>
 
 #define SHARE_ELEMENTS   16384 /* less work than this is done faster than handed out */
 #define ATTENTION_TOKENS 32    /* queries of one head that one item covers */
@@ -97,7 +98,7 @@ static void rotate(float *restrict head, const float *restrict cosine, const flo
     }
 }
 
-/* Bias, norm per head (qwen3) and rotation of all heads of token t in x. */
+/* Bias, norm per head (qwen3) and rotation of n_heads heads of token t, x; NULL: none. */
 static void turn_heads(const struct model_session *s, uint32_t t, float *x, uint32_t n_heads,
                        const float *bias, const float *norm)
 {
@@ -113,50 +114,52 @@ static void turn_heads(const struct model_session *s, uint32_t t, float *x, uint
     }
 }
 
-/* Writes one row per head at the token's position: cache[head][position][i] = x[head][i]. */
-static void store_heads(const struct model_session *s, uint32_t position, const float *x,
-                        void *cache)
+/* cache[head][position][i] = x[i] */
+static void store_head(const struct model_session *s, uint32_t head, uint32_t position,
+                       const float *x, void *cache)
 {
-    const struct model_config *c = &s->model->config;
-    size_t n = c->head_dim;
-    for (uint32_t head = 0; head < c->n_kv_heads; head++, x += n) {
-        size_t at = ((size_t)head * s->options.context + position) * n;
-        if (s->options.kv == KERNELS_KV_F16) {
-            uint16_t *row = (uint16_t *)cache + at;
-            for (size_t i = 0; i < n; i++)
-                row[i] = quant_float_to_half(x[i]);
-        } else {
-            float *row = (float *)cache + at;
-            for (size_t i = 0; i < n; i++)
-                row[i] = x[i];
-        }
+    size_t n = s->model->config.head_dim;
+    size_t at = ((size_t)head * s->options.context + position) * n;
+    if (s->options.kv == KERNELS_KV_F16) {
+        uint16_t *row = (uint16_t *)cache + at;
+        for (size_t i = 0; i < n; i++)
+            row[i] = quant_float_to_half(x[i]);
+    } else {
+        memcpy((float *)cache + at, x, n * sizeof *x);
     }
 }
 
-static void rope_tokens(struct model_session *s, uint32_t first, uint32_t last, void *scratch)
+/* Items: for each token all key and value heads, each with the query heads that share it. */
+static void rope_items(struct model_session *s, uint32_t first, uint32_t last, void *scratch)
 {
     const struct model_config *c = &s->model->config;
     const int *id = s->model->id;
+    const uint32_t n_queries = c->n_heads / c->n_kv_heads;
     (void)scratch;
-    for (uint32_t t = first; t < last; t++) {
-        float *q = s->q + (size_t)t * s->q_dim, *k = s->k + (size_t)t * s->kv_dim,
-              *v = s->v + (size_t)t * s->kv_dim;
-        turn_heads(s, t, q, c->n_heads, id[ROLE_ATTN_Q_BIAS] >= 0 ? s->q_bias : NULL,
+    for (uint32_t item = first; item < last; item++) {
+        uint32_t t = item / c->n_kv_heads, head = item % c->n_kv_heads;
+        size_t at = (size_t)head * c->head_dim, q_at = at * n_queries;
+        float *q = s->q + (size_t)t * s->q_dim + q_at, *k = s->k + (size_t)t * s->kv_dim + at,
+              *v = s->v + (size_t)t * s->kv_dim + at;
+        turn_heads(s, t, q, n_queries, id[ROLE_ATTN_Q_BIAS] >= 0 ? s->q_bias + q_at : NULL,
                    id[ROLE_ATTN_Q_NORM] >= 0 ? s->q_norm : NULL);
-        turn_heads(s, t, k, c->n_kv_heads, id[ROLE_ATTN_K_BIAS] >= 0 ? s->k_bias : NULL,
+        turn_heads(s, t, k, 1, id[ROLE_ATTN_K_BIAS] >= 0 ? s->k_bias + at : NULL,
                    id[ROLE_ATTN_K_NORM] >= 0 ? s->k_norm : NULL);
         if (id[ROLE_ATTN_V_BIAS] >= 0)
-            for (uint32_t i = 0; i < s->kv_dim; i++)
-                v[i] += s->v_bias[i];
+            for (uint32_t i = 0; i < c->head_dim; i++)
+                v[i] += s->v_bias[at + i];
         uint8_t *keys = session_keys(s, s->layer, s->segments[s->segment_of[t]].sequence);
-        store_heads(s, s->position[t], k, keys);
-        store_heads(s, s->position[t], v, keys + s->kv_half);
+        store_head(s, head, s->position[t], k, keys);
+        store_head(s, head, s->position[t], v, keys + s->kv_half);
     }
 }
 
 void stage_rope(struct model_session *s)
 {
-    session_share(s, s->n_tokens, token_chunk(s->q_dim), rope_tokens);
+    /* rows of the cache are far apart and new to it: an element costs several times as much */
+    uint32_t n_kv_heads = s->model->config.n_kv_heads;
+    uint32_t chunk = token_chunk(4 * (s->q_dim + 2 * s->kv_dim) / n_kv_heads);
+    session_share(s, s->n_tokens * n_kv_heads, chunk, rope_items);
     profile_lap(s, OP_ROPE);
 }
 
