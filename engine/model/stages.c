@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define SHARE_ELEMENTS   16384 /* less work than this is done faster than handed out */
+#define EXPECT_BYTES     16384 /* of keys, and of values, that are asked for ahead */
 #define ATTENTION_TOKENS 32    /* queries of one head that one item covers */
 
 /* Tokens of `width` elements that make up a chunk worth handing out. */
@@ -195,16 +196,36 @@ static void attend(struct model_session *s, const struct session_segment *segmen
                       scratch);
 }
 
+/* Asks for the beginning of a head's keys and values: their rows lie in pages of their own, which
+ * the processor does not foresee, and the weights have pushed them out of its caches since the last
+ * pass. The rest of a long head is a stream that it does foresee. */
+static void expect_head(const struct model_session *s, const struct session_segment *segment,
+                        uint32_t kv_head)
+{
+    size_t row_bytes = s->model->config.head_dim * s->kv_element;
+    size_t held = (segment->pos0 + segment->n_tokens) * row_bytes;
+    const uint8_t *keys =
+        session_keys(s, s->layer, segment->sequence) + kv_head * s->options.context * row_bytes;
+    for (size_t at = 0; at < held && at < EXPECT_BYTES; at += 64) {
+        __builtin_prefetch(keys + at, 0, 2);
+        __builtin_prefetch(keys + s->kv_half + at, 0, 2);
+    }
+}
+
 /* Items: for each segment all heads, for each head all blocks of tokens. */
 static void attend_items(struct model_session *s, uint32_t first, uint32_t last, void *scratch)
 {
     uint32_t n_heads = s->model->config.n_heads, base = 0;
+    const uint32_t group = n_heads / s->model->config.n_kv_heads;
     for (uint32_t i = 0; i < s->n_segments && base < last; i++) {
         const struct session_segment *segment = &s->segments[i];
         uint32_t blocks = blocks_of(segment), n = n_heads * blocks;
         for (uint32_t item = first > base ? first - base : 0; item < n && base + item < last;
-             item++)
+             item++) {
+            if (segment->n_tokens == 1 && item + 1 < n && (item + 1) % group == 0)
+                expect_head(s, segment, (item + 1) / group);
             attend(s, segment, item / blocks, item % blocks, scratch);
+        }
         base += n;
     }
 }
