@@ -21,7 +21,7 @@ struct eight {
 INLINE struct eight multiply(uint32_t type, const uint8_t *blocks, const struct input_view *v,
                              uint32_t g)
 {
-    struct eight e = {.d = _mm256_cvtph_ps(scales32(type, blocks)), .g = g};
+    struct eight e = {.d = _mm256_cvtph_ps(halfs32(type, blocks, 0)), .g = g};
     __m512i q[4];
     if (has_mins32(type))
         e.m = _mm256_cvtph_ps(halfs32(type, blocks, 2));

@@ -257,32 +257,14 @@ INLINE __m128i halfs32(uint32_t type, const uint8_t *blocks, size_t offset)
 {
     const size_t bytes = block_bytes32(type);
     const uint8_t *b = blocks + offset;
-    return _mm_setr_epi16(load16(b), load16(b + bytes), load16(b + 2 * bytes),
-                          load16(b + 3 * bytes), load16(b + 4 * bytes), load16(b + 5 * bytes),
-                          load16(b + 6 * bytes), load16(b + 7 * bytes));
-}
-
-/* The scales d of eight blocks that follow each other. Blocks of up to 20 bytes: words of two
- * vectors, the second beginning with block 4; Q8_0: of four, each beginning with a pair. */
-INLINE __m128i scales32(uint32_t type, const uint8_t *blocks)
-{
-    const size_t bytes = block_bytes32(type);
-    if (bytes <= 20) {
-        const short s = (short)(bytes / 2);
-        const __m512i at = _mm512_castsi128_si512(
-            _mm_setr_epi16(0, s, 2 * s, 3 * s, 32, 32 + s, 32 + 2 * s, 32 + 3 * s));
-        return _mm512_castsi512_si128(
-            _mm512_permutex2var_epi16(load512(blocks), at, load512(blocks + 4 * bytes)));
-    }
-    if (type == QUANT_Q8_0) {
-        const __m512i low = _mm512_castsi128_si512(_mm_setr_epi16(0, 17, 32, 49, 0, 0, 0, 0));
-        const __m512i high = _mm512_castsi128_si512(_mm_setr_epi16(0, 0, 0, 0, 0, 17, 32, 49));
-        __m512i a = _mm512_permutex2var_epi16(load512(blocks), low, load512(blocks + 2 * bytes));
-        __m512i b = _mm512_permutex2var_epi16(load512(blocks + 4 * bytes), high,
-                                              load512(blocks + 6 * bytes));
-        return _mm_blend_epi16(_mm512_castsi512_si128(a), _mm512_castsi512_si128(b), 0xf0);
-    }
-    return halfs32(type, blocks, 0);
+    __m128i v = _mm_cvtsi32_si128((uint16_t)load16(b));
+    v = _mm_insert_epi16(v, load16(b + bytes), 1);
+    v = _mm_insert_epi16(v, load16(b + 2 * bytes), 2);
+    v = _mm_insert_epi16(v, load16(b + 3 * bytes), 3);
+    v = _mm_insert_epi16(v, load16(b + 4 * bytes), 4);
+    v = _mm_insert_epi16(v, load16(b + 5 * bytes), 5);
+    v = _mm_insert_epi16(v, load16(b + 6 * bytes), 6);
+    return _mm_insert_epi16(v, load16(b + 7 * bytes), 7);
 }
 
 /* ---- reductions ---- */
