@@ -5,7 +5,7 @@
  * int8 activations (vpdpbusd), the eight sums I in one vector, (I d + S m) scale, added up by
  * fours and then to the row's sum: the order of generic.h.
  */
-#include "kernels/simd_avx512.h"
+#include "kernels/blocks32_avx512.h"
 
 #include <assert.h>
 

@@ -6,7 +6,10 @@
  *   2. M, or what an offset of the weights adds too much, from the sums of the activations;
  *   3. (I d - M dmin) scale, added to the sums of row and token: the order of generic.h.
  */
+#include "kernels/blocks256_avx512.h"
 #include "kernels/tile_avx512.h"
+
+#include <assert.h>
 
 struct tile256 {
     uint8_t w[64][2][64];     /* [4 elements][16 rows][row, element] */
@@ -58,20 +61,27 @@ INLINE void unpack_scales(uint32_t type, const uint8_t *const b[16], int half, s
         _mm_store_ps(tile->d[half] + 4 * i, _mm256_castps256_ps128(factors));
         _mm_store_ps(tile->dmin[half] + 4 * i, _mm256_extractf128_ps(factors, 1));
     }
-    columns16(scales, !has_mins256(type), column);
-    if (has_mins256(type)) {
+    if (type == QUANT_Q2_K) { /* a scale in the low and a min in the high nibble */
+        columns16(scales, false, column);
+        const __m512i low = _mm512_set1_epi32(15);
+        for (int j = 0; j < 16; j++)
+            _mm512_store_si512(tile->scale[j][half], _mm512_and_si512(column[j], low));
         for (int j = 0; j < 8; j++)
-            _mm512_store_si512(tile->scale[j][half], column[j]);
-        for (int j = 0; j < 4; j++)
-            _mm512_store_si512(tile->min[j][half], words(column[8 + 2 * j], column[9 + 2 * j]));
+            _mm512_store_si512(tile->min[j][half], words(_mm512_srli_epi32(column[2 * j], 4),
+                                                         _mm512_srli_epi32(column[2 * j + 1], 4)));
         return;
     }
-    for (int j = 0; j < 16; j++)
+    columns16(scales, groups256(type) == 16, column);
+    for (int j = 0; j < groups256(type); j++)
         _mm512_store_si512(tile->scale[j][half], column[j]);
-    const __m512i offset = _mm512_set1_epi16(-32);
-    for (int j = 0; j < 8; j++) {
+    for (int j = 0; j < groups256(type) / 2; j++) {
+        if (groups256(type) == 8) { /* the mins stand behind the scales */
+            _mm512_store_si512(tile->min[j][half], words(column[8 + 2 * j], column[9 + 2 * j]));
+            continue;
+        }
         __m512i two = words(column[2 * j], column[2 * j + 1]);
-        _mm512_store_si512(tile->min[j][half], _mm512_mullo_epi16(two, offset));
+        _mm512_store_si512(tile->min[j][half],
+                           _mm512_mullo_epi16(two, _mm512_set1_epi16((short)-offset256(type))));
     }
 }
 
@@ -106,9 +116,9 @@ INLINE __m512i broadcast32(const void *at)
 INLINE void multiply(uint32_t type, const int n, const struct tile256 *tile,
                      const struct input_view *v, size_t cell, float *sums)
 {
-    const int n_groups = has_mins256(type) ? 8 : 16, steps = 64 / n_groups;
+    const int n_groups = groups256(type), steps = 64 / n_groups;
     const int8_t *x = v->q + cell * GROUP;
-    const int16_t *group_sums = has_mins256(type) ? v->sum32 + cell * 8 : v->sum16 + cell * 16;
+    const int16_t *group_sums = n_groups == 8 ? v->sum32 + cell * 8 : v->sum16 + cell * 16;
     __m512i total[TOKENS_AT_ONCE][2];
     for (int t = 0; t < n; t++)
         total[t][0] = total[t][1] = _mm512_setzero_si512();
@@ -205,13 +215,23 @@ void tile256_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t 
                     uint32_t row_end, void *scratch)
 {
     switch (p->type) {
+    case QUANT_Q2_K:
+        rows(QUANT_Q2_K, p, w, row_begin, row_end, scratch);
+        break;
+    case QUANT_Q3_K:
+        rows(QUANT_Q3_K, p, w, row_begin, row_end, scratch);
+        break;
     case QUANT_Q4_K:
         rows(QUANT_Q4_K, p, w, row_begin, row_end, scratch);
         break;
     case QUANT_Q5_K:
         rows(QUANT_Q5_K, p, w, row_begin, row_end, scratch);
         break;
-    default:
+    case QUANT_Q6_K:
         rows(QUANT_Q6_K, p, w, row_begin, row_end, scratch);
+        break;
+    default:
+        assert(p->type == QUANT_IQ4_XS);
+        rows(QUANT_IQ4_XS, p, w, row_begin, row_end, scratch);
     }
 }

@@ -6,6 +6,7 @@
  * to the sums of row and token: the order of generic.h. I starts at the bias of the activations
  * instead of 0, which takes the 128 away again.
  */
+#include "kernels/blocks32_avx512.h"
 #include "kernels/tile_avx512.h"
 
 #include <assert.h>
