@@ -37,7 +37,7 @@ struct micro_sample {
     double ns;           /* of one iteration: median */
     uint64_t iterations; /* that the median is of */
     double bytes, flops; /* read and computed by one iteration */
-    double roof;         /* bytes/s that the memory gave before and after; 0: does not apply */
+    double roof;         /* bytes/s that the memory gave before or after; 0: does not apply */
     double deviation;    /* root mean square, relative to the portable kernels' result */
     uint32_t output_hash;
     double p99_ns; /* of one iteration; 0: not measured */

@@ -1,10 +1,10 @@
 /* tune_measure: what the model takes, what the storage gives, what the memory leaves. */
+#include "stats.h"
 #include "storage/bandwidth.h"
 #include "storage/storage.h"
 #include "tune.h"
 #include "values.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define OVERHEAD   ((uint64_t)16 << 20) /* of the process */
@@ -54,34 +54,27 @@ static double rate(struct storage *storage, uint32_t block, uint64_t start, uint
     return bandwidth_measure(storage, &how, sample, NULL) == LB_OK ? bandwidth_of(sample) : 0;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void measure_path(struct storage *storage, const struct lb_options *o, struct tune_path *p)
 {
     struct bandwidth_sample sample;
     double rates[SAMPLES];
     uint64_t bytes = storage_file_bytes(storage);
     uint32_t block = o->chunk_bytes;
-    while (block > SMALL_READ && block > bytes / 4) /* of small files, pieces all the same */
-        block /= 2;
+    while (block >= 2 * SMALL_READ && block > bytes / 4) /* of small files, pieces all the same */
+        block = block / 2 / SMALL_READ * SMALL_READ;
     for (uint32_t i = 0; i < SAMPLES; i++)
         rates[i] = rate(storage, block, bytes / SAMPLES * i, o->threads, &sample);
-    qsort(rates, SAMPLES, sizeof *rates, ascending);
-    p->bandwidth = rates[SAMPLES / 2];
+    p->bandwidth = stats_median(rates, SAMPLES);
 }
 
 /* A small read at a time. */
-static double measure_latency(const char *name, const struct lb_options *o, struct lb_error *err)
+static double measure_latency(const char *name, const struct lb_options *o)
 {
     struct storage_options options = {.queue_depth = 1, .io_threads = 1};
     struct bandwidth_sample sample;
     struct storage *storage;
     char notice[256];
-    if (storage_open(name, o->model_path, &options, notice, sizeof notice, &storage, err) != LB_OK)
+    if (storage_open(name, o->model_path, &options, notice, sizeof notice, &storage, NULL) != LB_OK)
         return 0;
     double bytes_per_s = rate(storage, SMALL_READ, 0, o->threads, &sample);
     storage_close(storage);
@@ -105,7 +98,7 @@ static enum lb_status measure_paths(const struct lb_options *o, struct tune_fact
         *p = (struct tune_path){.storage = paths[i]};
         if (strcmp(storage_name(storage), paths[i]) == 0) {
             measure_path(storage, o, p);
-            p->latency_ns = measure_latency(paths[i], o, err);
+            p->latency_ns = measure_latency(paths[i], o);
         }
         storage_close(storage);
         f->n_paths += p->bandwidth > 0;
