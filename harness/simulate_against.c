@@ -25,6 +25,27 @@ static enum lb_status no_memory(struct lb_error *err)
     return lb_fail(err, LB_ERR_NOMEM, "predictions: out of memory");
 }
 
+/* ---- a sample, a pass ---- */
+
+enum per_pass { WALL, COMPUTE, OTHER, BYTES, PROMPT_COMPUTE };
+
+static double of_sample(const struct sample *s, enum per_pass what)
+{
+    double prompts = (double)s->passes - s->n_pass;
+    switch (what) {
+    case WALL:
+        return (double)s->decode.wall_ns / s->n_pass;
+    case COMPUTE:
+        return (double)s->decode.compute_ns / s->n_pass;
+    case OTHER:
+        return (double)s->decode.other_ns / s->n_pass;
+    case BYTES:
+        return (double)s->decode.bytes_read / s->n_pass;
+    default:
+        return prompts > 0 ? (double)(s->all.compute_ns - s->decode.compute_ns) / prompts : 0;
+    }
+}
+
 /* ---- reading the result ---- */
 
 static enum lb_status read_result(const char *path, json_t **document, struct lb_error *err)
@@ -80,7 +101,10 @@ static enum lb_status read_cell(const json_t *json, struct known *k, struct lb_e
         if (!sample_from_json(sample, &k->samples[k->n_samples], &where))
             return lb_fail(err, LB_ERR_INPUT, "cell '%s': a sample's '%s' is missing or damaged",
                            json_string_value(json_object_get(json, "name")), where);
-        k->n_samples += k->samples[k->n_samples].n_pass > 0;
+        if (k->samples[k->n_samples].n_pass > 0 && of_sample(&k->samples[k->n_samples], WALL) > 0)
+            k->n_samples++;
+        else
+            sample_free(&k->samples[k->n_samples]);
     }
     return LB_OK;
 }
@@ -119,23 +143,12 @@ static enum lb_status read_model(const json_t *document, struct sim_model *model
 
 /* ---- predicting ---- */
 
-enum per_pass { WALL, COMPUTE, OTHER, BYTES, PROMPT_COMPUTE };
-
-static double of_sample(const struct sample *s, enum per_pass what)
+/* Passes before those that count, as far as they matter. */
+static uint32_t prompt_passes(const struct sample *s)
 {
-    double prompts = (double)s->passes - s->n_pass;
-    switch (what) {
-    case WALL:
-        return (double)s->decode.wall_ns / s->n_pass;
-    case COMPUTE:
-        return (double)s->decode.compute_ns / s->n_pass;
-    case OTHER:
-        return (double)s->decode.other_ns / s->n_pass;
-    case BYTES:
-        return (double)s->decode.bytes_read / s->n_pass;
-    default:
-        return prompts > 0 ? (double)(s->all.compute_ns - s->decode.compute_ns) / prompts : 0;
-    }
+    enum { MOST = 1000 };
+    uint64_t n = s->passes > s->n_pass ? s->passes - s->n_pass : 0;
+    return n < MOST ? (uint32_t)n : MOST;
 }
 
 /* Median over the samples. */
@@ -185,8 +198,8 @@ static enum lb_status predict(const struct sim_model *model, const struct known 
     check->measured_ns = median_of(k, WALL);
     check->measured_bytes = median_of(k, BYTES);
     enum lb_status status =
-        sim_predict(model, &times, &accesses, &k->settings, (uint32_t)first->passes - first->n_pass,
-                    first->n_pass, &check->prediction, err);
+        sim_predict(model, &times, &accesses, &k->settings, prompt_passes(first), first->n_pass,
+                    &check->prediction, err);
     check->error = fabs(check->prediction.pass_ns / check->measured_ns - 1);
     return status;
 }
@@ -201,7 +214,8 @@ static enum lb_status predict_all(const struct sim_model *model, const struct kn
         double bandwidth = json_number_value(json_object_get(floor, "bandwidth"));
         if (is_resident(k) || k->n_samples == 0 || !is_plain(k))
             continue;
-        if (!reference || (bandwidth <= 0 && k->settings.engine.device_bandwidth <= 0)) {
+        if (!reference || median_of(reference, COMPUTE) <= 0 ||
+            (bandwidth <= 0 && k->settings.engine.device_bandwidth <= 0)) {
             checks->n_left_out++;
             continue;
         }
@@ -229,7 +243,7 @@ enum lb_status sim_check_result(const char *path, struct sim_checks *checks, str
         status = read_model(checks->document, &model, err);
     if (status == LB_OK)
         status = predict_all(&model, cells, n, checks, err);
-    for (size_t i = 0; cells && i < n_read; i++)
+    for (size_t i = 0; cells && i < n; i++)
         free_known(&cells[i]);
     free(cells);
     sim_model_free(&model);

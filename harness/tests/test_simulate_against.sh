@@ -47,6 +47,14 @@ check "the same predictions" [ "$(jq -c '[.cells[].prediction.pass_ns | floor]' 
 check "a line a cell, and the sum" [ "$(wc -l <"$work/out")" = 26 ]
 check "the sum is said" grep -q '^24 cells: error .* in the median' "$work/out"
 
+# damage
+jq 'del(.layerbench.cells[2].samples[0].all, .layerbench.cells[2].samples[0].wall_ns)' "$result" >"$work/half.json"
+"$LAYERBENCH" simulate --against "$work/half.json" >"$work/out" 2>"$work/err"
+check "a damaged sample is bad input" [ $? = 2 ]
+check "and named" grep -q "a sample's 'wall_ns' is missing or damaged" "$work/err"
+jq '(.layerbench.cells[] | select(.reference) | .samples) = []' "$result" >"$work/alone.json"
+check "without a resident cell nothing is predicted" "$LAYERBENCH" simulate --against "$work/alone.json" --json >"$work/out"
+check "and all are left out" holds "$work/out" '(.cells | length == 0) and .left_out == 24'
 echo '{"layerbench":{}}' >"$work/bad.json"
 "$LAYERBENCH" simulate --against "$work/bad.json" 2>"$work/err"
 check "another file is bad input" [ $? = 2 ]
