@@ -141,9 +141,8 @@ INLINE void product(uint32_t type, const struct kernels_product *p, const uint8_
 }
 
 void float_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
-                uint32_t row_end, void *scratch)
+                uint32_t row_end)
 {
-    (void)scratch;
     switch (p->type) {
     case QUANT_F32:
         product(QUANT_F32, p, w, row_begin, row_end);

@@ -12,23 +12,15 @@ static bool available(void)
 static void product(const struct kernels_product *p, const void *w, uint32_t row_begin,
                     uint32_t row_end, void *scratch)
 {
-    switch (p->type) {
-    case QUANT_Q4_K:
-    case QUANT_Q5_K:
-    case QUANT_Q6_K:
-        product256_avx2(p, w, row_begin, row_end, scratch);
+    switch (kernels_format_of(p->type)) {
+    case KERNELS_FLOAT:
+        float_avx2(p, w, row_begin, row_end);
         break;
-    case QUANT_Q4_0:
-    case QUANT_Q8_0:
+    case KERNELS_INT8_32:
         product32_avx2(p, w, row_begin, row_end, scratch);
         break;
-    case QUANT_F32:
-    case QUANT_F16:
-    case QUANT_BF16:
-        float_avx2(p, w, row_begin, row_end, scratch);
-        break;
-    default:
-        generic_product(p, w, row_begin, row_end, scratch);
+    case KERNELS_INT8_256:
+        product256_avx2(p, w, row_begin, row_end, scratch);
     }
 }
 

@@ -5,17 +5,37 @@
  * is block j). More: one block of up to 16 rows is unpacked once and goes against four tokens at
  * a time (lane t is token t).
  */
-#include "kernels/simd_avx2.h"
+#include "kernels/blocks256_avx2.h"
 
 #include <assert.h>
 
 #define ROWS_AT_ONCE 16
 
-/* Lanes that sum to I; for Q6_K the caller takes off the offset of 32. Pairs of products fit
- * int16: at most 2 * 63 * 127. */
-INLINE __m256i add_products(__m256i sum, __m256i q, const int8_t *x, __m256i scale)
+/* Onto lanes that sum to I; pairs of unsigned products fit int16: at most 2 * 63 * 127. */
+INLINE __m256i add_products(uint32_t type, __m256i sum, __m256i q, const int8_t *x, __m256i scale)
 {
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(q, load256(x)), scale));
+    __m256i pairs =
+        type == QUANT_IQ4_XS ? signed_pair_products(q, load256(x)) : pair_products(q, load256(x));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, scale));
+}
+
+/* The words of mins256 x the sums of activations of a cell, in lanes */
+INLINE __m256i min_products(uint32_t type, __m256i min, const struct input_view *v, size_t cell)
+{
+    if (groups256(type) == 8)
+        return _mm256_zextsi128_si256(
+            _mm_madd_epi16(_mm256_castsi256_si128(min), load128(v->sum32 + cell * 8)));
+    return _mm256_madd_epi16(min, load256(v->sum16 + cell * 16));
+}
+
+/* Lane j: the sum of the lanes of v[j]; with 8 groups only the lower four are used. */
+INLINE __m128i sum_mins(uint32_t type, const __m256i v[4])
+{
+    if (groups256(type) == 16)
+        return sum4(v);
+    return _mm_hadd_epi32(
+        _mm_hadd_epi32(_mm256_castsi256_si128(v[0]), _mm256_castsi256_si128(v[1])),
+        _mm_hadd_epi32(_mm256_castsi256_si128(v[2]), _mm256_castsi256_si128(v[3])));
 }
 
 /* ---- one token ---- */
@@ -25,8 +45,7 @@ INLINE float add_four(uint32_t type, const struct input_view *v, const uint8_t *
                       uint32_t valid, float sum)
 {
     const uint8_t *b[4];
-    __m256i lanes[4];
-    __m128i mins[4];
+    __m256i lanes[4], mins[4];
     float scale[4] = {0};
     for (uint32_t j = 0; j < 4; j++) {
         uint32_t block = at + (j < valid ? j : valid - 1);
@@ -36,15 +55,11 @@ INLINE float add_four(uint32_t type, const struct input_view *v, const uint8_t *
         bytes256(type, b[j], q);
         lanes[j] = _mm256_setzero_si256();
         for (int k = 0; k < 8; k++)
-            lanes[j] = add_products(lanes[j], q[k], v->q + (size_t)block * GROUP + 32 * k,
+            lanes[j] = add_products(type, lanes[j], q[k], v->q + (size_t)block * GROUP + 32 * k,
                                     scale_words(type, halves, k));
-        if (has_mins256(type)) {
-            mins[j] = _mm_madd_epi16(_mm256_extracti128_si256(scales, 1),
-                                     load128(v->sum32 + (size_t)block * 8));
-        } else {
-            __m256i offset = _mm256_madd_epi16(scales, load256(v->sum16 + (size_t)block * 16));
-            lanes[j] = _mm256_sub_epi32(lanes[j], _mm256_slli_epi32(offset, 5));
-        }
+        mins[j] = min_products(type, mins256(type, b[j], scales), v, block);
+        if (offset256(type))
+            lanes[j] = _mm256_add_epi32(lanes[j], mins[j]);
         if (j < valid)
             scale[j] = v->scale[block];
     }
@@ -52,11 +67,8 @@ INLINE float add_four(uint32_t type, const struct input_view *v, const uint8_t *
     __m128 d, dmin;
     factors256(type, b, &d, &dmin);
     __m128 term = _mm_mul_ps(_mm_cvtepi32_ps(sum4(lanes)), d);
-    if (has_mins256(type)) {
-        __m128i m =
-            _mm_hadd_epi32(_mm_hadd_epi32(mins[0], mins[1]), _mm_hadd_epi32(mins[2], mins[3]));
-        term = _mm_sub_ps(term, _mm_mul_ps(_mm_cvtepi32_ps(m), dmin));
-    }
+    if (has_mins256(type))
+        term = _mm_sub_ps(term, _mm_mul_ps(_mm_cvtepi32_ps(sum_mins(type, mins)), dmin));
     term = _mm_mul_ps(term, _mm_loadu_ps(scale));
     for (uint32_t j = 0; j < valid; j++)
         sum += term[j];
@@ -83,7 +95,7 @@ INLINE void one_token(uint32_t type, const struct kernels_product *p, const uint
 /* One block of a row, unpacked */
 struct unpacked {
     __m256i q[8], scale[8];
-    __m256i min; /* mins (8 words), or -32 * scale (16 words) */
+    __m256i min; /* see mins256 */
     float d, dmin;
 };
 _Static_assert(ROWS_AT_ONCE * sizeof(struct unpacked) <= TILE_BYTES, "the tile fits its scratch");
@@ -96,7 +108,7 @@ INLINE void unpack(uint32_t type, const uint8_t *block, struct unpacked *out)
     bytes256(type, block, out->q);
     for (int j = 0; j < 8; j++)
         out->scale[j] = scale_words(type, halves, j);
-    out->min = has_mins256(type) ? halves[1] : _mm256_mullo_epi16(scales, _mm256_set1_epi16(-32));
+    out->min = mins256(type, block, scales);
     __m128 d, dmin;
     factors256(type, same, &d, &dmin);
     out->d = _mm_cvtss_f32(d);
@@ -107,29 +119,23 @@ INLINE void unpack(uint32_t type, const uint8_t *block, struct unpacked *out)
 INLINE __m128 four_tokens(uint32_t type, const struct unpacked *b, const struct input_view *v,
                           const size_t cell[4])
 {
-    __m256i lanes[4];
-    __m128i mins[4];
+    __m256i lanes[4], mins[4];
     for (int t = 0; t < 4; t++)
         lanes[t] = _mm256_setzero_si256();
     for (int k = 0; k < 8; k++) {
         __m256i q = b->q[k], scale = b->scale[k];
         for (int t = 0; t < 4; t++)
-            lanes[t] = add_products(lanes[t], q, v->q + cell[t] * GROUP + 32 * k, scale);
+            lanes[t] = add_products(type, lanes[t], q, v->q + cell[t] * GROUP + 32 * k, scale);
     }
     for (int t = 0; t < 4; t++) {
-        if (has_mins256(type))
-            mins[t] =
-                _mm_madd_epi16(_mm256_castsi256_si128(b->min), load128(v->sum32 + cell[t] * 8));
-        else
-            lanes[t] = _mm256_add_epi32(
-                lanes[t], _mm256_madd_epi16(b->min, load256(v->sum16 + cell[t] * 16)));
+        mins[t] = min_products(type, b->min, v, cell[t]);
+        if (offset256(type))
+            lanes[t] = _mm256_add_epi32(lanes[t], mins[t]);
     }
     __m128 term = _mm_mul_ps(_mm_cvtepi32_ps(sum4(lanes)), _mm_set1_ps(b->d));
-    if (has_mins256(type)) {
-        __m128i m =
-            _mm_hadd_epi32(_mm_hadd_epi32(mins[0], mins[1]), _mm_hadd_epi32(mins[2], mins[3]));
-        term = _mm_sub_ps(term, _mm_mul_ps(_mm_cvtepi32_ps(m), _mm_set1_ps(b->dmin)));
-    }
+    if (has_mins256(type))
+        term = _mm_sub_ps(term,
+                          _mm_mul_ps(_mm_cvtepi32_ps(sum_mins(type, mins)), _mm_set1_ps(b->dmin)));
     return _mm_mul_ps(term, _mm_setr_ps(v->scale[cell[0]], v->scale[cell[1]], v->scale[cell[2]],
                                         v->scale[cell[3]]));
 }
@@ -190,14 +196,23 @@ void product256_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t
                      uint32_t row_end, void *scratch)
 {
     switch (p->type) {
+    case QUANT_Q2_K:
+        product(QUANT_Q2_K, p, w, row_begin, row_end, scratch);
+        break;
+    case QUANT_Q3_K:
+        product(QUANT_Q3_K, p, w, row_begin, row_end, scratch);
+        break;
     case QUANT_Q4_K:
         product(QUANT_Q4_K, p, w, row_begin, row_end, scratch);
         break;
     case QUANT_Q5_K:
         product(QUANT_Q5_K, p, w, row_begin, row_end, scratch);
         break;
-    default:
-        assert(p->type == QUANT_Q6_K);
+    case QUANT_Q6_K:
         product(QUANT_Q6_K, p, w, row_begin, row_end, scratch);
+        break;
+    default:
+        assert(p->type == QUANT_IQ4_XS);
+        product(QUANT_IQ4_XS, p, w, row_begin, row_end, scratch);
     }
 }

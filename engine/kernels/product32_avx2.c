@@ -10,59 +10,118 @@
 
 INLINE size_t block_bytes32(uint32_t type)
 {
-    return type == QUANT_Q8_0 ? sizeof(struct block_q8_0) : sizeof(struct block_q4_0);
-}
-
-/* Eight blocks as bytes: Q8_0 as they are, Q4_0 weight + 8 */
-INLINE void bytes32(uint32_t type, const uint8_t *blocks, __m256i q[8])
-{
-    for (int j = 0; j < 8; j++) {
-        const uint8_t *qs = blocks + (size_t)j * block_bytes32(type) + 2;
-        if (type == QUANT_Q8_0) {
-            q[j] = load256(qs);
-            continue;
-        }
-        __m128i both = load128(qs);
-        q[j] =
-            _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(both, 4), both), _mm256_set1_epi8(15));
+    switch (type) {
+    case QUANT_Q4_0:
+        return sizeof(struct block_q4_0);
+    case QUANT_Q4_1:
+        return sizeof(struct block_q4_1);
+    case QUANT_Q5_0:
+        return sizeof(struct block_q5_0);
+    case QUANT_Q5_1:
+        return sizeof(struct block_q5_1);
+    case QUANT_Q8_0:
+        return sizeof(struct block_q8_0);
+    default:
+        return sizeof(struct block_iq4_nl);
     }
 }
 
-/* Products of 32 elements in eight lanes. Pairs fit int16: at most 2 * 128 * 127, as no
- * activation is -128. */
+INLINE bool has_mins32(uint32_t type)
+{
+    return type == QUANT_Q4_1 || type == QUANT_Q5_1;
+}
+
+INLINE bool is_signed32(uint32_t type)
+{
+    return type == QUANT_Q8_0 || type == QUANT_IQ4_NL;
+}
+
+/* 16 in each byte whose bit of `bits` is set */
+INLINE __m256i fifth_bits(int32_t bits)
+{
+    const __m256i byte_of =
+        _mm256_set_epi64x(0x0303030303030303, 0x0202020202020202, 0x0101010101010101, 0);
+    const __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201);
+    __m256i spread = _mm256_shuffle_epi8(_mm256_set1_epi32(bits), byte_of);
+    __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bit), bit);
+    return _mm256_and_si256(set, _mm256_set1_epi8(16));
+}
+
+/* A block as bytes: signed types as they are, Q4_0 weight + 8, Q5_0 weight + 16, with mins q */
+INLINE __m256i bytes32(uint32_t type, const uint8_t *block)
+{
+    switch (type) {
+    case QUANT_Q8_0:
+        return load256(block + offsetof(struct block_q8_0, qs));
+    case QUANT_Q4_0:
+        return nibbles32(block + offsetof(struct block_q4_0, qs));
+    case QUANT_Q4_1:
+        return nibbles32(block + offsetof(struct block_q4_1, qs));
+    case QUANT_Q5_0:
+        return _mm256_or_si256(nibbles32(block + offsetof(struct block_q5_0, qs)),
+                               fifth_bits(load32(block + offsetof(struct block_q5_0, qh))));
+    case QUANT_Q5_1:
+        return _mm256_or_si256(nibbles32(block + offsetof(struct block_q5_1, qs)),
+                               fifth_bits(load32(block + offsetof(struct block_q5_1, qh))));
+    default:
+        return iq4_bytes(nibbles32(block + offsetof(struct block_iq4_nl, qs)));
+    }
+}
+
+/* Products of 32 elements in eight lanes */
 INLINE __m256i products(uint32_t type, __m256i q, const int8_t *x)
 {
-    __m256i a = load256(x),
-            pairs = type == QUANT_Q8_0
-                        ? _mm256_maddubs_epi16(_mm256_abs_epi8(q), _mm256_sign_epi8(a, q))
-                        : _mm256_maddubs_epi16(q, a);
+    __m256i pairs =
+        is_signed32(type) ? signed_pair_products(q, load256(x)) : pair_products(q, load256(x));
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
 
-INLINE __m256 scales32(uint32_t type, const uint8_t *blocks)
+/* The halfs at `offset` of eight blocks that follow each other, as floats */
+INLINE __m256 factors32(uint32_t type, const uint8_t *blocks, size_t offset)
 {
     const size_t n = block_bytes32(type);
-    const uint8_t *b = blocks;
+    const uint8_t *b = blocks + offset;
     return _mm256_cvtph_ps(_mm_setr_epi16(load16(b), load16(b + n), load16(b + 2 * n),
                                           load16(b + 3 * n), load16(b + 4 * n), load16(b + 5 * n),
                                           load16(b + 6 * n), load16(b + 7 * n)));
 }
 
+/* Eight blocks, unpacked */
+struct eight {
+    __m256i q[8];
+    __m256 d, m;
+};
+
+INLINE struct eight unpack(uint32_t type, const uint8_t *blocks)
+{
+    struct eight e = {.d = factors32(type, blocks, 0), .m = _mm256_setzero_ps()};
+    if (has_mins32(type))
+        e.m = factors32(type, blocks, 2);
+    for (int j = 0; j < 8; j++)
+        e.q[j] = bytes32(type, blocks + (size_t)j * block_bytes32(type));
+    return e;
+}
+
 /* Eight blocks x one token onto sum */
-INLINE float add_eight(uint32_t type, const __m256i q[8], __m256 d, const struct input_view *v,
+INLINE float add_eight(uint32_t type, const struct eight *e, const struct input_view *v,
                        size_t cell, float sum)
 {
     const int8_t *x = v->q + cell * GROUP;
-    __m256i two[4];
+    __m256i two[4], bias = load256(v->bias + cell * 8);
     for (int j = 0; j < 4; j++)
-        two[j] = _mm256_hadd_epi32(products(type, q[2 * j], x + 64 * j),
-                                   products(type, q[2 * j + 1], x + 64 * j + 32));
+        two[j] = _mm256_hadd_epi32(products(type, e->q[2 * j], x + 64 * j),
+                                   products(type, e->q[2 * j + 1], x + 64 * j + 32));
     __m256i low = _mm256_hadd_epi32(two[0], two[1]), high = _mm256_hadd_epi32(two[2], two[3]);
     __m256i total = _mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20),
                                      _mm256_permute2x128_si256(low, high, 0x31));
-    if (type == QUANT_Q4_0) /* the bias is that of weight + 128 */
-        total = _mm256_add_epi32(total, _mm256_srai_epi32(load256(v->bias + cell * 8), 4));
-    __m256 terms = _mm256_mul_ps(_mm256_cvtepi32_ps(total), d);
+    /* the bias is that of weight + 128 */
+    if (type == QUANT_Q4_0 || type == QUANT_Q5_0)
+        total = _mm256_add_epi32(total, _mm256_srai_epi32(bias, type == QUANT_Q4_0 ? 4 : 3));
+    __m256 terms = _mm256_mul_ps(_mm256_cvtepi32_ps(total), e->d);
+    if (has_mins32(type)) {
+        __m256i sum_q = _mm256_sub_epi32(_mm256_setzero_si256(), _mm256_srai_epi32(bias, 7));
+        terms = _mm256_add_ps(terms, _mm256_mul_ps(_mm256_cvtepi32_ps(sum_q), e->m));
+    }
     terms = _mm256_mul_ps(terms, _mm256_loadu_ps(v->scale + cell * 8));
     /* each half: ((t0 + t1) + t2) + t3 */
     __m256 four = _mm256_add_ps(terms, _mm256_permute_ps(terms, 1));
@@ -88,11 +147,9 @@ INLINE void product(uint32_t type, const struct kernels_product *p, const uint8_
                 memset(copy, 0, sizeof copy);
                 blocks = memcpy(copy, blocks, left * block_bytes32(type));
             }
-            __m256i q[8];
-            __m256 d = scales32(type, blocks);
-            bytes32(type, blocks, q);
+            struct eight e = unpack(type, blocks);
             for (uint32_t t = 0; t < p->n_tokens; t++)
-                sums[t] = add_eight(type, q, d, &v, (size_t)g * p->n_tokens + t, sums[t]);
+                sums[t] = add_eight(type, &e, &v, (size_t)g * p->n_tokens + t, sums[t]);
         }
         for (uint32_t t = 0; t < p->n_tokens; t++)
             p->y[t * p->y_stride + row] = sums[t];
@@ -102,10 +159,25 @@ INLINE void product(uint32_t type, const struct kernels_product *p, const uint8_
 void product32_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
                     uint32_t row_end, void *scratch)
 {
-    if (p->type == QUANT_Q8_0) {
-        product(QUANT_Q8_0, p, w, row_begin, row_end, scratch_sums(scratch));
-    } else {
-        assert(p->type == QUANT_Q4_0);
-        product(QUANT_Q4_0, p, w, row_begin, row_end, scratch_sums(scratch));
+    float *sums = scratch_sums(scratch);
+    switch (p->type) {
+    case QUANT_Q4_0:
+        product(QUANT_Q4_0, p, w, row_begin, row_end, sums);
+        break;
+    case QUANT_Q4_1:
+        product(QUANT_Q4_1, p, w, row_begin, row_end, sums);
+        break;
+    case QUANT_Q5_0:
+        product(QUANT_Q5_0, p, w, row_begin, row_end, sums);
+        break;
+    case QUANT_Q5_1:
+        product(QUANT_Q5_1, p, w, row_begin, row_end, sums);
+        break;
+    case QUANT_Q8_0:
+        product(QUANT_Q8_0, p, w, row_begin, row_end, sums);
+        break;
+    default:
+        assert(p->type == QUANT_IQ4_NL);
+        product(QUANT_IQ4_NL, p, w, row_begin, row_end, sums);
     }
 }

@@ -1,9 +1,5 @@
 /*
- * simd_avx2: what the AVX2 kernels share: blocks of each type as vectors of unsigned bytes and
- * scales, and the entry points of the files.
- *
- * Functions with a `type` argument are called with a constant and inlined, so that each
- * type gets straight code from one source.
+ * simd_avx2: what the AVX2 kernels share: the entry points of the files, loads, small reductions.
  */
 #ifndef KERNELS_SIMD_AVX2_H
 #define KERNELS_SIMD_AVX2_H
@@ -24,7 +20,7 @@ void product256_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t
 void product32_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
                     uint32_t row_end, void *scratch);
 void float_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
-                uint32_t row_end, void *scratch);
+                uint32_t row_end);
 void prepare_avx2(enum kernels_format format, const float *x, size_t x_stride, uint32_t n_in,
                   uint32_t n_tokens, uint32_t first, uint32_t last, void *input);
 void attention_avx2(const struct kernels_attention *a, uint32_t head, uint32_t first, uint32_t last,
@@ -76,106 +72,29 @@ INLINE float sum_floats(__m256 v)
     return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
 }
 
-/* ---- blocks of 256 ---- */
-
-INLINE bool has_mins256(uint32_t type)
+/* Products of unsigned bytes a and signed bytes x, added in pairs that must fit int16 */
+INLINE __m256i pair_products(__m256i a, __m256i x)
 {
-    return type == QUANT_Q4_K || type == QUANT_Q5_K;
+    return _mm256_maddubs_epi16(a, x);
 }
 
-INLINE size_t block_bytes256(uint32_t type)
+/* The same for signed a; pairs fit int16 for all values, as no activation x is -128. */
+INLINE __m256i signed_pair_products(__m256i a, __m256i x)
 {
-    return type == QUANT_Q4_K   ? sizeof(struct block_q4_k)
-           : type == QUANT_Q5_K ? sizeof(struct block_q5_k)
-                                : sizeof(struct block_q6_k);
+    return _mm256_maddubs_epi16(_mm256_abs_epi8(a), _mm256_sign_epi8(x, a));
 }
 
-INLINE __m256i shift_right8(__m256i v, int bits)
+/* 16 bytes as 32 nibbles: the low ones, then the high ones */
+INLINE __m256i nibbles32(const uint8_t *qs)
 {
-    return _mm256_and_si256(_mm256_srli_epi16(v, bits), _mm256_set1_epi8((char)(255 >> bits)));
+    __m128i both = load128(qs);
+    return _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(both, 4), both), _mm256_set1_epi8(15));
 }
 
-/* The 256 elements of a block in order, as unsigned bytes: 0..15, 0..31, 0..63 (Q6_K: + 32). */
-INLINE void bytes256(uint32_t type, const uint8_t *block, __m256i q[8])
+/* Nibbles to the values of IQ4_NL and IQ4_XS */
+INLINE __m256i iq4_bytes(__m256i nibbles)
 {
-    const __m256i low = _mm256_set1_epi8(15);
-    if (type == QUANT_Q6_K) {
-        const struct block_q6_k *b = (const void *)block;
-        const __m256i pair = _mm256_set1_epi8(0x30);
-        for (int half = 0; half < 2; half++) {
-            __m256i even = load256(b->ql + 64 * half), odd = load256(b->ql + 64 * half + 32);
-            __m256i qh = load256(b->qh + 32 * half), *out = q + 4 * half;
-            out[0] = _mm256_or_si256(_mm256_and_si256(even, low),
-                                     _mm256_and_si256(_mm256_slli_epi16(qh, 4), pair));
-            out[1] = _mm256_or_si256(_mm256_and_si256(odd, low),
-                                     _mm256_and_si256(_mm256_slli_epi16(qh, 2), pair));
-            out[2] = _mm256_or_si256(shift_right8(even, 4), _mm256_and_si256(qh, pair));
-            out[3] = _mm256_or_si256(shift_right8(odd, 4),
-                                     _mm256_and_si256(_mm256_srli_epi16(qh, 2), pair));
-        }
-        return;
-    }
-    const struct block_q4_k *b4 = (const void *)block;
-    const struct block_q5_k *b5 = (const void *)block;
-    for (int i = 0; i < 4; i++) {
-        __m256i both = load256((type == QUANT_Q4_K ? b4->qs : b5->qs) + 32 * i);
-        q[2 * i] = _mm256_and_si256(both, low);
-        q[2 * i + 1] = shift_right8(both, 4);
-    }
-    if (type == QUANT_Q5_K) {
-        const __m256i fifth = _mm256_set1_epi8(16), qh = load256(b5->qh);
-        for (int j = 0; j < 8; j++) {
-            __m256i moved = j < 4 ? _mm256_slli_epi16(qh, 4 - j) : _mm256_srli_epi16(qh, j - 4);
-            q[j] = _mm256_or_si256(q[j], _mm256_and_si256(moved, fifth));
-        }
-    }
-}
-
-/* The group scales of a block as 16 words in order: Q6_K 16 scales, Q4_K and Q5_K 8 scales, then
- * 8 mins. */
-INLINE __m256i scales256(uint32_t type, const uint8_t *block)
-{
-    if (type == QUANT_Q6_K)
-        return _mm256_cvtepi8_epi16(load128(block + offsetof(struct block_q6_k, scales)));
-    /* three words A, B, C after d and dmin; bytewise, scales are A & 63 and C & 15 | A >> 2 & 48,
-     * mins B & 63 and C >> 4 | B >> 2 & 48 */
-    uint32_t a = (uint32_t)load32(block + 4), b = (uint32_t)load32(block + 8),
-             c = (uint32_t)load32(block + 12);
-    const uint32_t six = 0x3f3f3f3f, four = 0x0f0f0f0f, top = 0x30303030;
-    return _mm256_cvtepu8_epi16(_mm_setr_epi32((int)(a & six), (int)((c & four) | (a >> 2 & top)),
-                                               (int)(b & six),
-                                               (int)((c >> 4 & four) | (b >> 2 & top))));
-}
-
-/* The scales of elements 32 j to 32 j + 31, one for each word of their products. `scales` is what
- * scales256 gave, with lanes arranged by scale_halves. */
-INLINE __m256i scale_words(uint32_t type, const __m256i halves[2], int j)
-{
-    if (has_mins256(type))
-        return _mm256_shuffle_epi8(halves[0], _mm256_set1_epi16((short)(2 * j | (2 * j + 1) << 8)));
-    const int first = 4 * (j % 4), second = first + 2;
-    return _mm256_shuffle_epi8(halves[j / 4],
-                               _mm256_set_m128i(_mm_set1_epi16((short)(second | (second + 1) << 8)),
-                                                _mm_set1_epi16((short)(first | (first + 1) << 8))));
-}
-
-/* Words 0 to 7 in both lanes, words 8 to 15 in both lanes */
-INLINE void scale_halves(__m256i scales, __m256i halves[2])
-{
-    halves[0] = _mm256_permute2x128_si256(scales, scales, 0x00);
-    halves[1] = _mm256_permute2x128_si256(scales, scales, 0x11);
-}
-
-/* d of four blocks, and dmin (or 0) */
-INLINE void factors256(uint32_t type, const uint8_t *const b[4], __m128 *d, __m128 *dmin)
-{
-    const size_t at = has_mins256(type) ? 0 : offsetof(struct block_q6_k, d);
-    *d = _mm_cvtph_ps(_mm_setr_epi16(load16(b[0] + at), load16(b[1] + at), load16(b[2] + at),
-                                     load16(b[3] + at), 0, 0, 0, 0));
-    *dmin = _mm_setzero_ps();
-    if (has_mins256(type))
-        *dmin = _mm_cvtph_ps(_mm_setr_epi16(load16(b[0] + 2), load16(b[1] + 2), load16(b[2] + 2),
-                                            load16(b[3] + 2), 0, 0, 0, 0));
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(load128(quant_iq4_values)), nibbles);
 }
 
 #endif
