@@ -139,7 +139,7 @@ INLINE __m256i scales_k4(const uint8_t *block)
 /* See block_q3_k_scale; loaded with the two bytes before, as the block ends soon after. */
 INLINE __m256i scales_q3_k(const struct block_q3_k *b)
 {
-    __m128i v = load128(b->scales - 2);
+    __m128i v = load128((const uint8_t *)b + offsetof(struct block_q3_k, scales) - 2);
     const __m128i nibbles = _mm_setr_epi8(2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5, 6, 7, 8, 9);
     const __m128i tops =
         _mm_setr_epi8(10, 11, 12, 13, 10, 11, 12, 13, 10, 11, 12, 13, 10, 11, 12, 13);

@@ -1,12 +1,17 @@
 /*
  * kernels: the arithmetic of a forward pass, as one ops table per instruction set.
  *
- * generic.c is the specification. A SIMD file (kernels_avx2.c, kernels_avx512.c,
- * kernels_neon.c) holds only what it speeds up; kernels_select fills a table from
- * lowest to highest set. Integer arithmetic inside a block is exact, and each
- * output element is summed in an order that depends on the row alone, so the
- * result of a product does not depend on threads, row chunks or tiles.
- * Bounds between tiers are stated and tested in tests/test_kernels.c.
+ * generic.c is the specification; generic.h gives its order of operations. A set is the best for
+ * its processors: kernels_avx2.c, kernels_avx512.c, kernels_neon.c hold the tables.
+ *
+ * What a result depends on:
+ *   - quantised weights: activations are rounded to int8 (prepare), integer sums inside a block
+ *     are exact, floats are added in one order. All sets give the same bits.
+ *   - float weights, attention, rms_norm, swiglu: the order of sums is that of the set. Between
+ *     sets results differ by rounding; tests/test_kernels*.c state and check the bounds.
+ *   - never on threads, row ranges, tiles or the number of tokens: a token gives the same bits
+ *     in a prompt and alone.
+ * An infinity or a NaN among the activations gives NaN.
  */
 #ifndef KERNELS_KERNELS_H
 #define KERNELS_KERNELS_H
@@ -60,7 +65,7 @@ struct kernels_ops {
     bool (*available)(void);
 
     /* input[tokens first..last-1] from x[t * x_stride + i], i < n_in; tokens may be shared
-     * out over threads. `input` holds kernels_input_bytes(format, n_tokens, n_in). */
+     * out over threads. `input` holds kernels_input_bytes(format, n_tokens, n_in), 64-aligned. */
     void (*prepare)(enum kernels_format format, const float *x, size_t x_stride, uint32_t n_in,
                     uint32_t n_tokens, uint32_t first, uint32_t last, void *input);
     /* Rows row_begin..row_end-1 of y; `w` is the address of row row_begin. Uses matrix-vector
