@@ -60,9 +60,9 @@ INLINE void one_token(uint32_t type, const struct kernels_product *p, const uint
     const uint32_t n_whole = p->n_in / 32 * 32;
     for (uint32_t row = row_begin; row < row_end; row++, w += p->row_bytes) {
         struct lanes32 sum = {_mm512_setzero_ps(), _mm512_setzero_ps()};
-#pragma GCC unroll 4
         for (uint32_t i = 0; i < n_whole; i += 32) {
-            prefetch_ahead(w + i * element, 32 * element);
+            if (i % 256 == 0)
+                prefetch_ahead(w + i * element, 256 * element);
             multiply_add(&sum, weights(type, w, i, 0xffffffffu), x + i);
         }
         if (n_whole < p->n_in)

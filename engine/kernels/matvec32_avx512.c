@@ -77,7 +77,8 @@ INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *
         if (n_whole) {
             struct eight before = multiply(type, w, &v, 0);
             for (uint32_t g = 1; g < n_whole; g++) {
-                prefetch_ahead(w + g * bytes, bytes);
+                if (g % 4 == 1) /* four groups are whole lines */
+                    prefetch_ahead(w + (g - 1) * bytes, 4 * bytes);
                 struct eight now = multiply(type, w + g * bytes, &v, g);
                 sum = add(type, &before, &v, sum);
                 before = now;

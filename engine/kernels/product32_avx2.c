@@ -142,7 +142,8 @@ INLINE void product(uint32_t type, const struct kernels_product *p, const uint8_
             const uint8_t *blocks = w + g * bytes;
             uint8_t copy[8 * sizeof(struct block_q8_0)];
             uint32_t left = p->n_in / 32 - g * 8;
-            prefetch_ahead(blocks, bytes);
+            if (g % 4 == 0) /* four groups are whole lines */
+                prefetch_ahead(blocks, 4 * bytes);
             if (left < 8) { /* those that are missing are zero in a copy */
                 memset(copy, 0, sizeof copy);
                 blocks = memcpy(copy, blocks, left * block_bytes32(type));
