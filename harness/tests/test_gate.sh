@@ -71,7 +71,7 @@ expect 2 'expected a layerbench program' "$work/s.json" --times-only --base "$wo
 expect 2 'expected --base' "$work/s.json" --times-only
 expect 2 'expected some of' "$work/s.json" --times-only --base /bin/true --metrics pass,speed
 jq '.matrix.cache_layers = [1, 2, 3] | .matrix.queue_depth = [1, 2, 4, 8] | del(.fixed.cache_layers)' "$work/s.json" >"$work/many.json"
-expect 2 'at most 24 metrics' "$work/many.json" --times-only --base /bin/true
+expect 2 'at most 24 metrics' "$work/many.json" --times-only --base /bin/true --metrics pass,prefill
 
 # ---- verdicts on arms of known speed ----
 # arm NAME SCALE [NOISE [HASH]]: pass time 10 ms x SCALE/1000, noise of +-NOISE/2 thousandths. The
@@ -94,7 +94,7 @@ times() { # CODE TEXT HEAD [ARGUMENT...]
     local code=$1 text=$2 head=$3
     shift 3
     rm -f "$work"/*.n
-    expect "$code" "$text" "$work/two.json" --times-only --base "$work/base" --head "$work/$head" "$@"
+    expect "$code" "$text" "$work/two.json" --times-only --base "$work/base" --head "$work/$head" --metrics pass,prefill "$@"
 }
 jq '.matrix.prefetch = ["off", "sync"]' "$work/s.json" >"$work/two.json"
 arm base 1000
