@@ -2,6 +2,7 @@
 #include "prefetch/frames.h"
 
 #include "base/memory.h"
+#include "prefetch/populate.h"
 
 #include <assert.h>
 #include <string.h>
@@ -17,6 +18,7 @@ struct frames {
     uint64_t n_free;
     uint8_t **addresses; /* of all units' frames; NULL: not taken */
     uint64_t *first;     /* [n_units]: where a unit's addresses begin */
+    struct populate populate;
 };
 
 static enum lb_status map_arena(struct frames *f, uint64_t n_frames, struct lb_error *err)
@@ -60,6 +62,7 @@ enum lb_status frames_open(const struct layout *layout, uint64_t n_frames, struc
         lb_free(f);
         return status;
     }
+    populate_start(&f->populate, f->arena, f->arena_bytes);
     *out = f;
     return LB_OK;
 }
@@ -68,6 +71,7 @@ void frames_close(struct frames *frames)
 {
     if (!frames)
         return;
+    populate_stop(&frames->populate);
     lb_unmap(frames->arena, frames->arena_bytes);
     lb_free(frames->free);
     lb_free(frames->addresses);
@@ -100,6 +104,7 @@ uint8_t *const *frames_of(const struct frames *frames, uint32_t unit)
 
 enum lb_status frames_resize(struct frames *frames, uint64_t n_frames, struct lb_error *err)
 {
+    populate_stop(&frames->populate);
     struct frames old = *frames;
     enum lb_status status = map_arena(frames, n_frames, err);
     if (status != LB_OK) {
