@@ -234,7 +234,11 @@ void option_format(const struct option *o, const void *target, char *text, size_
     }
     case OPTION_COUNT:
     case OPTION_COUNT64:
-        snprintf(text, size, "%llu", (unsigned long long)whole);
+        /* beyond what may be set: a mark for "not set" */
+        if (o->max > 0 && (double)whole > o->max)
+            text[0] = '\0';
+        else
+            snprintf(text, size, "%llu", (unsigned long long)whole);
         break;
     case OPTION_SIZE:
     case OPTION_SIZE32:

@@ -1,7 +1,7 @@
 /*
- * fault: failures around another storage, for tests: a chosen read fails, comes short
- * or comes late, or the reader dies and serves nothing from then on. The buffer of a spoiled read holds garbage, so that a result computed
- * from it cannot be right by accident.
+ * fault: failures around another storage, for tests: a chosen read fails, comes short or
+ * comes late, or the reader dies and serves nothing from then on. The buffer of a spoiled
+ * read holds garbage, so that a result computed from it cannot be right by accident.
  */
 #include "base/memory.h"
 #include "storage/wrapper.h"
