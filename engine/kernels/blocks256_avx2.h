@@ -124,16 +124,24 @@ INLINE void bytes256(uint32_t type, const uint8_t *block, __m256i q[8])
 
 /* ---- scales ---- */
 
-INLINE __m256i scales_k4(const uint8_t *block)
+/* Q4_K, Q5_K, two blocks, one in each half: 8 scales, then 8 mins, as bytes. The head of a block is
+ * d, dmin, then three words of scales A, B, C; the result is, bytewise, A & 63, C & 15 | A >> 2 &
+ * 48, B & 63, C >> 4 | B >> 2 & 48. */
+INLINE __m256i scales_k4(const uint8_t *first, const uint8_t *second)
 {
-    /* three words A, B, C after d and dmin; bytewise, scales are A & 63 and C & 15 | A >> 2 & 48,
-     * mins B & 63 and C >> 4 | B >> 2 & 48 */
-    uint32_t a = (uint32_t)load32(block + 4), b = (uint32_t)load32(block + 8),
-             c = (uint32_t)load32(block + 12);
-    const uint32_t six = 0x3f3f3f3f, four = 0x0f0f0f0f, top = 0x30303030;
-    return _mm256_cvtepu8_epi16(_mm_setr_epi32((int)(a & six), (int)((c & four) | (a >> 2 & top)),
-                                               (int)(b & six),
-                                               (int)((c >> 4 & four) | (b >> 2 & top))));
+    const __m256i words = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(4, 5, 6, 7, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15));
+    const __m256i tops = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(-1, -1, -1, -1, 4, 5, 6, 7, -1, -1, -1, -1, 8, 9, 10, 11));
+    const __m256i shift = _mm256_setr_epi32(0, 0, 0, 4, 0, 0, 0, 4);
+    const __m256i mask =
+        _mm256_broadcastsi128_si256(_mm_setr_epi32(0x3f3f3f3f, 0x0f0f0f0f, 0x3f3f3f3f, 0x0f0f0f0f));
+    __m256i heads = _mm256_set_m128i(load128(second), load128(first));
+    __m256i low =
+        _mm256_and_si256(_mm256_srlv_epi32(_mm256_shuffle_epi8(heads, words), shift), mask);
+    __m256i top = _mm256_and_si256(_mm256_srli_epi32(_mm256_shuffle_epi8(heads, tops), 2),
+                                   _mm256_set1_epi8(0x30));
+    return _mm256_or_si256(low, top);
 }
 
 /* See block_q3_k_scale; loaded with the two bytes before, as the block ends soon after. */
@@ -164,7 +172,7 @@ INLINE __m256i scales256(uint32_t type, const uint8_t *block)
     }
     case QUANT_Q4_K:
     case QUANT_Q5_K:
-        return scales_k4(block);
+        return _mm256_cvtepu8_epi16(_mm256_castsi256_si128(scales_k4(block, block)));
     case QUANT_Q6_K:
         return _mm256_cvtepi8_epi16(load128(((const struct block_q6_k *)b)->scales));
     case QUANT_Q3_K:
@@ -208,20 +216,21 @@ INLINE void scale_halves(__m256i scales, __m256i halves[2])
     halves[1] = _mm256_permute2x128_si256(scales, scales, 0x11);
 }
 
-/* d of four blocks, and dmin (or 0) */
-INLINE void factors256(uint32_t type, const uint8_t *const b[4], __m128 *d, __m128 *dmin)
+/* d of four blocks in lanes 0-3, dmin (or 0) in 4-7 */
+INLINE __m256 factors256(uint32_t type, const uint8_t *const b[4])
 {
     const size_t at = type == QUANT_Q2_K   ? offsetof(struct block_q2_k, d)
                       : type == QUANT_Q3_K ? offsetof(struct block_q3_k, d)
                       : type == QUANT_Q6_K ? offsetof(struct block_q6_k, d)
                                            : 0;
-    *d = _mm_cvtph_ps(_mm_setr_epi16(load16(b[0] + at), load16(b[1] + at), load16(b[2] + at),
-                                     load16(b[3] + at), 0, 0, 0, 0));
-    *dmin = _mm_setzero_ps();
-    if (has_mins256(type)) /* it stands behind d */
-        *dmin =
-            _mm_cvtph_ps(_mm_setr_epi16(load16(b[0] + at + 2), load16(b[1] + at + 2),
-                                        load16(b[2] + at + 2), load16(b[3] + at + 2), 0, 0, 0, 0));
+    if (has_mins256(type)) { /* d and dmin are neighbours */
+        __m128i v = _mm_setr_epi32(load32(b[0] + at), load32(b[1] + at), load32(b[2] + at),
+                                   load32(b[3] + at));
+        const __m128i apart = _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
+        return _mm256_cvtph_ps(_mm_shuffle_epi8(v, apart));
+    }
+    return _mm256_cvtph_ps(_mm_setr_epi16(load16(b[0] + at), load16(b[1] + at), load16(b[2] + at),
+                                          load16(b[3] + at), 0, 0, 0, 0));
 }
 
 #endif

@@ -68,12 +68,19 @@ INLINE __m256i bytes32(uint32_t type, const uint8_t *block)
     }
 }
 
-/* Products of 32 elements in eight lanes */
-INLINE __m256i products(uint32_t type, __m256i q, const int8_t *x)
+/* Lane j: the sum of products of 32 elements, of block j of four and, in the upper half of the
+ * lanes, of the other 16 elements. Unsigned weights have at most five bits: eight products, at most
+ * 8 * 31 * 127, fit a word. */
+INLINE __m256i products4(uint32_t type, const __m256i q[4], const int8_t *x)
 {
-    __m256i pairs =
-        is_signed32(type) ? signed_pair_products(q, load256(x)) : pair_products(q, load256(x));
-    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+    __m256i pairs[4];
+    for (int j = 0; j < 4; j++) {
+        __m256i x32 = load256(x + 32 * j);
+        pairs[j] = is_signed32(type)
+                       ? _mm256_madd_epi16(signed_pair_products(q[j], x32), _mm256_set1_epi16(1))
+                       : pair_products(q[j], x32);
+    }
+    return is_signed32(type) ? sum4_halves(pairs) : sum4_halves_of_words(pairs);
 }
 
 /* The halfs at `offset` of eight blocks that follow each other, as floats */
@@ -107,13 +114,10 @@ INLINE float add_eight(uint32_t type, const struct eight *e, const struct input_
                        size_t cell, float sum)
 {
     const int8_t *x = v->q + cell * GROUP;
-    __m256i two[4], bias = load256(v->bias + cell * 8);
-    for (int j = 0; j < 4; j++)
-        two[j] = _mm256_hadd_epi32(products(type, e->q[2 * j], x + 64 * j),
-                                   products(type, e->q[2 * j + 1], x + 64 * j + 32));
-    __m256i low = _mm256_hadd_epi32(two[0], two[1]), high = _mm256_hadd_epi32(two[2], two[3]);
-    __m256i total = _mm256_add_epi32(_mm256_permute2x128_si256(low, high, 0x20),
-                                     _mm256_permute2x128_si256(low, high, 0x31));
+    __m256i bias = load256(v->bias + cell * 8);
+    __m256i a = products4(type, e->q, x), b = products4(type, e->q + 4, x + 128);
+    __m256i total = _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20),
+                                     _mm256_permute2x128_si256(a, b, 0x31));
     /* the bias is that of weight + 128 */
     if (type == QUANT_Q4_0 || type == QUANT_Q5_0)
         total = _mm256_add_epi32(total, _mm256_srai_epi32(bias, type == QUANT_Q4_0 ? 4 : 3));

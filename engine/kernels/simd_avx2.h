@@ -58,11 +58,34 @@ INLINE int16_t load16(const void *at)
     return v;
 }
 
+/* ---- reductions: unpack and add, as the horizontal additions take twice as long ---- */
+
+/* In each half, lane j: the sum of the lanes of v[j] in that half */
+INLINE __m256i sum4_halves(const __m256i v[4])
+{
+    __m256i a =
+        _mm256_add_epi32(_mm256_unpacklo_epi32(v[0], v[1]), _mm256_unpackhi_epi32(v[0], v[1]));
+    __m256i b =
+        _mm256_add_epi32(_mm256_unpacklo_epi32(v[2], v[3]), _mm256_unpackhi_epi32(v[2], v[3]));
+    return _mm256_add_epi32(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+}
+
 /* Lane j: the sum of the lanes of v[j] */
 INLINE __m128i sum4(const __m256i v[4])
 {
-    __m256i sum = _mm256_hadd_epi32(_mm256_hadd_epi32(v[0], v[1]), _mm256_hadd_epi32(v[2], v[3]));
+    __m256i sum = sum4_halves(v);
     return _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+}
+
+/* The same of words, of which any eight together fit a word */
+INLINE __m256i sum4_halves_of_words(const __m256i v[4])
+{
+    __m256i a =
+        _mm256_add_epi16(_mm256_unpacklo_epi32(v[0], v[1]), _mm256_unpackhi_epi32(v[0], v[1]));
+    __m256i b =
+        _mm256_add_epi16(_mm256_unpacklo_epi32(v[2], v[3]), _mm256_unpackhi_epi32(v[2], v[3]));
+    __m256i sum = _mm256_add_epi16(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
+    return _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
 }
 
 INLINE float sum_floats(__m256 v)
@@ -87,8 +110,9 @@ INLINE __m256i signed_pair_products(__m256i a, __m256i x)
 /* 16 bytes as 32 nibbles: the low ones, then the high ones */
 INLINE __m256i nibbles32(const uint8_t *qs)
 {
-    __m128i both = load128(qs);
-    return _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(both, 4), both), _mm256_set1_epi8(15));
+    __m256i both = _mm256_broadcastsi128_si256(load128(qs));
+    __m256i low = _mm256_srlv_epi32(both, _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4));
+    return _mm256_and_si256(low, _mm256_set1_epi8(15));
 }
 
 /* Nibbles to the values of IQ4_NL and IQ4_XS */
