@@ -46,6 +46,7 @@ static void prepare_32(const struct input_view *v, const float *x, size_t cell, 
         v->scale[cell * 8 + j] = used ? quantize(x + 32 * j, 32, q + 32 * j) : 0;
         v->bias[cell * 8 + j] = -128 * sum_of(q + 32 * j, 32);
     }
+    pair_up(KERNELS_INT8_32, q, v->paired + cell * GROUP);
 }
 
 static void prepare_256(const struct input_view *v, const float *x, size_t cell)
@@ -56,6 +57,7 @@ static void prepare_256(const struct input_view *v, const float *x, size_t cell)
         v->sum16[cell * 16 + j] = (int16_t)sum_of(q + 16 * j, 16);
     for (int j = 0; j < 8; j++)
         v->sum32[cell * 8 + j] = (int16_t)sum_of(q + 32 * j, 32);
+    pair_up(KERNELS_INT8_256, q, v->paired + cell * GROUP);
 }
 
 void generic_prepare(enum kernels_format format, const float *x, size_t x_stride, uint32_t n_in,

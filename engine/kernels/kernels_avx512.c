@@ -22,13 +22,13 @@ static void product(const struct kernels_product *p, const void *w, uint32_t row
         float_avx512(p, w, row_begin, row_end, scratch);
         break;
     case KERNELS_INT8_32:
-        if (p->n_tokens == 1)
+        if (p->n_tokens <= MATVEC_TOKENS)
             matvec32_avx512(p, w, row_begin, row_end);
         else
             tile32_avx512(p, w, row_begin, row_end, scratch);
         break;
     case KERNELS_INT8_256:
-        if (p->n_tokens == 1)
+        if (p->n_tokens <= MATVEC_TOKENS)
             matvec256_avx512(p, w, row_begin, row_end);
         else
             tile256_avx512(p, w, row_begin, row_end, scratch);

@@ -9,9 +9,11 @@
  *
  *   KERNELS_FLOAT      x     float [n_tokens][stride], stride = n_in rounded up to 32
  *   KERNELS_INT8_32    q     int8  [n_groups][n_tokens][256]
+ *                      paired                                  q in another order, see pair_up
  *                      scale float [n_groups][n_tokens][8]     one per 32 elements
  *                      bias  int32 [n_groups][n_tokens][8]     -128 * sum of 32 q
  *   KERNELS_INT8_256   q     int8  [n_groups][n_tokens][256]
+ *                      paired
  *                      scale float [n_groups][n_tokens]
  *                      sum16 int16 [n_groups][n_tokens][16]    sums of 16 q
  *                      sum32 int16 [n_groups][n_tokens][8]
@@ -24,6 +26,8 @@
 
 #include "kernels/kernels.h"
 
+#include <string.h>
+
 #define GROUP          256 /* elements that share one step of a product */
 #define TILE_ROWS      32  /* rows of a matrix-matrix tile */
 #define POSITION_BLOCK 64  /* positions that attention takes at a time, from multiples of it */
@@ -35,7 +39,7 @@
 
 struct input_view {
     uint32_t n_groups, n_tokens;
-    int8_t *q;
+    int8_t *q, *paired;
     float *scale;
     int32_t *bias;
     int16_t *sum16, *sum32;
@@ -61,10 +65,11 @@ static inline struct input_view input_view(enum kernels_format format, const voi
                                            uint32_t n_tokens, uint32_t n_in, size_t *bytes)
 {
     size_t cells = (size_t)input_groups(n_in) * n_tokens;
-    size_t scale_at = cells * GROUP;
+    size_t paired_at = cells * GROUP, scale_at = 2 * paired_at;
     struct input_view v = {.n_groups = input_groups(n_in), .n_tokens = n_tokens};
     char *base = (char *)(uintptr_t)input;
     v.q = (int8_t *)base;
+    v.paired = (int8_t *)(base + paired_at);
     v.scale = (float *)(base + scale_at);
     if (format == KERNELS_INT8_32) {
         size_t bias_at = scale_at + cells * 8 * sizeof(float);
@@ -80,6 +85,18 @@ static inline struct input_view input_view(enum kernels_format format, const voi
     if (bytes)
         *bytes = round_up(sum32_at + cells * 8 * sizeof(int16_t), 64);
     return v;
+}
+
+/* A group's q in the order in which the nibbles of 64 bytes of weights come: for each 128 elements
+ * those that go with the 64 low nibbles, then those that go with the high ones. A byte of Q4_K
+ * holds elements i and i + 32 of 64, a byte of Q4_0 elements i and i + 16 of 32. */
+static inline void pair_up(enum kernels_format format, const int8_t q[GROUP], int8_t paired[GROUP])
+{
+    const int n = format == KERNELS_INT8_256 ? 32 : 16;
+    for (int i = 0; i < GROUP / n; i++) {
+        int of128 = i / (128 / n), pair = i % (128 / n) / 2;
+        memcpy(paired + 128 * of128 + 64 * (i % 2) + n * pair, q + n * i, (size_t)n);
+    }
 }
 
 /* ---- scratch of one thread: [tile][sums of each token] or what attention needs ---- */

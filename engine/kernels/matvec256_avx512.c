@@ -1,7 +1,7 @@
 /*
- * matvec256_avx512: rows of types with blocks of 256 against one token.
+ * matvec256_avx512: rows of types with blocks of 256 against one token or a few.
  *
- * One row at a time, strictly in order, four blocks at a time:
+ * One row at a time, strictly in order, four blocks at a time, each unpacked once:
  *   1. the group scales of four blocks as bytes, their d and dmin as floats;
  *   2. per block: bytes of the weights x int8 activations -> 16 sums of 4 per vector (vpdpbusd),
  *      packed to int16, times the group scales (vpdpwssd) -> 16 lanes that sum to I;
@@ -12,12 +12,18 @@
 
 #include <assert.h>
 
-/* For the words of two packed vectors of sums, the group that each belongs to. */
+/* For the words of two packed vectors of sums, the group that each belongs to; with groups of 32,
+ * of block 0, 1, 2 or 3 of four, whose scales stand in that lane. */
 #define PAIR(a, b) a, a, a, a, b, b, b, b
-static const uint16_t groups_of_32[2][32] = {
-    {PAIR(0, 2), PAIR(0, 2), PAIR(1, 3), PAIR(1, 3)},
-    {PAIR(4, 6), PAIR(4, 6), PAIR(5, 7), PAIR(5, 7)},
-};
+#define FOUR(a)    PAIR(a, a + 1), PAIR(a, a + 1), PAIR(a + 2, a + 3), PAIR(a + 2, a + 3)
+#define OF_BLOCK(j)                                                                                \
+    {                                                                                              \
+        {FOUR(16 * j)},                                                                            \
+        {                                                                                          \
+            FOUR(16 * j + 4)                                                                       \
+        }                                                                                          \
+    }
+static const uint16_t groups_of_32[4][2][32] = {OF_BLOCK(0), OF_BLOCK(1), OF_BLOCK(2), OF_BLOCK(3)};
 static const uint16_t groups_of_16[2][32] = {
     {PAIR(0, 4), PAIR(1, 5), PAIR(2, 6), PAIR(3, 7)},
     {PAIR(8, 12), PAIR(9, 13), PAIR(10, 14), PAIR(11, 15)},
@@ -50,10 +56,8 @@ INLINE void scale_words(uint32_t type, __m512i scales, int lane, __m512i s[2])
 {
     if (groups256(type) == 8) { /* one byte permutation, odd bytes zero */
         const __mmask64 even = 0x5555555555555555;
-        __m512i at = _mm512_set1_epi16((short)(16 * lane));
         for (int i = 0; i < 2; i++)
-            s[i] = _mm512_maskz_permutexvar_epi8(
-                even, _mm512_add_epi16(load512(groups_of_32[i]), at), scales);
+            s[i] = _mm512_maskz_permutexvar_epi8(even, load512(groups_of_32[lane][i]), scales);
         return;
     }
     __m512i own = _mm512_castsi256_si512(scales_of(type, scales, lane));
@@ -112,96 +116,175 @@ INLINE __m512i mins16(const uint8_t *scales, const int16_t *sum16)
     return _mm512_zextsi256_si512(_mm256_madd_epi16(min, _mm256_loadu_si256((const void *)sum16)));
 }
 
-/* Four blocks of a row on their way to its sum. */
+/* The weights of Q4_K and Q5_K in the order of the paired activations */
+INLINE void bytes_paired(uint32_t type, const uint8_t *block, __m512i q[4])
+{
+    const uint8_t *qs = block + (type == QUANT_Q4_K ? offsetof(struct block_q4_k, qs)
+                                                    : offsetof(struct block_q5_k, qs));
+    const __m512i low = _mm512_set1_epi8(15);
+    for (int i = 0; i < 2; i++) {
+        __m512i both = load512(qs + 64 * i);
+        q[2 * i] = _mm512_and_si512(both, low);
+        q[2 * i + 1] = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
+    }
+    if (type == QUANT_Q4_K)
+        return;
+    const __m512i fifth = twice256(block + offsetof(struct block_q5_k, qh));
+    for (int i = 0; i < 4; i++) { /* groups 0 and 2, 1 and 3, 4 and 6, 5 and 7 */
+        const int first = i + i / 2 * 2;
+        __m512i parts = matrices(ONE_BIT(first, 4), ONE_BIT(first + 2, 4));
+        q[i] = _mm512_or_si512(q[i], _mm512_gf2p8affine_epi64_epi8(fifth, parts, 0));
+    }
+}
+
+/* Four blocks of a row on their way to the sums of n tokens. */
 struct four {
     const uint8_t *b[4];
-    uint32_t at;   /* number of the first in the row */
-    __mmask8 used; /* at the end of a row some repeat the last block, and do not count */
+    uint32_t at;    /* number of the first in the row */
+    uint32_t valid; /* so many count; at the end of a row the others repeat the last */
     __m512i scales;
-    __m512i lanes[4]; /* sum to I */
-    __m512i mins[4];  /* sum to M (Q2_K) */
+    __m512i lanes[MATVEC_TOKENS][4]; /* sum to I */
+    __m512i mins[MATVEC_TOKENS][4];  /* sum to M (Q2_K) */
 };
 
-/* Steps 1 and 2 for blocks at..at+3 of a row, `valid` of which exist. */
-INLINE struct four multiply(uint32_t type, const struct input_view *v, const uint8_t *row,
-                            uint32_t at, uint32_t valid)
+INLINE size_t cell_of(const struct four *f, const int n, int j, int token)
 {
-    struct four f = {.at = at, .used = (__mmask8)((1u << valid) - 1)};
-    uint32_t block[4];
-    for (uint32_t j = 0; j < 4; j++) {
-        block[j] = at + (j < valid ? j : valid - 1);
-        f.b[j] = row + block[j] * block_bytes256(type);
-    }
+    uint32_t block = f->at + ((uint32_t)j < f->valid ? (uint32_t)j : f->valid - 1);
+    return (size_t)block * (size_t)n + (size_t)token;
+}
+
+/* Steps 1 and 2 for blocks at..at+3 of a row, `valid` of which exist, and n tokens (a constant). */
+INLINE struct four multiply(uint32_t type, const int n, const struct input_view *v,
+                            const uint8_t *row, uint32_t at, uint32_t valid)
+{
+    struct four f = {.at = at, .valid = valid};
+    for (uint32_t j = 0; j < 4; j++)
+        f.b[j] = row + (at + (j < valid ? j : valid - 1)) * block_bytes256(type);
     f.scales = scales256(type, f.b);
     prefetch_ahead(f.b[0], 4 * block_bytes256(type));
+#pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
-        const int8_t *x = v->q + (size_t)block[j] * GROUP;
-        const int16_t *sum16 = v->sum16 + (size_t)block[j] * 16;
         __m512i q[4], s[2];
-        bytes256(type, f.b[j], q);
-        if (type == QUANT_IQ4_XS) {
-            f.lanes[j] = products_wide(q, x, scales_of(type, f.scales, j));
-        } else {
+        if (groups256(type) == 8)
+            bytes_paired(type, f.b[j], q);
+        else
+            bytes256(type, f.b[j], q);
+        if (type != QUANT_IQ4_XS)
             scale_words(type, f.scales, j, s);
-            f.lanes[j] = products(q, x, s);
+#pragma GCC unroll 4
+        for (int t = 0; t < n; t++) {
+            const size_t cell = cell_of(&f, n, j, t);
+            const int8_t *x = (groups256(type) == 8 ? v->paired : v->q) + cell * GROUP;
+            const int16_t *sum16 = v->sum16 + cell * 16;
+            f.lanes[t][j] = type == QUANT_IQ4_XS ? products_wide(q, x, scales_of(type, f.scales, j))
+                                                 : products(q, x, s);
+            if (offset256(type))
+                f.lanes[t][j] = _mm512_sub_epi32(
+                    f.lanes[t][j], offset_products(type, scales_of(type, f.scales, j), sum16));
+            if (type == QUANT_Q2_K)
+                f.mins[t][j] = mins16(f.b[j] + offsetof(struct block_q2_k, scales), sum16);
         }
-        if (offset256(type))
-            f.lanes[j] = _mm512_sub_epi32(
-                f.lanes[j], offset_products(type, scales_of(type, f.scales, j), sum16));
-        if (type == QUANT_Q2_K)
-            f.mins[j] = mins16(f.b[j] + offsetof(struct block_q2_k, scales), sum16);
     }
     return f;
 }
 
-/* Step 3 */
-INLINE float add(uint32_t type, const struct input_view *v, const struct four *f, float sum)
+/* M of four blocks */
+INLINE __m128i mins_of(uint32_t type, const int n, const struct input_view *v, const struct four *f,
+                       int token)
+{
+    if (type == QUANT_Q2_K)
+        return sum4(f->mins[token]);
+    if (n == 1 && f->valid == 4) /* the sums of four blocks follow each other */
+        return mins8(f->scales, load512(v->sum32 + (size_t)f->at * 8));
+    const uint8_t *sums[4];
+    for (int j = 0; j < 4; j++)
+        sums[j] = (const uint8_t *)(v->sum32 + cell_of(f, n, j, token) * 8);
+    return mins8(f->scales, four128(sums, 0));
+}
+
+/* Step 3 for one token */
+INLINE float add(uint32_t type, const int n, const struct input_view *v, const struct four *f,
+                 int token, float sum)
 {
     __m256 factors = factors256(type, f->b);
     __m128 d = _mm256_castps256_ps128(factors), dmin = _mm256_extractf128_ps(factors, 1);
-    __m128 term = _mm_mul_ps(_mm_cvtepi32_ps(sum4(f->lanes)), d);
-    if (has_mins256(type)) {
-        const __mmask64 sums_used = (__mmask64)-1 >> 16 * (4 - _mm_popcnt_u32(f->used));
-        __m512i sum32 = _mm512_maskz_loadu_epi8(sums_used, v->sum32 + (size_t)f->at * 8);
-        __m128i m = type == QUANT_Q2_K ? sum4(f->mins) : mins8(f->scales, sum32);
-        term = _mm_sub_ps(term, _mm_mul_ps(_mm_cvtepi32_ps(m), dmin));
+    __m128 term = _mm_mul_ps(_mm_cvtepi32_ps(sum4(f->lanes[token])), d);
+    if (has_mins256(type))
+        term = _mm_sub_ps(term, _mm_mul_ps(_mm_cvtepi32_ps(mins_of(type, n, v, f, token)), dmin));
+    if (n == 1 && f->valid == 4) {
+        term = _mm_mul_ps(term, _mm_loadu_ps(v->scale + f->at));
+        return sum + term[0] + term[1] + term[2] + term[3];
     }
-    term = _mm_maskz_mul_ps(f->used, term, _mm_maskz_loadu_ps(f->used, v->scale + f->at));
-    for (int j = 0; j < 4; j++)
-        sum += term[j];
+    for (int j = 0; j < (int)f->valid; j++)
+        sum += term[j] * v->scale[cell_of(f, n, j, token)];
     return sum;
 }
 
-/* Step 3 of four blocks stands behind steps 1 and 2 of the next four, so that its long chain of
- * small operations does not hold them up. */
-INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *w,
-                 uint32_t row_begin, uint32_t row_end)
+/* One token: step 3 of four blocks stands behind steps 1 and 2 of the next four, so that its long
+ * chain of small operations does not hold them up. */
+INLINE void one_token(uint32_t type, const struct kernels_product *p, const uint8_t *w,
+                      uint32_t row_begin, uint32_t row_end)
 {
     const struct input_view v = input_view(KERNELS_INT8_256, p->input, 1, p->n_in, NULL);
     for (uint32_t row = row_begin; row < row_end; row++, w += p->row_bytes) {
         float sum = 0;
         uint32_t at = 0;
         if (v.n_groups >= 4) {
-            struct four before = multiply(type, &v, w, 0, 4);
+            struct four before = multiply(type, 1, &v, w, 0, 4);
             for (at = 4; at + 4 <= v.n_groups; at += 4) {
-                struct four now = multiply(type, &v, w, at, 4);
-                sum = add(type, &v, &before, sum);
+                struct four now = multiply(type, 1, &v, w, at, 4);
+                sum = add(type, 1, &v, &before, 0, sum);
                 before = now;
             }
-            sum = add(type, &v, &before, sum);
+            sum = add(type, 1, &v, &before, 0, sum);
         }
         if (at < v.n_groups) {
-            struct four rest = multiply(type, &v, w, at, v.n_groups - at);
-            sum = add(type, &v, &rest, sum);
+            struct four rest = multiply(type, 1, &v, w, at, v.n_groups - at);
+            sum = add(type, 1, &v, &rest, 0, sum);
         }
         p->y[row] = sum;
+    }
+}
+
+/* n tokens (a constant), 2 to MATVEC_TOKENS */
+INLINE void some_tokens(uint32_t type, const int n, const struct kernels_product *p,
+                        const uint8_t *w, uint32_t row_begin, uint32_t row_end)
+{
+    const struct input_view v = input_view(KERNELS_INT8_256, p->input, (uint32_t)n, p->n_in, NULL);
+    for (uint32_t row = row_begin; row < row_end; row++, w += p->row_bytes) {
+        float sum[MATVEC_TOKENS] = {0};
+        for (uint32_t at = 0; at < v.n_groups; at += 4) {
+            uint32_t left = v.n_groups - at;
+            struct four f =
+                left < 4 ? multiply(type, n, &v, w, at, left) : multiply(type, n, &v, w, at, 4);
+#pragma GCC unroll 4
+            for (int t = 0; t < n; t++)
+                sum[t] = add(type, n, &v, &f, t, sum[t]);
+        }
+        for (int t = 0; t < n; t++)
+            p->y[(size_t)t * p->y_stride + row] = sum[t];
+    }
+}
+
+INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *w,
+                 uint32_t row_begin, uint32_t row_end)
+{
+    switch (p->n_tokens) {
+    case 1:
+        one_token(type, p, w, row_begin, row_end);
+        break;
+    case 2:
+        some_tokens(type, 2, p, w, row_begin, row_end);
+        break;
+    default:
+        assert(p->n_tokens == MATVEC_TOKENS);
+        some_tokens(type, MATVEC_TOKENS, p, w, row_begin, row_end);
     }
 }
 
 void matvec256_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
                       uint32_t row_end)
 {
-    assert(p->n_tokens == 1);
     switch (p->type) {
     case QUANT_Q2_K:
         rows(QUANT_Q2_K, p, w, row_begin, row_end);

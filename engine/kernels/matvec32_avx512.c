@@ -1,5 +1,5 @@
 /*
- * matvec32_avx512: rows of types with blocks of 32 against one token.
+ * matvec32_avx512: rows of types with blocks of 32 against one token or a few.
  *
  * One row at a time, strictly in order, eight blocks at a time: the weights as unsigned bytes x
  * int8 activations (vpdpbusd), the eight sums I in one vector, (I d + S m) scale, added up by
@@ -9,43 +9,79 @@
 
 #include <assert.h>
 
-/* Eight blocks of a row on their way to its sum: the lanes of each half of a vector sum to the I
- * of a block. */
+/* Eight blocks of a row on their way to the sums of n tokens. */
 struct eight {
-    __m512i lanes[4];
+    __m512i lanes[MATVEC_TOKENS][4]; /* see eight_sums */
     __m256 d, m;
     uint32_t g;
 };
 
-/* Blocks 8 g to 8 g + 7 of a row */
-INLINE struct eight multiply(uint32_t type, const uint8_t *blocks, const struct input_view *v,
-                             uint32_t g)
+/* Lanes that sum to I: of blocks 2 i and 2 i + 1 in the halves of vector i; of four blocks in the
+ * quarters of a vector where the type is paired. */
+INLINE void products(uint32_t type, const __m512i q[4], const struct input_view *v, size_t cell,
+                     __m512i lanes[4])
+{
+    const __m512i zero = _mm512_setzero_si512();
+    if (is_paired32(type)) {
+        const int8_t *x = v->paired + cell * GROUP;
+        for (int i = 0; i < 2; i++)
+            lanes[i] =
+                _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, q[2 * i], load512(x + 128 * i)),
+                                    q[2 * i + 1], load512(x + 128 * i + 64));
+        return;
+    }
+    for (int i = 0; i < 4; i++)
+        lanes[i] = _mm512_dpbusd_epi32(zero, q[i], load512(v->q + cell * GROUP + 64 * i));
+}
+
+INLINE __m256i eight_sums(uint32_t type, const __m512i lanes[4])
+{
+    if (!is_paired32(type))
+        return sum8(lanes);
+    /* quarter i: blocks i and i + 4 alternate */
+    __m512i two = _mm512_add_epi32(_mm512_unpacklo_epi32(lanes[0], lanes[1]),
+                                   _mm512_unpackhi_epi32(lanes[0], lanes[1]));
+    two = _mm512_add_epi32(two, _mm512_shuffle_epi32(two, _MM_PERM_BADC));
+    const __m512i in_order = _mm512_castsi256_si512(_mm256_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13));
+    return _mm512_castsi512_si256(_mm512_permutexvar_epi32(in_order, two));
+}
+
+/* Blocks 8 g to 8 g + 7 of a row x n tokens (a constant) */
+INLINE struct eight multiply(uint32_t type, const int n, const uint8_t *blocks,
+                             const struct input_view *v, uint32_t g)
 {
     struct eight e = {.d = _mm256_cvtph_ps(halfs32(type, blocks, 0)), .g = g};
     __m512i q[4];
     if (has_mins32(type))
         e.m = _mm256_cvtph_ps(halfs32(type, blocks, 2));
-    bytes32(type, blocks, q);
-    for (int i = 0; i < 4; i++)
-        e.lanes[i] = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q[i],
-                                         load512(v->q + (size_t)g * GROUP + 64 * i));
+    if (is_paired32(type))
+        for (int i = 0; i < 2; i++)
+            bytes32_paired(type, blocks + (size_t)(4 * i) * block_bytes32(type), &q[2 * i],
+                           &q[2 * i + 1]);
+    else
+        bytes32(type, blocks, q);
+#pragma GCC unroll 4
+    for (int t = 0; t < n; t++)
+        products(type, q, v, (size_t)g * (size_t)n + (size_t)t, e.lanes[t]);
     return e;
 }
 
-INLINE float add(uint32_t type, const struct eight *e, const struct input_view *v, float sum)
+INLINE float add(uint32_t type, const int n, const struct eight *e, const struct input_view *v,
+                 int token, float sum)
 {
-    __m256i products = sum8(e->lanes);
-    __m256i bias = _mm256_loadu_si256((const void *)(v->bias + (size_t)e->g * 8));
+    const size_t cell = (size_t)e->g * (size_t)n + (size_t)token;
+    __m256i sums = eight_sums(type, e->lanes[token]);
+    __m256i bias = _mm256_loadu_si256((const void *)(v->bias + cell * 8));
     __m256 terms;
     if (has_mins32(type)) {
         __m256i sum_q = _mm256_sub_epi32(_mm256_setzero_si256(), _mm256_srai_epi32(bias, 7));
-        terms = _mm256_add_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(products), e->d),
+        terms = _mm256_add_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(sums), e->d),
                               _mm256_mul_ps(_mm256_cvtepi32_ps(sum_q), e->m));
     } else {
-        products = _mm256_add_epi32(products, _mm256_srai_epi32(bias, zero_point_shift(type)));
-        terms = _mm256_mul_ps(_mm256_cvtepi32_ps(products), e->d);
+        sums = _mm256_add_epi32(sums, _mm256_srai_epi32(bias, zero_point_shift(type)));
+        terms = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), e->d);
     }
-    terms = _mm256_mul_ps(terms, _mm256_loadu_ps(v->scale + (size_t)e->g * 8));
+    terms = _mm256_mul_ps(terms, _mm256_loadu_ps(v->scale + cell * 8));
     /* each half: ((t0 + t1) + t2) + t3 */
     __m256 four = _mm256_add_ps(terms, _mm256_permute_ps(terms, 1));
     four = _mm256_add_ps(four, _mm256_permute_ps(terms, 2));
@@ -54,47 +90,67 @@ INLINE float add(uint32_t type, const struct eight *e, const struct input_view *
     return sum + _mm_cvtss_f32(_mm256_extractf128_ps(four, 1));
 }
 
-/* A last group of less than eight blocks: those that are missing are zero in a copy. */
-INLINE float add_rest(uint32_t type, const uint8_t *blocks, uint32_t n, const struct input_view *v,
-                      uint32_t g, float sum)
+/* The sums of n tokens over a row. A last group of less than eight blocks is filled up with zeros
+ * in a copy. With one token, what follows the products of eight blocks stands behind the products
+ * of the next eight, so that its long chain of small operations does not hold them up. */
+INLINE void row(uint32_t type, const int n, const uint8_t *w, uint32_t n_in,
+                const struct input_view *v, float sum[MATVEC_TOKENS])
 {
-    uint8_t copy[8 * sizeof(struct block_q8_0)] = {0};
-    memcpy(copy, blocks, n * block_bytes32(type));
-    struct eight e = multiply(type, copy, v, g);
-    return add(type, &e, v, sum);
+    const size_t bytes = 8 * block_bytes32(type);
+    const uint32_t n_whole = n_in / GROUP, rest = n_in % GROUP / 32;
+    struct eight before;
+    for (uint32_t g = 0; g < n_whole; g++) {
+        if (g % 4 == 0) /* four groups are whole lines */
+            prefetch_ahead(w + g * bytes, 4 * bytes);
+        struct eight now = multiply(type, n, w + g * bytes, v, g);
+#pragma GCC unroll 4
+        for (int t = 0; t < n; t++)
+            if (n > 1 || g > 0)
+                sum[t] = add(type, n, n > 1 ? &now : &before, v, t, sum[t]);
+        before = now;
+    }
+    if (n == 1 && n_whole > 0)
+        sum[0] = add(type, 1, &before, v, 0, sum[0]);
+    if (rest) {
+        uint8_t copy[8 * sizeof(struct block_q8_0)] = {0};
+        memcpy(copy, w + n_whole * bytes, rest * block_bytes32(type));
+        struct eight e = multiply(type, n, copy, v, n_whole);
+        for (int t = 0; t < n; t++)
+            sum[t] = add(type, n, &e, v, t, sum[t]);
+    }
 }
 
-/* What follows the products of eight blocks stands behind the products of the next eight, so
- * that its long chain of small operations does not hold them up. */
+INLINE void tokens(uint32_t type, const int n, const struct kernels_product *p, const uint8_t *w,
+                   uint32_t row_begin, uint32_t row_end)
+{
+    const struct input_view v = input_view(KERNELS_INT8_32, p->input, (uint32_t)n, p->n_in, NULL);
+    for (uint32_t i = row_begin; i < row_end; i++, w += p->row_bytes) {
+        float sum[MATVEC_TOKENS] = {0};
+        row(type, n, w, p->n_in, &v, sum);
+        for (int t = 0; t < n; t++)
+            p->y[(size_t)t * p->y_stride + i] = sum[t];
+    }
+}
+
 INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *w,
                  uint32_t row_begin, uint32_t row_end)
 {
-    const struct input_view v = input_view(KERNELS_INT8_32, p->input, 1, p->n_in, NULL);
-    const size_t bytes = 8 * block_bytes32(type);
-    const uint32_t n_whole = p->n_in / GROUP, rest = p->n_in % GROUP / 32;
-    for (uint32_t row = row_begin; row < row_end; row++, w += p->row_bytes) {
-        float sum = 0;
-        if (n_whole) {
-            struct eight before = multiply(type, w, &v, 0);
-            for (uint32_t g = 1; g < n_whole; g++) {
-                if (g % 4 == 1) /* four groups are whole lines */
-                    prefetch_ahead(w + (g - 1) * bytes, 4 * bytes);
-                struct eight now = multiply(type, w + g * bytes, &v, g);
-                sum = add(type, &before, &v, sum);
-                before = now;
-            }
-            sum = add(type, &before, &v, sum);
-        }
-        if (rest)
-            sum = add_rest(type, w + n_whole * bytes, rest, &v, n_whole, sum);
-        p->y[row] = sum;
+    switch (p->n_tokens) {
+    case 1:
+        tokens(type, 1, p, w, row_begin, row_end);
+        break;
+    case 2:
+        tokens(type, 2, p, w, row_begin, row_end);
+        break;
+    default:
+        assert(p->n_tokens == MATVEC_TOKENS);
+        tokens(type, MATVEC_TOKENS, p, w, row_begin, row_end);
     }
 }
 
 void matvec32_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
                      uint32_t row_end)
 {
-    assert(p->n_tokens == 1);
     switch (p->type) {
     case QUANT_Q4_0:
         rows(QUANT_Q4_0, p, w, row_begin, row_end);

@@ -103,6 +103,7 @@ void prepare_avx2(enum kernels_format format, const float *x, size_t x_stride, u
             int8_t *q = v.q + cell * GROUP;
             if (format == KERNELS_INT8_256) {
                 quantize256(from, q, v.scale + cell, v.sum16 + cell * 16, v.sum32 + cell * 8);
+                pair_up(format, q, v.paired + cell * GROUP);
                 continue;
             }
             uint32_t n_blocks = (n_in - g * GROUP) / 32;
@@ -116,5 +117,6 @@ void prepare_avx2(enum kernels_format format, const float *x, size_t x_stride, u
                 v.scale[cell * 8 + j] = 0;
                 v.bias[cell * 8 + j] = 0;
             }
+            pair_up(format, q, v.paired + cell * GROUP);
         }
 }

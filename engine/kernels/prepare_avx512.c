@@ -83,6 +83,7 @@ void prepare_avx512(enum kernels_format format, const float *x, size_t x_stride,
             int8_t *q = v.q + cell * GROUP;
             if (format == KERNELS_INT8_256) {
                 quantize256(from, q, v.scale + cell, v.sum16 + cell * 16, v.sum32 + cell * 8);
+                pair_up(format, q, v.paired + cell * GROUP);
                 continue;
             }
             uint32_t n_blocks = (n_in - g * GROUP) / 32;
@@ -96,5 +97,6 @@ void prepare_avx512(enum kernels_format format, const float *x, size_t x_stride,
                 v.scale[cell * 8 + j] = 0;
                 v.bias[cell * 8 + j] = 0;
             }
+            pair_up(format, q, v.paired + cell * GROUP);
         }
 }

@@ -22,7 +22,9 @@
  * twice, Q8_0 and Q4_0 ran at half their speed. */
 #define PREFETCH_AHEAD 8192
 
-/* Rows against one token, and tiles of rows against several. */
+/* Rows against up to so many tokens, and tiles of rows against more, for which unpacking into a
+ * tile pays. */
+#define MATVEC_TOKENS 3
 void matvec256_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
                       uint32_t row_end);
 void matvec32_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
