@@ -4,6 +4,7 @@
  * 1. read the scenario, find its model; 2. exact counts against the committed baseline; 3. with
  * --base, times of both binaries in turns; 4. the report in all forms asked for, and the exit code.
  */
+#include "affinity.h"
 #include "base/clock.h"
 #include "cli.h"
 #include "commands.h"
@@ -27,6 +28,7 @@
 struct gate_options {
     const char *base, *head, *model, *baseline, *metrics;
     const char *markdown, *junit, *json;
+    const char *affinity;
     const char *slow_head; /* "compute:5" */
     uint64_t seed;
     uint32_t timeout_s;
@@ -48,6 +50,9 @@ static const struct option own[] = {
      OPTION_TEXT, FIELD(metrics), .flags = 0},
     {"model", "FILE", "another model than the scenario's", OPTION_TEXT, FIELD(model),
      .letter = 'm'},
+    {"affinity", "CPUS",
+     "measure on these processors, such as 1 or 2-3: less noise, if few suffice", OPTION_TEXT,
+     FIELD(affinity), .flags = 0},
     {"seed", "N", "of the order of samples", OPTION_COUNT64, FIELD(seed), .max = 0x1p62},
     {"timeout_s", "SECONDS", "for one sample", OPTION_COUNT, FIELD(timeout_s), .min = 1,
      .max = 100000},
@@ -430,6 +435,10 @@ int command_gate(int argc, char **argv)
         return cli_fail("gate", "expected one scenario, got %d", argc - 1);
     if (o.times_only && (!o.base || o.update_baseline))
         return cli_fail("gate", "--times-only: expected --base with it, and no --update-baseline");
+    if (o.affinity && !affinity_apply(o.affinity)) /* what it starts inherits it */
+        return cli_fail("gate",
+                        "--affinity: '%s': expected processors of this machine, such as 0-3,6",
+                        o.affinity);
     struct lb_error err = LB_ERROR_INIT;
     struct gate g = {
         .options = &o,
