@@ -90,6 +90,27 @@ static void several_expressions(void)
     check_words("deepseek-coder", "a\nb 12\u6211,", "a|\n|b| |1|2|\u6211|,");
 }
 
+/* A capital after a small letter begins a word; letters beyond ASCII are both. */
+static void cased(void)
+{
+    check_words("tekken", "camelCase HTTPServer", "camel|Case| HTTPServer");
+    check_words("tekken", "ABC aBC \u00e4B\u00c4b", "ABC| a|BC| \u00e4B\u00c4b");
+    check_words("tekken", "don't 123", "don|'t| |1|2|3");
+    check_words("tekken", "a//\n/b", "a|//\n/|b");
+    check_words("tekken", "e\u0301a", "e|\u0301a");
+    check_words("gpt-4o", "don't I'M we'Ll", "don't| I'M| we'Ll");
+    check_words("llama4", "12345 x", "123|45| x");
+}
+
+static void others(void)
+{
+    check_words("seed-coder", "a;\n\nb 12", "a|;|\n\n|b| |1|2");
+    check_words("minicpm5", "a12345b's", "a|123|45|b|'s");
+    check_words("viking", "one, two(3)", "one|,| two|(|3|)");
+    check_words("", "12345", "123|45");
+    check_words("a.x-4.0", "12345", "12345");
+}
+
 static void damaged(void)
 {
     check_words("gpt-2", "\xff", "\xff");
@@ -121,6 +142,8 @@ int main(void)
     spaces();
     llama3_and_qwen2();
     several_expressions();
+    cased();
+    others();
     damaged();
     unknown();
     return check_done();

@@ -26,6 +26,14 @@
 #define GPT4(digits)                                                                               \
     CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" digits "| ?[^" WHITE                             \
                 "\\p{L}\\p{N}]+[\\r\\n]*|" SPACE "*[\\r\\n]+|" SPACES
+/* gpt-4o's kind: a word ends before a capital that follows a small letter. Only ASCII letters have
+ * a case here, as in the program whose names these are: others count as both. */
+#define CAPITAL "[^\\P{L}a-z]"
+#define SMALL   "[^\\P{L}A-Z]"
+#define CASED(tail, digits)                                                                        \
+    "[^\\r\\n\\p{L}\\p{N}]?" CAPITAL "*" SMALL "+" tail "|[^\\r\\n\\p{L}\\p{N}]?" CAPITAL          \
+    "+" SMALL "*" tail "|" digits "| ?[^" WHITE "\\p{L}\\p{N}]+[\\r\\n/]*|" SPACE                  \
+    "*[\\r\\n]+|" SPACES
 
 #define MAX_EXPRESSIONS 5
 
@@ -42,25 +50,38 @@ struct kind {
     }
 
 static const struct kind kinds[] = {
-    {LIST("default"), LIST("[\\p{P}$+<=>^~|]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]"), {0}},
+    {LIST("default", ""), LIST("[\\p{P}$+<=>^~|]+", GPT2, "\\p{N}+", "[0-9][0-9][0-9]"), {0}},
     {LIST("gpt-2", "phi-2", "mpt", "olmo", "jais", "exaone4", "gigachat", "mellum", "trillion",
-          "granite-docling"),
+          "granite-docling", "a.x-4.0"),
      LIST(GPT2),
      {0}},
     {LIST("llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"),
      LIST(GPT4("\\p{N}{1,3}")),
      {.ignore_merges = true, .add_bos = true}},
     {LIST("dbrx", "smaug-bpe", "glm4", "chatglm-bpe"), LIST(GPT4("\\p{N}{1,3}")), {0}},
-    {LIST("qwen2", "deepseek-r1-qwen", "megrez", "stablelm2", "hunyuan", "grok-2", "solar-open"),
+    {LIST("qwen2", "deepseek-r1-qwen", "megrez", "stablelm2", "hunyuan", "grok-2", "solar-open",
+          "kormo", "f2llmv2"),
      LIST(GPT4("\\p{N}")),
      {0}},
-    {LIST("starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b"),
+    {LIST("starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b",
+          "mellum2"),
      LIST("\\p{N}", GPT2),
      {0}},
     {LIST("falcon"), LIST("[\\p{P}$+<=>^~|`]+", GPT2, "[0-9][0-9][0-9]"), {0}},
     {LIST("deepseek-coder"),
      LIST("[\\r\\n]", SPACE "?\\p{L}+", SPACE "?\\p{P}+",
           "[\\x{4E00}-\\x{9FA5}\\x{0800}-\\x{4E00}\\x{AC00}-\\x{D7FF}]+", "\\p{N}"),
+     {0}},
+    {LIST("tekken"), LIST(CASED("", "\\p{N}")), {.ignore_merges = true, .add_bos = true}},
+    {LIST("gpt-4o", "llama4", "kanana2"), LIST(CASED("(?:" CONTRACTION ")?", "\\p{N}{1,3}")), {0}},
+    {LIST("minicpm5"), LIST("\\p{N}{1,3}", GPT4("\\p{N}+")), {.ignore_merges = true}},
+    {LIST("seed-coder"),
+     LIST(CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^" WHITE "\\p{L}\\p{N}]+|" SPACE
+                      "*[\\r\\n]+|" SPACES),
+     {0}},
+    {LIST("viking"),
+     LIST(" ?[^(" WHITE "|.,!?\\x{2026}\\x{3002}\\x{FF0C}\\x{3001}\\x{964}\\x{6D4}\\x{60C})]+",
+          "\\p{N}"),
      {0}},
 };
 
