@@ -254,6 +254,17 @@ static void bpe_pieces(void)
     CHECK(tokenizer_bos(t) == -1 && tokenizer_eos(t) == -1 && !tokenizer_adds_bos(t));
     CHECK(tokenizer_ends(t, (int32_t)p.n - 3));
     tokenizer_close(t);
+    /* an unknown token changes nothing; control tokens are known by name, whatever their type */
+    size_t prefix = add(&p, "<|fim_prefix|>", USER, 0), file = add(&p, "<|file_sep|>", USER, 0);
+    struct gguf_writer *w = begin_file();
+    put_plan(w, &p);
+    gguf_writer_put_u32(w, "tokenizer.ggml.unknown_token_id", 0);
+    t = open_and_close(end_file(w));
+    pieces(t, &p, "bzb", "b|b");
+    pieces(t, &p, "<|file_sep|>", "<|||f|i|l|e|_|s|e|p|||>");
+    check_pieces(t, &p, "<|fim_prefix|>a", 15, special, "<|fim_prefix|>|a");
+    CHECK(tokenizer_ends(t, (int32_t)file) && !tokenizer_ends(t, (int32_t)prefix));
+    tokenizer_close(t);
     plan_bpe(&p, "smollm");
     t = open_plan(&p);
     pieces(t, &p, "a 12a", "a|\xc4\xa0|1|2|a");
@@ -270,7 +281,7 @@ static void bpe_pieces(void)
     pieces(t, &p, "1231", "123|1");
     tokenizer_close(t);
     plan_bpe(&p, "llama-bpe");
-    struct gguf_writer *w = begin_file();
+    w = begin_file();
     put_plan(w, &p);
     gguf_writer_put_u32(w, "tokenizer.ggml.bos_token_id", 7);
     t = open_and_close(end_file(w));
@@ -465,9 +476,9 @@ static void bad_vocabularies(void)
     w = begin_file();
     gguf_writer_put_text(w, "tokenizer.ggml.model", "llama");
     refuse(w, LB_ERR_INPUT, "tokenizer.ggml.tokens is missing");
-    plan_bpe(&p, "tekken");
+    plan_bpe(&p, "gpt-5");
     put_plan(w = begin_file(), &p);
-    refuse(w, LB_ERR_UNSUPPORTED, "unknown pre-tokenizer 'tekken'");
+    refuse(w, LB_ERR_UNSUPPORTED, "unknown pre-tokenizer 'gpt-5'");
     plan_bpe(&p, "gpt-2");
     p.merges[3] = "ab";
     put_plan(w = begin_file(), &p);

@@ -192,7 +192,8 @@ static int32_t whole_word(const struct encoder *e, const char *word, size_t leng
     return vocab_find(e->vocab, e->written, n);
 }
 
-/* A string that merges made but that is no token: its characters, as far as they are tokens. */
+/* A string that is no token: its bytes, as far as they are tokens. What is not is left out, as the
+ * programs that such vocabularies come from do: byte-level BPE has no use for an unknown token. */
 static enum lb_status spell(const struct encoder *e, const char *word,
                             const struct merge_symbol *symbol, struct id_list *ids,
                             struct lb_error *err)
@@ -202,8 +203,6 @@ static enum lb_status spell(const struct encoder *e, const char *word,
         uint32_t id = e->bpe->letters[(unsigned char)word[symbol->start + i]];
         if (id < e->vocab->n_tokens)
             status = id_list_add(ids, (int32_t)id, err);
-        else if (e->vocab->unknown >= 0)
-            status = id_list_add(ids, e->vocab->unknown, err);
     }
     return status;
 }

@@ -8,12 +8,40 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Tokens that end a text or a turn, in the models that do not name theirs in the metadata. */
+/* Tokens that end a text, a turn or a file, in the models that do not name theirs in the metadata.
+ */
 static const char *const end_texts[] = {
-    "</s>",       "<|end_of_text|>",    "<|endoftext|>",
-    "<|eot_id|>", "<|eom_id|>",         "<|im_end|>",
-    "<|end|>",    "<end_of_turn>",      "<EOT>",
-    "_<EOT>",     "<end_of_utterance>", "<\uFF5Cend\u2581of\u2581sentence\uFF5C>",
+    "</s>",
+    "<eos>",
+    "[EOS]",
+    "<|end_of_text|>",
+    "<|endoftext|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|return|>",
+    "<end_of_turn>",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",
+    "<end_of_utterance>",
+    "<|fim_pad|>",
+    "<fim-pad>",
+    "<fim_pad>",
+    "<|fim_repo|>",
+    "<|repo_name|>",
+    "<fim-repo>",
+    "<reponame>",
+    "<|file_sep|>",
+    "<\uFF5Cend\u2581of\u2581sentence\uFF5C>",
+};
+
+/* Control tokens that some files list as text. Where one of them counts as plain or user-defined
+ * text, text that is not to be looked through for special tokens would still give it. */
+static const char *const control_texts[] = {
+    "<|fim_prefix|>", "<fim-prefix>",   "<fim_prefix>", "<|fim_suffix|>", "<fim-suffix>",
+    "<fim_suffix>",   "<|fim_middle|>", "<fim-middle>", "<fim_middle>",
 };
 
 static size_t hash(const char *text, size_t length)
@@ -238,6 +266,11 @@ static enum lb_status read_ends(struct vocab *vocab, const struct gguf_file *fil
             vocab->ends[id] = true;
             vocab->types[id] = TOKEN_CONTROL; /* some converters mark it as plain text */
         }
+    }
+    for (size_t i = 0; i < sizeof control_texts / sizeof *control_texts; i++) {
+        int32_t id = vocab_find(vocab, control_texts[i], strlen(control_texts[i]));
+        if (id >= 0)
+            vocab->types[id] = TOKEN_CONTROL;
     }
     return LB_OK;
 }
