@@ -188,7 +188,7 @@ enum lb_status lb_engine_tokenize(struct lb_engine *engine, const char *text, si
 /* The text that `id` adds; *text is valid until the next call. id -1 flushes. */
 const char *lb_engine_detokenize(struct lb_engine *engine, int32_t id);
 bool lb_engine_ends(struct lb_engine *engine, int32_t id);
-int32_t lb_engine_bos(struct lb_engine *engine);
+int32_t lb_engine_bos(struct lb_engine *engine); /* -1: texts begin without one */
 void lb_release(void *block);
 
 struct lb_sampling {

@@ -158,5 +158,7 @@ bool lb_engine_ends(struct lb_engine *e, int32_t id)
 
 int32_t lb_engine_bos(struct lb_engine *e)
 {
-    return need_tokenizer(e, NULL) == LB_OK ? tokenizer_bos(e->tokenizer) : -1;
+    if (need_tokenizer(e, NULL) != LB_OK || !tokenizer_adds_bos(e->tokenizer))
+        return -1;
+    return tokenizer_bos(e->tokenizer);
 }

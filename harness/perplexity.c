@@ -1,6 +1,6 @@
 /*
  * perplexity: exp of the mean negative log-likelihood of a text's tokens. The text is cut into
- * windows of `window` tokens that begin with BOS where the model has one; every token after a
+ * windows of `window` tokens that begin with BOS where the model wants one; every token after a
  * window's first is scored from what precedes it in the window.
  */
 #include "commands.h"
@@ -14,13 +14,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define USUAL_WINDOW 512u
+
 struct perplexity {
-    uint32_t window;
+    uint32_t window; /* 0: auto */
 };
 
+static const char *const words_auto[] = {"auto", NULL};
+
 static const struct option own[] = {
-    {"window", "N", "tokens scored together, BOS included", OPTION_COUNT,
-     offsetof(struct perplexity, window), .min = 2},
+    {"window", "N",
+     "tokens scored together, BOS included; auto: 512, or the context if that is less",
+     OPTION_COUNT, offsetof(struct perplexity, window), .min = 2, .words = words_auto},
 };
 static const struct option model_option[] = {MODEL_OPTION};
 
@@ -85,7 +90,7 @@ static enum lb_status score_text(struct lb_engine *engine, const int32_t *ids, s
     return status;
 }
 
-static enum lb_status run(struct lb_engine *engine, const char *path, uint32_t window,
+static enum lb_status run(struct lb_engine *engine, const char *path, uint32_t *window,
                           struct score *score, struct lb_error *err)
 {
     char *text = NULL;
@@ -93,12 +98,14 @@ static enum lb_status run(struct lb_engine *engine, const char *path, uint32_t w
     size_t length, n = 0;
     struct lb_text_options plain = {false, false};
     uint32_t context = lb_engine_effective(engine).context;
-    if (window > context)
-        return lb_fail(err, LB_ERR_INPUT, "--window: %u: expected at most %u (--context)", window,
+    if (*window == 0)
+        *window = context < USUAL_WINDOW ? context : USUAL_WINDOW;
+    if (*window < 2 || *window > context)
+        return lb_fail(err, LB_ERR_INPUT, "--window: %u: expected 2 to %u (--context)", *window,
                        context);
     if (file_read(path, &text, &length, err) == LB_OK &&
         lb_engine_tokenize(engine, text, length, plain, &ids, &n, err) == LB_OK &&
-        score_text(engine, ids, n, window, score, err) == LB_OK && score->tokens == 0)
+        score_text(engine, ids, n, *window, score, err) == LB_OK && score->tokens == 0)
         lb_fail(err, LB_ERR_INPUT, "%s: %zu tokens: expected enough to score one", path, n);
     lb_release(ids);
     free(text);
@@ -108,7 +115,7 @@ static enum lb_status run(struct lb_engine *engine, const char *path, uint32_t w
 int command_perplexity(int argc, char **argv)
 {
     struct settings settings = settings_default();
-    struct perplexity p = {.window = 512};
+    struct perplexity p = {0};
     struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &p, 0},
                                  {"model", model_option, 1, &settings, 0},
                                  model_options_group(&settings),
@@ -126,7 +133,7 @@ int command_perplexity(int argc, char **argv)
         return code;
     struct lb_error err = LB_ERROR_INIT;
     struct score score = {0};
-    if (run(engine, argv[1], p.window, &score, &err) == LB_OK) {
+    if (run(engine, argv[1], &p.window, &score, &err) == LB_OK) {
         printf("%.6g\n", exp(score.sum / (double)score.tokens));
         fprintf(stderr, "%zu tokens scored in %zu windows of at most %u\n", score.tokens,
                 score.windows, p.window);

@@ -88,6 +88,20 @@ cmp "$dir/one" "$dir/two" || { echo "generate: sync changes the text"; failures=
 expect 2 "layerbench generate: * expected at most 8 (--context)" \
     "$run" generate --model "$dir/a.gguf" --prompt hello --tokens 80 --context 8
 
+# ---- perplexity: windows fit the context, and begin with BOS only where the model wants one
+yes "one two three" | head -n 30 >"$dir/words"
+tokens=$("$run" tokenize --model "$dir/a.gguf" - <"$dir/words" | wc -w)
+expect 0 "$tokens tokens scored in $(((tokens + 14) / 15)) windows of at most 16" \
+    "$run" perplexity --model "$dir/a.gguf" --context 16 "$dir/words"
+expect 2 "layerbench perplexity: --window: 17: expected 2 to 16 (--context)" \
+    "$run" perplexity --model "$dir/a.gguf" --context 16 --window 17 "$dir/words"
+cp "$dir/a.gguf" "$dir/plain.gguf"
+key=tokenizer.ggml.add_bos_token
+at=$(grep -abo "$key" "$dir/plain.gguf" | head -n 1 | cut -d : -f 1)
+printf '\0' | dd of="$dir/plain.gguf" bs=1 seek=$((at + ${#key} + 4)) conv=notrunc status=none
+expect 0 "$((tokens - 1)) tokens scored in 1 windows of at most $tokens" \
+    "$run" perplexity --model "$dir/plain.gguf" --window "$tokens" "$dir/words"
+
 # ---- the story of a real model, where it is there
 shared=${LAYERBENCH_SHARED:-../shared}
 if [ -e "$shared/models/stories260K.gguf" ]; then
