@@ -111,11 +111,11 @@ static void read_rope_scaling(struct reader *r, struct model_config *c)
         r->status = lb_fail(r->err, LB_ERR_UNSUPPORTED,
                             "%s: rope scaling '%s' is not supported: expected none or linear",
                             gguf_path(r->file), type ? type : "with an attention factor");
-    else if (!(factor > 0) || factor > 1e6f)
+    else if (!(factor >= 0) || factor > 1e6f)
         r->status =
-            lb_fail(r->err, LB_ERR_INPUT, "%s: rope scaling factor %g: expected more than 0",
+            lb_fail(r->err, LB_ERR_INPUT, "%s: rope scaling factor %g: expected 0 (none) to 1e6",
                     gguf_path(r->file), (double)factor);
-    else
+    else if (factor > 0)
         c->rope_scale = 1.0f / factor;
 }
 
@@ -147,6 +147,18 @@ static uint32_t vocabulary_size(struct reader *r)
     return dimension(r, "vocab_size", n == 0, n > UINT32_MAX ? UINT32_MAX : (uint32_t)n);
 }
 
+/* A part of a split model lacks tensors, or the header: saying so helps more than naming one. */
+static void refuse_parts(struct reader *r)
+{
+    uint32_t parts = 1;
+    r->status = gguf_get_u32(r->file, "split.count", false, &parts, r->err);
+    if (r->status == LB_OK && parts > 1)
+        r->status = lb_fail(r->err, LB_ERR_UNSUPPORTED,
+                            "%s: one of %u files of a split model is not supported: expected a "
+                            "model in one file (merge them first)",
+                            gguf_path(r->file), parts);
+}
+
 static void refuse_experts(struct reader *r)
 {
     uint32_t experts = number(r, "expert_count", false, 0);
@@ -161,7 +173,9 @@ enum lb_status config_read(const struct gguf_file *file, struct model_config *co
 {
     struct reader r = {.file = file, .err = err, .status = LB_OK};
     struct model_config c = {.name = ""};
-    r.status = gguf_get_text(file, "general.architecture", true, &c.architecture, err);
+    refuse_parts(&r);
+    if (r.status == LB_OK)
+        r.status = gguf_get_text(file, "general.architecture", true, &c.architecture, err);
     if (r.status != LB_OK)
         return r.status;
     if (strcmp(c.architecture, "llama") != 0 && strcmp(c.architecture, "qwen2") != 0 &&

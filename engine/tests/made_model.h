@@ -164,7 +164,8 @@ static inline void made_keys(struct gguf_writer *w, const struct made_model *m)
     }
     if (m->text_key)
         gguf_writer_put_text(w, m->text_key, m->text);
-    if (made_is(m->key, "llama.expert_count") || made_is(m->key, "llama.attention.value_length"))
+    if (made_is(m->key, "llama.expert_count") || made_is(m->key, "llama.attention.value_length") ||
+        made_is(m->key, "split.count"))
         gguf_writer_put_u32(w, m->key, m->value);
     snprintf(key, sizeof key, "%s.attention.layer_norm_rms_epsilon", m->architecture);
     if (!made_is(m->without, key))

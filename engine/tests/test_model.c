@@ -187,6 +187,10 @@ static void bad_keys(void)
     m.text = "yarn";
     refused(m, LB_ERR_UNSUPPORTED, "rope scaling 'yarn' is not supported: expected none or linear");
     m = usual;
+    bad_number("split.count", 3, LB_ERR_UNSUPPORTED,
+               "one of 3 files of a split model is not supported: expected a model in one file "
+               "(merge them first)");
+    m = usual;
     m.text_key = "llama.rope.scaling.factor";
     m.text = "two";
     struct lb_error err = LB_ERROR_INIT;
