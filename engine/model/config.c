@@ -2,10 +2,11 @@
  * config: a model's dimensions from the keys of its GGUF file, checked so that the
  * rest of the room can rely on them: nothing is 0, heads divide, products of dimensions
  * fit 32 bits. What would change the arithmetic and is not implemented (mixtures of
- * experts, YaRN) is refused, never ignored.
+ * experts) is refused, never ignored.
  */
 #include "model/binding.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -91,8 +92,39 @@ static void read_heads(struct reader *r, struct model_config *c)
                             gguf_path(r->file), c->n_heads, c->head_dim, DIMENSION_LIMIT);
 }
 
-/* rope_scale: the factor on positions, 1 / rope.scaling.factor for linear scaling. Scaling by
- * frequency (Llama 3.1) comes as a tensor of factors, not as a key. */
+/* The pair that turns `turns` times over the context that the model was first trained for. */
+static double pair_of(const struct model_config *c, double context, double turns)
+{
+    const double pi = 3.14159265358979323846;
+    return c->rope_dims * log(context / (turns * 2 * pi)) / (2 * log(c->rope_base));
+}
+
+/* YaRN (Peng et al. 2023): pairs that turn often keep their speed, slow ones are scaled. */
+static void read_yarn(struct reader *r, struct model_config *c, float factor)
+{
+    float context =
+        (float)dimension(r, "rope.scaling.original_context_length", false, c->context_train);
+    float fast = real(r, "rope.scaling.yarn_beta_fast", false, 32.0f);
+    float slow = real(r, "rope.scaling.yarn_beta_slow", false, 1.0f);
+    float mix = real(r, "rope.scaling.yarn_ext_factor", false, 1.0f);
+    float multiplier = real(r, "rope.scaling.yarn_log_multiplier", false, 0.0f);
+    if (r->status != LB_OK)
+        return;
+    if (!(fast > 0 && slow > 0 && c->rope_base > 1))
+        fail(r, LB_ERR_INPUT,
+             "rope scaling 'yarn': expected yarn_beta_fast and yarn_beta_slow of "
+             "more than 0, and rope.freq_base of more than 1");
+    else if (mix != 1.0f || multiplier != 0.0f)
+        fail(r, LB_ERR_UNSUPPORTED,
+             "rope scaling 'yarn' with yarn_ext_factor or "
+             "yarn_log_multiplier is not supported");
+    c->rope_kept = (float)fmax(0, floor(pair_of(c, context, fast)));
+    c->rope_slowed = (float)fmin(c->rope_dims - 1.0, ceil(pair_of(c, context, slow)));
+    c->rope_magnitude *= 1.0f + 0.1f * logf(factor > 0 ? factor : 1.0f);
+}
+
+/* rope_scale: the factor on positions, 1 / rope.scaling.factor. Llama 3.1's scaling comes as a
+ * tensor of factors, not as keys. */
 static void read_rope_scaling(struct reader *r, struct model_config *c)
 {
     const char *type = NULL;
@@ -101,22 +133,25 @@ static void read_rope_scaling(struct reader *r, struct model_config *c)
     /* before there was a type, a factor alone meant linear */
     float factor = real(r, "rope.scale_linear", false, 1.0f);
     factor = real(r, "rope.scaling.factor", false, factor);
-    float attention = real(r, "rope.scaling.attn_factor", false, 1.0f);
-    if (r->status != LB_OK)
-        return;
     c->rope_scale = 1.0f;
-    if (type && strcmp(type, "none") == 0)
+    c->rope_kept = -1.0f;
+    c->rope_slowed = 0.0f;
+    c->rope_magnitude = real(r, "rope.scaling.attn_factor", false, 1.0f);
+    if (r->status != LB_OK || (type && strcmp(type, "none") == 0))
         return;
-    if ((type && strcmp(type, "linear") != 0) || attention != 1.0f)
+    bool yarn = type && strcmp(type, "yarn") == 0;
+    if (type && !yarn && strcmp(type, "linear") != 0)
         r->status = lb_fail(r->err, LB_ERR_UNSUPPORTED,
-                            "%s: rope scaling '%s' is not supported: expected none or linear",
-                            gguf_path(r->file), type ? type : "with an attention factor");
+                            "%s: rope scaling '%s' is not supported: expected none, linear or yarn",
+                            gguf_path(r->file), type);
     else if (!(factor >= 0) || factor > 1e6f)
         r->status =
             lb_fail(r->err, LB_ERR_INPUT, "%s: rope scaling factor %g: expected 0 (none) to 1e6",
                     gguf_path(r->file), (double)factor);
     else if (factor > 0)
         c->rope_scale = 1.0f / factor;
+    if (r->status == LB_OK && yarn)
+        read_yarn(r, c, factor);
 }
 
 static void read_rope(struct reader *r, struct model_config *c)
@@ -124,7 +159,6 @@ static void read_rope(struct reader *r, struct model_config *c)
     c->rope_neox = strcmp(c->architecture, "llama") != 0;
     c->rope_dims = dimension(r, "rope.dimension_count", false, c->head_dim);
     c->rope_base = real(r, "rope.freq_base", false, 10000.0f);
-    read_rope_scaling(r, c);
     if (r->status == LB_OK && (c->rope_dims % 2 != 0 || c->rope_dims > c->head_dim))
         r->status = lb_fail(r->err, LB_ERR_INPUT,
                             "%s: rope dimension count %u: expected an even number up to the head "
@@ -132,6 +166,7 @@ static void read_rope(struct reader *r, struct model_config *c)
                             gguf_path(r->file), c->rope_dims, c->head_dim);
     if (r->status == LB_OK && !(c->rope_base > 0 && c->rope_base < 1e30f))
         fail(r, LB_ERR_INPUT, "rope.freq_base: expected a positive number");
+    read_rope_scaling(r, c);
 }
 
 /* The size of the vocabulary: its key, else the tokens listed, else the rows of the embedding. */

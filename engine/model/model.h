@@ -28,7 +28,11 @@ struct model_config {
     uint32_t context_train;  /* context length the model was trained for */
     uint32_t sliding_window; /* 0: none */
     float rms_eps;
-    float rope_base, rope_scale; /* rope_scale: factor on positions (linear scaling), 1 as a rule */
+    float rope_base, rope_scale; /* rope_scale: factor on positions, 1 as a rule */
+    /* Pairs up to rope_kept are left as they are, from rope_slowed on rope_scale acts in full, and
+     * between them in part (YaRN); -1 and 0 where it acts on all alike. */
+    float rope_kept, rope_slowed;
+    float rope_magnitude; /* length of what was turned, 1 as a rule */
     uint32_t rope_dims;
     bool rope_neox;      /* rotate halves (qwen) instead of neighbouring pairs (llama) */
     bool tied_embedding; /* no output.weight: the head uses the embedding */

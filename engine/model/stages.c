@@ -55,9 +55,10 @@ void stage_norm(struct model_session *s, enum model_op op)
 
 /* ---- rotary positions ---- */
 
-/* Pair i of position p turns by p * rope_scale * base^(-2i / dims) / factor[i] (Su et al. 2021;
- * the factors are Llama 3.1's). The angle is computed in double, so that cosine and sine are
- * right to half a unit in the last place of a float at any position. */
+/* Pair i of position p turns by p * scale * base^(-2i / dims) / factor[i] (Su et al. 2021; the
+ * factors are Llama 3.1's, YaRN's scale depends on the pair: Peng et al. 2023). The angle is
+ * computed in double, so that cosine and sine are right to half a unit in the last place of a float
+ * at any position. */
 enum lb_status stage_angles(struct model_session *s)
 {
     const struct model_config *c = &s->model->config;
@@ -67,13 +68,16 @@ enum lb_status stage_angles(struct model_session *s)
     if (status != LB_OK)
         return status;
     for (uint32_t i = 0; i < pairs; i++) {
-        double frequency = pow(c->rope_base, -2.0 * i / c->rope_dims) * c->rope_scale;
+        double share = (i - c->rope_kept) / fmax(1e-3, c->rope_slowed - c->rope_kept);
+        share = fmin(1, fmax(0, share));
+        double scale = 1 - share + share * c->rope_scale;
+        double frequency = pow(c->rope_base, -2.0 * i / c->rope_dims) * scale;
         if (factors)
             frequency /= s->frequencies[i];
         for (uint32_t t = 0; t < s->n_tokens; t++) {
             double angle = s->position[t] * frequency;
-            s->cosine[(size_t)t * pairs + i] = (float)cos(angle);
-            s->sine[(size_t)t * pairs + i] = (float)sin(angle);
+            s->cosine[(size_t)t * pairs + i] = (float)(cos(angle) * c->rope_magnitude);
+            s->sine[(size_t)t * pairs + i] = (float)(sin(angle) * c->rope_magnitude);
         }
     }
     profile_lap(s, OP_ROPE_ANGLES);

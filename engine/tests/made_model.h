@@ -20,7 +20,8 @@ struct made_model {
     const char *architecture;
     uint32_t n_layers, n_embd, n_heads, n_kv_heads, n_ff, n_vocab;
     uint32_t key_length, rope_dims, window; /* 0: no such key */
-    float rope_factor;                      /* linear scaling; 0: none */
+    float rope_factor;                      /* linear scaling, or YaRN's; 0: none */
+    uint32_t yarn_context;                  /* YaRN, trained for so many positions; 0: no YaRN */
     bool factors, biases, tied;
     uint32_t type; /* of matrices; vectors are F32 */
     uint64_t seed;
@@ -158,9 +159,11 @@ static inline void made_keys(struct gguf_writer *w, const struct made_model *m)
         made_number(w, m, "attention.sliding_window", m->window);
     if (m->rope_factor > 0) {
         snprintf(key, sizeof key, "%s.rope.scaling.type", m->architecture);
-        gguf_writer_put_text(w, key, "linear");
+        gguf_writer_put_text(w, key, m->yarn_context ? "yarn" : "linear");
         snprintf(key, sizeof key, "%s.rope.scaling.factor", m->architecture);
         gguf_writer_put_f32(w, key, m->rope_factor);
+        if (m->yarn_context)
+            made_number(w, m, "rope.scaling.original_context_length", m->yarn_context);
     }
     if (m->text_key)
         gguf_writer_put_text(w, m->text_key, m->text);

@@ -68,6 +68,7 @@ static void config(void)
     CHECK(c.head_dim == 16 && c.rope_dims == 16 && c.n_ff == 96 && c.n_vocab == 50);
     CHECK(c.context_train == 64 && c.sliding_window == 0 && c.rms_eps == 1e-5f);
     CHECK(c.rope_base == 10000 && c.rope_scale == 1 && !c.rope_neox && !c.tied_embedding);
+    CHECK(c.rope_kept == -1 && c.rope_slowed == 0 && c.rope_magnitude == 1);
     made.without = "llama.attention.head_count_kv";
     made.n_kv_heads = 4; /* missing: as many as heads */
     c = config_of(&made);
@@ -184,8 +185,9 @@ static void bad_keys(void)
             "rope dimension count 18: expected an even number up to the head length, 16");
     m = usual;
     m.text_key = "llama.rope.scaling.type";
-    m.text = "yarn";
-    refused(m, LB_ERR_UNSUPPORTED, "rope scaling 'yarn' is not supported: expected none or linear");
+    m.text = "longrope";
+    refused(m, LB_ERR_UNSUPPORTED,
+            "rope scaling 'longrope' is not supported: expected none, linear or yarn");
     m = usual;
     bad_number("split.count", 3, LB_ERR_UNSUPPORTED,
                "one of 3 files of a split model is not supported: expected a model in one file "

@@ -65,6 +65,19 @@ static void normalise(const struct plain *p, const char *name, const double *x, 
     free(w);
 }
 
+/* What scaling leaves of a pair's speed. YaRN: pairs between the one that turns 32 times in the
+ * context and the one that turns once are mixed, in whole pairs. */
+static double slowed(const struct plain *p, uint32_t i, uint32_t dims)
+{
+    double factor = p->made->rope_factor > 0 ? p->made->rope_factor : 1;
+    if (!p->made->yarn_context)
+        return 1 / factor;
+    double per_pair = 2 * log(10000) / dims, turns = p->made->yarn_context / (2 * acos(-1));
+    double from = fmax(floor(log(turns / 32) / per_pair), 0), to = ceil(log(turns) / per_pair);
+    double share = i <= from ? 0 : i >= to ? 1 : (i - from) / (to - from);
+    return share / factor + 1 - share;
+}
+
 static void rotate_heads(const struct plain *p, double *x, uint32_t n_heads, uint32_t position)
 {
     uint32_t dims = p->made->rope_dims ? p->made->rope_dims : p->c->head_dim;
@@ -76,10 +89,11 @@ static void rotate_heads(const struct plain *p, double *x, uint32_t n_heads, uin
             double *b = halves ? a + dims / 2 : a + 1;
             double angle = position / pow(10000, 2.0 * i / dims);
             angle /= factors ? factors[i] : 1;
-            angle /= p->made->rope_factor > 0 ? p->made->rope_factor : 1;
+            angle *= slowed(p, i, dims);
+            double size = p->made->yarn_context ? 1 + log(p->made->rope_factor) / 10 : 1;
             double turned = *a * cos(angle) - *b * sin(angle);
-            *b = *a * sin(angle) + *b * cos(angle);
-            *a = turned;
+            *b = size * (*a * sin(angle) + *b * cos(angle));
+            *a = size * turned;
         }
     free(factors);
 }
@@ -235,6 +249,9 @@ static void features(const char *architecture)
     m.n_kv_heads = 1;
     m.rope_factor = 4;
     compare("linear rope scaling", &m, KERNELS_KV_F32, BOUND);
+    m.yarn_context = 500;
+    m.key_length = 32;
+    compare("YaRN", &m, KERNELS_KV_F32, BOUND);
 }
 
 int main(void)
