@@ -30,13 +30,26 @@ static void print_file(void *ctx, uint32_t version, uint64_t file_bytes, size_t 
            value_human_size((double)file_bytes, size, sizeof size), n_pairs, n_tensors);
 }
 
+/* At least `width` wide, at most `most` characters and "..."; a control character is a space, so
+ * that the file cannot break lines: a chat template has many. */
+static void print_text(const char *text, int width, size_t most)
+{
+    size_t n = 0;
+    for (; text[n] && n < most; n++)
+        putchar((unsigned char)text[n] < ' ' || text[n] == 0x7f ? ' ' : text[n]);
+    if (text[n])
+        fputs("...", stdout);
+    if (width > 0)
+        printf("%*s ", (int)n < width ? width - (int)n : 0, "");
+}
+
 static void print_pair(void *ctx, const char *key, const char *kind, const char *value)
 {
     (void)ctx;
-    printf("%-40s %-7s ", key, kind);
-    for (size_t i = 0; value[i] && i < 120; i++) /* one line each: a chat template has many */
-        putchar((unsigned char)value[i] < ' ' ? ' ' : value[i]);
-    puts(strlen(value) > 120 ? "..." : "");
+    print_text(key, 40, 1000);
+    printf("%-7s ", kind);
+    print_text(value, 0, 120);
+    putchar('\n');
 }
 
 static void print_tensor(void *ctx, const char *name, const char *type, uint32_t n_dims,
@@ -51,7 +64,8 @@ static void print_tensor(void *ctx, const char *name, const char *type, uint32_t
         size_t n = strlen(shape);
         snprintf(shape + n, sizeof shape - n, "%s%" PRIu64, i ? " x " : "", ne[i]);
     }
-    printf("%-32s %-8s %-24s %14" PRIu64 " %14" PRIu64 "\n", name, type, shape, file_offset, bytes);
+    print_text(name, 32, 1000);
+    printf("%-8s %-24s %14" PRIu64 " %14" PRIu64 "\n", type, shape, file_offset, bytes);
 }
 
 /* ---- as JSON ---- */

@@ -12,6 +12,10 @@ enum lb_status lb_fail(struct lb_error *err, enum lb_status code, const char *fo
         va_start(args, format);
         vsnprintf(err->text, sizeof err->text, format, args);
         va_end(args);
+        /* names and values out of files may hold anything; the message stays one line */
+        for (char *c = err->text; *c; c++)
+            if ((unsigned char)*c < ' ' || *c == 0x7f)
+                *c = '?';
         err->code = code;
     }
     return code;

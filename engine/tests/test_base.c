@@ -18,6 +18,9 @@ static void errors(void)
     CHECK_TEXT(err.text, "file x: first 1");
     CHECK(lb_fail(NULL, LB_ERR_IO, "nowhere to go") == LB_ERR_IO);
     CHECK_TEXT(lb_status_name(LB_ERR_IO), "io");
+    struct lb_error line = LB_ERROR_INIT;
+    lb_fail(&line, LB_ERR_INPUT, "'%s'", "a\nb\x1b[1mc\x7f\xc3\xa4");
+    CHECK_TEXT(line.text, "'a?b?[1mc?\xc3\xa4'");
 }
 
 static void failing_allocations(void)
