@@ -41,7 +41,7 @@ static enum lb_status parse_ids(const char *text, uint32_t n_vocab, int32_t **id
     enum lb_status status = LB_OK;
     if (!copy || !list)
         status = lb_fail(err, LB_ERR_NOMEM, "out of memory for ids");
-    while (status == LB_OK && (word = strsep(&rest, ", \n")) != NULL) {
+    while (status == LB_OK && (word = strsep(&rest, ", \t\r\n")) != NULL) {
         uint64_t id;
         if (*word == '\0')
             continue;

@@ -21,9 +21,13 @@ static struct model_session_options usual_options(void)
 }
 
 /* Opens a model of 256 columns, so that every tensor type fits. */
-static bool open_made(struct whole_model *whole, uint32_t type, const char **path)
+static bool open_made(struct whole_model *whole, const char *architecture, uint32_t type,
+                      const char **path)
 {
     struct made_model made = made_usual();
+    made.architecture = architecture;
+    made.biases = made.tied = strcmp(architecture, "qwen2") == 0;
+    made.key_length = strcmp(architecture, "qwen3") == 0 ? 96 : 0;
     made.n_embd = 256;
     made.n_ff = 512;
     made.n_vocab = 300;
@@ -91,13 +95,13 @@ static void batch_of_four(struct whole_model *whole, const char *what, const cha
     free(together);
 }
 
-static void same_result(uint32_t type, const char *tier)
+static void same_result(const char *architecture, uint32_t type, const char *tier)
 {
     struct whole_model whole;
     const char *path;
     char what[64];
-    snprintf(what, sizeof what, "%s, %s", quant_info(type)->name, tier);
-    if (open_made(&whole, type, &path)) {
+    snprintf(what, sizeof what, "%s, %s, %s", architecture, quant_info(type)->name, tier);
+    if (open_made(&whole, architecture, type, &path)) {
         size_t n = (size_t)TOKENS * model_config(whole.model)->n_vocab;
         float *first = calloc(n, sizeof *first), *other = calloc(n, sizeof *other);
         run_fresh(&whole, tier, 2, TOKENS, first);
@@ -134,9 +138,14 @@ static void every_kernel_and_type(void)
                                      QUANT_Q4_0, QUANT_Q4_K, QUANT_Q6_K};
     size_t n_tiers;
     const struct kernels_ops *const *tiers = kernels_list(&n_tiers);
-    for (size_t i = 0; i < n_tiers; i++)
-        for (size_t j = 0; tiers[i]->available() && j < sizeof types / sizeof *types; j++)
-            same_result(types[j], tiers[i]->name);
+    for (size_t i = 0; i < n_tiers; i++) {
+        if (!tiers[i]->available())
+            continue;
+        for (size_t j = 0; j < sizeof types / sizeof *types; j++)
+            same_result("llama", types[j], tiers[i]->name);
+        same_result("qwen2", QUANT_F32, tiers[i]->name);
+        same_result("qwen3", QUANT_F32, tiers[i]->name);
+    }
 }
 
 /* Whatever is wanted, what comes out for a token is the same, and the caches go on the same. */
@@ -394,7 +403,7 @@ int main(void)
         for (int t = 0; t < TOKENS; t++)
             ids[s][t] = (int32_t)lb_random_below(&random, 300);
     every_kernel_and_type();
-    if (open_made(&whole, QUANT_F32, &path)) {
+    if (open_made(&whole, "llama", QUANT_F32, &path)) {
         wanted(&whole);
         mixed_pass(&whole);
         failing_weights(&whole);
