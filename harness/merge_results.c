@@ -147,6 +147,8 @@ static enum lb_status take_all(struct merge *m, struct lb_error *err)
     }
     for (size_t i = 0; i < m->matrix.count; i++) /* what nobody has measured is not borrowed */
         m->matrix.cells[i].borrowed &= m->results.by_cell[i].count > 0;
+    for (size_t i = 0; i < m->matrix.count; i++)
+        summary_bootstrap(&m->results.by_cell[i]);
     for (size_t i = 0; i < m->set.count; i++)
         results_take_rest(&m->results, m->set.files[i].document);
     m->results.environment = json_incref(json_object_get(m->set.files[0].ours, "environment"));

@@ -111,6 +111,8 @@ enum lb_status results_resume(struct results *r, const char *directory, struct l
     status = results_from_json(r, document, err);
     if (status == LB_OK)
         status = layer_lines_mend(lines, is_known, r, err);
+    for (size_t i = 0; status == LB_OK && i < r->matrix->count; i++)
+        summary_bootstrap(&r->by_cell[i]);
     lb_error_prefix(err, "%s", path);
 done:
     json_decref(document);
@@ -227,6 +229,7 @@ enum lb_status results_add(struct results *r, uint32_t cell, struct sample *samp
     sample->n_log = 0;
     c->list[c->count++] = *sample;
     memset(sample, 0, sizeof *sample);
+    summary_bootstrap(c);
     return results_write(r, err);
 }
 

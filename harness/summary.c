@@ -113,6 +113,16 @@ struct floor summary_floor(const struct cell_samples *cell, const struct cell_sa
     return floor;
 }
 
+void summary_bootstrap(struct cell_samples *cell)
+{
+    const struct stats_bootstrap how = {.level = 0.95, .rounds = 10000, .seed = 1};
+    size_t n;
+    double *values = values_of(cell, pass_time, &n);
+    if (!values || n < 2 || !stats_median_interval(values, n, how, &cell->interval))
+        cell->interval = (struct stats_interval){NAN, NAN};
+    free(values);
+}
+
 static void spread(const struct cell_samples *cell, struct summary *out)
 {
     size_t n;
@@ -125,7 +135,7 @@ static void spread(const struct cell_samples *cell, struct summary *out)
 struct summary summary_of(const struct cell_samples *cell, const struct floor *floor,
                           uint32_t batch)
 {
-    struct summary s = {.floor = *floor};
+    struct summary s = {.floor = *floor, .interval = cell->interval};
     for (size_t i = 0; i < cell->count; i++) {
         const struct sample *sample = &cell->list[i];
         s.n += usable(sample);

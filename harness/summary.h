@@ -13,7 +13,8 @@
 
 struct cell_samples {
     struct sample *list;
-    size_t count; /* failed ones included */
+    size_t count;                   /* failed ones included */
+    struct stats_interval interval; /* of the median pass: summary_bootstrap() */
 };
 
 /* The least time a decode pass can take; see the design. All 0 where it is not known. */
@@ -26,8 +27,9 @@ struct floor {
 };
 
 struct summary {
-    size_t n, n_failed, n_broken; /* measured well, failed, with broken identities */
-    double pass_ns;               /* median */
+    size_t n, n_failed, n_broken;   /* measured well, failed, with broken identities */
+    double pass_ns;                 /* median */
+    struct stats_interval interval; /* 95%, of that median; NAN below two samples */
     struct stats_summary pass;
     double prefill_ns, ttft_ns, tokens_per_s;
     double hit, prefetched, late, miss; /* per decode pass */
@@ -38,6 +40,10 @@ struct summary {
     double efficiency; /* floor / pass time, at most 1; 0: not known */
     double c_over_t;   /* compute time of a pass / time to load all layers; 0: not known */
 };
+
+/* Computes the cell's interval anew, by the bootstrap over its samples: whenever they have changed
+ * (it takes its time: summary_of does not). */
+void summary_bootstrap(struct cell_samples *cell);
 
 /* bandwidth: bytes/s of the cell's storage, 0 where none applies. reference: samples of the
  * resident cell that does the same work, or NULL. */

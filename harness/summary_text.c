@@ -55,18 +55,21 @@ static const char *outcomes(const struct summary *s, char *text, size_t size)
 }
 
 /* The texts of one row; what the table and Markdown share. */
-enum { PASS, SPREAD, FLOOR, EFFICIENCY, OUTCOMES, WAIT, BYTES, TOKENS, RATIO, COLUMNS };
+enum { PASS, INTERVAL, FLOOR, EFFICIENCY, OUTCOMES, WAIT, BYTES, TOKENS, RATIO, COLUMNS };
 static const char *const titles[COLUMNS] = {
-    "pass", "min - max", "floor", "floor/pass", "hit/pref/late/miss",
-    "wait", "bytes",     "tok/s", "c/t"};
+    "pass", "95% interval", "floor", "floor/pass", "hit/pref/late/miss",
+    "wait", "bytes",        "tok/s", "c/t"};
 
 static void row_texts(const struct summary *s, char texts[COLUMNS][64])
 {
     char low[24], high[24];
     size_t size = sizeof texts[0];
     duration(s->pass_ns, texts[PASS], size);
-    snprintf(texts[SPREAD], size, "%s - %s", duration(s->pass.min, low, sizeof low),
-             duration(s->pass.max, high, sizeof high));
+    if (isnan(s->interval.low))
+        snprintf(texts[INTERVAL], size, "-");
+    else
+        snprintf(texts[INTERVAL], size, "%s - %s", duration(s->interval.low, low, sizeof low),
+                 duration(s->interval.high, high, sizeof high));
     duration(s->floor.ns > 0 ? s->floor.ns : NAN, texts[FLOOR], size);
     if (s->efficiency > 0)
         snprintf(texts[EFFICIENCY], size, "%.2f", s->efficiency);
@@ -159,7 +162,7 @@ static void print_row(const struct results *r, uint32_t i, FILE *out, bool colou
                        : s.efficiency >= 0.9 ? "\033[32m"
                        : s.efficiency >= 0.6 ? "\033[33m"
                                              : "\033[31m";
-    fprintf(out, "%2zu %8s %19s %8s  %s%s %4s%s %20s %8s %8s %6s %6s\n", s.n, t[PASS], t[SPREAD],
+    fprintf(out, "%2zu %8s %19s %8s  %s%s %4s%s %20s %8s %8s %6s %6s\n", s.n, t[PASS], t[INTERVAL],
             t[FLOOR], tint, bar(s.efficiency, drawn, sizeof drawn), t[EFFICIENCY],
             colour ? "\033[0m" : "", t[OUTCOMES], t[WAIT], t[BYTES], t[TOKENS], t[RATIO]);
     const char *broken = first_broken(r, i);
@@ -174,9 +177,9 @@ void summary_print_table(const struct results *r, FILE *out, bool colour)
     struct leads leads = leads_of(r);
     for (size_t k = 0; k < leads.count; k++)
         fprintf(out, "%-*s ", leads.widths[k], leads.options[k]->name);
-    fprintf(out, "%2s %8s %19s %8s  %15s %20s %8s %8s %6s %6s\n", "n", titles[PASS], titles[SPREAD],
-            titles[FLOOR], titles[EFFICIENCY], titles[OUTCOMES], titles[WAIT], titles[BYTES],
-            titles[TOKENS], titles[RATIO]);
+    fprintf(out, "%2s %8s %19s %8s  %15s %20s %8s %8s %6s %6s\n", "n", titles[PASS],
+            titles[INTERVAL], titles[FLOOR], titles[EFFICIENCY], titles[OUTCOMES], titles[WAIT],
+            titles[BYTES], titles[TOKENS], titles[RATIO]);
     for (uint32_t i = 0; i < r->matrix->count; i++) {
         char text[256];
         for (size_t k = 0; k < leads.count; k++)
@@ -283,7 +286,8 @@ void summary_print_markdown(const struct results *r, FILE *out)
     fprintf(out, "# %s\n\n%s\n\n", r->scenario->name, r->scenario->about);
     fprintf(out,
             "Model %s (%s, %u layers of together %s); %u repetitions, seed %llu%s. Pass: median of "
-            "the samples' mean decode pass. Floor: the least time a pass can take, the larger of "
+            "the samples' mean decode pass, with its bootstrap interval. Floor: the least time a "
+            "pass can take, the larger of "
             "resident compute and (bytes of all layers - cache) / bandwidth. Outcomes, wait and "
             "bytes are per decode pass.\n\n",
             r->model_path, value_human_size((double)r->model.file_bytes, model, sizeof model),
@@ -343,7 +347,14 @@ static void csv_row(const struct results *r, uint32_t i, FILE *out)
                              s.cached_ns,
                              s.uncached_ns,
                              s.c_over_t > 0 ? s.c_over_t : NAN,
-                             s.peak_rss_bytes};
+                             s.peak_rss_bytes,
+                             s.interval.low,
+                             s.interval.high,
+                             s.pass.cv,
+                             s.pass.p90,
+                             s.pass.p99,
+                             (double)s.pass.outliers,
+                             s.pass.drift};
     csv_text(out, r->matrix->cells[i].name);
     for (size_t a = 0; a < r->scenario->n_axes; a++) {
         char text[256];
@@ -363,11 +374,12 @@ void summary_print_csv(const struct results *r, FILE *out)
     fputs("cell", out);
     for (size_t a = 0; a < r->scenario->n_axes; a++)
         fprintf(out, ",%s", r->scenario->axes[a].option->name);
-    fputs(",reference,n,failed,invalid,pass_ns,pass_mean_ns,pass_sd_ns,pass_min_ns,pass_max_ns,"
-          "prefill_ns,ttft_ns,tokens_per_second,floor_ns,efficiency,hit,prefetched,late,miss,"
-          "wasted,wait_ns,compute_ns,other_ns,bytes_read,cached_wait_ns,uncached_wait_ns,c_over_t,"
-          "peak_rss_bytes\n",
-          out);
+    fputs(
+        ",reference,n,failed,invalid,pass_ns,pass_mean_ns,pass_sd_ns,pass_min_ns,pass_max_ns,"
+        "prefill_ns,ttft_ns,tokens_per_second,floor_ns,efficiency,hit,prefetched,late,miss,"
+        "wasted,wait_ns,compute_ns,other_ns,bytes_read,cached_wait_ns,uncached_wait_ns,c_over_t,"
+        "peak_rss_bytes,pass_low_ns,pass_high_ns,pass_cv,pass_p90_ns,pass_p99_ns,outliers,drift\n",
+        out);
     for (uint32_t i = 0; i < r->matrix->count; i++)
         csv_row(r, i, out);
 }
