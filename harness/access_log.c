@@ -65,6 +65,13 @@ static void end_run(struct reader *r)
     r->to = INT64_MIN;
 }
 
+static void count_value(struct view *view, struct histogram **histogram, int64_t ns)
+{
+    if (!*histogram)
+        *histogram = view_alloc(view, 1, sizeof **histogram);
+    histogram_add(*histogram, ns);
+}
+
 static bool add_event(struct reader *r, const struct access_event *e, bool kept)
 {
     bool same_run = r->any && e->cell == r->last.cell && e->rep == r->last.rep;
@@ -75,6 +82,9 @@ static bool add_event(struct reader *r, const struct access_event *e, bool kept)
     if (counts) {
         int64_t end = e->need_ns + e->wait_ns + e->compute_ns;
         log->passes += !same_run || e->pass != r->last.pass;
+        count_value(r->view, &log->wait, e->wait_ns);
+        if (e->read_ns > 0)
+            count_value(r->view, &log->read, e->read_ns);
         r->from = e->need_ns < r->from ? e->need_ns : r->from;
         r->to = end > r->to ? end : r->to;
     }

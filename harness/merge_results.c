@@ -10,6 +10,7 @@
 #include "commands.h"
 #include "exit_codes.h"
 #include "file_io.h"
+#include "layer_table.h"
 #include "merge_lines.h"
 #include "model_options.h"
 #include "result_set.h"
@@ -279,7 +280,8 @@ static enum lb_status merge(struct merge *m, char *const *paths, size_t n, const
         return status;
     note_missing(m);
     note_machines(m);
-    return results_write(&m->results, err);
+    status = results_write(&m->results, err);
+    return status == LB_OK ? layer_table_write(out, err) : status;
 }
 
 int command_merge(int argc, char **argv)

@@ -10,6 +10,7 @@
 #include "commands.h"
 #include "exit_codes.h"
 #include "file_io.h"
+#include "layer_table.h"
 #include "plot.h"
 #include "plot_scripts.h"
 #include "report_answer.h"
@@ -212,6 +213,7 @@ static void write_section(FILE *out, struct subject *s, size_t number)
     if (view->n_cells > 0) {
         fputs("<h3>All cells</h3>\n", out);
         html_cells(out, view, s->answer.best);
+        layer_table_html(out, view);
     }
     fputs("<h3>Environment</h3>\n", out);
     html_environment(out, view);

@@ -16,6 +16,7 @@
 #include "gbench_shim.h"
 #include "identities.h"
 #include "json_text.h"
+#include "layer_table.h"
 #include "model_options.h"
 #include "plot.h"
 #include "progress.h"
@@ -433,7 +434,9 @@ static enum lb_status measure_all(struct run *run, struct lb_error *err)
     warn_of_figures(run);
     r->complete = true;
     status = results_write(r, err);
-    return status == LB_OK ? sim_attach(r, err) : status;
+    if (status == LB_OK)
+        status = sim_attach(r, err);
+    return status == LB_OK ? layer_table_write(r->directory, err) : status;
 }
 
 /* ---- the end ---- */

@@ -11,6 +11,7 @@
 
 #include "base/status.h"
 #include "engine.h"
+#include "histogram.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -49,6 +50,8 @@ struct view_log {
     uint64_t passes;   /* of all repetitions */
     uint64_t accesses; /* all phases */
     double busy_ns;    /* time within those passes in which at least one read was under way */
+    struct histogram *wait, *read; /* ns, of the accesses in those passes and of their reads; NULL:
+                                      none were logged */
 };
 
 struct view_cell {
