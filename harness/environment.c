@@ -17,9 +17,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+
+#define HOT 85000 /* thousandths of a degree */
 
 /* ---- entries ---- */
 
@@ -103,6 +106,20 @@ static void put_field(json_t *object, const char *name, const char *path, const 
 
 /* ---- the machine ---- */
 
+/* Its name where the firmware tells it, else whether there is one. */
+static void put_hypervisor(json_t *e)
+{
+    static const char name[] = "/sys/class/dmi/id/product_name";
+    char flags[4096];
+    if (access(name, R_OK) == 0)
+        environment_file(e, "hypervisor", name);
+    else if (!field_of("/proc/cpuinfo", "flags", flags, sizeof flags))
+        environment_null(e, "hypervisor", "neither firmware nor processor tell");
+    else
+        put_text(e, "hypervisor", strstr(flags, " hypervisor") ? "yes, of unknown name" : "none",
+                 "/proc/cpuinfo");
+}
+
 static void collect_cpu(json_t *e)
 {
     put_field(e, "cpu_model", "/proc/cpuinfo", "model name");
@@ -116,7 +133,7 @@ static void collect_cpu(json_t *e)
     environment_file(e, "frequency_max_khz",
                      "/sys/devices/system/cpu/cpu0/cpufreq/scaling_max_freq");
     environment_file(e, "turbo_off", "/sys/devices/system/cpu/intel_pstate/no_turbo");
-    environment_file(e, "hypervisor", "/sys/class/dmi/id/product_name");
+    put_hypervisor(e);
     environment_file(e, "numa_nodes", "/sys/devices/system/node/online");
     environment_put(e, "memory_bytes",
                     json_integer((json_int_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE)),
@@ -139,19 +156,23 @@ static void put_affinity(json_t *e)
     put_text(e, "affinity", text, "sched_getaffinity");
 }
 
-/* Where this process's limits are: the path after "0::" (v2), or of the memory controller (v1). */
-static void put_cgroup(json_t *e)
+/* A limit of the control group that this process is in: in the tree of a controller (v1), or in the
+ * unified one (v2, after "0::"). */
+static void put_cgroup(json_t *e, const char *name, const char *controller, const char *v1_file,
+                       const char *v2_file)
 {
-    char line[1024], path[2048];
+    char line[1024], path[2048], mark[32];
     bool found = false;
     FILE *in = fopen("/proc/self/cgroup", "r");
+    snprintf(mark, sizeof mark, ":%s:", controller);
     while (in && !found && fgets(line, sizeof line, in)) {
         line[strcspn(line, "\n")] = '\0';
-        const char *v1 = strstr(line, ":memory:");
+        const char *v1 = strstr(line, mark);
         if (strncmp(line, "0::", 3) == 0)
-            snprintf(path, sizeof path, "/sys/fs/cgroup%s/memory.max", line + 3);
+            snprintf(path, sizeof path, "/sys/fs/cgroup%s/%s", line + 3, v2_file);
         else if (v1)
-            snprintf(path, sizeof path, "/sys/fs/cgroup/memory%s/memory.limit_in_bytes", v1 + 8);
+            snprintf(path, sizeof path, "/sys/fs/cgroup/%s%s/%s", controller, v1 + strlen(mark),
+                     v1_file);
         else
             continue;
         found = access(path, R_OK) == 0;
@@ -159,9 +180,9 @@ static void put_cgroup(json_t *e)
     if (in)
         fclose(in);
     if (found)
-        environment_file(e, "cgroup_memory_limit", path);
+        environment_file(e, name, path);
     else
-        environment_null(e, "cgroup_memory_limit", "no readable limit for this process");
+        environment_null(e, name, "no readable limit for this process");
 }
 
 static void collect_system(json_t *e)
@@ -180,7 +201,8 @@ static void collect_system(json_t *e)
     environment_file(e, "huge_pages", "/sys/kernel/mm/transparent_hugepage/enabled");
     put_field(e, "swap_total", "/proc/meminfo", "SwapTotal");
     put_affinity(e);
-    put_cgroup(e);
+    put_cgroup(e, "cgroup_memory_limit", "memory", "memory.limit_in_bytes", "memory.max");
+    put_cgroup(e, "cgroup_cpu_limit", "cpu", "cpu.cfs_quota_us", "cpu.max");
 }
 
 /* ---- this build and this process ---- */
@@ -267,7 +289,13 @@ static json_t *collect_volatile(const json_t *e)
     environment_file(now, "pressure_memory", "/proc/pressure/memory");
     environment_file(now, "pressure_io", "/proc/pressure/io");
     environment_file(now, "temperature", "/sys/class/thermal/thermal_zone0/temp");
+    environment_file(now, "thermal_throttles",
+                     "/sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count");
     put_field(now, "io_read_bytes", "/proc/self/io", "read_bytes");
+    struct rusage own, samples;
+    if (getrusage(RUSAGE_SELF, &own) == 0 && getrusage(RUSAGE_CHILDREN, &samples) == 0)
+        environment_put(now, "major_faults", json_integer(own.ru_majflt + samples.ru_majflt),
+                        "getrusage");
     const char *stat =
         json_string_value(json_object_get(json_object_get(e, "model_device_stat_file"), "value"));
     if (stat)
@@ -347,17 +375,18 @@ static void warn(json_t *list, const char *format, ...)
     json_array_append_new(list, json_text(text));
 }
 
-/* Steal time as a share of all time since boot, from "user nice system idle iowait irq softirq
- * steal ..."; 0 when not known. */
-static double steal_share(const char *cpu_times)
+/* "user nice system idle iowait irq softirq steal ...": all of it, and the steal time; 0 when not
+ * known. */
+static double steal_time(const char *cpu_times, double *all)
 {
-    double values[8] = {0}, sum = 0;
+    double values[8] = {0};
+    *all = 0;
     if (sscanf(cpu_times, "%lf %lf %lf %lf %lf %lf %lf %lf", &values[0], &values[1], &values[2],
                &values[3], &values[4], &values[5], &values[6], &values[7]) != 8)
         return 0;
     for (int i = 0; i < 8; i++)
-        sum += values[i];
-    return sum > 0 ? values[7] / sum : 0;
+        *all += values[i];
+    return values[7];
 }
 
 json_t *environment_warnings(const json_t *e)
@@ -366,13 +395,17 @@ json_t *environment_warnings(const json_t *e)
     const json_t *before = json_object_get(e, "before");
     const char *governor = text_of(e, "governor"), *load = text_of(before, "load");
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    double all;
     if (*governor && strcmp(governor, "performance") != 0)
         warn(list, "CPU governor is '%s': times vary with the frequency; expected 'performance'",
              governor);
     if (atof(load) > 0.25 * (double)processors)
         warn(list, "load average is %s: something else is running", load);
-    if (steal_share(text_of(before, "cpu_times")) > 0.01)
+    if (steal_time(text_of(before, "cpu_times"), &all) > 0.01 * all)
         warn(list, "steal time above 1%% since boot: the hypervisor gives processors to others");
+    if (atof(text_of(before, "temperature")) >= HOT)
+        warn(list, "the machine is at %.0f degrees: it may slow itself down to cool",
+             atof(text_of(before, "temperature")) / 1000);
     if (atol(text_of(e, "swap_total")) > atol(text_of(before, "swap_free")))
         warn(list, "swap is in use (%s free)", text_of(before, "swap_free"));
     if (strstr(text_of(e, "model_fs"), "tmpfs"))
@@ -382,5 +415,28 @@ json_t *environment_warnings(const json_t *e)
              text_of(e, "model_read_ahead_kb"));
     if (strstr(BUILD_GIT_REVISION, "dirty"))
         warn(list, "built from %s: with changes that no commit holds", BUILD_GIT_REVISION);
+    return list;
+}
+
+json_t *environment_changes(const json_t *e)
+{
+    json_t *list = json_array();
+    const json_t *before = json_object_get(e, "before"), *after = json_object_get(e, "after");
+    double all[2];
+    double stolen = steal_time(text_of(after, "cpu_times"), &all[1]) -
+                    steal_time(text_of(before, "cpu_times"), &all[0]);
+    double spent = all[1] - all[0];
+    long throttled =
+        atol(text_of(after, "thermal_throttles")) - atol(text_of(before, "thermal_throttles"));
+    long swapped = atol(text_of(before, "swap_free")) - atol(text_of(after, "swap_free"));
+    if (!after)
+        return list;
+    if (spent > 0 && stolen > 0.01 * spent)
+        warn(list, "steal time was %.1f%% during the run: the hypervisor gave processors to others",
+             100 * stolen / spent);
+    if (throttled > 0)
+        warn(list, "the processor slowed itself down %ld times during the run, to cool", throttled);
+    if (swapped > 1024)
+        warn(list, "%ld MiB went to swap during the run", swapped / 1024);
     return list;
 }

@@ -16,6 +16,8 @@ void environment_finish(json_t *environment);
 
 /* Texts: what makes figures unstable on this machine (governor, load, steal, swap, ...). */
 json_t *environment_warnings(const json_t *environment);
+/* Texts: what has changed between "before" and "after" that makes figures doubtful. */
+json_t *environment_changes(const json_t *environment);
 
 /* Hash of the entries that have to be the same for times to be compared. */
 void environment_key(const json_t *environment, char text[65]);

@@ -232,6 +232,15 @@ static enum lb_status open_new(struct run *run, struct lb_error *err)
     return status;
 }
 
+/* Takes the list over. */
+static void take_warnings(struct results *r, json_t *texts)
+{
+    size_t i;
+    json_t *text;
+    json_array_foreach(texts, i, text) results_warn(r, "%s", json_string_value(text));
+    json_decref(texts);
+}
+
 static enum lb_status open_results(struct run *run, struct lb_error *err)
 {
     const struct run_options *o = run->options;
@@ -255,11 +264,8 @@ static enum lb_status open_results(struct run *run, struct lb_error *err)
         r->environment = environment_collect(run->model_path, r->directory);
         for (size_t i = 0; i < run->matrix.n_notes; i++)
             results_warn(r, "%s", run->matrix.notes[i]);
-        json_t *shaky = environment_warnings(r->environment), *text;
-        size_t i;
-        json_array_foreach(shaky, i, text) results_warn(r, "%s", json_string_value(text));
+        take_warnings(r, environment_warnings(r->environment));
         say_warnings(run);
-        json_decref(shaky);
     }
     return status;
 }
@@ -431,6 +437,7 @@ static enum lb_status measure_all(struct run *run, struct lb_error *err)
     if (status != LB_OK)
         return status;
     environment_finish(r->environment);
+    take_warnings(r, environment_changes(r->environment));
     warn_of_figures(run);
     r->complete = true;
     status = results_write(r, err);
