@@ -4,13 +4,15 @@
 #include "progress.h"
 #include "runner.h"
 
-static enum lb_status profile_cell(struct results *r, uint32_t i, struct lb_error *err)
+static enum lb_status profile_cell(struct results *r, uint32_t i, uint32_t timeout_s,
+                                   struct lb_error *err)
 {
     const struct cell *cell = &r->matrix->cells[i];
     struct runner_work work = {.settings = &cell->settings,
                                .model_path = r->model_path,
                                .n_layers = r->model.n_layers,
                                .work_seed = r->seed,
+                               .timeout_s = timeout_s,
                                .profile = true};
     struct sample sample;
     enum lb_status status = runner_measure(&work, &sample, err);
@@ -25,7 +27,7 @@ static enum lb_status profile_cell(struct results *r, uint32_t i, struct lb_erro
     return LB_OK;
 }
 
-enum lb_status cell_profiles(struct results *r, struct lb_error *err)
+enum lb_status cell_profiles(struct results *r, uint32_t timeout_s, struct lb_error *err)
 {
     struct progress progress = progress_begin("profile");
     enum lb_status status = LB_OK;
@@ -33,7 +35,7 @@ enum lb_status cell_profiles(struct results *r, struct lb_error *err)
         const struct cell *cell = &r->matrix->cells[i];
         progress_update(&progress, i, r->matrix->count, cell->name);
         if (!cell->skipped && !results_attached(r, i, "profile"))
-            status = profile_cell(r, i, err);
+            status = profile_cell(r, i, timeout_s, err);
     }
     progress_end(&progress);
     return status;

@@ -6,7 +6,7 @@
 
 /* Attaches "profile" to every cell that has none yet, from one more sample, which does not count:
  * timing every operation costs time, and the samples that count must not show it. A sample that
- * fails is a warning. */
-enum lb_status cell_profiles(struct results *results, struct lb_error *err);
+ * fails, or takes longer than timeout_s, is a warning. */
+enum lb_status cell_profiles(struct results *results, uint32_t timeout_s, struct lb_error *err);
 
 #endif

@@ -54,7 +54,7 @@ static const struct option own[] = {
      "measure on these processors, such as 1 or 2-3: less noise, if few suffice", OPTION_TEXT,
      FIELD(affinity), .flags = 0},
     {"seed", "N", "of the order of samples", OPTION_COUNT64, FIELD(seed), .max = 0x1p62},
-    {"timeout_s", "SECONDS", "for one sample", OPTION_COUNT, FIELD(timeout_s), .min = 1,
+    {"timeout", "SECONDS", "for one sample", OPTION_COUNT, FIELD(timeout_s), .min = 1,
      .max = 100000},
     {"markdown", "FILE", "write a summary as Markdown", OPTION_TEXT, FIELD(markdown), .flags = 0},
     {"junit", "FILE", "write JUnit XML", OPTION_TEXT, FIELD(junit), .flags = 0},

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define DURATION_NS 150000000
+#define LIMIT_S     60 /* for a process that measures: then the storage hangs */
 
 static enum lb_status no_memory(struct lb_error *err)
 {
@@ -112,6 +113,7 @@ static enum lb_status measure_in_process(const struct probe_raw_work *work, stru
     if (child == 0) {
         struct lb_error mine = LB_ERROR_INIT;
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+        alarm(LIMIT_S);
         probe_raw_measure(work, &answer->sample, &mine);
         answer->err = mine;
         _exit(0);
@@ -120,6 +122,8 @@ static enum lb_status measure_in_process(const struct probe_raw_work *work, stru
         return lb_fail(err, LB_ERR_STATE, "bandwidth: %s", strerror(errno));
     while (waitpid(child, &how, 0) < 0 && errno == EINTR)
         ;
+    if (WIFSIGNALED(how) && WTERMSIG(how) == SIGALRM)
+        return lb_fail(err, LB_ERR_IO, "bandwidth: not measured within %d s", LIMIT_S);
     if (answer->err.code != LB_OK)
         return lb_fail(err, answer->err.code, "bandwidth: %s", answer->err.text);
     return LB_OK;

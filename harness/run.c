@@ -39,7 +39,7 @@ struct run_options {
     const char *out, *model, *filter;
     const char *shard; /* "I/N" */
     const char *profile;
-    uint32_t repetitions, budget;
+    uint32_t repetitions, budget, timeout;
     uint64_t seed;
     bool list, dry_run, resume, quiet, no_plots;
 };
@@ -69,6 +69,8 @@ static const struct option own[] = {
      .flags = 0},
     {"budget", "SECONDS", "as many repetitions as fit into this time", OPTION_COUNT, FIELD(budget),
      .min = 1, .words = words_none},
+    {"timeout", "SECONDS", "for one sample; one that takes longer is killed and counts as failed",
+     OPTION_COUNT, FIELD(timeout), .min = 1, .max = 1000000},
     {"no_plots", NULL, "measure only", OPTION_FLAG, FIELD(no_plots), .flags = 0},
     {"profile", "WHAT",
      "ops: one more sample of each cell, not counted, with every operation timed", OPTION_CHOICE,
@@ -301,7 +303,8 @@ static enum lb_status measure_sample(struct run *run, const struct matrix_sample
     struct measurement m = {.work = {.settings = &cell->settings,
                                      .model_path = run->model_path,
                                      .n_layers = run->results.model.n_layers,
-                                     .work_seed = run->results.seed},
+                                     .work_seed = run->results.seed,
+                                     .timeout_s = run->options->timeout},
                             .sample = sample,
                             .err = err};
     struct gbench_benchmark benchmark = {cell->name, cell->settings.generate_tokens, 1, measure,
@@ -433,7 +436,7 @@ static enum lb_status measure_all(struct run *run, struct lb_error *err)
     }
     progress_end(&progress);
     if (status == LB_OK && strcmp(run->options->profile, "ops") == 0)
-        status = cell_profiles(r, err);
+        status = cell_profiles(r, run->options->timeout, err);
     if (status != LB_OK)
         return status;
     environment_finish(r->environment);
@@ -541,7 +544,7 @@ static int run_scenario(const struct run_options *options, const char *path)
 
 int command_run(int argc, char **argv)
 {
-    struct run_options o = {.seed = NO_SEED, .profile = "none"};
+    struct run_options o = {.seed = NO_SEED, .profile = "none", .timeout = 3600};
     struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &o, 0},
                                  {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {"run", "SCENARIO... [options]",

@@ -2,12 +2,15 @@
  * runner: see runner.h.
  *
  * 1. two anonymous files, for the result and for messages; 2. the page cache as the cell wants it,
- * a control group for its memory limit; 3. a child with the files as descriptors 3 and 2, stdin and
- * stdout nowhere; affinity, death with the parent; exec of this program; 4. wait, read the files.
+ * a control group for its memory limit; 3. a child with the files as descriptors 3 and 2, stdin
+ * nowhere, and as stdout a pipe that nobody writes to: that it closes says that the child has
+ * ended; affinity, death with the parent; exec of this program; 4. wait, but not for ever; read the
+ * files.
  */
 #include "runner.h"
 
 #include "affinity.h"
+#include "base/clock.h"
 #include "cgroup.h"
 #include "file_io.h"
 #include "page_cache.h"
@@ -15,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +27,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { RESULT_FD = 3, EXIT_NO_EXEC = 125 };
+enum { RESULT_FD = 3, EXIT_NO_EXEC = 125, DEATH_TAKES_S = 10 };
 
 /* ---- the command line of the child ---- */
 
@@ -83,14 +87,14 @@ static bool make_arguments(const struct runner_work *w, struct arguments *a)
 /* ---- the child ---- */
 
 static _Noreturn void become_sample(const struct arguments *a, const struct settings *settings,
-                                    const struct cgroup *group, int result, int messages)
+                                    const struct cgroup *group, int result, int messages, int alive)
 {
-    int nowhere = open("/dev/null", O_RDWR);
+    int nowhere = open("/dev/null", O_RDONLY);
     pid_t parent = getppid();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(EXIT_NO_EXEC);
-    if (nowhere < 0 || dup2(nowhere, STDIN_FILENO) < 0 || dup2(nowhere, STDOUT_FILENO) < 0 ||
+    if (nowhere < 0 || dup2(nowhere, STDIN_FILENO) < 0 || dup2(alive, STDOUT_FILENO) < 0 ||
         dup2(messages, STDERR_FILENO) < 0 || dup2(result, RESULT_FD) < 0 ||
         fcntl(RESULT_FD, F_SETFD, 0) != 0) /* it may have been 3, close-on-exec, all along */
         _exit(EXIT_NO_EXEC);
@@ -145,9 +149,35 @@ static void say_why(int status, int messages, bool out_of_memory, struct sample 
                  WEXITSTATUS(status));
 }
 
-static enum lb_status wait_for(pid_t child, int *status, struct lb_error *err)
+/* Until the child has closed its end of the pipe; false when that takes longer than `seconds` (0:
+ * no limit). */
+static bool ends_within(int pipe_end, uint32_t seconds)
 {
-    while (waitpid(child, status, 0) < 0) {
+    int64_t deadline_ns = lb_now_ns() + seconds * INT64_C(1000000000);
+    struct pollfd end = {.fd = pipe_end};
+    int n;
+    do {
+        int64_t left_ms = (deadline_ns - lb_now_ns()) / 1000000;
+        n = poll(&end, 1, seconds == 0 ? -1 : left_ms > 0 ? (int)left_ms : 0);
+    } while (n < 0 && errno == EINTR);
+    return n != 0;
+}
+
+/* Waits for the child and kills it when its time is over; *how is its status then. What waits for a
+ * device that does not answer cannot even be killed: it is left behind. */
+static enum lb_status wait_for(pid_t child, int pipe_end, uint32_t timeout_s, int *how,
+                               struct sample *sample, struct lb_error *err)
+{
+    if (!ends_within(pipe_end, timeout_s)) {
+        kill(child, SIGKILL);
+        bool dead = ends_within(pipe_end, DEATH_TAKES_S);
+        snprintf(sample->failed, sizeof sample->failed,
+                 "not done after %" PRIu32 " s (--timeout)%s", timeout_s,
+                 dead ? "" : "; it cannot be killed and is left behind");
+        if (!dead)
+            return LB_OK;
+    }
+    while (waitpid(child, how, 0) < 0) {
         if (errno != EINTR)
             return lb_fail(err, LB_ERR_STATE, "cannot wait for a sample: %s", strerror(errno));
     }
@@ -201,13 +231,19 @@ static enum lb_status start_and_wait(const struct runner_work *w, const struct a
         return LB_OK;
     }
     double cached = page_cache_share(w->model_path);
-    int how = 0;
+    int how = 0, alive[2];
+    if (pipe2(alive, O_CLOEXEC) != 0) {
+        cgroup_close(&group);
+        return lb_fail(err, LB_ERR_STATE, "cannot open a pipe: %s", strerror(errno));
+    }
     pid_t child = fork();
     if (child == 0)
-        become_sample(arguments, w->settings, &group, result, messages);
+        become_sample(arguments, w->settings, &group, result, messages, alive[1]);
+    close(alive[1]);
     status = child < 0 ? lb_fail(err, LB_ERR_STATE, "cannot start a sample: %s", strerror(errno))
-                       : wait_for(child, &how, err);
-    if (status == LB_OK)
+                       : wait_for(child, alive[0], w->timeout_s, &how, sample, err);
+    close(alive[0]);
+    if (status == LB_OK && !*sample->failed)
         receive(how, result, messages, &group, sample);
     sample->cached_before_ppm = cached < 0 ? -1 : (int64_t)(cached * 1e6);
     cgroup_close(&group);

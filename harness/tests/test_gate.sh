@@ -147,7 +147,7 @@ times 5 'no result: expected JSON' empty --junit "$work/j4.xml"
 times 5 'no result: expected JSON' nan
 times 5 'has no pass' units
 times 5 'not in this build' missing
-times 5 'not done after 1 s' hangs --timeout-s 1
+times 5 'not done after 1 s' hangs --timeout 1
 
 # the reports a CI reads
 export GITHUB_STEP_SUMMARY=$work/summary.md GITHUB_ACTIONS=true
