@@ -35,6 +35,7 @@ struct merge {
     struct scenario scenario;
     struct matrix matrix;
     struct results results;
+    bool writing; /* the inputs are fine, and there is a directory for the result */
 };
 
 static const json_t *effective_of(const struct result_file *file)
@@ -271,6 +272,7 @@ static enum lb_status merge(struct merge *m, char *const *paths, size_t n, const
         status = results_open(&m->results, out, err);
     if (status != LB_OK)
         return status;
+    m->writing = true;
     status = take_all(m, err);
     if (status == LB_OK)
         status = sort_warnings(&m->results, err);
@@ -306,7 +308,8 @@ int command_merge(int argc, char **argv)
             fprintf(stderr, "note: %s\n", json_string_value(warning));
         printf("result: %s/result.json\n", m.results.directory);
     } else {
-        code = model_options_open_error("merge", &err);
+        code = m.writing ? model_options_error("merge", &err)
+                         : model_options_open_error("merge", &err);
     }
     results_close(&m.results);
     matrix_free(&m.matrix);

@@ -36,14 +36,15 @@ static char *path_of(const struct results *r, const char *name)
     return file_text("%s/%s", r->directory, name);
 }
 
-/* What else may lie there: leftovers of a run that never wrote a result. */
+/* But for what a run leaves that was killed before its first result was there. */
 static bool is_empty(const char *directory)
 {
     DIR *dir = opendir(directory);
     bool empty = true;
     struct dirent *entry;
     while (dir && empty && (entry = readdir(dir)) != NULL)
-        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+                strcmp(entry->d_name, "result.json.tmp") == 0;
     if (dir)
         closedir(dir);
     return empty;

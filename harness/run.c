@@ -414,7 +414,8 @@ static enum lb_status measure_all(struct run *run, struct lb_error *err)
     struct progress progress = progress_begin(run->scenario.name);
     struct results *r = &run->results;
     run->start_ns = lb_now_ns();
-    enum lb_status status = LB_OK;
+    /* before anything else lies there, so that the run can be resumed from any moment on */
+    enum lb_status status = results_write(r, err);
     for (size_t i = 0; status == LB_OK && i < run->n_order && !time_is_up(run, i); i++) {
         const struct matrix_sample *which = &run->order[i];
         struct sample sample;

@@ -3,6 +3,7 @@
 set -u
 command -v jq >/dev/null || { echo "skipped: needs jq to look into JSON"; exit 77; }
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
+. harness/tests/untimed.sh
 failures=0 checks=0
 fail() { echo "FAIL: $*"; failures=$((failures + 1)); }
 is() { checks=$((checks + 1)); [ "$1" = "$2" ] || fail "$3: got '$1', expected '$2'"; }
@@ -42,10 +43,10 @@ for i in 1 2 3; do measure --shard $i/3 --out "$work/$i"; done
 for i in 1 2 3; do jq . "$work/$i/result.json" >"$work/rounded" && cp "$work/rounded" "$work/$i/result.json"; done
 
 merge "$work/m123" "$work/1" "$work/2" "$work/3"
-merge "$work/m321" "$work/3" "$work/2/result.json" "$work/1"
-merge "$work/m213" "$work/2" "$work/1" "$work/3"
-same "$work/m123" "$work/m321"
-same "$work/m123" "$work/m213"
+for order in 132 213 231 312 321; do # one input as a file, the others as directories
+    merge "$work/m$order" "$work/${order:0:1}" "$work/${order:1:1}/result.json" "$work/${order:2:1}"
+    same "$work/m123" "$work/m$order"
+done
 merge "$work/twice" "$work/2" "$work/1" "$work/3" "$work/1" "$work/2"
 same "$work/m123" "$work/twice"
 merge "$work/m12" "$work/2" "$work/1"
@@ -58,12 +59,9 @@ merge "$work/both" "$work/m23" "$work/m12"
 same "$work/m123" "$work/both"
 
 # all but times: names, order, sequence numbers, counts, hashes, what is derived from counts
-untimed='def plain: walk(if type == "object" then with_entries(select(.key | test("_ns$|_time$|^(date|load_avg|environment|started|bandwidth|warnings|command_line|floor|peak_rss_bytes|kernel_bytes|real|tokens_per_second|[a-z]+_ms|items_per_second|machine|major_faults|cached_before_ppm|cpu_.*|caches|host_name|executable)$") | not)) else . end);
-  (.benchmarks |= map(select(.run_type == "iteration"))) | plain'
-is "$(jq -S "$untimed" "$work/m123/result.json" | sha256sum)" "$(jq -S "$untimed" "$work/whole/result.json" | sha256sum)" "merged and whole but for times"
+is "$(untimed "$work/m123/result.json")" "$(untimed "$work/whole/result.json")" "merged and whole but for times"
 is "$(jq .layerbench.complete "$work/m123/result.json")" true "complete"
-lines() { jq -c '[.cell, .rep, .pass, .phase, .layer, .outcome, .bytes, .evicted]' "$1/layers.jsonl" | sha256sum; }
-is "$(lines "$work/m123")" "$(lines "$work/whole")" "layer log of merged and whole, in its order"
+is "$(untimed_log "$work/m123")" "$(untimed_log "$work/whole")" "layer log of merged and whole, in its order"
 is "$(cut -d, -f1 "$work/m123/summary.csv" | sha256sum)" "$(cut -d, -f1 "$work/whole/summary.csv" | sha256sum)" "cells of the summary"
 "$LAYERBENCH" validate "$work/m123/result.json" "$work/m123/layers.jsonl" >/dev/null 2>"$work/err" || { fail "not valid"; cat "$work/err"; }
 "$LAYERBENCH" compare "$work/m123" "$work/whole" >/dev/null 2>"$work/err" || { fail "cannot be compared"; cat "$work/err"; }
