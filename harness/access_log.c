@@ -123,11 +123,32 @@ enum {
     EVICTED,
     N_NUMBERS
 };
-static const char *const number_keys[N_NUMBERS] = {"rep",        "pass",    "layer",    "wait_ns",
-                                                   "compute_ns", "need_ns", "queue_ns", "read_ns",
-                                                   "ready_ns",   "bytes",   "evicted"};
 enum { CELL, PHASE, OUTCOME, N_TEXTS };
-static const char *const text_keys[N_TEXTS] = {"cell", "phase", "outcome"};
+
+struct key {
+    const char *name;
+    size_t length;
+    int text, number; /* its place in a line's texts or numbers; -1: not there */
+};
+#define TEXT_KEY(name, place)                                                                      \
+    {                                                                                              \
+        name, sizeof(name) - 1, place, -1                                                          \
+    }
+#define NUMBER_KEY(name, place)                                                                    \
+    {                                                                                              \
+        name, sizeof(name) - 1, -1, place                                                          \
+    }
+/* In the order in which layerbench writes them: the next one is found at once. */
+static const struct key keys[] = {
+    TEXT_KEY("cell", CELL),      NUMBER_KEY("rep", REP),
+    NUMBER_KEY("pass", PASS),    TEXT_KEY("phase", PHASE),
+    NUMBER_KEY("layer", LAYER),  TEXT_KEY("outcome", OUTCOME),
+    NUMBER_KEY("wait_ns", WAIT), NUMBER_KEY("queue_ns", QUEUE),
+    NUMBER_KEY("read_ns", READ), NUMBER_KEY("compute_ns", COMPUTE),
+    NUMBER_KEY("need_ns", NEED), NUMBER_KEY("ready_ns", READY),
+    NUMBER_KEY("bytes", BYTES),  NUMBER_KEY("evicted", EVICTED),
+};
+enum { N_KEYS = sizeof keys / sizeof *keys };
 
 /* What a line holds; texts lie in the line. */
 struct line {
@@ -141,64 +162,88 @@ struct line {
 
 /* Numbers from 0 to 10^18 (31 years of nanoseconds) count, so that sums of a few cannot overflow.
  */
-static void set_number(struct line *line, int key, double value, int64_t exact)
+static void set_number(struct line *line, int place, double value, int64_t exact)
 {
     if (value >= 0 && value <= 1e18) {
-        line->numbers[key] = exact;
-        line->seen |= 1u << key;
+        line->numbers[place] = exact;
+        line->seen |= 1u << place;
     }
 }
 
-static int find_key(const char *const *keys, int n, const char *key, size_t length)
+/* NULL: none of ours. *next: where to look first. */
+static const struct key *find_key(const char *name, size_t length, int *next)
 {
-    for (int i = 0; i < n; i++)
-        if (strncmp(keys[i], key, length) == 0 && keys[i][length] == '\0')
-            return i;
-    return -1;
+    for (int i = 0; i < N_KEYS; i++) {
+        const struct key *key = &keys[(*next + i) % N_KEYS];
+        if (key->length == length && memcmp(key->name, name, length) == 0) {
+            *next = (int)(key - keys) + 1;
+            return key;
+        }
+    }
+    return NULL;
 }
 
+/* Loops, not strspn and its like, which make a table of their characters at every call. */
 static const char *blanks(const char *p)
 {
-    return p + strspn(p, " \t\r\n");
+    while (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\n')
+        p++;
+    return p;
+}
+
+/* To the end of a text without escapes, or to what is none. */
+static const char *text_end(const char *p)
+{
+    while (*p && *p != '"' && *p != '\\')
+        p++;
+    return p;
+}
+
+/* The digits of a whole number of at most 18; NULL for anything else. */
+static const char *scan_number(const char *p, int64_t *value)
+{
+    const char *start = p;
+    *value = 0;
+    for (; *p >= '0' && *p <= '9' && p - start <= 18; p++)
+        *value = 10 * *value + (*p - '0');
+    bool plain = p > start && p - start <= 18 && *p != '.' && *p != 'e' && *p != 'E';
+    return plain ? p : NULL;
 }
 
 /* Reads what layerbench writes: one object of plain texts and whole numbers. False for any other
  * JSON, which is left to scan_json(). p ends with '\0'. */
 static bool scan_plain(const char *p, struct line *line)
 {
+    int next = 0;
     *line = (struct line){.seen = 0};
     p = blanks(p);
     for (char before = '{'; *p == before; before = ',') {
         p = blanks(p + 1);
-        const char *key = p + 1;
-        size_t length = strcspn(key, "\"\\");
-        if (*p != '"' || key[length] != '"')
+        const char *name = p + 1;
+        if (*p != '"' || *(p = text_end(name)) != '"')
             return false;
-        p = blanks(key + length + 1);
+        const struct key *key = find_key(name, (size_t)(p - name), &next);
+        p = blanks(p + 1);
         if (*p != ':')
             return false;
         p = blanks(p + 1);
         if (*p == '"') {
-            size_t size = strcspn(p + 1, "\"\\");
-            int k = find_key(text_keys, N_TEXTS, key, length);
-            if (p[1 + size] != '"')
+            const char *text = p + 1;
+            p = text_end(text);
+            if (*p != '"')
                 return false;
-            if (k >= 0) {
-                line->texts[k].at = p + 1;
-                line->texts[k].length = size;
+            if (key && key->text >= 0) {
+                line->texts[key->text].at = text;
+                line->texts[key->text].length = (size_t)(p - text);
             }
-            p += size + 2;
+            p++;
         } else {
-            int k = find_key(number_keys, N_NUMBERS, key, length);
-            int64_t value = 0;
-            size_t digits = strspn(p, "0123456789");
-            if (digits == 0 || digits > 18 || strchr(".eE", p[digits]))
+            int64_t value;
+            p = scan_number(p, &value);
+            if (!p)
                 return false;
-            for (size_t d = 0; d < digits; d++)
-                value = 10 * value + (p[d] - '0');
-            if (k >= 0)
-                set_number(line, k, (double)value, value);
-            p += digits;
+            if (key && key->number >= 0)
+                set_number(line, key->number, (double)value, value);
         }
         p = blanks(p);
     }
@@ -209,16 +254,17 @@ static bool scan_plain(const char *p, struct line *line)
 static void scan_json(const json_t *json, struct line *line)
 {
     *line = (struct line){.seen = 0};
-    for (int k = 0; k < N_TEXTS; k++) {
-        const char *text = json_string_value(json_object_get(json, text_keys[k]));
-        line->texts[k].at = text;
-        line->texts[k].length = text ? strlen(text) : 0;
-    }
-    for (int k = 0; k < N_NUMBERS; k++) {
-        const json_t *n = json_object_get(json, number_keys[k]);
-        double value = json_is_number(n) ? json_number_value(n) : -1;
-        set_number(line, k, value,
-                   json_is_integer(n) || value > 1e18 ? json_integer_value(n) : (int64_t)value);
+    for (int k = 0; k < N_KEYS; k++) {
+        const json_t *v = json_object_get(json, keys[k].name);
+        const char *text = json_string_value(v);
+        double value = json_is_number(v) ? json_number_value(v) : -1;
+        if (keys[k].text >= 0) {
+            line->texts[keys[k].text].at = text;
+            line->texts[keys[k].text].length = text ? strlen(text) : 0;
+        } else {
+            set_number(line, keys[k].number, value,
+                       json_is_integer(v) || value > 1e18 ? json_integer_value(v) : (int64_t)value);
+        }
     }
 }
 

@@ -15,12 +15,14 @@
 #include <stdio.h>
 
 #define FIGURE_CHOSEN 4
+#define FIGURE_EVENTS 250000 /* accesses of a chosen cell that are drawn: the first of its log */
 
 struct figure_input {
     struct view *view;
     const struct access_log *log; /* events of the chosen cells; NULL: no layers.jsonl */
     size_t chosen[FIGURE_CHOSEN]; /* cells whose accesses are shown, best last */
     size_t n_chosen;
+    size_t n_events[FIGURE_CHOSEN]; /* in its log; those beyond FIGURE_EVENTS are not in `log` */
     const char *chosen_note;
     const json_t *comparison; /* list of `compare --json`, or NULL */
     /* set by the figure */

@@ -221,6 +221,7 @@ static enum lb_status draw_all(struct plotted *p, struct lb_error *err)
 
 /* ---- a result ---- */
 
+/* A cell that is chosen, as long as its accesses take no more memory than is good. */
 static bool is_chosen(void *ctx, size_t cell)
 {
     struct figure_input *in = ctx;
@@ -232,8 +233,16 @@ static bool is_chosen(void *ctx, size_t cell)
     }
     for (size_t i = 0; i < in->n_chosen; i++)
         if (in->chosen[i] == cell)
-            return true;
+            return in->n_events[i]++ < FIGURE_EVENTS;
     return false;
+}
+
+static void note_left_out(struct figure_input *in)
+{
+    for (size_t i = 0; i < in->n_chosen; i++)
+        if (in->n_events[i] > FIGURE_EVENTS)
+            view_note(in->view, "%s: figures of single accesses show the first %d of %zu",
+                      in->view->cells[in->chosen[i]].name, FIGURE_EVENTS, in->n_events[i]);
 }
 
 static enum lb_status write_all(struct plotted *p, struct figure_input *in,
@@ -269,10 +278,12 @@ enum lb_status plot_result(const char *path, const struct plot_options *options,
     if (!in.comparison) {
         struct lb_error log_error = LB_ERROR_INIT;
         figure_choose(&in);
-        if (access_log_read(view, is_chosen, &in, &log, &log_error) == LB_OK)
+        if (access_log_read(view, is_chosen, &in, &log, &log_error) == LB_OK) {
             in.log = &log;
-        else
+            note_left_out(&in);
+        } else {
             view_note(view, "%s", log_error.text);
+        }
     }
     status = write_all(plotted, &in, options, err);
     if (status == LB_OK)
