@@ -98,8 +98,7 @@ static void remove_leftovers(const char *parent)
         closedir(dir);
 }
 
-/* A group below `parent` with the limit set; the error is errno. */
-static bool make_group(const char *parent, bool v2, uint64_t bytes, struct cgroup *group)
+bool cgroup_open_in(const char *parent, bool v2, uint64_t bytes, struct cgroup *group)
 {
     char limit[32];
     const char *file = v2 ? "memory.max" : "memory.limit_in_bytes";
@@ -137,7 +136,7 @@ static bool make_somewhere(bool v2, uint64_t bytes, struct cgroup *group)
     errno = ENOENT;
     while (mount && own && !made) {
         char *parent = file_text("%s%s", mount, strcmp(own, "/") == 0 ? "" : own);
-        made = parent && make_group(parent, v2, bytes, group);
+        made = parent && cgroup_open_in(parent, v2, bytes, group);
         int error = errno;
         free(parent);
         errno = error;
