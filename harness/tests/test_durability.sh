@@ -55,7 +55,7 @@ equals_whole() { # DIR WHAT
     is "$(untimed_log "$1")" "$whole_log" "$2: the layer log"
     is "$(jq .layerbench.complete "$1/result.json")" true "$2: complete"
     is "$(cut -d, -f1-3 "$1/layers.csv")" "$(cut -d, -f1-3 "$work/whole/layers.csv")" "$2: waits and reads"
-    is "$(find "$1" -name '*.tmp*')" "" "$2: leftovers"
+    is "$(find "$1" -maxdepth 1 -name '*.tmp*')" "" "$2: leftovers"
     valid "$1" "$2"
 }
 # die MILLISECONDS COMMAND...: kills it by then, with signal 9
