@@ -346,11 +346,15 @@ static enum lb_status open_parts(struct lb_engine *e, struct lb_error *err)
         return err->code;
     if (o->log_capacity > 0 && !(e->log = lb_ring_open(o->log_capacity, sizeof(struct lb_access))))
         return lb_fail(err, LB_ERR_NOMEM, "access log: out of memory");
+    if (o->unit_log_capacity > 0 && e->layout->n_units > e->layout->n_layers &&
+        !(e->unit_log = lb_ring_open(o->unit_log_capacity, sizeof(struct lb_access))))
+        return lb_fail(err, LB_ERR_NOMEM, "log of units: out of memory");
     e->feed.model = e->model;
     e->feed.layout = e->layout;
     e->feed.streamer = e->streamer;
     e->feed.mapped = storage_map(e->storage);
     e->feed.log = e->log;
+    e->feed.unit_log = e->unit_log;
     e->feed.slow = o->slow;
     e->feed.slow_factor = o->slow_percent / 100;
     return feed_open(&e->feed, err);
@@ -384,6 +388,7 @@ void lb_engine_close(struct lb_engine *e)
     model_session_close(e->session);
     feed_close(&e->feed);
     lb_ring_close(e->log);
+    lb_ring_close(e->unit_log);
     layout_free(e->layout);
     storage_close(e->storage);
     for (uint32_t i = 0; e->resident && i < e->n_resident; i++)

@@ -48,11 +48,12 @@ struct lb_options {
     const char *kernels; /* "auto", "generic", "avx2", ... */
     uint32_t context; /* positions per sequence; 0: what the model was trained for, at most 4096 */
     uint32_t batch;   /* sequences; default 1 */
-    uint32_t max_tokens; /* tokens in one pass (prefill chunk); default 512 */
-    const char *kv;      /* "f16", "f32"; default "f32" */
-    bool profile;        /* time every operation */
-    uint64_t seed;       /* of random replacement */
-    size_t log_capacity; /* access records kept until drained; 0: no log */
+    uint32_t max_tokens;      /* tokens in one pass (prefill chunk); default 512 */
+    const char *kv;           /* "f16", "f32"; default "f32" */
+    bool profile;             /* time every operation */
+    uint64_t seed;            /* of random replacement */
+    size_t log_capacity;      /* access records kept until drained; 0: no log */
+    size_t unit_log_capacity; /* the same of units, where they are smaller than a layer; 0: none */
     /* hidden, for tests and for proving the gate */
     const char *slow; /* "", "io", "compute", "wait" */
     double slow_percent;
@@ -109,23 +110,28 @@ void lb_engine_truncate(struct lb_engine *engine, uint32_t sequence, uint32_t po
 enum lb_outcome { LB_HIT, LB_PREFETCHED, LB_LATE, LB_MISS };
 const char *lb_outcome_name(enum lb_outcome outcome);
 
-/* One access of a layer. With units smaller than a layer: the worst outcome of its units, sums of
- * their times and bytes. */
+/* One access of a layer, or of a unit smaller than one. Of a layer of several units: the worst
+ * outcome of its units, sums of their times and bytes. */
 struct lb_access {
     uint32_t pass; /* counts from open */
     uint16_t layer;
     uint8_t prefill; /* 1: prefill chunk, 0: decode step */
     uint8_t outcome; /* enum lb_outcome */
+    uint32_t unit;   /* of a layer: its first */
+    uint32_t evicted;
     int64_t need_ns,
         ready_ns; /* asked for; load complete (before need_ns if in time; hits: need_ns) */
     int64_t wait_ns, queue_ns, read_ns, compute_ns;
     uint64_t bytes;
-    uint32_t evicted;
+    uint64_t held_bytes; /* memory of units in the cache and in flight */
 };
 
 /* Copies up to max records of the access log, oldest first. */
 size_t lb_engine_drain(struct lb_engine *engine, struct lb_access *records, size_t max);
 uint64_t lb_engine_log_dropped(const struct lb_engine *engine);
+/* The accesses of units in between: none where every layer is one unit, none when the log is full
+ * (then a layer's units are not all there). */
+size_t lb_engine_drain_units(struct lb_engine *engine, struct lb_access *records, size_t max);
 
 /* The last pass. compute + wait + other = wall within 1%: each is measured, none is the rest. */
 struct lb_pass {

@@ -83,6 +83,7 @@ static void account_compute(struct feed *feed)
         now = lb_now_ns();
     }
     feed->access.compute_ns += now - feed->mark_ns;
+    feed->unit_access.compute_ns += now - feed->mark_ns;
     feed->mark_ns = now;
 }
 
@@ -96,25 +97,40 @@ static void account_other(struct feed *feed)
 /* What the streamer says of a unit's access goes into its layer's. */
 static void account_unit(struct feed *feed, const struct streamer_access *unit, bool first)
 {
-    struct lb_access *a = &feed->access;
-    if (first)
-        *a = (struct lb_access){.pass = feed->pass.pass,
-                                .layer = (uint16_t)unit->layer,
-                                .prefill = feed->pass.prefill,
-                                .need_ns = unit->need_ns};
-    if (unit->outcome > a->outcome)
-        a->outcome = (uint8_t)unit->outcome;
-    a->ready_ns = unit->ready_ns;
-    a->wait_ns += unit->wait_ns;
-    a->queue_ns += unit->queue_ns;
-    a->read_ns += unit->read_ns;
-    a->bytes += unit->bytes;
-    a->evicted += unit->evicted;
+    struct lb_access *a = &feed->access, *u = &feed->unit_access;
+    *u = (struct lb_access){.pass = feed->pass.pass,
+                            .layer = (uint16_t)unit->layer,
+                            .prefill = feed->pass.prefill,
+                            .outcome = (uint8_t)unit->outcome,
+                            .unit = unit->unit,
+                            .evicted = unit->evicted,
+                            .need_ns = unit->need_ns,
+                            .ready_ns = unit->ready_ns,
+                            .wait_ns = unit->wait_ns,
+                            .queue_ns = unit->queue_ns,
+                            .read_ns = unit->read_ns,
+                            .bytes = unit->bytes,
+                            .held_bytes = unit->held_bytes};
+    if (first) {
+        *a = *u;
+        return;
+    }
+    if (u->outcome > a->outcome)
+        a->outcome = u->outcome;
+    a->ready_ns = u->ready_ns;
+    a->wait_ns += u->wait_ns;
+    a->queue_ns += u->queue_ns;
+    a->read_ns += u->read_ns;
+    a->bytes += u->bytes;
+    a->held_bytes = u->held_bytes;
+    a->evicted += u->evicted;
 }
 
 static void drop_unit(struct feed *feed)
 {
     account_compute(feed);
+    if (feed->unit_log)
+        lb_ring_push(feed->unit_log, &feed->unit_access);
     streamer_release(feed->streamer, feed->unit);
     feed->holding = false;
     account_other(feed);

@@ -30,10 +30,11 @@ struct feed {
     const struct model *model;
     const struct layout *layout;
     struct streamer *streamer;
-    const uint8_t *mapped;  /* the file in memory (mmap), or NULL */
-    struct lb_ring *log;    /* or NULL */
-    struct model_run *runs; /* owned: room for the runs of the largest unit */
-    uint32_t *first_tensor; /* owned: [n_layers + 1], index into the layout's tensors */
+    const uint8_t *mapped;    /* the file in memory (mmap), or NULL */
+    struct lb_ring *log;      /* or NULL */
+    struct lb_ring *unit_log; /* or NULL */
+    struct model_run *runs;   /* owned: room for the runs of the largest unit */
+    uint32_t *first_tensor;   /* owned: [n_layers + 1], index into the layout's tensors */
     const struct model_tensor *resident;
     struct model_run *resident_runs; /* owned: all rows of each resident tensor */
     const char *slow;                /* "", "compute" or "wait" */
@@ -42,11 +43,12 @@ struct feed {
     /* where the pass is */
     bool holding; /* a unit is acquired */
     uint32_t unit;
-    uint32_t cursor;          /* run of the unit that was handed out last */
-    int64_t mark_ns;          /* end of the interval accounted for last */
-    struct lb_access access;  /* of the current layer */
-    struct lb_pass pass;      /* of the current or last pass */
-    struct feed_counters sum; /* since open */
+    uint32_t cursor;              /* run of the unit that was handed out last */
+    int64_t mark_ns;              /* end of the interval accounted for last */
+    struct lb_access access;      /* of the current layer */
+    struct lb_access unit_access; /* of the held unit */
+    struct lb_pass pass;          /* of the current or last pass */
+    struct feed_counters sum;     /* since open */
 };
 
 /* Tensors of all layers in access order, as layout_build wants them. *tensors is allocated. */

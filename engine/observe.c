@@ -67,6 +67,11 @@ size_t lb_engine_drain(struct lb_engine *e, struct lb_access *records, size_t ma
     return e->log ? lb_ring_drain(e->log, records, max) : 0;
 }
 
+size_t lb_engine_drain_units(struct lb_engine *e, struct lb_access *records, size_t max)
+{
+    return e->unit_log ? lb_ring_drain(e->unit_log, records, max) : 0;
+}
+
 uint64_t lb_engine_log_dropped(const struct lb_engine *e)
 {
     return e->log ? lb_ring_dropped(e->log) : 0;

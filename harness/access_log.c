@@ -14,7 +14,9 @@ struct interval {
 struct reader {
     struct view *view;
     struct access_log *log;
-    size_t capacity; /* of log->events */
+    size_t capacity, units_capacity; /* of log->events, log->units */
+    struct access_unit *units;       /* of the line; times from its need_ns on */
+    size_t n_units, line_capacity;
     struct interval *reads;
     size_t n_reads, reads_capacity;
     int64_t from, to;         /* the passes of this run that count */
@@ -72,6 +74,47 @@ static void count_value(struct view *view, struct histogram **histogram, int64_t
     histogram_add(*histogram, ns);
 }
 
+static bool add_read(struct reader *r, int64_t ready_ns, int64_t read_ns)
+{
+    if (read_ns <= 0)
+        return true;
+    if (!grow((void **)&r->reads, &r->reads_capacity, r->n_reads, sizeof *r->reads))
+        return false;
+    r->reads[r->n_reads++] = (struct interval){ready_ns - read_ns, ready_ns};
+    return true;
+}
+
+/* Units count where they make up their layer: a log of units that was full has a part of them. */
+static void place_units(struct reader *r, const struct access_event *e)
+{
+    uint64_t wait = 0, compute = 0; /* a damaged line may hold anything: sums that wrap are fine */
+    for (size_t i = 0; i < r->n_units; i++) {
+        r->units[i].need_ns += e->need_ns;
+        r->units[i].ready_ns += e->need_ns;
+        wait += (uint64_t)r->units[i].wait_ns;
+        compute += (uint64_t)r->units[i].compute_ns;
+    }
+    if (wait != (uint64_t)e->wait_ns || compute != (uint64_t)e->compute_ns)
+        r->n_units = 0;
+}
+
+static bool keep_event(struct reader *r, const struct access_event *e)
+{
+    struct access_log *log = r->log;
+    if (!grow((void **)&log->events, &r->capacity, log->n_events, sizeof *log->events))
+        return false;
+    struct access_event *kept = &log->events[log->n_events++];
+    *kept = *e;
+    kept->first_unit = log->n_all_units;
+    kept->n_units = r->n_units;
+    for (size_t i = 0; i < r->n_units; i++) {
+        if (!grow((void **)&log->units, &r->units_capacity, log->n_all_units, sizeof *log->units))
+            return false;
+        log->units[log->n_all_units++] = r->units[i];
+    }
+    return true;
+}
+
 static bool add_event(struct reader *r, const struct access_event *e, bool kept)
 {
     bool same_run = r->any && e->cell == r->last.cell && e->rep == r->last.rep;
@@ -93,17 +136,11 @@ static bool add_event(struct reader *r, const struct access_event *e, bool kept)
     log->accesses++;
     if (e->layer >= r->view->n_layers)
         r->view->n_layers = e->layer + 1;
-    if (e->read_ns > 0) {
-        if (!grow((void **)&r->reads, &r->reads_capacity, r->n_reads, sizeof *r->reads))
-            return false;
-        r->reads[r->n_reads++] = (struct interval){e->ready_ns - e->read_ns, e->ready_ns};
-    }
-    if (!kept)
-        return true;
-    if (!grow((void **)&r->log->events, &r->capacity, r->log->n_events, sizeof *r->log->events))
-        return false;
-    r->log->events[r->log->n_events++] = *e;
-    return true;
+    place_units(r, e);
+    bool ok = r->n_units > 0 || add_read(r, e->ready_ns, e->read_ns);
+    for (size_t i = 0; i < r->n_units && ok; i++)
+        ok = add_read(r, r->units[i].ready_ns, r->units[i].read_ns);
+    return ok && (!kept || keep_event(r, e));
 }
 
 /* ---- one line ---- */
@@ -121,6 +158,7 @@ enum {
     READY,
     BYTES,
     EVICTED,
+    HELD,
     N_NUMBERS
 };
 enum { CELL, PHASE, OUTCOME, N_TEXTS };
@@ -147,6 +185,7 @@ static const struct key keys[] = {
     NUMBER_KEY("read_ns", READ), NUMBER_KEY("compute_ns", COMPUTE),
     NUMBER_KEY("need_ns", NEED), NUMBER_KEY("ready_ns", READY),
     NUMBER_KEY("bytes", BYTES),  NUMBER_KEY("evicted", EVICTED),
+    NUMBER_KEY("held_bytes", HELD),
 };
 enum { N_KEYS = sizeof keys / sizeof *keys };
 
@@ -159,6 +198,8 @@ struct line {
     int64_t numbers[N_NUMBERS];
     unsigned seen; /* bit k: numbers[k] is there */
 };
+
+#define UNIT_MOST INT64_C(1000000000000000000) /* as in set_number() */
 
 /* Numbers from 0 to 10^18 (31 years of nanoseconds) count, so that sums of a few cannot overflow.
  */
@@ -210,12 +251,60 @@ static const char *scan_number(const char *p, int64_t *value)
     return plain ? p : NULL;
 }
 
-/* Reads what layerbench writes: one object of plain texts and whole numbers. False for any other
- * JSON, which is left to scan_json(). p ends with '\0'. */
-static bool scan_plain(const char *p, struct line *line)
+/* A unit as its line lists it. */
+enum { UNIT_NUMBERS = 9 };
+
+static bool add_unit(struct reader *r, const int64_t n[UNIT_NUMBERS])
+{
+    if (!grow((void **)&r->units, &r->line_capacity, r->n_units, sizeof *r->units))
+        return false;
+    bool good = n[0] >= 0 && n[0] <= UINT32_MAX && n[1] >= 0 && n[1] < VIEW_OUTCOMES;
+    for (int i = 2; i < UNIT_NUMBERS; i++)
+        good = good && n[i] >= (i == 7 ? -UNIT_MOST : 0) && n[i] <= UNIT_MOST;
+    if (!good)
+        return false;
+    r->units[r->n_units++] = (struct access_unit){.unit = (uint32_t)n[0],
+                                                  .outcome = (enum lb_outcome)n[1],
+                                                  .need_ns = n[2],
+                                                  .wait_ns = n[3],
+                                                  .compute_ns = n[4],
+                                                  .queue_ns = n[5],
+                                                  .read_ns = n[6],
+                                                  .ready_ns = n[7],
+                                                  .bytes = (uint64_t)n[8]};
+    return true;
+}
+
+/* "[[1,2,...],[...]]" without blanks; the end, or NULL where it is something else. */
+static const char *scan_units(const char *p, struct reader *r)
+{
+    for (char before = '['; *p == before; before = ',') {
+        int64_t n[UNIT_NUMBERS];
+        if (*++p != '[')
+            return NULL;
+        for (int i = 0; i < UNIT_NUMBERS; i++) {
+            char *end;
+            if (!strchr("-0123456789", *++p))
+                return NULL;
+            n[i] = strtoll(p, &end, 10);
+            p = end;
+            if (*p != (i + 1 < UNIT_NUMBERS ? ',' : ']'))
+                return NULL;
+        }
+        p++;
+        if (!add_unit(r, n))
+            return NULL;
+    }
+    return *p == ']' ? p + 1 : NULL;
+}
+
+/* Reads what layerbench writes: one object of plain texts, whole numbers and units. False for any
+ * other JSON, which is left to scan_json(). p ends with '\0'. */
+static bool scan_plain(const char *p, struct line *line, struct reader *r)
 {
     int next = 0;
     *line = (struct line){.seen = 0};
+    r->n_units = 0;
     p = blanks(p);
     for (char before = '{'; *p == before; before = ',') {
         p = blanks(p + 1);
@@ -237,6 +326,10 @@ static bool scan_plain(const char *p, struct line *line)
                 line->texts[key->text].length = (size_t)(p - text);
             }
             p++;
+        } else if (*p == '[' && strncmp(name, "units\"", 6) == 0) {
+            p = scan_units(p, r);
+            if (!p)
+                return false;
         } else {
             int64_t value;
             p = scan_number(p, &value);
@@ -250,10 +343,11 @@ static bool scan_plain(const char *p, struct line *line)
     return *p == '}' && *blanks(p + 1) == '\0';
 }
 
-/* Any JSON; the texts lie in `json`. */
-static void scan_json(const json_t *json, struct line *line)
+/* Any JSON; the texts lie in `json`. Units are not taken from it: the layer as a whole is known. */
+static void scan_json(const json_t *json, struct line *line, struct reader *r)
 {
     *line = (struct line){.seen = 0};
+    r->n_units = 0;
     for (int k = 0; k < N_KEYS; k++) {
         const json_t *v = json_object_get(json, keys[k].name);
         const char *text = json_string_value(v);
@@ -296,6 +390,7 @@ static bool event_of(const struct line *line, struct access_event *e)
         .ready_ns = line->seen & (1u << READY) ? n[READY] : n[NEED],
         .bytes = (uint64_t)n[BYTES],
         .evicted = (uint32_t)n[EVICTED],
+        .held_bytes = line->seen & (1u << HELD) ? n[HELD] : -1,
     };
     for (int i = 0; i < VIEW_OUTCOMES; i++) {
         if (text_is(line, OUTCOME, lb_outcome_name((enum lb_outcome)i))) {
@@ -323,9 +418,9 @@ static bool read_line(struct reader *r, const char *text, bool (*keep)(void *ctx
     struct access_event e;
     json_t *json = NULL;
     bool ok = true;
-    if (!scan_plain(text, &line)) {
+    if (!scan_plain(text, &line, r)) {
         json = json_loads(text, 0, NULL);
-        scan_json(json, &line);
+        scan_json(json, &line, r);
     }
     const struct view_cell *cell = event_of(&line, &e) ? cell_of(r, &line) : NULL;
     if (cell) {
@@ -367,6 +462,7 @@ enum lb_status access_log_read(struct view *view, bool (*keep)(void *ctx, size_t
                   log->n_damaged, log->n_lines);
     free(text);
     free(r.reads);
+    free(r.units);
     fclose(file);
     if (status != LB_OK)
         access_log_close(log);
@@ -376,5 +472,21 @@ enum lb_status access_log_read(struct view *view, bool (*keep)(void *ctx, size_t
 void access_log_close(struct access_log *log)
 {
     free(log->events);
+    free(log->units);
     *log = (struct access_log){.events = NULL};
+}
+
+size_t access_parts(const struct access_log *log, const struct access_event *event,
+                    struct access_unit *whole, const struct access_unit **parts)
+{
+    *whole = (struct access_unit){.outcome = event->outcome,
+                                  .need_ns = event->need_ns,
+                                  .wait_ns = event->wait_ns,
+                                  .compute_ns = event->compute_ns,
+                                  .queue_ns = event->queue_ns,
+                                  .read_ns = event->read_ns,
+                                  .ready_ns = event->ready_ns,
+                                  .bytes = event->bytes};
+    *parts = event->n_units ? &log->units[event->first_unit] : whole;
+    return event->n_units ? event->n_units : 1;
 }

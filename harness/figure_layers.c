@@ -132,9 +132,12 @@ static int by_start(const void *a, const void *b)
     return (x->start > y->start) - (x->start < y->start);
 }
 
-static int64_t end_of(const struct access_event *e)
+static int64_t end_of(const struct figure_input *in, const struct access_event *e)
 {
-    return e->need_ns + e->wait_ns + e->compute_ns;
+    struct access_unit whole;
+    const struct access_unit *parts;
+    size_t n = access_parts(in->log, e, &whole, &parts);
+    return parts[n - 1].need_ns + parts[n - 1].wait_ns + parts[n - 1].compute_ns;
 }
 
 /* The counted pass of the cell whose length is the median; *first..*last are its events. */
@@ -153,7 +156,7 @@ static bool median_pass(const struct figure_input *in, size_t cell, size_t *firs
             end++;
         /* by length; the events' place goes along in `end` and `layer` */
         passes[count++] =
-            (struct span){end_of(&events[end]) - e->need_ns, (int64_t)i, (uint32_t)(end - i)};
+            (struct span){end_of(in, &events[end]) - e->need_ns, (int64_t)i, (uint32_t)(end - i)};
         i = end;
     }
     if (count == 0)
@@ -180,12 +183,19 @@ static size_t write_reads(struct figure_input *in, FILE *data, const char *panel
     enum { LANES = 6 };
     int64_t free_at[LANES];
     size_t n = 0, lanes = 0;
-    struct span *reads = view_alloc(in->view, in->log->n_events + 1, sizeof *reads);
+    size_t most = in->log->n_events + in->log->n_all_units;
+    struct span *reads = view_alloc(in->view, most + 1, sizeof *reads);
     for (size_t i = 0; i < in->log->n_events; i++) {
         const struct access_event *e = &in->log->events[i];
-        if (e->cell == pass->cell && e->rep == pass->rep && e->read_ns > 0 && e->ready_ns > from &&
-            e->ready_ns - e->read_ns < to)
-            reads[n++] = (struct span){e->ready_ns - e->read_ns, e->ready_ns, e->layer};
+        struct access_unit whole;
+        const struct access_unit *parts;
+        if (e->cell != pass->cell || e->rep != pass->rep)
+            continue;
+        for (size_t k = access_parts(in->log, e, &whole, &parts); k-- > 0; parts++)
+            if (parts->read_ns > 0 && parts->ready_ns > from &&
+                parts->ready_ns - parts->read_ns < to)
+                reads[n++] =
+                    (struct span){parts->ready_ns - parts->read_ns, parts->ready_ns, e->layer};
     }
     qsort(reads, n, sizeof *reads, by_start);
     for (size_t i = 0; i < n; i++) {
@@ -200,6 +210,28 @@ static size_t write_reads(struct figure_input *in, FILE *data, const char *panel
         write_span(data, panel, "read", lane + 1, &reads[i], from, to);
     }
     return lanes;
+}
+
+/* What the computing thread did in one access: waits, and computing from one wait to the next. */
+static void write_thread(const struct figure_input *in, FILE *data, const char *panel,
+                         const struct access_event *e, int64_t from, int64_t to)
+{
+    struct access_unit whole;
+    const struct access_unit *parts;
+    size_t n = access_parts(in->log, e, &whole, &parts);
+    struct span compute = {e->need_ns, e->need_ns, e->layer};
+    for (size_t k = 0; k < n; k++) {
+        const struct access_unit *u = &parts[k];
+        int64_t begin = u->need_ns + u->wait_ns;
+        if (u->wait_ns > 0) {
+            write_span(data, panel, "compute", 0, &compute, from, to);
+            write_span(data, panel, "wait", 0, &(struct span){u->need_ns, begin, e->layer}, from,
+                       to);
+            compute.start = begin;
+        }
+        compute.end = begin + u->compute_ns;
+    }
+    write_span(data, panel, "compute", 0, &compute, from, to);
 }
 
 const char *figure_timeline(struct figure_input *in, FILE *data)
@@ -221,15 +253,11 @@ const char *figure_timeline(struct figure_input *in, FILE *data)
         if (!median_pass(in, cells[c], &first, &last))
             continue;
         const char *panel = view->cells[cells[c]].label;
-        int64_t from = events[first].need_ns, to = end_of(&events[last]), waited = 0;
+        int64_t from = events[first].need_ns, to = end_of(in, &events[last]), waited = 0;
         for (size_t i = first; i <= last; i++) {
             const struct access_event *e = &events[i];
-            int64_t begin = e->need_ns + e->wait_ns;
             waited += e->wait_ns;
-            write_span(data, panel, "wait", 0, &(struct span){e->need_ns, begin, e->layer}, from,
-                       to);
-            write_span(data, panel, "compute", 0, &(struct span){begin, end_of(e), e->layer}, from,
-                       to);
+            write_thread(in, data, panel, e, from, to);
         }
         write_reads(in, data, panel, &events[first], from, to);
         in->reading =

@@ -11,10 +11,32 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* The accesses of the units that make up a layer's, from units[*next] on. */
+static void print_units(FILE *out, const struct sample *s, const struct lb_access *layer,
+                        size_t *next)
+{
+    size_t first = *next;
+    while (*next < s->n_units && s->units[*next].pass == layer->pass &&
+           s->units[*next].layer == layer->layer)
+        ++*next;
+    for (size_t i = first; i < *next; i++) {
+        const struct lb_access *u = &s->units[i];
+        fprintf(out,
+                "%s[%" PRIu32 ",%d,%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64
+                ",%" PRId64 ",%" PRIu64 "]",
+                i == first ? ",\"units\":[" : ",", u->unit, u->outcome, u->need_ns - layer->need_ns,
+                u->wait_ns, u->compute_ns, u->queue_ns, u->read_ns, u->ready_ns - layer->need_ns,
+                u->bytes);
+    }
+    if (*next > first)
+        fputc(']', out);
+}
+
 static void print_lines(FILE *out, const char *cell, const struct sample *s)
 {
     json_t *name = json_string(cell);
     char *quoted = name ? json_dumps(name, JSON_ENCODE_ANY) : NULL;
+    size_t next = 0;
     for (size_t i = 0; quoted && i < s->n_log; i++) {
         const struct lb_access *a = &s->log[i];
         fprintf(out,
@@ -22,10 +44,12 @@ static void print_lines(FILE *out, const char *cell, const struct sample *s)
                 ",\"phase\":\"%s\",\"layer\":%u,\"outcome\":\"%s\",\"wait_ns\":%" PRId64
                 ",\"queue_ns\":%" PRId64 ",\"read_ns\":%" PRId64 ",\"compute_ns\":%" PRId64
                 ",\"need_ns\":%" PRId64 ",\"ready_ns\":%" PRId64 ",\"bytes\":%" PRIu64
-                ",\"evicted\":%" PRIu32 "}\n",
+                ",\"evicted\":%" PRIu32 ",\"held_bytes\":%" PRIu64,
                 quoted, s->rep, a->pass, a->prefill ? "prefill" : "decode", a->layer,
                 lb_outcome_name((enum lb_outcome)a->outcome), a->wait_ns, a->queue_ns, a->read_ns,
-                a->compute_ns, a->need_ns, a->ready_ns, a->bytes, a->evicted);
+                a->compute_ns, a->need_ns, a->ready_ns, a->bytes, a->evicted, a->held_bytes);
+        print_units(out, s, a, &next);
+        fputs("}\n", out);
     }
     free(quoted);
     json_decref(name);

@@ -20,6 +20,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+enum { UNITS_LOGGED = 32768 }; /* accesses of units at most: bounds memory and the log's size */
+
 struct measure {
     uint64_t work_seed; /* of the prompt's tokens */
     uint32_t result_fd;
@@ -235,7 +237,8 @@ static enum lb_status passes(struct work *w, const struct measure *m, int64_t op
     w->logits = malloc((size_t)w->batch * w->n_vocab * sizeof *w->logits);
     out->pass_ns = calloc(s->generate_tokens, sizeof *out->pass_ns);
     out->log = malloc((m->log_capacity + 1) * sizeof *out->log);
-    if (!w->tokens || !w->logits || !out->pass_ns || !out->log)
+    out->units = malloc(UNITS_LOGGED * sizeof *out->units);
+    if (!w->tokens || !w->logits || !out->pass_ns || !out->log || !out->units)
         return lb_fail(err, LB_ERR_NOMEM, "out of memory for the sample");
     int64_t bytes_before = kernel_bytes();
     enum lb_status status = prefill(w, m->work_seed, out, err);
@@ -249,6 +252,7 @@ static enum lb_status passes(struct work *w, const struct measure *m, int64_t op
     out->kernel_bytes = bytes_before < 0 || bytes_after < 0 ? -1 : bytes_after - bytes_before;
     collect(w, out);
     out->n_log = lb_engine_drain(w->engine, out->log, m->log_capacity);
+    out->n_units = lb_engine_drain_units(w->engine, out->units, UNITS_LOGGED);
     for (size_t i = 0; i < out->n_log; i++) {
         const struct lb_access *a = &out->log[i];
         bool there = a->outcome == LB_HIT || a->outcome == LB_PREFETCHED;
@@ -279,6 +283,7 @@ static int measure(const struct measure *m, struct settings *settings)
     struct sample out = {0};
     struct lb_error err = LB_ERROR_INIT;
     settings->engine.log_capacity = m->log_capacity;
+    settings->engine.unit_log_capacity = m->log_capacity ? UNITS_LOGGED : 0;
     settings->engine.profile = m->profile;
     int64_t start = lb_now_ns();
     int code = model_options_open("sample", settings, &w.engine);

@@ -92,6 +92,7 @@ void sample_free(struct sample *s)
 {
     free(s->pass_ns);
     free(s->log);
+    free(s->units);
     json_decref(s->broken);
     json_decref(s->profile);
     memset(s, 0, sizeof *s);
@@ -241,18 +242,27 @@ bool sample_write(const struct sample *s, FILE *out)
 {
     json_t *object = sample_to_json(s);
     char *text = json_dumps(object, JSON_COMPACT);
-    size_t head[2] = {text ? strlen(text) : 0, s->n_log};
+    size_t head[3] = {text ? strlen(text) : 0, s->n_log, s->n_units};
     bool done = text && fwrite(head, sizeof head, 1, out) == 1 &&
                 fwrite(text, 1, head[0], out) == head[0] &&
-                fwrite(s->log, sizeof *s->log, s->n_log, out) == s->n_log && fflush(out) == 0;
+                fwrite(s->log, sizeof *s->log, s->n_log, out) == s->n_log &&
+                fwrite(s->units, sizeof *s->units, s->n_units, out) == s->n_units &&
+                fflush(out) == 0;
     free(text);
     json_decref(object);
     return done;
 }
 
+static bool receive_log(FILE *in, size_t n, struct lb_access **log, size_t *count)
+{
+    *log = malloc((n + 1) * sizeof **log);
+    *count = *log ? fread(*log, sizeof **log, n, in) : 0;
+    return *log && *count == n;
+}
+
 bool sample_receive(FILE *in, struct sample *s)
 {
-    size_t head[2];
+    size_t head[3];
     const char *where;
     memset(s, 0, sizeof *s);
     if (fread(head, sizeof head, 1, in) != 1)
@@ -264,12 +274,11 @@ bool sample_receive(FILE *in, struct sample *s)
     free(text);
     bool done = object && sample_from_json(object, s, &where);
     json_decref(object);
-    if (done) {
-        s->log = malloc((head[1] + 1) * sizeof *s->log);
-        done = s->log && fread(s->log, sizeof *s->log, head[1], in) == head[1];
-        s->n_log = done ? head[1] : 0;
-        if (!done)
-            sample_free(s);
-    }
+    if (!done)
+        return false;
+    done = receive_log(in, head[1], &s->log, &s->n_log) &&
+           receive_log(in, head[2], &s->units, &s->n_units);
+    if (!done)
+        sample_free(s);
     return done;
 }

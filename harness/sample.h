@@ -59,6 +59,9 @@ struct sample {
     uint32_t origin;       /* of merged results: which one it came from; not in the JSON */
     struct lb_access *log; /* n_log of them; not in the JSON */
     size_t n_log;
+    struct lb_access *units; /* n_units of them, where they are smaller than a layer; not in the
+                                JSON */
+    size_t n_units;
     json_t *broken;  /* identities that do not hold, an array of texts; or NULL */
     json_t *profile; /* of the decode passes (op_profile.h), where it was asked for; or NULL */
 };
@@ -70,7 +73,7 @@ void sample_free(struct sample *sample);
 json_t *sample_to_json(const struct sample *sample);
 bool sample_from_json(const json_t *object, struct sample *sample, const char **where);
 
-/* What the process writes and the run reads: the JSON, then the log. */
+/* What the process writes and the run reads: the JSON, then the logs. */
 bool sample_write(const struct sample *sample, FILE *out);
 bool sample_receive(FILE *in, struct sample *sample);
 

@@ -13,17 +13,19 @@
 
 enum { COMPUTE = 1, REQUESTS = 2 }; /* threads */
 
-/* One change of the counters: loads in flight, layers resident, bandwidth. */
+/* One change of a counter: loads in flight and bandwidth change by, the cache is at, `value`. */
+enum counter { IN_FLIGHT, BANDWIDTH, CACHE, N_COUNTERS };
 struct change {
     int64_t at_ns;
-    int in_flight, resident;
-    double bandwidth; /* bytes/s */
+    enum counter counter;
+    double value;
 };
 
 struct writer {
     FILE *out;
+    const struct access_log *log;
     int64_t origin_ns;
-    size_t n; /* events so far */
+    size_t n, n_loads; /* so far */
     struct change *changes;
     size_t n_changes;
 };
@@ -44,17 +46,15 @@ static void slice(struct writer *w, int thread, int64_t start_ns, int64_t length
     fprintf(w->out, ",\"dur\":%" PRId64 ".%03d", length_ns / 1000, (int)(length_ns % 1000));
 }
 
-static void async_pair(struct writer *w, const char *name, const struct access_event *e, size_t id,
-                       int64_t start_ns)
+static void async_pair(struct writer *w, const char *what, const char *name,
+                       const struct access_unit *u, size_t id, int64_t start_ns)
 {
     const char *const phases[] = {"b", "e"};
     for (int i = 0; i < 2; i++) {
-        begin_event(w, phases[i], REQUESTS, i ? e->ready_ns : start_ns);
-        fprintf(w->out, ",\"cat\":\"load\",\"id\":\"%zu\",\"name\":\"%s layer %u\"", id, name,
-                e->layer);
+        begin_event(w, phases[i], REQUESTS, i ? u->ready_ns : start_ns);
+        fprintf(w->out, ",\"cat\":\"load\",\"id\":\"%zu\",\"name\":\"%s %s\"", id, what, name);
         if (i == 0)
-            fprintf(w->out, ",\"args\":{\"bytes\":%" PRIu64 ",\"evicted\":%u}", e->bytes,
-                    e->evicted);
+            fprintf(w->out, ",\"args\":{\"bytes\":%" PRIu64 "}", u->bytes);
         fputc('}', w->out);
     }
 }
@@ -74,57 +74,87 @@ static void name_thread(struct writer *w, int thread, const char *name)
     fprintf(w->out, ",\"name\":\"thread_sort_index\",\"args\":{\"sort_index\":%d}}", thread);
 }
 
-/* ---- accesses ---- */
-
-static int64_t requested_ns(const struct access_event *e)
+static void add_change(struct writer *w, int64_t at_ns, enum counter counter, double value)
 {
-    return e->ready_ns - e->read_ns - e->queue_ns;
+    w->changes[w->n_changes++] = (struct change){at_ns, counter, value};
 }
 
-static int64_t end_ns(const struct access_event *e)
+/* ---- accesses ---- */
+
+static int64_t requested_ns(const struct access_unit *u)
 {
-    return e->need_ns + e->wait_ns + e->compute_ns;
+    return u->ready_ns - u->read_ns - u->queue_ns;
+}
+
+static int64_t end_ns(const struct access_unit *u)
+{
+    return u->need_ns + u->wait_ns + u->compute_ns;
+}
+
+static int64_t end_of(const struct writer *w, const struct access_event *e)
+{
+    struct access_unit whole;
+    const struct access_unit *parts;
+    size_t n = access_parts(w->log, e, &whole, &parts);
+    return end_ns(&parts[n - 1]);
+}
+
+/* Waiting for a unit and computing with it. */
+static void write_use(struct writer *w, const struct access_unit *u)
+{
+    const char *outcome = lb_outcome_name(u->outcome);
+    if (u->wait_ns > 0) {
+        slice(w, COMPUTE, u->need_ns, u->wait_ns);
+        fprintf(w->out, ",\"cname\":\"terrible\",\"name\":\"wait\",\"args\":{\"outcome\":\"%s\"}}",
+                outcome);
+    }
+    slice(w, COMPUTE, u->need_ns + u->wait_ns, u->compute_ns);
+    fprintf(w->out, ",\"name\":\"compute\",\"args\":{\"outcome\":\"%s\"}}", outcome);
+}
+
+/* A load: its request, its reads, the arrow to its use (inside the layer's slice, which ends at
+ * layer_end), and what it does to the counters. */
+static void write_load(struct writer *w, const struct access_event *e, const struct access_unit *u,
+                       int64_t layer_end)
+{
+    char name[64];
+    int64_t requested = requested_ns(u), read_start = u->ready_ns - u->read_ns;
+    double bandwidth = (double)u->bytes * 1e9 / (double)u->read_ns;
+    size_t id = ++w->n_loads;
+    snprintf(name, sizeof name, e->n_units ? "layer %u unit %u" : "layer %u", e->layer, u->unit);
+    slice(w, REQUESTS, requested, 1); /* so short that requests cannot overlap in part */
+    fprintf(w->out, ",\"name\":\"request %s\",\"args\":{\"queue_ns\":%" PRId64 "}}", name,
+            u->queue_ns);
+    async_pair(w, "load", name, u, id, requested);
+    async_pair(w, "read", name, u, id, read_start);
+    if (u->outcome != LB_MISS) {
+        flow(w, "s", REQUESTS, id, requested);
+        flow(w, "f", COMPUTE, id, u->need_ns < layer_end ? u->need_ns : layer_end - 1);
+    }
+    add_change(w, requested, IN_FLIGHT, 1);
+    add_change(w, read_start, BANDWIDTH, bandwidth);
+    add_change(w, u->ready_ns, IN_FLIGHT, -1);
+    add_change(w, u->ready_ns, BANDWIDTH, -bandwidth);
 }
 
 static void write_access(struct writer *w, const struct access_event *e)
 {
-    slice(w, COMPUTE, e->need_ns, e->wait_ns + e->compute_ns);
+    struct access_unit whole;
+    const struct access_unit *parts;
+    size_t n = access_parts(w->log, e, &whole, &parts);
+    int64_t end = end_ns(&parts[n - 1]);
+    slice(w, COMPUTE, e->need_ns, end - e->need_ns);
     fprintf(w->out,
             ",\"name\":\"layer %u\",\"args\":{\"outcome\":\"%s\",\"pass\":%u,\"bytes\":%" PRIu64
             ",\"evicted\":%u}}",
             e->layer, lb_outcome_name(e->outcome), e->pass, e->bytes, e->evicted);
-    if (e->wait_ns > 0) {
-        slice(w, COMPUTE, e->need_ns, e->wait_ns);
-        fprintf(w->out, ",\"cname\":\"terrible\",\"name\":\"wait\",\"args\":{\"outcome\":\"%s\"}}",
-                lb_outcome_name(e->outcome));
-    }
-    slice(w, COMPUTE, e->need_ns + e->wait_ns, e->compute_ns);
-    fputs(",\"name\":\"compute\"}", w->out);
-}
-
-static void add_change(struct writer *w, int64_t at_ns, int in_flight, int resident,
-                       double bandwidth)
-{
-    w->changes[w->n_changes++] = (struct change){at_ns, in_flight, resident, bandwidth};
-}
-
-/* A load: its request, its reads, the arrow to its use, and what it does to the counters. */
-static void write_load(struct writer *w, const struct access_event *e, size_t id)
-{
-    int64_t requested = requested_ns(e), read_start = e->ready_ns - e->read_ns;
-    double bandwidth = (double)e->bytes * 1e9 / (double)e->read_ns;
-    slice(w, REQUESTS, requested, 1); /* so short that requests cannot overlap in part */
-    fprintf(w->out, ",\"name\":\"request layer %u\",\"args\":{\"queue_ns\":%" PRId64 "}}", e->layer,
-            e->queue_ns);
-    async_pair(w, "load", e, id, requested);
-    async_pair(w, "read", e, id, read_start);
-    if (e->outcome != LB_MISS) {
-        flow(w, "s", REQUESTS, id, requested);
-        flow(w, "f", COMPUTE, id, e->need_ns);
-    }
-    add_change(w, requested, 1, -(int)e->evicted, 0);
-    add_change(w, read_start, 0, 0, bandwidth);
-    add_change(w, e->ready_ns, -1, 1, -bandwidth);
+    for (size_t i = 0; i < n; i++)
+        write_use(w, &parts[i]);
+    for (size_t i = 0; i < n; i++)
+        if (parts[i].read_ns > 0)
+            write_load(w, e, &parts[i], end);
+    if (e->held_bytes >= 0)
+        add_change(w, e->need_ns + e->wait_ns, CACHE, (double)e->held_bytes);
 }
 
 static int by_time(const void *a, const void *b)
@@ -132,30 +162,26 @@ static int by_time(const void *a, const void *b)
     const struct change *x = a, *y = b;
     if (x->at_ns != y->at_ns)
         return x->at_ns < y->at_ns ? -1 : 1;
-    return y->in_flight - x->in_flight; /* begin before end, so that no counter dips below 0 */
-}
-
-static void write_counter(struct writer *w, int64_t at_ns, const char *name, double value)
-{
-    begin_event(w, "C", REQUESTS, at_ns);
-    fprintf(w->out, ",\"name\":\"%s\",\"args\":{\"value\":%.10g}}", name, value);
+    if (x->counter != y->counter)
+        return (int)x->counter - (int)y->counter;
+    return (x->value < y->value) - (x->value > y->value); /* begin before end: never below 0 */
 }
 
 static void write_counters(struct writer *w)
 {
-    long in_flight = 0, resident = 0;
-    double bandwidth = 0;
+    static const char *const names[] = {"loads in flight", "read MB/s", "cache MB"};
+    static const double units[] = {1, 1e6, 1e6};
+    double now[N_COUNTERS] = {0};
     qsort(w->changes, w->n_changes, sizeof *w->changes, by_time);
     for (size_t i = 0; i < w->n_changes; i++) {
-        const struct change *c = &w->changes[i];
-        in_flight += c->in_flight;
-        resident += c->resident;
-        bandwidth += c->bandwidth;
-        if (i + 1 < w->n_changes && w->changes[i + 1].at_ns == c->at_ns)
+        const struct change *c = &w->changes[i], *next = c + 1;
+        now[c->counter] = c->counter == CACHE ? c->value : now[c->counter] + c->value;
+        if (i + 1 < w->n_changes && next->at_ns == c->at_ns && next->counter == c->counter)
             continue;
-        write_counter(w, c->at_ns, "loads in flight", (double)in_flight);
-        write_counter(w, c->at_ns, "layers resident", (double)(resident > 0 ? resident : 0));
-        write_counter(w, c->at_ns, "read MB/s", bandwidth > 1 ? bandwidth / 1e6 : 0);
+        double value = now[c->counter] > 0.5 ? now[c->counter] : 0; /* what rounding leaves */
+        begin_event(w, "C", REQUESTS, c->at_ns);
+        fprintf(w->out, ",\"name\":\"%s\",\"args\":{\"value\":%.10g}}", names[c->counter],
+                value / units[c->counter]);
     }
 }
 
@@ -165,7 +191,7 @@ static void write_passes(struct writer *w, const struct access_event *events, si
         size_t last = i;
         while (last + 1 < n && events[last + 1].pass == events[i].pass)
             last++;
-        slice(w, COMPUTE, events[i].need_ns, end_ns(&events[last]) - events[i].need_ns);
+        slice(w, COMPUTE, events[i].need_ns, end_of(w, &events[last]) - events[i].need_ns);
         fprintf(w->out, ",\"name\":\"%s pass %u\"}", events[i].prefill ? "prefill" : "decode",
                 events[i].pass);
         for (; i < last; i++)
@@ -198,9 +224,6 @@ static void write_events(struct writer *w, const struct view *view, const struct
     name_thread(w, COMPUTE, "compute");
     name_thread(w, REQUESTS, "requests");
     write_passes(w, events, n);
-    for (size_t i = 0; i < n; i++)
-        if (events[i].read_ns > 0)
-            write_load(w, &events[i], i + 1);
     write_counters(w);
     fputs("\n]}\n", w->out);
 }
@@ -288,14 +311,22 @@ static size_t find_run(const struct access_log *log, size_t cell, long rep, size
     return n;
 }
 
-static enum lb_status write_run(struct view *view, size_t cell, const struct access_event *events,
-                                size_t n, FILE *out, struct lb_error *err)
+static enum lb_status write_run(struct view *view, size_t cell, const struct access_log *log,
+                                size_t first, size_t n, FILE *out, struct lb_error *err)
 {
-    struct writer w = {.out = out, .origin_ns = events[0].need_ns};
-    w.changes = view_alloc(view, 3 * n, sizeof *w.changes);
-    for (size_t i = 0; i < n; i++)
-        if (events[i].read_ns > 0 && requested_ns(&events[i]) < w.origin_ns)
-            w.origin_ns = requested_ns(&events[i]);
+    const struct access_event *events = &log->events[first];
+    struct writer w = {.out = out, .log = log, .origin_ns = events[0].need_ns};
+    size_t n_parts = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct access_unit whole;
+        const struct access_unit *parts;
+        size_t count = access_parts(log, &events[i], &whole, &parts);
+        n_parts += count;
+        for (size_t k = 0; k < count; k++)
+            if (parts[k].read_ns > 0 && requested_ns(&parts[k]) < w.origin_ns)
+                w.origin_ns = requested_ns(&parts[k]);
+    }
+    w.changes = view_alloc(view, 4 * n_parts + n, sizeof *w.changes);
     write_events(&w, view, &view->cells[cell], events, n);
     if (fflush(out) != 0 || ferror(out))
         return lb_fail(err, LB_ERR_IO, "cannot write the trace");
@@ -319,7 +350,7 @@ enum lb_status trace_write(const char *path, const struct trace_options *options
         status = choose_cell(&view, options, &cell, err);
     if (status == LB_OK) {
         n = find_run(&log, cell, options->rep, &first);
-        status = n ? write_run(&view, cell, &log.events[first], n, out, err)
+        status = n ? write_run(&view, cell, &log, first, n, out, err)
                    : lb_fail(err, LB_ERR_INPUT, "layers.jsonl holds no access of cell '%s'%s",
                              view.cells[cell].name, options->rep < 0 ? "" : " in that repetition");
     }

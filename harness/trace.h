@@ -15,11 +15,15 @@ struct trace_options {
  * Writes JSON: {"traceEvents": [...], "displayTimeUnit": "ms", "otherData": {...}}, times in
  * microseconds from the first event, nanoseconds as fractions.
  *
- *   thread 1, compute    X pass > X layer > X wait, X compute
+ *   thread 1, compute    X pass > X layer > X wait, X compute: one of each for every unit
  *   thread 2, requests   X request, at the moment a load was asked for
  *   async, id a load     b/e load > b/e read: reads overlap freely
  *   flow, id a load      s on the request, f on the layer that uses what it brought
- *   counters             loads in flight, layers resident, read bandwidth in MB/s
+ *   counters             loads in flight, read bandwidth in MB/s, memory of the cache in MB
+ *
+ * A load is that of a unit, or of a layer where that is one unit. Loads that were never used are
+ * not in the log. Where the log of units was full (harness/measure.c), what remains shows the loads
+ * of a layer as one bar.
  */
 enum lb_status trace_write(const char *path, const struct trace_options *options, FILE *out,
                            struct lb_error *err);

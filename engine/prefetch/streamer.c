@@ -363,6 +363,7 @@ enum lb_status streamer_acquire(struct streamer *s, uint32_t unit, const uint8_t
     s->acquired_ns = lb_now_ns();
     if (waited)
         access->wait_ns = s->acquired_ns - access->need_ns;
+    access->held_bytes = cache_frames_held(s->cache) * s->layout->frame_bytes;
     LB_PROBE3(access, unit, outcome, access->wait_ns);
     *frames = s->mapped ? NULL : (const uint8_t *const *)frames_of(s->frames, unit);
 done:

@@ -45,6 +45,7 @@ struct streamer_access {
     int64_t read_ns;  /* first read handed over to last completion; 0 for hits */
     uint64_t bytes;   /* read by that load */
     uint32_t evicted; /* units evicted for that load */
+    uint64_t held_bytes; /* memory of units in the cache and in flight, as it was handed out */
 };
 
 struct streamer_counters {

@@ -18,6 +18,8 @@
 #define N_DECODE 3
 #define SEED     20240607u
 
+enum { MOST_UNITS = 16384 };
+
 static char model_path[512];
 static uint32_t n_vocab;
 static float *reference; /* [1 + N_DECODE][n_vocab], from the resident run */
@@ -41,6 +43,7 @@ static struct lb_options base_options(void)
     o.max_tokens = 6; /* the prompt takes two passes */
     o.storage = "pread";
     o.log_capacity = 4096;
+    o.unit_log_capacity = MOST_UNITS;
     return o;
 }
 
@@ -91,6 +94,35 @@ static void make_reference(void)
     lb_engine_close(e);
 }
 
+/* The units of a layer make up its record; where a layer is one unit, none are logged. */
+static void check_units(struct lb_engine *e, const struct lb_access *layers, size_t n_layers,
+                        const char *what)
+{
+    static struct lb_access units[MOST_UNITS];
+    size_t n = lb_engine_drain_units(e, units, MOST_UNITS), next = 0;
+    bool several = lb_engine_effective(e).n_units > 6;
+    CHECK(n == (several ? lb_engine_stats(e).unit_accesses : 0), "%s: %zu units logged", what, n);
+    for (size_t i = 0; several && i < n_layers; i++) {
+        struct lb_access sum = {.pass = layers[i].pass, .layer = layers[i].layer};
+        int64_t end_ns = layers[i].need_ns;
+        for (; next < n && units[next].pass == sum.pass && units[next].layer == sum.layer; next++) {
+            const struct lb_access *u = &units[next];
+            CHECK(u->need_ns >= end_ns, "%s: accesses of units overlap", what);
+            end_ns = u->need_ns + u->wait_ns + u->compute_ns;
+            sum.outcome = u->outcome > sum.outcome ? u->outcome : sum.outcome;
+            sum.wait_ns += u->wait_ns;
+            sum.compute_ns += u->compute_ns;
+            sum.read_ns += u->read_ns;
+            sum.bytes += u->bytes;
+        }
+        CHECK(sum.outcome == layers[i].outcome && sum.wait_ns == layers[i].wait_ns &&
+                  sum.compute_ns == layers[i].compute_ns && sum.read_ns == layers[i].read_ns &&
+                  sum.bytes == layers[i].bytes,
+              "%s: the units of record %zu do not make it up", what, i);
+    }
+    CHECK(!several || next == n, "%s: units of no layer", what);
+}
+
 static void check_identities(struct lb_engine *e, const char *what)
 {
     struct lb_stats s = lb_engine_stats(e);
@@ -103,12 +135,16 @@ static void check_identities(struct lb_engine *e, const char *what)
         bytes += records[i].bytes;
         wait += records[i].wait_ns;
         compute += records[i].compute_ns;
+        CHECK(records[i].held_bytes > 0 && records[i].held_bytes <= s.cache_bytes,
+              "%s: %" PRIu64 " of %" PRIu64 " bytes held", what, records[i].held_bytes,
+              s.cache_bytes);
         CHECK(records[i].layer == i % 6 && records[i].pass == i / 6, "%s: order of the log", what);
         if (records[i].outcome == LB_MISS)
             CHECK(records[i].ready_ns >= records[i].need_ns, "%s: a miss waits", what);
     }
     CHECK(n == s.accesses && lb_engine_log_dropped(e) == 0, "%s: %zu records, %" PRIu64 " accesses",
           what, n, s.accesses);
+    check_units(e, records, n, what);
     CHECK(s.hits + s.prefetched + s.late + s.misses == s.accesses && s.accesses == 6 * s.passes,
           "%s: outcomes add up", what);
     CHECK(outcomes[LB_HIT] == s.hits && outcomes[LB_PREFETCHED] == s.prefetched &&

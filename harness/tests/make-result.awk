@@ -5,7 +5,7 @@
 #   awk -v dir=OUT [-v layers=12 -v caches="3 6 9" ...] -f make-result.awk
 #
 # Variables: dir (exists), layers, passes (decode), reps, modes, policies, caches, distances,
-# load_ns, compute_ns (per layer), noise (0.05 = 5%), seed.
+# load_ns, compute_ns (per layer), noise (0.05 = 5%), seed, units (of a layer, loaded in turn).
 
 function either(value, otherwise) { return value == "" ? otherwise : value }
 function jitter() { return 1 + noise * (rand() + rand() - 1) }
@@ -70,6 +70,22 @@ function load(layer, policy, now, ahead, window, how,    out) {
     return 1
 }
 
+# A layer's access as that of its units: the first is waited for, all compute alike.
+function units_of(layer, outcome, wait, compute, ready_after,    k, text, rank, part, loaded) {
+    rank = outcome == "hit" ? 0 : outcome == "prefetched" ? 1 : outcome == "late" ? 2 : 3
+    part = int(compute / units)
+    loaded = outcome != "hit"
+    for (k = 0; k < units; k++)
+        text = text sprintf("%s[%d,%d,%d,%d,%d,%d,%d,%d,%d]", k ? "," : "", layer * units + k, rank,
+                            k ? wait + k * part : 0, k ? 0 : wait,
+                            k + 1 < units ? part : compute - (units - 1) * part,
+                            loaded ? queue[layer] + int(k * read[layer] / units) : 0,
+                            loaded ? int(read[layer] / units) : 0,
+                            loaded ? ready_after - int((units - 1 - k) * read[layer] / units) : 0,
+                            loaded ? layer_bytes / units : 0)
+    return ",\"units\":[" text "]"
+}
+
 function access(mode, policy, distance, now, pass,    layer, outcome, need, k, wait, compute) {
     layer = now % layers
     need = clock
@@ -110,11 +126,12 @@ function access(mode, policy, distance, now, pass,    layer, outcome, need, k, w
     }
     printf "{\"cell\":\"%s\",\"rep\":%d,\"pass\":%d,\"phase\":\"%s\",\"layer\":%d,\"outcome\":\"%s\"," \
            "\"wait_ns\":%d,\"queue_ns\":%d,\"read_ns\":%d,\"compute_ns\":%d,\"need_ns\":%.0f," \
-           "\"ready_ns\":%.0f,\"bytes\":%d,\"evicted\":%d}\n", name, rep, pass,
+           "\"ready_ns\":%.0f,\"bytes\":%d,\"evicted\":%d,\"held_bytes\":%.0f%s}\n", name, rep, pass,
            pass == 0 ? "prefill" : "decode", layer, outcome, wait,
            outcome == "hit" ? 0 : queue[layer], outcome == "hit" ? 0 : read[layer], compute, need,
            ready_at, outcome == "hit" ? 0 : layer_bytes,
-           outcome == "hit" ? 0 : evicted[layer] >> log_file
+           outcome == "hit" ? 0 : evicted[layer], held * layer_bytes,
+           (units > 1 ? units_of(layer, outcome, wait, compute, ready_at - need) : "") >> log_file
 }
 
 function sample(mode, policy, distance, seq,    pass, i, started, pass_start, text) {
@@ -152,7 +169,7 @@ BEGIN {
     modes = either(modes, "off sync async"); policies = either(policies, "lru belady")
     caches = either(caches, "3 6 9"); distances = either(distances, "1 2 4")
     load_ns = either(load_ns, 4000000); compute_ns = either(compute_ns, 2000000)
-    noise = either(noise, 0.05); srand(either(seed, 1))
+    noise = either(noise, 0.05); srand(either(seed, 1)); units = either(units, 1)
     layer_bytes = 4194304; resident_bytes = 16777216
     log_file = dir "/layers.jsonl"
     printf "" > log_file
