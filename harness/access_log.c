@@ -178,13 +178,13 @@ struct key {
     }
 /* In the order in which layerbench writes them: the next one is found at once. */
 static const struct key keys[] = {
-    TEXT_KEY("cell", CELL),      NUMBER_KEY("rep", REP),
-    NUMBER_KEY("pass", PASS),    TEXT_KEY("phase", PHASE),
-    NUMBER_KEY("layer", LAYER),  TEXT_KEY("outcome", OUTCOME),
-    NUMBER_KEY("wait_ns", WAIT), NUMBER_KEY("queue_ns", QUEUE),
-    NUMBER_KEY("read_ns", READ), NUMBER_KEY("compute_ns", COMPUTE),
-    NUMBER_KEY("need_ns", NEED), NUMBER_KEY("ready_ns", READY),
-    NUMBER_KEY("bytes", BYTES),  NUMBER_KEY("evicted", EVICTED),
+    TEXT_KEY("cell", CELL),         NUMBER_KEY("rep", REP),
+    NUMBER_KEY("pass", PASS),       TEXT_KEY("phase", PHASE),
+    NUMBER_KEY("layer", LAYER),     TEXT_KEY("outcome", OUTCOME),
+    NUMBER_KEY("wait_ns", WAIT),    NUMBER_KEY("queue_ns", QUEUE),
+    NUMBER_KEY("read_ns", READ),    NUMBER_KEY("compute_ns", COMPUTE),
+    NUMBER_KEY("need_ns", NEED),    NUMBER_KEY("ready_ns", READY),
+    NUMBER_KEY("bytes", BYTES),     NUMBER_KEY("evicted", EVICTED),
     NUMBER_KEY("held_bytes", HELD),
 };
 enum { N_KEYS = sizeof keys / sizeof *keys };

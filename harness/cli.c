@@ -6,7 +6,9 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LONGEST_NAME 64
 
@@ -167,4 +169,10 @@ int cli_parse(const struct cli *cli, int *argc, char **argv)
     }
     *argc = words;
     return -1;
+}
+
+bool cli_colour(void)
+{
+    const char *no = getenv("NO_COLOR");
+    return isatty(STDOUT_FILENO) == 1 && !(no && *no);
 }

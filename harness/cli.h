@@ -16,6 +16,7 @@
 
 #include "option.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct cli_group {
@@ -39,5 +40,8 @@ int cli_parse(const struct cli *cli, int *argc, char **argv);
 
 /* Prints "layerbench COMMAND: ..." to stderr and returns EXIT_USAGE. */
 int cli_fail(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Whether to print in colour: standard output is a terminal, and NO_COLOR is unset or empty. */
+bool cli_colour(void);
 
 #endif

@@ -19,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct compare_options {
     bool json, csv, markdown;
@@ -150,7 +149,7 @@ static void print_markdown(const struct comparison *c)
 
 static void print_table(const struct comparison *c)
 {
-    bool colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    bool colour = cli_colour();
     const char *cell = "";
     for (size_t i = 0; i < c->n_rows; i++) {
         const struct compare_row *r = &c->rows[i];

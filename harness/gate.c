@@ -361,7 +361,7 @@ static enum lb_status report(const struct gate *g, int code, struct lb_error *er
                             .took_s = (double)(lb_now_ns() - g->start_ns) / 1e9,
                             .exit_code = code};
     enum lb_status status = LB_OK;
-    gate_report_table(&r, stdout, isatty(STDOUT_FILENO) && !getenv("NO_COLOR"));
+    gate_report_table(&r, stdout, cli_colour());
     if (o->github || getenv("GITHUB_ACTIONS"))
         gate_report_github(&r, stdout);
     if (o->markdown)

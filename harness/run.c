@@ -25,6 +25,7 @@
 #include "runner.h"
 #include "simulate_against.h"
 #include "summary_text.h"
+#include "values.h"
 
 #include <errno.h>
 #include <math.h>
@@ -41,7 +42,7 @@ struct run_options {
     const char *profile;
     uint32_t repetitions, budget, timeout;
     uint64_t seed;
-    bool list, dry_run, resume, quiet, no_plots;
+    bool list, dry_run, resume, quiet, verbose, no_plots;
 };
 
 #define NO_SEED     UINT64_MAX
@@ -75,7 +76,9 @@ static const struct option own[] = {
     {"profile", "WHAT",
      "ops: one more sample of each cell, not counted, with every operation timed", OPTION_CHOICE,
      FIELD(profile), .choices = choices_profile},
-    {"quiet", NULL, "no table, no notes", OPTION_FLAG, FIELD(quiet), .letter = 'q'},
+    {"quiet", NULL, "no progress, no table, no notes", OPTION_FLAG, FIELD(quiet), .letter = 'q'},
+    {"verbose", NULL, "a line for each sample, as it is measured", OPTION_FLAG, FIELD(verbose),
+     .letter = 'v'},
 };
 
 /* One scenario on its way. */
@@ -396,6 +399,40 @@ static bool time_is_up(struct run *run, size_t next)
     return true;
 }
 
+/* With --verbose: what the sample was like. */
+static void say_sample(const struct run *run, uint32_t cell, const struct sample *sample)
+{
+    const char *name = run->matrix.cells[cell].name;
+    const struct sample_sums *d = &sample->decode;
+    char kind[32] = "warm-up", pass[32], wait[32], bytes[32];
+    if (!run->options->verbose)
+        return;
+    if (sample->rep >= 0)
+        snprintf(kind, sizeof kind, "rep %d", sample->rep + 1);
+    fprintf(stderr, "[%u/%zu] %s, %s: ", sample->seq + 1, run->n_order, name, kind);
+    if (*sample->failed || sample->n_pass == 0) {
+        fprintf(stderr, "%s\n", *sample->failed ? sample->failed : "no decode pass");
+        return;
+    }
+    double n = sample->n_pass;
+    value_human_duration((double)d->wall_ns / n, pass, sizeof pass);
+    value_human_duration((double)d->wait_ns / n, wait, sizeof wait);
+    value_human_size((double)d->bytes_read / n, bytes, sizeof bytes);
+    fprintf(stderr, "a pass %s, waiting %s, %s read, %.3g late, %.3g missed%s\n", pass, wait, bytes,
+            (double)d->late / n, (double)d->miss / n,
+            json_array_size(sample->broken) > 0 ? "; INVALID" : "");
+}
+
+/* Samples that are still to be measured. */
+static size_t count_open(const struct run *run)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < run->n_order; i++)
+        n += run->order[i].rep < 0 ||
+             !results_has(&run->results, run->order[i].cell, run->order[i].rep);
+    return n;
+}
+
 /* Raw bandwidths, once in each round; a path that cannot be measured leaves its floors open. */
 static void measure_paths(struct run *run, size_t next)
 {
@@ -413,15 +450,17 @@ static enum lb_status measure_all(struct run *run, struct lb_error *err)
 {
     struct progress progress = progress_begin(run->scenario.name);
     struct results *r = &run->results;
+    size_t n_open = count_open(run), done = 0;
+    progress.shown &= !run->options->quiet;
     run->start_ns = lb_now_ns();
     /* before anything else lies there, so that the run can be resumed from any moment on */
     enum lb_status status = results_write(r, err);
     for (size_t i = 0; status == LB_OK && i < run->n_order && !time_is_up(run, i); i++) {
         const struct matrix_sample *which = &run->order[i];
         struct sample sample;
-        progress_update(&progress, i, run->n_order, run->matrix.cells[which->cell].name);
         if (which->rep >= 0 && results_has(r, which->cell, which->rep))
             continue;
+        progress_update(&progress, done++, n_open, run->matrix.cells[which->cell].name);
         measure_paths(run, i);
         int64_t start = since_start(run);
         status = measure_sample(run, which, &sample, err);
@@ -431,6 +470,9 @@ static enum lb_status measure_all(struct run *run, struct lb_error *err)
         sample.seq = which->seq;
         sample.start_ns = start;
         check_sample(run, which->cell, &sample);
+        if (run->options->verbose)
+            progress_end(&progress);
+        say_sample(run, which->cell, &sample);
         if (which->rep >= 0)
             status = results_add(r, which->cell, &sample, err);
         sample_free(&sample);
@@ -467,7 +509,7 @@ static int verdict(const struct run *run)
 static void print_end(struct run *run)
 {
     const struct results *r = &run->results;
-    bool colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
+    bool colour = cli_colour();
     if (!run->options->quiet) {
         summary_print_table(r, stdout, colour);
         fflush(stdout);
@@ -556,6 +598,8 @@ int command_run(int argc, char **argv)
         return code;
     if (argc < 2)
         return cli_fail("run", "expected at least one scenario file");
+    if (o.quiet && o.verbose)
+        return cli_fail("run", "--quiet and --verbose: expected one of them");
     if (argc > 2 && o.out)
         return cli_fail("run", "--out: expected one scenario, not %d", argc - 1);
     code = EXIT_OK;

@@ -104,9 +104,30 @@ holds "$dir/m3/result.json" '.layerbench.complete | not' "one shard of three"
 grep -q 'already, with other figures' "$dir/err" || say "merge said: $(cat "$dir/err")"
 
 scenario clamped '{"cache_layers":[3,8,16]}' ",\"fixed\":{$fixed},\"repetitions\":1"
-measure "$dir/clamped.json" --out "$dir/c" >"$dir/out" 2>"$dir/err" || say "clamped: exit code $?"
+measure "$dir/clamped.json" --out "$dir/c" --verbose >"$dir/out" 2>"$dir/err" || say "clamped: exit code $?"
+[ "$(grep -cE '^\[[1-3]/3\] .*, rep 1: a pass .*, waiting .* read, .* late, .* missed$' "$dir/err")" = 3 ] ||
+    say "--verbose: not a line for each sample: $(cat "$dir/err")"
 grep -q "clamped to the model's 4 layers" "$dir/err" || say "clamping is not said: $(cat "$dir/err")"
 holds "$dir/c/result.json" '[.layerbench.cells[] | select(.reference | not) | .name] == ["cache_layers=3", "cache_layers=4"]' "clamped cells"
+
+# ---- the table: bars for the share of the floor; progress and colour on a terminal only; --quiet
+escape=$(printf '\033')
+grep -q '[█·]\{10\} 0\.[0-9]* ' "$dir/out" || say "no bar in the table: $(cat "$dir/out")"
+grep -q "$escape" "$dir/out" "$dir/err" && say "colour or progress without a terminal"
+terminal() { # ENVIRONMENT ARGUMENTS...
+    rm -rf "$dir/t"
+    script -qec "env $1 '$run' run '$dir/clamped.json' --out '$dir/t' --no-plots $2" /dev/null >"$dir/out" 2>&1
+}
+if command -v script >/dev/null; then
+    terminal NO_COLOR= ''
+    grep -q "$escape\[3[1-3]m" "$dir/out" || say "no colour on a terminal"
+    grep -q "clamped \[[#.]*\] " "$dir/out" || say "no progress on a terminal"
+    terminal NO_COLOR=1 ''
+    grep -q "$escape\[3[1-3]m" "$dir/out" && say "colour in spite of NO_COLOR"
+    terminal NO_COLOR= --quiet
+    grep -q "$escape" "$dir/out" && say "--quiet: colour or progress"
+    [ "$(wc -l <"$dir/out")" = 1 ] || say "--quiet: more than the result's path: $(cat "$dir/out")"
+fi
 
 # ---- failures are recorded, and the run goes on
 scenario faulty '{"fault":["","eio"]}' \
@@ -131,5 +152,6 @@ bad 2 "layerbench run: $dir/none.json: No such file or directory" "$dir/none.jso
 bad 2 "layerbench run: *nothing.gguf*" "$dir/whole.json" --model "$dir/nothing.gguf"
 bad 2 "layerbench run: --filter: 'zzz': expected it to match at least one cell" "$dir/whole.json" --filter zzz
 bad 2 "layerbench run: --filter: '(': *" "$dir/whole.json" --filter '('
+bad 2 "layerbench run: --quiet and --verbose: *" "$dir/whole.json" -q -v
 bad 2 "layerbench run: --shard: '4/3': expected I/N*" "$dir/whole.json" --shard 4/3
 [ $failures = 0 ]
