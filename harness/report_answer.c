@@ -9,6 +9,7 @@
 #define NEAR_FLOOR   1.1  /* pass / floor up to which the floor itself is the limit */
 #define BELOW_FLOOR  0.95 /* pass / floor from which the floor cannot be right */
 #define MUCH_WAITING 0.05 /* share of a pass */
+#define BUSY_STORAGE 0.9  /* share of a pass */
 
 static const char *duration(struct view *view, double ns)
 {
@@ -93,35 +94,76 @@ static const char *say_floor_limit(struct view *view, const struct view_cell *be
                      best->mean.bytes_read / 1e6);
 }
 
+/* Time in a pass in which the storage was busy: as logged, else what the bytes take. NAN: unknown.
+ */
+static double busy_ns(const struct view_cell *cell)
+{
+    if (cell->log.passes > 0)
+        return cell->log.busy_ns / (double)cell->log.passes;
+    return cell->mean.bytes_read / cell->floor.bandwidth * 1e9;
+}
+
+static const char *say_compute_limit(struct view *view, const struct view_cell *best)
+{
+    return view_text(view,
+                     "What limits it is compute, which takes %s here and %s when resident; "
+                     "waiting is %.0f%% of the pass.",
+                     duration(view, best->mean.compute_ns), duration(view, best->floor.compute_ns),
+                     100 * best->mean.wait_ns / best->mean.pass_ns);
+}
+
+static const char *say_storage_limit(struct view *view, const struct view_cell *best, double busy)
+{
+    double read = best->mean.bytes_read, needed = best->floor.load_ns * best->floor.bandwidth / 1e9;
+    return view_text(view,
+                     "What limits it is storage, busy for %.0f%% of the pass: it reads %.3g MB, "
+                     "where the floor needs %.3g MB%s.",
+                     fmin(100 * busy / best->mean.pass_ns, 100), read / 1e6, needed / 1e6,
+                     read > 1.3 * needed ? "; layers that could have stayed are read again" : "");
+}
+
+static const char *say_late(struct view *view, const struct view_cell *best, double busy)
+{
+    const double *o = best->mean.outcomes, wait = best->mean.wait_ns / best->mean.pass_ns;
+    const char *idle = isnan(busy) ? ""
+                                   : view_text(view, " although storage is idle for %.0f%% of it",
+                                               100 * fmax(1 - busy / best->mean.pass_ns, 0));
+    if (strcmp(best->prefetch, "async") != 0)
+        return view_text(view,
+                         "What limits it is that loading and computing take turns: %.0f%% of the "
+                         "pass is waiting%s.",
+                         100 * wait, idle);
+    return view_text(view,
+                     "What limits it is late prefetch: %.0f%% of the pass is waiting%s (late %.3g, "
+                     "missed %.3g of %.3g layers).",
+                     100 * wait, idle, o[LB_LATE], o[LB_MISS],
+                     o[LB_HIT] + o[LB_PREFETCHED] + o[LB_LATE] + o[LB_MISS]);
+}
+
+/*
+ * At the floor the floor is the limit. Else where little is waited for, it is compute; where the
+ * storage is never idle, storage; and where it is idle while the computation waits, loads begin too
+ * late.
+ */
 static const char *say_limit(struct view *view, const struct view_cell *best)
 {
     const struct view_floor *floor = &best->floor;
-    double pass = best->mean.pass_ns, wait = best->mean.wait_ns / pass;
-    double slower = best->mean.compute_ns - floor->compute_ns;
+    double pass = best->mean.pass_ns, wait = best->mean.wait_ns, busy = busy_ns(best);
     if (isnan(floor->ns) || isnan(floor->compute_ns) || isnan(floor->load_ns) ||
         best->pass.middle < BELOW_FLOOR * floor->ns)
-        return view_text(
-            view, "What limits it is %s: %.0f%% of the pass is waiting, %.0f%% computing.",
-            wait > 0.5 ? "storage" : "compute", 100 * wait, 100 * best->mean.compute_ns / pass);
+        return view_text(view,
+                         "What limits it is %s: %.0f%% of the pass is waiting, %.0f%% computing.",
+                         wait > 0.5 * pass ? "storage" : "compute", 100 * wait / pass,
+                         100 * best->mean.compute_ns / pass);
     if (best->pass.middle <= NEAR_FLOOR * floor->ns)
         return say_floor_limit(view, best);
-    if (floor->compute_ns >= floor->load_ns && (wait < MUCH_WAITING || slower > wait * pass))
-        return view_text(view,
-                         "What limits it is compute, which takes %s here and %s when resident; "
-                         "waiting is %.0f%% of the pass.",
-                         duration(view, best->mean.compute_ns), duration(view, floor->compute_ns),
-                         100 * wait);
-    const double *o = best->mean.outcomes;
-    if (best->mean.wait_ns - fmax(floor->load_ns - floor->compute_ns, 0) > 0.5 * (pass - floor->ns))
-        return view_text(view,
-                         "What limits it is late prefetch: %.0f%% of the pass is waiting although "
-                         "storage could deliver in time (late %.3g, missed %.3g of %.3g layers).",
-                         100 * wait, o[LB_LATE], o[LB_MISS],
-                         o[LB_HIT] + o[LB_PREFETCHED] + o[LB_LATE] + o[LB_MISS]);
-    return view_text(view,
-                     "What limits it is storage: it reads %.3g MB a pass, where the floor needs "
-                     "%.3g MB.",
-                     best->mean.bytes_read / 1e6, floor->load_ns * floor->bandwidth / 1e15);
+    if (wait < MUCH_WAITING * pass)
+        return say_compute_limit(view, best);
+    if (busy >= BUSY_STORAGE * pass)
+        return say_storage_limit(view, best, busy);
+    if (best->mean.compute_ns - floor->compute_ns > wait)
+        return say_compute_limit(view, best);
+    return say_late(view, best, busy);
 }
 
 struct report_answer report_answer(struct view *view)
