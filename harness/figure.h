@@ -27,6 +27,7 @@ struct figure_input {
     const json_t *comparison; /* list of `compare --json`, or NULL */
     /* set by the figure */
     const char *note;     /* for the caption: what is shown of what; "" when everything */
+    const char *legend;   /* for the caption: what a line stands for that its name does not tell */
     const char *reading;  /* one sentence with the figures that matter, for the alt text */
     const char *runs;     /* n and kind of interval, for the caption */
     const char *settings; /* gnuplot assignments for the script, or "" */

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#define LEGEND_FLOOR "floor: least possible pass"
+
 static size_t distinct(const struct view_cell *const *cells, size_t n, unsigned axis)
 {
     size_t count = 0;
@@ -77,6 +79,8 @@ const char *figure_pass_time_by_cache(struct figure_input *in, FILE *data)
                 known && missing > 0 ? figure_ms(load * layers) : NAN);
     }
     figure_runs(in, cells, n);
+    in->legend = known ? "floor: least possible pass; reads: time to load what LRU, Belady must"
+                       : LEGEND_FLOOR;
     in->settings = view_text(in->view, "unit = '%s'; pass = '%s'\n", in->view->cache_unit,
                              in->view->pass_kind);
     const struct view_cell *best = fastest(cells, n);
@@ -159,6 +163,7 @@ const char *figure_pass_time_by_distance(struct figure_input *in, FILE *data)
         }
     }
     figure_runs(in, cells, shown);
+    in->legend = LEGEND_FLOOR;
     in->settings = view_text(in->view, "pass = '%s'\n", in->view->pass_kind);
     const struct view_cell *best = fastest(cells, shown);
     in->reading = view_text(in->view, "The fastest is %s with %.3g ms.", best->label,
@@ -260,6 +265,7 @@ const char *figure_time_by_cell(struct figure_input *in, FILE *data)
                 figure_ms(cells[i]->pass.high));
     }
     figure_runs(in, cells, n);
+    in->legend = LEGEND_FLOOR;
     in->settings = view_text(in->view, "pass = '%s'\n", in->view->pass_kind);
     in->reading = view_text(in->view, "In the fastest cell, %s, %.0f%% of a pass is waiting.",
                             best->label, 100 * best->mean.wait_ns / best->mean.pass_ns);

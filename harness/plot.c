@@ -96,7 +96,7 @@ static enum lb_status write_figure(struct figure_input *in, const struct figure 
     struct view *view = in->view;
     char *data = NULL;
     size_t length = 0;
-    in->note = in->reading = in->runs = in->settings = "";
+    in->note = in->legend = in->reading = in->runs = in->settings = "";
     FILE *stream = open_memstream(&data, &length);
     if (!stream)
         return lb_fail(err, LB_ERR_NOMEM, "out of memory");
@@ -112,6 +112,7 @@ static enum lb_status write_figure(struct figure_input *in, const struct figure 
             *view->scenario ? view_text(view, "scenario %s", view->scenario) : "",
             in->runs,
             in->note,
+            in->legend,
             view->machine,
             *view->revision ? view_text(view, "git %s", view->revision) : "",
             data_hash(view, data, length),
