@@ -112,7 +112,7 @@ holds "$dir/c/result.json" '[.layerbench.cells[] | select(.reference | not) | .n
 
 # ---- the table: bars for the share of the floor; progress and colour on a terminal only; --quiet
 escape=$(printf '\033')
-grep -q '[█·]\{10\} 0\.[0-9]* ' "$dir/out" || say "no bar in the table: $(cat "$dir/out")"
+grep -qE '(█|·)+ +[01]\.[0-9]+ ' "$dir/out" || say "no bar in the table: $(cat "$dir/out")"
 grep -q "$escape" "$dir/out" "$dir/err" && say "colour or progress without a terminal"
 terminal() { # ENVIRONMENT ARGUMENTS...
     rm -rf "$dir/t"
@@ -128,6 +128,18 @@ if command -v script >/dev/null; then
     grep -q "$escape" "$dir/out" && say "--quiet: colour or progress"
     [ "$(wc -l <"$dir/out")" = 1 ] || say "--quiet: more than the result's path: $(cat "$dir/out")"
 fi
+
+# ---- units smaller than a layer: each is logged, and the trace of such a run is well-formed
+scenario units '{"prefetch":["sync","async"]}' \
+    ",\"fixed\":{$fixed,\"cache_layers\":2,\"unit\":\"256KiB\"},\"repetitions\":1"
+measure "$dir/units.json" --out "$dir/u" -q >"$dir/out" 2>"$dir/err" || say "units: exit code $?: $(cat "$dir/err")"
+"$run" validate "$dir/u/result.json" "$dir/u/layers.jsonl" >/dev/null 2>"$dir/err" || say "units: not valid: $(cat "$dir/err")"
+jq -e -s 'map(select(.cell != "reference")) | length == 40 and
+    all((.units | map(.[3]) | add) == .wait_ns and (.units | map(.[8]) | add) == .bytes)' \
+    "$dir/u/layers.jsonl" >/dev/null || say "units: they do not make up their layers"
+for mode in sync async; do
+    "$BUILD/harness/tests/test_trace" "$dir/u" "prefetch=$mode" 2>"$dir/err" || say "trace of $mode: $(head -n 5 "$dir/err")"
+done
 
 # ---- failures are recorded, and the run goes on
 scenario faulty '{"fault":["","eio"]}' \
