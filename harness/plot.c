@@ -121,7 +121,7 @@ static enum lb_status write_figure(struct figure_input *in, const struct figure 
         wrap_caption(view, parts, sizeof parts / sizeof *parts, lines);
         outcome->caption =
             view_text(view, "%s\n%s\n%s\n%s", lines[0], lines[1], lines[2], lines[3]);
-        const char *formats = options->svg_only ? "svg" : options->pdf ? "svg png pdf" : "svg png";
+        const char *formats = options->svg_only ? "svg" : "svg png pdf";
         const char *script = script_of(view, in, figure->name, lines, formats);
         status = file_replace(view_text(view, "%s/%s.dat", dir, figure->name), data, length, err);
         if (status == LB_OK)
@@ -170,11 +170,31 @@ static enum lb_status start_gnuplot(struct drawing *d, struct plotted *p,
     return lb_fail(err, LB_ERR_IO, "cannot start gnuplot: %s", strerror(errno));
 }
 
+/* A PDF says when it was made; without that the same data gives the same bytes. */
+static enum lb_status drop_date(struct plotted *p, const char *name, struct lb_error *err)
+{
+    static const char mark[] = "/CreationDate (D:", digits[] = "19700101000000";
+    const char *path = view_text(&p->view, "%s/%s.pdf", p->dir, name);
+    char *text = NULL;
+    size_t length = 0;
+    if (!file_exists(path))
+        return LB_OK;
+    enum lb_status status = file_read(path, &text, &length, err);
+    char *date = status == LB_OK ? memmem(text, length, mark, strlen(mark)) : NULL;
+    if (date && (size_t)(text + length - date) > strlen(mark) + strlen(digits)) {
+        memcpy(date + strlen(mark), digits, strlen(digits));
+        status = file_replace(path, text, length, err);
+    }
+    free(text);
+    return status;
+}
+
 /* A figure that gnuplot fails on is left out and says why; without gnuplot all fail. */
 static enum lb_status end_gnuplot(struct drawing *d, struct plotted *p, struct lb_error *err)
 {
     const char *said = "";
     int state = 0;
+    enum lb_status status = LB_OK;
     while (waitpid(d->pid, &state, 0) < 0 && errno == EINTR)
         ;
     if (!WIFEXITED(state) || WEXITSTATUS(state) != 0) {
@@ -187,6 +207,7 @@ static enum lb_status end_gnuplot(struct drawing *d, struct plotted *p, struct l
         p->n_failed++;
     } else {
         p->n_drawn++;
+        status = drop_date(p, d->outcome->figure->name, err);
     }
     fclose(d->messages);
     d->pid = 0;
@@ -194,7 +215,7 @@ static enum lb_status end_gnuplot(struct drawing *d, struct plotted *p, struct l
         return lb_fail(err, LB_ERR_UNSUPPORTED,
                        "gnuplot is not installed (Debian: gnuplot-nox); data and scripts are "
                        "written, `gnuplot NAME.gp` draws them");
-    return LB_OK;
+    return status;
 }
 
 static enum lb_status draw_all(struct plotted *p, struct lb_error *err)
@@ -305,7 +326,6 @@ static const struct option own[] = {
     {"out", "DIR", "folder for the figures; default: plots/ beside the result", OPTION_TEXT,
      FIELD(out_dir), .letter = 'o'},
     {"only", "NAME", "one figure (a name of plots/NAME.gp)", OPTION_TEXT, FIELD(only), .flags = 0},
-    {"pdf", NULL, "PDF besides SVG and PNG", OPTION_FLAG, FIELD(pdf), .flags = 0},
 };
 
 static void print_outcomes(const struct plotted *p, bool drawn)
@@ -329,7 +349,7 @@ int command_plot(int argc, char **argv)
     struct cli cli = {
         "plot", "[options] RESULT",
         "Draws the figures of RESULT (a run directory, a result.json, or the output of\n"
-        "compare --json) as SVG and PNG, each beside its data and its gnuplot script.",
+        "compare --json) as SVG, PNG and PDF, each beside its data and its gnuplot script.",
         groups};
     int code = cli_parse(&cli, &argc, argv);
     if (code >= 0)

@@ -11,8 +11,7 @@
 struct plot_options {
     const char *out_dir; /* NULL: the folder `plots` beside result.json */
     const char *only;    /* name of one figure; NULL: all */
-    bool pdf;            /* besides SVG and PNG */
-    bool svg_only;       /* no PNG: for a page that shows the SVG */
+    bool svg_only;       /* no PNG and PDF: for a page that shows the SVG */
 };
 
 /* What became of one figure. */
@@ -31,7 +30,7 @@ struct plotted {
 };
 
 /* `path`: a run directory, a result.json, or the output of `compare --json`. Writes NAME.dat,
- * NAME.gp, NAME.svg, NAME.png (NAME.pdf) into the folder; `gnuplot NAME.gp` there draws again.
+ * NAME.gp, NAME.svg, NAME.png, NAME.pdf into the folder; `gnuplot NAME.gp` there draws again.
  * Fails where nothing can be read, the folder cannot be written, or gnuplot is missing; data and
  * scripts are written even then. Close in either case. */
 enum lb_status plot_result(const char *path, const struct plot_options *options,

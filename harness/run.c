@@ -522,7 +522,7 @@ static void print_end(struct run *run)
 static void draw(const struct run *run)
 {
     const char *directory = run->results.directory;
-    struct plot_options options = {.pdf = false};
+    struct plot_options options = {.out_dir = NULL};
     struct plotted plotted;
     struct lb_error err = LB_ERROR_INIT;
     if (run->options->no_plots)

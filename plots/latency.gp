@@ -42,11 +42,11 @@ do for [format in formats] {
         set format x (p == 2 ? '%g' : '')
         if (p == 1) {
             set yrange [0:1.02]
-            eval ylabel('wait at most')
+            eval ylabel('share at most')
         } else {
             set yrange [few / 1.5:1]
             set logscale y
-            eval ylabel('wait longer')
+            eval ylabel('share longer')
         }
         plot for [i = 1:words(series)] data using (of(word(series, i), $2)):(share(p)) \
                  with steps lt key_style(i), \

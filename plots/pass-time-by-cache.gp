@@ -20,12 +20,14 @@ panels = ''; series = ''; caches = ''; top = 0; first = 1e300; last = 0
 stats data using (panels = add(panels, strcol(1)), series = add(series, strcol(2)), \
                   caches = add(caches, strcol(3)), top = max(top, $6), \
                   first = min(first, $3), last = max(last, $3), $4) nooutput
-policies = 0
-stats data using (policies = policies + valid(8), 0) nooutput
+policies = 0; lru = 0 # lines that are known, and inside the panel
+stats data using (policies = policies + valid(8), lru = lru + (valid(9) && $9 <= 1.05 * top), 0) \
+    nooutput
 
 columns = words(panels) > 1 ? 2 : 1
 rows = (words(panels) + columns - 1) / columns
-key_names = series.'"floor"'.(policies > 0 ? ' "Belady reads" "LRU reads"' : '')
+key_names = series.'"floor"'.(policies > 0 ? ' "Belady reads"' : '').\
+    (lru > 0 ? ' "LRU reads"' : '')
 style(name) = words(series) > 4 || strstrt(name, ' ') ? series_line(at(series, name)) : mode(name)
 key_style(i) = i > words(series) ? 10 + i - words(series) : style(word(series, i))
 gap_y = 40
