@@ -284,9 +284,11 @@ const char *figure_roofline(struct figure_input *in, FILE *data)
     fprintf(data, "# series compute_by_load pass_by_load cell\n");
     for (size_t i = 0; i < view->n_cells; i++) {
         const struct view_cell *c = &view->cells[i];
-        if (c->problem || c->pass.n == 0 || c->log.busy_ns <= 0)
+        double load = view_busy_ns(c);
+        if (c->problem || c->pass.n == 0 || !(load > 0))
             continue;
-        double load = c->log.busy_ns / (double)c->log.passes;
+        if (c->log.passes == 0)
+            in->note = "storage busy: bytes read / bandwidth";
         double x = c->mean.compute_ns / load, y = c->mean.pass_ns / load;
         fprintf(data, "\"%s\" %.6g %.6g \"%s\"\n", c->prefetch, x, y, c->label);
         shown[n++] = c;
@@ -296,7 +298,7 @@ const char *figure_roofline(struct figure_input *in, FILE *data)
         }
     }
     if (n == 0)
-        return "needs the accesses in layers.jsonl";
+        return "needs the accesses in layers.jsonl, or the storage's bandwidth";
     figure_runs(in, shown, n);
     in->runs = view_text(view, "%.*s, medians", (int)strcspn(in->runs, ","), in->runs);
     in->settings = view_text(view, "pass = '%s'\n", view->pass_kind);

@@ -132,10 +132,11 @@ static enum lb_status write_figure(struct figure_input *in, const struct figure 
     return status;
 }
 
-static void remove_figure(struct view *view, const char *dir, const char *name)
+/* Its pictures, or all of it. */
+static void remove_figure(struct view *view, const char *dir, const char *name, bool pictures)
 {
-    static const char *const endings[] = {"dat", "gp", "svg", "png", "pdf"};
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+    static const char *const endings[] = {"svg", "png", "pdf", "dat", "gp"};
+    for (size_t i = 0; i < (pictures ? 3 : sizeof endings / sizeof *endings); i++)
         unlink(view_text(view, "%s/%s.%s", dir, name, endings[i]));
 }
 
@@ -204,6 +205,7 @@ static enum lb_status end_gnuplot(struct drawing *d, struct plotted *p, struct l
                 said = view_text(&p->view, "%.*s", (int)strcspn(line, "\n"), line);
         d->outcome->left_out =
             *said ? view_text(&p->view, "gnuplot failed: %s", said) : "gnuplot could not be run";
+        remove_figure(&p->view, p->dir, d->outcome->figure->name, true);
         p->n_failed++;
     } else {
         p->n_drawn++;
@@ -280,7 +282,7 @@ static enum lb_status write_all(struct plotted *p, struct figure_input *in,
         *o = (struct plot_outcome){.figure = &figures[i], .caption = "", .reading = ""};
         status = write_figure(in, &figures[i], p->dir, options, o, err);
         if (status == LB_OK && o->left_out)
-            remove_figure(&p->view, p->dir, figures[i].name);
+            remove_figure(&p->view, p->dir, figures[i].name, false);
     }
     return status;
 }

@@ -94,15 +94,6 @@ static const char *say_floor_limit(struct view *view, const struct view_cell *be
                      best->mean.bytes_read / 1e6);
 }
 
-/* Time in a pass in which the storage was busy: as logged, else what the bytes take. NAN: unknown.
- */
-static double busy_ns(const struct view_cell *cell)
-{
-    if (cell->log.passes > 0)
-        return cell->log.busy_ns / (double)cell->log.passes;
-    return cell->mean.bytes_read / cell->floor.bandwidth * 1e9;
-}
-
 static const char *say_compute_limit(struct view *view, const struct view_cell *best)
 {
     return view_text(view,
@@ -148,7 +139,7 @@ static const char *say_late(struct view *view, const struct view_cell *best, dou
 static const char *say_limit(struct view *view, const struct view_cell *best)
 {
     const struct view_floor *floor = &best->floor;
-    double pass = best->mean.pass_ns, wait = best->mean.wait_ns, busy = busy_ns(best);
+    double pass = best->mean.pass_ns, wait = best->mean.wait_ns, busy = view_busy_ns(best);
     if (isnan(floor->ns) || isnan(floor->compute_ns) || isnan(floor->load_ns) ||
         best->pass.middle < BELOW_FLOOR * floor->ns)
         return view_text(view,

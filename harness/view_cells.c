@@ -44,6 +44,13 @@ struct view_estimate view_estimate(double *values, size_t n)
     return e;
 }
 
+double view_busy_ns(const struct view_cell *cell)
+{
+    if (cell->log.passes > 0)
+        return cell->log.busy_ns / (double)cell->log.passes;
+    return cell->mean.bytes_read / cell->floor.bandwidth * 1e9;
+}
+
 /* ---- cells ---- */
 
 /* Options that change what is computed or the machine it runs on: cells that differ in one of
