@@ -63,7 +63,9 @@ const char *figure_pass_time_by_cache(struct figure_input *in, FILE *data)
     for (size_t i = 0; i < n; i++)
         lines += i == 0 || strcmp(cells[i]->prefetch, cells[i - 1]->prefetch) ||
                  strcmp(cells[i]->replacement, cells[i - 1]->replacement);
-    bool panels = lines > 4, policies = distinct(cells, n, BY_REPLACEMENT) > 1;
+    /* a panel for each replacement where there are several modes, else a line for each */
+    bool one_mode = distinct(cells, n, BY_PREFETCH) == 1 && lines <= 8;
+    bool panels = lines > 4 && !one_mode, policies = distinct(cells, n, BY_REPLACEMENT) > 1;
     double layers = (double)in->view->n_layers, load = load_ns(in->view);
     bool known = layers > 1 && strcmp(in->view->cache_unit, "layers") == 0;
     fprintf(data, "# panel series cache_%s pass_ms low_ms high_ms floor_ms belady_ms lru_ms\n",
@@ -71,13 +73,18 @@ const char *figure_pass_time_by_cache(struct figure_input *in, FILE *data)
     for (size_t i = 0; i < n; i++) {
         const struct view_cell *c = cells[i];
         double missing = known && c->cache < layers ? layers - c->cache : 0;
-        fprintf(data, "\"%s\" \"%s%s%s\" %g %.6g %.6g %.6g %.6g %.6g %.6g\n",
-                panels ? c->replacement : "", c->prefetch, !panels && policies ? " " : "",
-                !panels && policies ? c->replacement : "", c->cache, figure_ms(c->pass.middle),
+        const char *series = panels || !policies ? c->prefetch
+                             : one_mode          ? c->replacement
+                                        : view_text(in->view, "%s %s", c->prefetch, c->replacement);
+        fprintf(data, "\"%s\" \"%s\" %g %.6g %.6g %.6g %.6g %.6g %.6g\n",
+                panels ? c->replacement : "", series, c->cache, figure_ms(c->pass.middle),
                 figure_ms(c->pass.low), figure_ms(c->pass.high), figure_ms(c->floor.ns),
                 known ? figure_ms(load * layers * missing / (layers - 1)) : NAN,
                 known && missing > 0 ? figure_ms(load * layers) : NAN);
     }
+    if (one_mode && policies)
+        in->note =
+            view_text(in->view, "%s%s%s", cells[0]->prefetch, *in->note ? " " : "", in->note);
     figure_runs(in, cells, n);
     in->legend = known ? "floor: least possible pass; reads: time to load what LRU, Belady must"
                        : LEGEND_FLOOR;

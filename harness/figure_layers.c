@@ -247,6 +247,8 @@ const char *figure_timeline(struct figure_input *in, FILE *data)
             !*cell->prefetch)
             cells[n++] = in->chosen[c];
     }
+    if (n == 1 && in->n_chosen > 1) /* one mode: beside it another replacement */
+        cells[n++] = in->chosen[in->n_chosen - 2];
     in->reading = "";
     fprintf(data, "# panel kind lane(0 compute, 1.. reads) start_ms end_ms layer\n");
     for (size_t c = n; c-- > 0;) {

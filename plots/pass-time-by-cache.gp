@@ -28,7 +28,8 @@ columns = words(panels) > 1 ? 2 : 1
 rows = (words(panels) + columns - 1) / columns
 key_names = series.'"floor"'.(policies > 0 ? ' "Belady reads"' : '').\
     (lru > 0 ? ' "LRU reads"' : '')
-style(name) = words(series) > 4 || strstrt(name, ' ') ? series_line(at(series, name)) : mode(name)
+style(name) = words(series) > 4 || strstrt(name, ' ') || mode(name) > 4 ? \
+    series_line(at(series, name)) : mode(name)
 key_style(i) = i > words(series) ? 10 + i - words(series) : style(word(series, i))
 gap_y = 40
 head = head_for(words(key_names)) + (columns > 1 ? 26 : 4)
