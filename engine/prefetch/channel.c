@@ -1,17 +1,10 @@
-/* channel: bounded queue with spin-then-futex waiting. See channel.h. */
+/* channel: bounded queue. See channel.h. */
 #include "prefetch/channel.h"
 
 #include "base/memory.h"
 
-#include <limits.h>
-#include <linux/futex.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-/* Pauses before sleeping, 10 to 50 us: about what going to sleep and waking up costs. */
-#define SPINS 1000
 
 struct channel {
     /* fixed after open */
@@ -20,18 +13,8 @@ struct channel {
     uint32_t mask;
     /* atomic: heads count up for ever */
     _Alignas(64) _Atomic uint32_t sent;
-    _Atomic bool sleeping; /* a receiver sleeps on `sent` */
     _Alignas(64) _Atomic uint32_t received;
 };
-
-static inline void cpu_relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
 
 struct channel *channel_open(uint32_t capacity, size_t record_bytes)
 {
@@ -66,8 +49,6 @@ bool channel_send(struct channel *channel, const void *record)
     memcpy(channel->records + (sent & channel->mask) * channel->record_bytes, record,
            channel->record_bytes);
     atomic_store(&channel->sent, sent + 1);
-    if (atomic_load(&channel->sleeping))
-        syscall(SYS_futex, (uint32_t *)&channel->sent, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
     return true;
 }
 
@@ -85,22 +66,4 @@ bool channel_receive(struct channel *channel, void *record)
 bool channel_empty(const struct channel *channel)
 {
     return atomic_load(&channel->received) == atomic_load(&channel->sent);
-}
-
-uint32_t channel_mark(const struct channel *channel)
-{
-    return atomic_load_explicit(&channel->received, memory_order_relaxed);
-}
-
-void channel_wait(struct channel *channel, uint32_t mark)
-{
-    for (int i = 0; i < SPINS; i++) {
-        if (atomic_load_explicit(&channel->sent, memory_order_acquire) != mark)
-            return;
-        cpu_relax();
-    }
-    atomic_store(&channel->sleeping, true);
-    while (atomic_load(&channel->sent) == mark)
-        syscall(SYS_futex, (uint32_t *)&channel->sent, FUTEX_WAIT_PRIVATE, mark, NULL, NULL, 0);
-    atomic_store(&channel->sleeping, false);
 }

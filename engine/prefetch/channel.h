@@ -1,10 +1,8 @@
 /*
  * channel: a bounded queue of small records from one thread at a time to another.
  *
- * Sending and receiving never block. A receiver that has nothing else to do may wait:
- * it spins for a few microseconds, then sleeps on a futex; senders make a system call
- * only when somebody sleeps. Several senders (or receivers) must take turns under a lock
- * of their own.
+ * Sending and receiving never block. Several senders (or receivers) must take turns under
+ * a lock of their own.
  */
 #ifndef PREFETCH_CHANNEL_H
 #define PREFETCH_CHANNEL_H
@@ -24,10 +22,5 @@ bool channel_send(struct channel *channel, const void *record);
 /* False when empty. */
 bool channel_receive(struct channel *channel, void *record);
 bool channel_empty(const struct channel *channel);
-
-/* How many records have been received so far (modulo 2^32). */
-uint32_t channel_mark(const struct channel *channel);
-/* Waits until more records have been sent than had been received at `mark`. */
-void channel_wait(struct channel *channel, uint32_t mark);
 
 #endif

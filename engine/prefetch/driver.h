@@ -65,8 +65,6 @@ struct driver_ops {
     /* optional: a unit was handed out, a unit was released */
     void (*acquired_locked)(struct streamer *s);
     void (*released_locked)(struct streamer *s);
-    /* optional: takes in what loads have ended */
-    void (*settle_locked)(struct streamer *s);
     /* optional: cancels queued prefetches that are not needed soon any more */
     void (*trim_locked)(struct streamer *s);
     /* optional: begins and ends running; after stop nothing is in flight and the loader is the

@@ -2,18 +2,23 @@
  * async: a background thread brings units while the computation runs.
  *
  *   planner (either thread, under the lock) -> requests -> I/O thread -> reads
- *   reads -> I/O thread -> results -> cache (either thread, under the lock)
+ *   reads -> I/O thread -> cache (under the lock) -> bell -> computing thread
  *
  * Who plans when: the I/O thread, whenever its queue has room. If there was nothing to
  * fetch then, it goes to sleep hungry, and the computing thread asks the planner each time
  * the position moves, until there is something; only then the I/O thread is woken.
  * So an access that hits makes no system call.
  *
- * Both channels are bounded by the loads in flight: a unit has at most one load, a load
- * one request, one urge, one cancel and one result. (An urge or a cancel may outlive
- * its load by one turn of the I/O thread; it is without effect then.)
+ * What ended is taken in, and what comes next is begun, under one hold of the lock: a
+ * computation that needs unit after unit faster than they come finds the next one always
+ * begun, however many arrived together.
+ *
+ * The channel is bounded by the loads in flight: a unit has at most one load, a load one
+ * request, one urge and one cancel. (An urge or a cancel may outlive its load by one turn
+ * of the I/O thread; it is without effect then.)
  */
 #include "base/memory.h"
+#include "prefetch/bell.h"
 #include "prefetch/channel.h"
 #include "prefetch/driver.h"
 
@@ -32,7 +37,7 @@ struct async {
     struct streamer *s;
     pthread_t thread;
     struct channel *requests; /* struct message; senders hold s->mu */
-    struct channel *results;  /* struct loader_result; receivers hold s->mu */
+    struct bell ended;        /* rung after loads were taken in */
     _Atomic bool sleeping;    /* the I/O thread waits for the storage or a wake */
     /* guarded by s->mu */
     bool hungry; /* the I/O thread has room and found nothing to fetch */
@@ -54,15 +59,6 @@ static void send_locked(struct async *a, enum message_kind kind, const struct lo
     (void)sent;
     if (atomic_load(&a->sleeping))
         storage_wake(a->s->storage);
-}
-
-static void settle_locked(struct streamer *s)
-{
-    struct loader_result result;
-    while (channel_receive(s->async->results, &result)) {
-        s->async->urged[result.unit] = s->async->cancelled[result.unit] = false;
-        streamer_end_locked(s, &result);
-    }
 }
 
 /* Begins prefetches: one, or all there are for a scheduler that wants them at once. */
@@ -137,7 +133,6 @@ static enum lb_status bring_locked(struct streamer *s, uint32_t unit, struct lb_
 {
     struct async *a = s->async;
     for (;;) {
-        settle_locked(s);
         if (s->broken)
             return streamer_load_error(s, err);
         if (cache_unit(s->cache, unit)->state == CACHE_RESIDENT)
@@ -145,9 +140,9 @@ static enum lb_status bring_locked(struct streamer *s, uint32_t unit, struct lb_
         enum lb_status status = pursue_locked(s, unit, err);
         if (status != LB_OK)
             return status;
-        uint32_t mark = channel_mark(a->results);
+        uint32_t heard = bell_count(&a->ended);
         pthread_mutex_unlock(&s->mu);
-        channel_wait(a->results, mark);
+        bell_wait(&a->ended, heard);
         pthread_mutex_lock(&s->mu);
     }
 }
@@ -176,27 +171,26 @@ static void take_requests(struct async *a)
     }
 }
 
-static void send_results(struct async *a)
-{
-    struct loader_result result;
-    while (loader_take(a->s->loader, &result)) {
-        bool sent = channel_send(a->results, &result);
-        assert(sent);
-        (void)sent;
-    }
-}
-
-/* Whether there is something new to hand over. */
-static bool plan(struct async *a)
+/* Takes in what has ended, then plans: whether there is something new to hand over. */
+static bool turn(struct async *a)
 {
     struct streamer *s = a->s;
-    if (!loader_has_room(s->loader))
+    struct loader_result result;
+    bool any = false, ended = false;
+    if (!loader_has_ended(s->loader) && (a->stopping || !loader_has_room(s->loader)))
         return false;
     pthread_mutex_lock(&s->mu);
-    settle_locked(s);
-    bool any = plan_locked(s);
-    a->hungry = !any;
+    for (; loader_take(s->loader, &result); ended = true) {
+        a->urged[result.unit] = a->cancelled[result.unit] = false;
+        streamer_end_locked(s, &result);
+    }
+    if (!a->stopping && loader_has_room(s->loader)) {
+        any = plan_locked(s);
+        a->hungry = !any;
+    }
     pthread_mutex_unlock(&s->mu);
+    if (ended)
+        bell_ring(&a->ended);
     return any;
 }
 
@@ -207,11 +201,10 @@ static void *io_main(void *arg)
     for (;;) {
         take_requests(a);
         loader_submit(loader);
-        send_results(a);
+        if (turn(a))
+            continue;
         if (a->stopping && loader_idle(loader))
             return NULL;
-        if (!a->stopping && plan(a))
-            continue;
         /* whoever sends after this check sees `sleeping` and wakes the storage */
         atomic_store(&a->sleeping, true);
         if (channel_empty(a->requests))
@@ -227,7 +220,6 @@ static void async_free(struct async *a)
     if (!a)
         return;
     channel_close(a->requests);
-    channel_close(a->results);
     lb_free(a->urged);
     lb_free(a->cancelled);
     lb_free(a);
@@ -241,10 +233,9 @@ static enum lb_status start(struct streamer *s, struct lb_error *err)
     uint32_t loads = s->max_prefetches + 1;
     a->s = s;
     a->requests = channel_open(5 * loads + 1, sizeof(struct message));
-    a->results = channel_open(loads, sizeof(struct loader_result));
     a->urged = lb_calloc(s->n_units, sizeof *a->urged);
     a->cancelled = lb_calloc(s->n_units, sizeof *a->cancelled);
-    if (!a->requests || !a->results || !a->urged || !a->cancelled) {
+    if (!a->requests || !a->urged || !a->cancelled) {
         async_free(a);
         return lb_fail(err, LB_ERR_NOMEM, "async prefetch: out of memory");
     }
@@ -266,11 +257,8 @@ static void stop(struct streamer *s)
     send_locked(a, MESSAGE_STOP, NULL);
     pthread_mutex_unlock(&s->mu);
     pthread_join(a->thread, NULL);
-    pthread_mutex_lock(&s->mu);
-    settle_locked(s);
     assert(s->n_loading == 0);
     s->async = NULL;
-    pthread_mutex_unlock(&s->mu);
     async_free(a);
 }
 
@@ -279,7 +267,6 @@ const struct driver_ops driver_async = {
     .bring_locked = bring_locked,
     .acquired_locked = position_moved_locked,
     .released_locked = position_moved_locked,
-    .settle_locked = settle_locked,
     .trim_locked = trim_locked,
     .start = start,
     .stop = stop,

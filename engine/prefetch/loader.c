@@ -244,6 +244,14 @@ void loader_reap(struct loader *loader, int64_t timeout_ns)
         complete(loader, &done[i]);
 }
 
+bool loader_has_ended(const struct loader *loader)
+{
+    for (uint32_t i = 0; i < loader->max_loads; i++)
+        if (loader->loads[i].state == LOAD_ENDED)
+            return true;
+    return false;
+}
+
 bool loader_take(struct loader *loader, struct loader_result *result)
 {
     for (uint32_t i = 0; i < loader->max_loads; i++) {

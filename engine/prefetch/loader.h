@@ -66,6 +66,8 @@ void loader_submit(struct loader *loader);
 /* Takes completions in; sleeps up to timeout_ns (< 0: no limit) until one matters to a load, or a
  * wake. */
 void loader_reap(struct loader *loader, int64_t timeout_ns);
+/* Whether loader_take() would find one. */
+bool loader_has_ended(const struct loader *loader);
 /* The next load that ended; false: none. */
 bool loader_take(struct loader *loader, struct loader_result *result);
 

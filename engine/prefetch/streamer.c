@@ -342,8 +342,6 @@ enum lb_status streamer_acquire(struct streamer *s, uint32_t unit, const uint8_t
         status = lb_fail(err, LB_ERR_STATE, "unit %u: an earlier load failed; rewind first", unit);
         goto done;
     }
-    if (s->driver->settle_locked)
-        s->driver->settle_locked(s);
     const struct cache_unit *u = cache_unit(s->cache, unit);
     enum streamer_outcome outcome = u->fresh ? STREAMER_PREFETCHED : STREAMER_HIT;
     bool waited = u->state != CACHE_RESIDENT;

@@ -283,6 +283,106 @@ static void near_the_floor(void)
     }
 }
 
+/*
+ * What no schedule can do, whatever it evicts and whenever it begins. A pass of length T has C*T of
+ * slots times time. Of it N*c goes to units in use and at least L*t to loads in flight; a hit needs
+ * its unit to sit there from one use to the next: T - c, or less by the wait w of one load, as the
+ * waits of a pass are not evenly spread. So
+ *
+ *   (N - L)*(T - c - w) + N*c + L*t <= C*T
+ *
+ * Where the storage never rests (T = L*t) and waits are short that is L >= N - C + 1 + c/t. With
+ * N = 32, C = 16, c = t/2: 17.5 loads of whole layers; fewer only in a pass that is much longer (the
+ * optimum's 16.5 take 32.5 t). With layers in p pieces c and t are a p-th, and so is what the bound
+ * lies above N - C. (Over a number of passes, hits at the beginning have sat there before: at most
+ * C of them, a share of 1/passes.)
+ */
+static bool beats_bound(const struct virtual_options *o, double c, const struct virtual_result *r)
+{
+    double n = o->n_units, pass = r->time_ns / o->passes / T, loads = (double)r->loads / o->passes;
+    double wait = loads > 0 ? r->wait_ns / o->passes / T / loads : 0;
+    return (n - loads) * (pass - c - wait) + n * c + loads >
+           o->max_units * pass * (1 + 1.0 / o->passes);
+}
+
+static void bound_of_slots(void)
+{
+    static const char *const replacements[] = {"belady", "pin-spread", "mru"};
+    static const double ratios[] = {0.1, 0.5, 1, 1.5};
+    size_t n_schedulers;
+    const struct planner_scheduler *const *schedulers = planner_schedulers(&n_schedulers);
+    for (size_t k = 0; k < sizeof ratios / sizeof *ratios; k++) {
+        for (uint32_t pieces = 1; pieces <= 8; pieces *= 8) {
+            double least = 1e9, fastest = 1e9, c = ratios[k];
+            for (uint32_t i = 0; i < 3 * n_schedulers * 4; i++) {
+                struct virtual_options o = equal(32 * pieces, 16 * pieces, c);
+                o.replacement = replacements[i % 3];
+                o.scheduler = schedulers[i / 3 % n_schedulers]->name;
+                o.distance = i / (3 * n_schedulers) % 2 ? pieces : 2 * pieces;
+                o.max_loads = i / (6 * n_schedulers) ? 0 : 1;
+                o.queue_depth = 4;
+                o.chunk_bytes = 250;
+                o.warmup = 20;
+                o.passes = 62;
+                struct virtual_result r = run(&o);
+                double pass = r.time_ns / o.passes, loads = (double)r.loads / o.passes;
+                CHECK(!beats_bound(&o, c, &r), "%s %s, c/t=%.1f, %u pieces: %.3f loads in %.2f t",
+                      o.replacement, o.scheduler, c, pieces, loads, pass / T);
+                if (pass < fastest) {
+                    fastest = pass;
+                    least = loads;
+                }
+            }
+            double floor = 32 * c > 16 ? 32 * c : 16, t = T * pieces;
+            double bound = 16 + (1 + c) / pieces;
+            printf("c/t=%.1f, %u pieces a layer: fastest pass %.2f t, efficiency %.3f, %.2f loads; "
+                   "bound where the storage never rests %.2f\n",
+                   c, pieces, fastest / t, floor * t / fastest, least / pieces, bound);
+            CHECK(fastest / t < 1.03 * fmax(floor, bound), "c/t=%.1f, %u pieces: %.3f t", c,
+                  pieces, fastest / t);
+        }
+    }
+}
+
+/* N = 32, C = 16, c = t/2: what reads how much, and is how fast, beside what people use. */
+static void half_the_layers(void)
+{
+    struct virtual_options o = equal(32, 16, 0.5);
+    o.max_loads = 0;
+    o.queue_depth = 4;
+    o.chunk_bytes = 62;
+    o.replacement = "lru";
+    o.prefetch = "sync";
+    double sync_lru = run(&o).time_ns / o.passes / T;
+    o.prefetch = "async";
+    double async_lru = run(&o).time_ns / o.passes / T;
+    o.scheduler = "aggressive";
+    o.replacement = "belady";
+    struct virtual_result whole = run(&o);
+    struct virtual_options p = equal(256, 128, 0.5);
+    p.max_loads = 0;
+    p.queue_depth = 4;
+    p.chunk_bytes = 500;
+    p.scheduler = "aggressive";
+    p.distance = 16;
+    p.warmup = 20;
+    p.passes = 31;
+    struct virtual_result pieces = run(&p);
+    double time = whole.time_ns / o.passes / T, loads = (double)whole.loads / o.passes;
+    double time_p = pieces.time_ns / p.passes / T / 8;
+    double loads_p = (double)pieces.loads / p.passes / 8;
+    printf("c/t=0.5: sync lru %.2f t, async lru %.2f t; belady, aggressive: layers %.2f t, %.2f "
+           "loads; an eighth of a layer %.2f t, %.2f layers' bytes\n",
+           sync_lru, async_lru, time, loads, time_p, loads_p);
+    CHECK(async_lru / time >= 1.7 && sync_lru / time >= 2.5, "%.2f, %.2f", async_lru / time,
+          sync_lru / time);
+    o.max_loads = 1; /* the least that whole layers can do: see beats_bound */
+    double one_by_one = (double)run(&o).loads / o.passes;
+    CHECK(loads <= 18.01 && one_by_one <= 17.56, "%.3f, %.3f", loads, one_by_one);
+    CHECK(loads_p <= 16.5 && pieces.misses == 0, "%.2f", loads_p);
+    CHECK(async_lru / time_p >= 1.7 && sync_lru / time_p >= 2.5);
+}
+
 /* Units of unequal size under a budget of frames: never over it, all bytes accounted for. */
 static void unequal_units(void)
 {
@@ -419,6 +519,8 @@ int main(void)
     belady_counts();
     optimum_by_search();
     near_the_floor();
+    bound_of_slots();
+    half_the_layers();
     unequal_units();
     patterns();
     refusals();
