@@ -55,6 +55,10 @@ INLINE void nibbles256(const uint8_t qs[128], __m256i q[8])
 {
     for (int i = 0; i < 4; i++) {
         __m256i both = load256(qs + 32 * i);
+        __asm__(
+            ""
+            : "+x"(
+                both)); /* or the compiler loads it twice, and loads are what there is least of */
         q[2 * i] = _mm256_and_si256(both, _mm256_set1_epi8(15));
         q[2 * i + 1] = shift_right8(both, 4);
     }

@@ -39,10 +39,9 @@ INLINE __m128i sum_mins(uint32_t type, const __m256i v[4])
 /* Four blocks of a row on their way to its sum. */
 struct four {
     const uint8_t *b[4];
-    uint32_t at,
-        valid; /* number of the first in the row; how many count, the others repeat the last */
-    __m256i lanes[4]; /* sum to I */
-    __m128i mins;     /* M of each */
+    uint32_t at, valid; /* the first's number in the row; how many count, the others repeat it */
+    __m256i lanes[4];   /* sum to I */
+    __m128i mins;       /* M of each */
 };
 
 /* lanes and mins of types with 16 groups; block[j] is the number of b[j] in the row */

@@ -109,22 +109,30 @@ INLINE struct eight unpack(uint32_t type, const uint8_t *blocks)
     return e;
 }
 
-/* Eight blocks x one token onto sum */
-INLINE float add_eight(uint32_t type, const struct eight *e, const struct input_view *v,
-                       size_t cell, float sum)
+/* Eight blocks x one token: I of each */
+INLINE __m256i products8(uint32_t type, const struct eight *e, const struct input_view *v,
+                         size_t cell)
 {
     const int8_t *x = v->q + cell * GROUP;
-    __m256i bias = load256(v->bias + cell * 8);
     __m256i a = products4(type, e->q, x), b = products4(type, e->q + 4, x + 128);
     __m256i total = _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20),
                                      _mm256_permute2x128_si256(a, b, 0x31));
     /* the bias is that of weight + 128 */
     if (type == QUANT_Q4_0 || type == QUANT_Q5_0)
-        total = _mm256_add_epi32(total, _mm256_srai_epi32(bias, type == QUANT_Q4_0 ? 4 : 3));
-    __m256 terms = _mm256_mul_ps(_mm256_cvtepi32_ps(total), e->d);
+        total = _mm256_add_epi32(
+            total, _mm256_srai_epi32(load256(v->bias + cell * 8), type == QUANT_Q4_0 ? 4 : 3));
+    return total;
+}
+
+/* (I d + S m) scale of eight blocks onto sum */
+INLINE float add_eight(uint32_t type, __m256i products, __m256 d, __m256 m,
+                       const struct input_view *v, size_t cell, float sum)
+{
+    __m256 terms = _mm256_mul_ps(_mm256_cvtepi32_ps(products), d);
     if (has_mins32(type)) {
-        __m256i sum_q = _mm256_sub_epi32(_mm256_setzero_si256(), _mm256_srai_epi32(bias, 7));
-        terms = _mm256_add_ps(terms, _mm256_mul_ps(_mm256_cvtepi32_ps(sum_q), e->m));
+        __m256i sum_q = _mm256_sub_epi32(_mm256_setzero_si256(),
+                                         _mm256_srai_epi32(load256(v->bias + cell * 8), 7));
+        terms = _mm256_add_ps(terms, _mm256_mul_ps(_mm256_cvtepi32_ps(sum_q), m));
     }
     terms = _mm256_mul_ps(terms, _mm256_loadu_ps(v->scale + cell * 8));
     /* each half: ((t0 + t1) + t2) + t3 */
@@ -135,26 +143,58 @@ INLINE float add_eight(uint32_t type, const struct eight *e, const struct input_
     return sum + _mm_cvtss_f32(_mm256_extractf128_ps(four, 1));
 }
 
+/* Group g of a row, with zeros for blocks that are missing (in a copy) */
+INLINE struct eight group(uint32_t type, const uint8_t *row, uint32_t n_in, uint32_t g)
+{
+    const size_t bytes = 8 * block_bytes32(type);
+    const uint8_t *blocks = row + g * bytes;
+    uint8_t copy[8 * sizeof(struct block_q8_0)];
+    uint32_t left = n_in / 32 - g * 8;
+    if (g % 4 == 0) /* four groups are whole lines */
+        prefetch_ahead(blocks, 4 * bytes);
+    if (left < 8) {
+        memset(copy, 0, sizeof copy);
+        blocks = memcpy(copy, blocks, left * block_bytes32(type));
+    }
+    return unpack(type, blocks);
+}
+
+/* One token: what follows the products of eight blocks stands behind those of the next eight, so
+ * that its long chain of small operations does not hold them up. */
+INLINE float one_token(uint32_t type, const uint8_t *row, uint32_t n_in, const struct input_view *v)
+{
+    struct eight e = group(type, row, n_in, 0);
+    __m256i products = products8(type, &e, v, 0);
+    __m256 d = e.d, m = e.m;
+    float sum = 0;
+    for (uint32_t g = 1; g < v->n_groups; g++) {
+        e = group(type, row, n_in, g);
+        __m256i next = products8(type, &e, v, g);
+        sum = add_eight(type, products, d, m, v, g - 1, sum);
+        products = next;
+        d = e.d;
+        m = e.m;
+    }
+    return add_eight(type, products, d, m, v, v->n_groups - 1, sum);
+}
+
 INLINE void product(uint32_t type, const struct kernels_product *p, const uint8_t *w,
                     uint32_t row_begin, uint32_t row_end, float *sums)
 {
     const struct input_view v = input_view(KERNELS_INT8_32, p->input, p->n_tokens, p->n_in, NULL);
-    const size_t bytes = 8 * block_bytes32(type);
     for (uint32_t row = row_begin; row < row_end; row++, w += p->row_bytes) {
+        if (p->n_tokens == 1) {
+            p->y[row] = one_token(type, w, p->n_in, &v);
+            continue;
+        }
         memset(sums, 0, p->n_tokens * sizeof *sums);
         for (uint32_t g = 0; g < v.n_groups; g++) {
-            const uint8_t *blocks = w + g * bytes;
-            uint8_t copy[8 * sizeof(struct block_q8_0)];
-            uint32_t left = p->n_in / 32 - g * 8;
-            if (g % 4 == 0) /* four groups are whole lines */
-                prefetch_ahead(blocks, 4 * bytes);
-            if (left < 8) { /* those that are missing are zero in a copy */
-                memset(copy, 0, sizeof copy);
-                blocks = memcpy(copy, blocks, left * block_bytes32(type));
+            struct eight e = group(type, w, p->n_in, g);
+            for (uint32_t t = 0; t < p->n_tokens; t++) {
+                size_t cell = (size_t)g * p->n_tokens + t;
+                sums[t] =
+                    add_eight(type, products8(type, &e, &v, cell), e.d, e.m, &v, cell, sums[t]);
             }
-            struct eight e = unpack(type, blocks);
-            for (uint32_t t = 0; t < p->n_tokens; t++)
-                sums[t] = add_eight(type, &e, &v, (size_t)g * p->n_tokens + t, sums[t]);
         }
         for (uint32_t t = 0; t < p->n_tokens; t++)
             p->y[t * p->y_stride + row] = sums[t];
