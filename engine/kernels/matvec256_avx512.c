@@ -142,9 +142,7 @@ struct four {
     const uint8_t *b[4];
     uint32_t at;    /* number of the first in the row */
     uint32_t valid; /* so many count; at the end of a row the others repeat the last */
-    __m512i scales;
-    __m512i lanes[MATVEC_TOKENS][4]; /* sum to I */
-    __m512i mins[MATVEC_TOKENS][4];  /* sum to M (Q2_K) */
+    __m128i products[MATVEC_TOKENS], mins[MATVEC_TOKENS]; /* I and M of each */
 };
 
 INLINE size_t cell_of(const struct four *f, const int n, int j, int token)
@@ -153,14 +151,26 @@ INLINE size_t cell_of(const struct four *f, const int n, int j, int token)
     return (size_t)block * (size_t)n + (size_t)token;
 }
 
+/* The sums of 32 activations of four blocks */
+INLINE __m512i sums32(const struct input_view *v, const struct four *f, const int n, int token)
+{
+    if (n == 1 && f->valid == 4) /* they follow each other */
+        return load512(v->sum32 + (size_t)f->at * 8);
+    const uint8_t *at[4];
+    for (int j = 0; j < 4; j++)
+        at[j] = (const uint8_t *)(v->sum32 + cell_of(f, n, j, token) * 8);
+    return four128(at, 0);
+}
+
 /* Steps 1 and 2 for blocks at..at+3 of a row, `valid` of which exist, and n tokens (a constant). */
 INLINE struct four multiply(uint32_t type, const int n, const struct input_view *v,
                             const uint8_t *row, uint32_t at, uint32_t valid)
 {
     struct four f = {.at = at, .valid = valid};
+    __m512i lanes[MATVEC_TOKENS][4], mins[MATVEC_TOKENS][4]; /* sum to I and (Q2_K) M */
     for (uint32_t j = 0; j < 4; j++)
         f.b[j] = row + (at + (j < valid ? j : valid - 1)) * block_bytes256(type);
-    f.scales = scales256(type, f.b);
+    __m512i scales = scales256(type, f.b);
     prefetch_ahead(f.b[0], 4 * block_bytes256(type));
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
@@ -170,36 +180,29 @@ INLINE struct four multiply(uint32_t type, const int n, const struct input_view 
         else
             bytes256(type, f.b[j], q);
         if (type != QUANT_IQ4_XS)
-            scale_words(type, f.scales, j, s);
+            scale_words(type, scales, j, s);
 #pragma GCC unroll 4
         for (int t = 0; t < n; t++) {
             const size_t cell = cell_of(&f, n, j, t);
             const int8_t *x = (groups256(type) == 8 ? v->paired : v->q) + cell * GROUP;
             const int16_t *sum16 = v->sum16 + cell * 16;
-            f.lanes[t][j] = type == QUANT_IQ4_XS ? products_wide(q, x, scales_of(type, f.scales, j))
-                                                 : products(q, x, s);
+            lanes[t][j] = type == QUANT_IQ4_XS ? products_wide(q, x, scales_of(type, scales, j))
+                                               : products(q, x, s);
             if (offset256(type))
-                f.lanes[t][j] = _mm512_sub_epi32(
-                    f.lanes[t][j], offset_products(type, scales_of(type, f.scales, j), sum16));
+                lanes[t][j] = _mm512_sub_epi32(
+                    lanes[t][j], offset_products(type, scales_of(type, scales, j), sum16));
             if (type == QUANT_Q2_K)
-                f.mins[t][j] = mins16(f.b[j] + offsetof(struct block_q2_k, scales), sum16);
+                mins[t][j] = mins16(f.b[j] + offsetof(struct block_q2_k, scales), sum16);
         }
     }
+    for (int t = 0; t < n; t++) {
+        f.products[t] = sum4(lanes[t]);
+        if (type == QUANT_Q2_K)
+            f.mins[t] = sum4(mins[t]);
+        else if (has_mins256(type))
+            f.mins[t] = mins8(scales, sums32(v, &f, n, t));
+    }
     return f;
-}
-
-/* M of four blocks */
-INLINE __m128i mins_of(uint32_t type, const int n, const struct input_view *v, const struct four *f,
-                       int token)
-{
-    if (type == QUANT_Q2_K)
-        return sum4(f->mins[token]);
-    if (n == 1 && f->valid == 4) /* the sums of four blocks follow each other */
-        return mins8(f->scales, load512(v->sum32 + (size_t)f->at * 8));
-    const uint8_t *sums[4];
-    for (int j = 0; j < 4; j++)
-        sums[j] = (const uint8_t *)(v->sum32 + cell_of(f, n, j, token) * 8);
-    return mins8(f->scales, four128(sums, 0));
 }
 
 /* Step 3 for one token */
@@ -208,9 +211,9 @@ INLINE float add(uint32_t type, const int n, const struct input_view *v, const s
 {
     __m256 factors = factors256(type, f->b);
     __m128 d = _mm256_castps256_ps128(factors), dmin = _mm256_extractf128_ps(factors, 1);
-    __m128 term = _mm_mul_ps(_mm_cvtepi32_ps(sum4(f->lanes[token])), d);
+    __m128 term = _mm_mul_ps(_mm_cvtepi32_ps(f->products[token]), d);
     if (has_mins256(type))
-        term = _mm_sub_ps(term, _mm_mul_ps(_mm_cvtepi32_ps(mins_of(type, n, v, f, token)), dmin));
+        term = _mm_sub_ps(term, _mm_mul_ps(_mm_cvtepi32_ps(f->mins[token]), dmin));
     if (n == 1 && f->valid == 4) {
         term = _mm_mul_ps(term, _mm_loadu_ps(v->scale + f->at));
         return sum + term[0] + term[1] + term[2] + term[3];

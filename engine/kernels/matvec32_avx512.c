@@ -11,7 +11,7 @@
 
 /* Eight blocks of a row on their way to the sums of n tokens. */
 struct eight {
-    __m512i lanes[MATVEC_TOKENS][4]; /* see eight_sums */
+    __m256i products[MATVEC_TOKENS]; /* I */
     __m256 d, m;
     uint32_t g;
 };
@@ -61,8 +61,11 @@ INLINE struct eight multiply(uint32_t type, const int n, const uint8_t *blocks,
     else
         bytes32(type, blocks, q);
 #pragma GCC unroll 4
-    for (int t = 0; t < n; t++)
-        products(type, q, v, (size_t)g * (size_t)n + (size_t)t, e.lanes[t]);
+    for (int t = 0; t < n; t++) {
+        __m512i lanes[4];
+        products(type, q, v, (size_t)g * (size_t)n + (size_t)t, lanes);
+        e.products[t] = eight_sums(type, lanes);
+    }
     return e;
 }
 
@@ -70,7 +73,7 @@ INLINE float add(uint32_t type, const int n, const struct eight *e, const struct
                  int token, float sum)
 {
     const size_t cell = (size_t)e->g * (size_t)n + (size_t)token;
-    __m256i sums = eight_sums(type, e->lanes[token]);
+    __m256i sums = e->products[token];
     __m256i bias = _mm256_loadu_si256((const void *)(v->bias + cell * 8));
     __m256 terms;
     if (has_mins32(type)) {
