@@ -6,6 +6,9 @@ cross=${CROSS:-aarch64-linux-gnu-gcc}
 command -v "$cross" >/dev/null || { echo "skipped: no $cross (Debian: gcc-aarch64-linux-gnu)" >&2; exit 77; }
 out=$(mktemp -d) || exit 1
 trap 'rm -rf "$out"' EXIT
+echo '#include <stdio.h>
+int main(void) { return puts("x") < 0; }' | "$cross" -xc - -static -o "$out/probe" 2>/dev/null ||
+    { echo "skipped: $cross makes no program (Debian: libc6-dev-arm64-cross)" >&2; exit 77; }
 flags="-std=c11 -O2 -ffp-contract=off -Iengine -D_GNU_SOURCE -Wall -Wextra -Wshadow -Werror -pthread"
 
 rooms="engine/base engine/quant engine/kernels"
