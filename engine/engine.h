@@ -191,6 +191,11 @@ struct lb_text_options {
 enum lb_status lb_engine_tokenize(struct lb_engine *engine, const char *text, size_t length,
                                   struct lb_text_options options, int32_t **ids, size_t *count,
                                   struct lb_error *err);
+/* A message as the model's chat template writes it, up to where the answer begins; special tokens
+ * are to be recognised in it. *text allocated, free with lb_release. LB_ERR_UNSUPPORTED: the
+ * template is not one of the formats known here. */
+enum lb_status lb_engine_chat(struct lb_engine *engine, const char *message, char **text,
+                              struct lb_error *err);
 /* The text that `id` adds; *text is valid until the next call. id -1 flushes. */
 const char *lb_engine_detokenize(struct lb_engine *engine, int32_t id);
 bool lb_engine_ends(struct lb_engine *engine, int32_t id);

@@ -2,7 +2,9 @@
 #include "engine_state.h"
 
 #include "base/memory.h"
+#include "text/chat.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- what is in force ---- */
@@ -138,6 +140,28 @@ enum lb_status lb_engine_tokenize(struct lb_engine *e, const char *text, size_t 
     enum lb_status status = need_tokenizer(e, err);
     struct tokenizer_options o = {.bos = options.bos, .special = options.special};
     return status ? status : tokenizer_encode(e->tokenizer, text, length, o, ids, count, err);
+}
+
+enum lb_status lb_engine_chat(struct lb_engine *e, const char *message, char **text,
+                              struct lb_error *err)
+{
+    const char *template_text = NULL;
+    *text = NULL;
+    enum lb_status status =
+        gguf_get_text(e->file, "tokenizer.chat_template", true, &template_text, err);
+    if (status != LB_OK)
+        return status;
+    const struct chat_format *format = chat_find(template_text);
+    if (!format)
+        return lb_fail(err, LB_ERR_UNSUPPORTED,
+                       "%s: tokenizer.chat_template: not one of the known formats",
+                       gguf_path(e->file));
+    size_t size = strlen(format->before) + strlen(message) + strlen(format->after) + 1;
+    *text = lb_calloc(size, 1);
+    if (!*text)
+        return lb_fail(err, LB_ERR_NOMEM, "message: out of memory");
+    snprintf(*text, size, "%s%s%s", format->before, message, format->after);
+    return LB_OK;
 }
 
 const char *lb_engine_detokenize(struct lb_engine *e, int32_t id)

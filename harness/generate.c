@@ -19,7 +19,7 @@ struct generate {
     uint32_t tokens, top_k;
     double temperature, top_p;
     uint64_t seed;
-    bool special, quiet;
+    bool special, chat, quiet;
 };
 
 static const char *const choices_profile[] = {"none", "ops", NULL};
@@ -36,6 +36,8 @@ static const struct option own[] = {
     {"seed", "N", "of sampling", OPTION_COUNT64, FIELD(seed), .flags = 0},
     {"special", NULL, "recognise special tokens in the prompt", OPTION_FLAG, FIELD(special),
      .flags = 0},
+    {"chat", NULL, "the prompt is a message: put the model's chat template around it", OPTION_FLAG,
+     FIELD(chat), .flags = 0},
     {"profile", "WHAT", "ops: where the time went, by operation and layer", OPTION_CHOICE,
      FIELD(profile), .choices = choices_profile},
     {"quiet", NULL, "no summary", OPTION_FLAG, FIELD(quiet), .letter = 'q'},
@@ -100,7 +102,8 @@ static enum lb_status continue_text(struct lb_engine *engine, const struct gener
     /* The prompt goes through the detokenizer too, so that the first new token joins it. */
     for (size_t i = 0; i < n_ids; i++)
         (void)lb_engine_detokenize(engine, ids[i]);
-    put(g->prompt);
+    if (!g->chat)
+        put(g->prompt);
     for (uint32_t i = 0; i < g->tokens; i++) {
         int32_t id = lb_sampler_next(sampler, logits);
         timing->generated++;
@@ -125,8 +128,10 @@ static int generate(struct lb_engine *engine, const struct generate *g, struct t
 {
     struct lb_error err = LB_ERROR_INIT;
     struct lb_sampling sampling = {(float)g->temperature, g->top_k, (float)g->top_p, g->seed};
-    struct lb_text_options text = {.bos = true, .special = g->special};
+    struct lb_text_options how = {.bos = true, .special = g->special || g->chat};
     struct lb_sampler *sampler = NULL;
+    const char *prompt = g->prompt;
+    char *chat = NULL;
     int32_t *ids = NULL;
     size_t n_ids = 0;
     uint32_t n_vocab = lb_engine_model(engine).n_vocab;
@@ -137,7 +142,11 @@ static int generate(struct lb_engine *engine, const struct generate *g, struct t
         goto done;
     }
     if (lb_sampler_open(&sampling, n_vocab, &sampler, &err) != LB_OK ||
-        lb_engine_tokenize(engine, g->prompt, strlen(g->prompt), text, &ids, &n_ids, &err) != LB_OK)
+        (g->chat && lb_engine_chat(engine, prompt, &chat, &err) != LB_OK))
+        goto done;
+    if (chat)
+        prompt = chat;
+    if (lb_engine_tokenize(engine, prompt, strlen(prompt), how, &ids, &n_ids, &err) != LB_OK)
         goto done;
     if (n_ids == 0)
         lb_fail(&err, LB_ERR_INPUT, "--prompt: '': expected text that gives at least one token");
@@ -149,6 +158,7 @@ static int generate(struct lb_engine *engine, const struct generate *g, struct t
         continue_text(engine, g, ids, n_ids, sampler, logits, timing, &err);
 done:
     lb_release(ids);
+    lb_release(chat);
     lb_sampler_close(sampler);
     free(logits);
     return err.code == LB_OK ? EXIT_OK : model_options_error("generate", &err);

@@ -85,6 +85,8 @@ grep -q '^accesses: ' "$dir/err" || { echo "generate: no summary"; failures=$((f
     >"$dir/two" 2>"$dir/err"
 cmp "$dir/one" "$dir/two" || { echo "generate: sync changes the text"; failures=$((failures + 1)); }
 [ -s "$dir/err" ] && { echo "generate -q speaks: $(cat "$dir/err")"; failures=$((failures + 1)); }
+expect 2 "layerbench generate: *: key 'tokenizer.chat_template' is missing, expected a string" \
+    "$run" generate --model "$dir/a.gguf" --prompt hello --chat
 expect 2 "layerbench generate: * expected at most 8 (--context)" \
     "$run" generate --model "$dir/a.gguf" --prompt hello --tokens 80 --context 8
 
