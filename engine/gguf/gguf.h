@@ -74,8 +74,9 @@ struct gguf_file;
 typedef bool (*gguf_size_fn)(uint32_t type, const uint64_t ne[4], uint64_t *bytes);
 
 /* Errors (LB_ERR_INPUT unless noted): no such file (LB_ERR_INPUT), not GGUF, version, truncated
- * (names what was being read and at which offset), unknown tensor type, tensor outside
- * the file, tensors that overlap, duplicate key or tensor name. */
+ * (names what was being read and at which offset), unknown tensor type (LB_ERR_UNSUPPORTED: one
+ * that is known but not read here), tensor outside the file, tensors that overlap, duplicate key or
+ * tensor name. */
 enum lb_status gguf_open(const char *path, gguf_size_fn size, struct gguf_file **file,
                          struct lb_error *err);
 void gguf_close(struct gguf_file *file);

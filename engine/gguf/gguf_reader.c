@@ -288,6 +288,18 @@ static bool take_pairs(struct scan *s, uint64_t count)
 
 /* ---- tensors ---- */
 
+/* Types that files have and that no room here reads: the message names them. */
+static const char *unread_type(uint32_t type)
+{
+    static const char *const names[] = {
+        [9] = "Q8_1",   [15] = "Q8_K",  [16] = "IQ2_XXS", [17] = "IQ2_XS", [18] = "IQ3_XXS",
+        [19] = "IQ1_S", [21] = "IQ3_S", [22] = "IQ2_S",   [24] = "I8",     [25] = "I16",
+        [26] = "I32",   [27] = "I64",   [28] = "F64",     [29] = "IQ1_M",  [34] = "TQ1_0",
+        [35] = "TQ2_0", [39] = "MXFP4",
+    };
+    return type < sizeof names / sizeof *names ? names[type] : NULL;
+}
+
 static bool size_of(struct scan *s, gguf_size_fn size, struct gguf_tensor *t)
 {
     static const uint64_t any_block[4] = {1 << 20, 1, 1, 1}; /* whole blocks of every type */
@@ -296,7 +308,10 @@ static bool size_of(struct scan *s, gguf_size_fn size, struct gguf_tensor *t)
         return true;
     char shown[GGUF_SHOWN];
     gguf_shown(t->name, shown);
-    if (!size(t->type, any_block, &ignored))
+    if (!size(t->type, any_block, &ignored) && unread_type(t->type))
+        lb_fail(s->err, LB_ERR_UNSUPPORTED, "%s: tensor '%s': tensor type %s is not supported",
+                s->file->path, shown, unread_type(t->type));
+    else if (!size(t->type, any_block, &ignored))
         lb_fail(s->err, LB_ERR_INPUT, "%s: tensor '%s': unknown tensor type %u", s->file->path,
                 shown, t->type);
     else
