@@ -14,6 +14,10 @@ SANITIZE ?=
 CC ?= cc
 CXX ?= g++
 
+ifneq ($(filter-out address thread,$(SANITIZE)),)
+$(error SANITIZE=$(SANITIZE): expected address or thread)
+endif
+
 BUILD := build$(if $(filter thread address,$(SANITIZE)),/$(SANITIZE))$(if $(filter 0,$(ASYNC_PREFETCH)),/no-async)
 PREFIX ?= /usr/local
 
