@@ -232,6 +232,14 @@ static const struct view_cell **row_cells(struct figure_input *in, size_t *n)
     return cells;
 }
 
+/* A name beside its bar, cut where it would not fit. */
+static const char *row_name(struct view *view, const struct view_cell *cell)
+{
+    enum { MOST = 38 };
+    return strlen(cell->label) <= MOST ? cell->label
+                                       : view_text(view, "%.*s...", MOST - 3, cell->label);
+}
+
 /* 4. stacked outcomes per cell */
 const char *figure_outcomes(struct figure_input *in, FILE *data)
 {
@@ -242,8 +250,8 @@ const char *figure_outcomes(struct figure_input *in, FILE *data)
     fprintf(data, "# cell hit prefetched late miss (accesses in a pass, mean)\n");
     for (size_t i = 0; i < n; i++) {
         const double *o = cells[i]->mean.outcomes;
-        fprintf(data, "\"%s\" %.6g %.6g %.6g %.6g\n", cells[i]->label, o[LB_HIT], o[LB_PREFETCHED],
-                o[LB_LATE], o[LB_MISS]);
+        fprintf(data, "\"%s\" %.6g %.6g %.6g %.6g\n", row_name(in->view, cells[i]), o[LB_HIT],
+                o[LB_PREFETCHED], o[LB_LATE], o[LB_MISS]);
     }
     const double *o = best->mean.outcomes;
     in->reading = view_text(in->view,
@@ -266,7 +274,7 @@ const char *figure_time_by_cell(struct figure_input *in, FILE *data)
     fprintf(data, "# cell compute_ms wait_ms other_ms floor_ms low_ms high_ms\n");
     for (size_t i = 0; i < n; i++) {
         const struct view_sample *mean = &cells[i]->mean;
-        fprintf(data, "\"%s\" %.6g %.6g %.6g %.6g %.6g %.6g\n", cells[i]->label,
+        fprintf(data, "\"%s\" %.6g %.6g %.6g %.6g %.6g %.6g\n", row_name(in->view, cells[i]),
                 figure_ms(mean->compute_ns), figure_ms(mean->wait_ns), figure_ms(mean->other_ns),
                 figure_ms(cells[i]->floor.ns), figure_ms(cells[i]->pass.low),
                 figure_ms(cells[i]->pass.high));

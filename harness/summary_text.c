@@ -94,16 +94,20 @@ struct leads {
     size_t count;
 };
 
-/* Column k of the cell. Streaming options say nothing about a reference cell: "resident" in the
- * first column, "-" in the others. */
+/* Column k of the cell. Streaming options say nothing about a reference cell: "-". The first column
+ * says "resident", beside the option's value where that tells. */
 static const char *lead_text(const struct cell *cell, const struct leads *leads, size_t k,
                              char *text, size_t size)
 {
     const struct option *o = leads->options[k];
-    if (cell->reference && (k == 0 || (o->flags & OPTION_STREAMING)))
-        snprintf(text, size, "%s", k == 0 ? "resident" : "-");
+    char value[256] = "";
+    bool tells = !cell->reference || !(o->flags & OPTION_STREAMING);
+    if (tells)
+        option_format(o, &cell->settings, value, sizeof value);
+    if (cell->reference && k == 0)
+        snprintf(text, size, "%s%sresident", value, *value ? " " : "");
     else
-        option_format(o, &cell->settings, text, size);
+        snprintf(text, size, "%s", tells ? value : "-");
     return text;
 }
 

@@ -280,13 +280,28 @@ static const char *label_part(struct view *view, const struct view_cell *cell, c
         strcmp(cell->prefetch, "off") == 0 || strcmp(cell->prefetch, "resident") == 0;
     if (!*value || (no_distance && strcmp(key, "prefetch_distance") == 0))
         return "";
-    if (strcmp(key, "cache_layers") == 0)
+    if (strcmp(key, "cache_layers") == 0 || strcmp(key, "cache_bytes") == 0)
         return view_text(view, " C=%s", value);
+    if (strcmp(key, "memory_limit") == 0)
+        return view_text(view, " limit=%s", value);
+    if (strcmp(key, "device") == 0)
+        return view_text(view, " %s", value);
     if (strcmp(key, "prefetch_distance") == 0)
         return view_text(view, " d=%s", value);
     if (value[0] >= 'a' && value[0] <= 'z' && strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
         return view_text(view, " %s", value);
     return view_text(view, " %s=%s", key, value);
+}
+
+/* Whether the option says something about a reference cell, which reads nothing. */
+static bool is_of_compute(const char *key)
+{
+    static const char *const keys[] = {
+        "batch", "threads", "prompt_tokens", "generate_tokens", "context", "kernels", "kv"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (strcmp(keys[i], key) == 0)
+            return true;
+    return false;
 }
 
 /* Options that tell the cells apart, besides prefetch and replacement: cache and distance first. */
@@ -312,23 +327,29 @@ static size_t varying_options(const struct view *view, const char **keys, size_t
     return n;
 }
 
-/* "async belady C=8 d=2". Double quotes would end a name in a figure's table. */
+/* "async belady C=8 d=2", without what is the same in all cells. Double quotes would end a name in
+ * a figure's table. */
 static void label_cells(struct view *view)
 {
     const char *keys[64];
     size_t n = varying_options(view, keys, sizeof keys / sizeof *keys);
+    bool modes = option_varies(view, "prefetch"), policies = option_varies(view, "replacement");
+    if (!policies && n == 0)
+        modes = true;
     for (size_t c = 0; c < view->n_cells; c++) {
         struct view_cell *cell = &view->cells[c];
         if (!*cell->prefetch)
             continue;
         bool resident = strcmp(cell->prefetch, "resident") == 0;
-        char *text = view_text(view, "%s%s%s", cell->prefetch, resident ? "" : " ",
-                               resident ? "" : cell->replacement);
-        for (size_t i = 0; i < n && !cell->reference; i++)
-            text = view_text(view, "%s%s", text, label_part(view, cell, keys[i]));
+        char *text = view_text(view, "%s%s%s", modes || resident ? cell->prefetch : "",
+                               policies && !resident ? " " : "",
+                               policies && !resident ? cell->replacement : "");
+        for (size_t i = 0; i < n; i++)
+            if (!cell->reference || is_of_compute(keys[i]))
+                text = view_text(view, "%s%s", text, label_part(view, cell, keys[i]));
         for (char *quote = strchr(text, '"'); quote; quote = strchr(quote, '"'))
             *quote = '\'';
-        cell->label = text;
+        cell->label = text + strspn(text, " ");
     }
 }
 

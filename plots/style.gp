@@ -30,9 +30,10 @@ lt(i, colour, lw, dt, pt, ps) = \
     sprintf("set linetype %d lc rgb '%s' lw %g dt %d pt %d ps %g; ", i, colour, lw, dt, pt, ps)
 mode(s) = s eq 'off' ? 1 : s eq 'sync' ? 2 : s eq 'async' ? 3 : s eq 'resident' ? 4 : 5
 series_line(i) = int(word('3 2 5 1 6 7 4 8', 1 + (i - 1) % 8))
-# For cells ("async lru C=8"): as their mode; where several share it, the last does.
+# For cells ("async lru C=8"): as their mode; where several share it, the last does. Cells that do
+# not name one ("lru C=8"): in turn.
 cell_line(list, i) = cell_line_(list, i, word(word(list, i), 1))
-cell_line_(list, i, m) = same_mode(list, i, m) ? 4 + same_mode(list, i, m) : mode(m)
+cell_line_(list, i, m) = mode(m) > 4 ? series_line(i) : same_mode(list, i, m) ? 4 + same_mode(list, i, m) : mode(m)
 same_mode(list, i, m) = \
     i >= words(list) ? 0 : (sum [j = i + 1:words(list)] (word(word(list, j), 1) eq m))
 
@@ -62,7 +63,7 @@ rows = 1
 more(line) = line eq '' ? '' : "\n".line
 caption = caption1.more(caption2).more(caption3).more(caption4)
 caption_lines = (caption1 ne '') + (caption2 ne '') + (caption3 ne '') + (caption4 ne '')
-caption_height = 10 + 17 * caption_lines
+caption_height = 12 + 19 * caption_lines # an SVG takes 21 from line to line
 
 terminal(format) = \
     format eq 'svg' ? sprintf("set terminal svg size %d,%d font 'DejaVu Sans,18' noenhanced \

@@ -18,7 +18,7 @@ labels = ''; n = 0; top = 0
 stats data using (labels = add(labels, strcol(1)), n = n + 1, \
                   top = max(top, max($7, $2 + $3 + $4)), 0) nooutput
 
-left = 24 + min(34, longest(labels)) * 8.6
+left = 24 + min(38, longest(labels)) * 8.6
 key_columns = 4
 key_names = '"compute" "wait" "other" "floor"'
 key_style(i) = 20 + i
