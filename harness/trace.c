@@ -13,6 +13,13 @@
 
 enum { COMPUTE = 1, REQUESTS = 2 }; /* threads */
 
+/* Viewers calculate in microseconds, and cut or round: an end and a start at the same nanosecond
+ * may come out in either order, and slices that follow each other or lie in each other would
+ * overlap. So a slice ends some nanoseconds early, by its depth; waits and computing have their
+ * exact length in args.ns. */
+enum { PASS_EARLY = 0, LAYER_EARLY = 3, USE_EARLY = 6 };
+enum { REQUEST_NS = 1000 }; /* length of a request, unless the next one comes sooner */
+
 /* One change of a counter: loads in flight and bandwidth change by, the cache is at, `value`. */
 enum counter { IN_FLIGHT, BANDWIDTH, CACHE, N_COUNTERS };
 struct change {
@@ -21,11 +28,21 @@ struct change {
     double value;
 };
 
+/* A load, for its turn in the order of requests. */
+struct load {
+    const struct access_event *event;
+    const struct access_unit *unit;
+    int64_t requested_ns, layer_end_ns;
+};
+
 struct writer {
     FILE *out;
+    struct view *view;
     const struct access_log *log;
     int64_t origin_ns;
-    size_t n, n_loads; /* so far */
+    size_t n; /* events so far */
+    struct load *loads;
+    size_t n_loads;
     struct change *changes;
     size_t n_changes;
 };
@@ -40,8 +57,9 @@ static void begin_event(struct writer *w, const char *phase, int thread, int64_t
     w->n++;
 }
 
-static void slice(struct writer *w, int thread, int64_t start_ns, int64_t length_ns)
+static void slice(struct writer *w, int thread, int64_t start_ns, int64_t length_ns, int early)
 {
+    length_ns = length_ns > early ? length_ns - early : 0;
     begin_event(w, "X", thread, start_ns);
     fprintf(w->out, ",\"dur\":%" PRId64 ".%03d", length_ns / 1000, (int)(length_ns % 1000));
 }
@@ -99,37 +117,44 @@ static int64_t end_of(const struct writer *w, const struct access_event *e)
     return end_ns(&parts[n - 1]);
 }
 
+static void use_args(struct writer *w, const char *outcome, int64_t ns)
+{
+    fprintf(w->out, ",\"args\":{\"outcome\":\"%s\",\"ns\":%" PRId64 "}}", outcome, ns);
+}
+
 /* Waiting for a unit and computing with it. */
 static void write_use(struct writer *w, const struct access_unit *u)
 {
     const char *outcome = lb_outcome_name(u->outcome);
     if (u->wait_ns > 0) {
-        slice(w, COMPUTE, u->need_ns, u->wait_ns);
-        fprintf(w->out, ",\"cname\":\"terrible\",\"name\":\"wait\",\"args\":{\"outcome\":\"%s\"}}",
-                outcome);
+        slice(w, COMPUTE, u->need_ns, u->wait_ns, USE_EARLY);
+        fprintf(w->out, ",\"cname\":\"terrible\",\"name\":\"wait\"");
+        use_args(w, outcome, u->wait_ns);
     }
-    slice(w, COMPUTE, u->need_ns + u->wait_ns, u->compute_ns);
-    fprintf(w->out, ",\"name\":\"compute\",\"args\":{\"outcome\":\"%s\"}}", outcome);
+    slice(w, COMPUTE, u->need_ns + u->wait_ns, u->compute_ns, USE_EARLY);
+    fprintf(w->out, ",\"name\":\"compute\"");
+    use_args(w, outcome, u->compute_ns);
 }
 
-/* A load: its request, its reads, the arrow to its use (inside the layer's slice, which ends at
- * layer_end), and what it does to the counters. */
-static void write_load(struct writer *w, const struct access_event *e, const struct access_unit *u,
-                       int64_t layer_end)
+/* A load: its request, its reads, the arrow to its use inside the layer's slice, and what it does
+ * to the counters. The next request is at next_ns. */
+static void write_load(struct writer *w, const struct load *load, size_t id, int64_t next_ns)
 {
     char name[64];
-    int64_t requested = requested_ns(u), read_start = u->ready_ns - u->read_ns;
+    const struct access_unit *u = load->unit;
+    int64_t requested = load->requested_ns, read_start = u->ready_ns - u->read_ns;
+    int64_t gap = next_ns - requested, last_ns = load->layer_end_ns - LAYER_EARLY - 1;
     double bandwidth = (double)u->bytes * 1e9 / (double)u->read_ns;
-    size_t id = ++w->n_loads;
-    snprintf(name, sizeof name, e->n_units ? "layer %u unit %u" : "layer %u", e->layer, u->unit);
-    slice(w, REQUESTS, requested, 1); /* so short that requests cannot overlap in part */
+    snprintf(name, sizeof name, load->event->n_units ? "layer %u unit %u" : "layer %u",
+             load->event->layer, u->unit);
+    slice(w, REQUESTS, requested, gap < REQUEST_NS ? gap : REQUEST_NS, USE_EARLY);
     fprintf(w->out, ",\"name\":\"request %s\",\"args\":{\"queue_ns\":%" PRId64 "}}", name,
             u->queue_ns);
     async_pair(w, "load", name, u, id, requested);
     async_pair(w, "read", name, u, id, read_start);
     if (u->outcome != LB_MISS) {
         flow(w, "s", REQUESTS, id, requested);
-        flow(w, "f", COMPUTE, id, u->need_ns < layer_end ? u->need_ns : layer_end - 1);
+        flow(w, "f", COMPUTE, id, u->need_ns < last_ns ? u->need_ns : last_ns);
     }
     add_change(w, requested, IN_FLIGHT, 1);
     add_change(w, read_start, BANDWIDTH, bandwidth);
@@ -137,13 +162,28 @@ static void write_load(struct writer *w, const struct access_event *e, const str
     add_change(w, u->ready_ns, BANDWIDTH, -bandwidth);
 }
 
+static int by_request(const void *a, const void *b)
+{
+    const struct load *x = a, *y = b;
+    return (x->requested_ns > y->requested_ns) - (x->requested_ns < y->requested_ns);
+}
+
+static void write_loads(struct writer *w)
+{
+    if (w->n_loads > 0)
+        qsort(w->loads, w->n_loads, sizeof *w->loads, by_request);
+    for (size_t i = 0; i < w->n_loads; i++)
+        write_load(w, &w->loads[i], i + 1,
+                   i + 1 < w->n_loads ? w->loads[i + 1].requested_ns : INT64_MAX);
+}
+
 static void write_access(struct writer *w, const struct access_event *e)
 {
-    struct access_unit whole;
+    struct access_unit *whole = view_alloc(w->view, 1, sizeof *whole); /* the loads point to it */
     const struct access_unit *parts;
-    size_t n = access_parts(w->log, e, &whole, &parts);
+    size_t n = access_parts(w->log, e, whole, &parts);
     int64_t end = end_ns(&parts[n - 1]);
-    slice(w, COMPUTE, e->need_ns, end - e->need_ns);
+    slice(w, COMPUTE, e->need_ns, end - e->need_ns, LAYER_EARLY);
     fprintf(w->out,
             ",\"name\":\"layer %u\",\"args\":{\"outcome\":\"%s\",\"pass\":%u,\"bytes\":%" PRIu64
             ",\"evicted\":%u}}",
@@ -152,7 +192,7 @@ static void write_access(struct writer *w, const struct access_event *e)
         write_use(w, &parts[i]);
     for (size_t i = 0; i < n; i++)
         if (parts[i].read_ns > 0)
-            write_load(w, e, &parts[i], end);
+            w->loads[w->n_loads++] = (struct load){e, &parts[i], requested_ns(&parts[i]), end};
     if (e->held_bytes >= 0)
         add_change(w, e->need_ns + e->wait_ns, CACHE, (double)e->held_bytes);
 }
@@ -191,7 +231,8 @@ static void write_passes(struct writer *w, const struct access_event *events, si
         size_t last = i;
         while (last + 1 < n && events[last + 1].pass == events[i].pass)
             last++;
-        slice(w, COMPUTE, events[i].need_ns, end_of(w, &events[last]) - events[i].need_ns);
+        slice(w, COMPUTE, events[i].need_ns, end_of(w, &events[last]) - events[i].need_ns,
+              PASS_EARLY);
         fprintf(w->out, ",\"name\":\"%s pass %u\"}", events[i].prefill ? "prefill" : "decode",
                 events[i].pass);
         for (; i < last; i++)
@@ -209,11 +250,11 @@ static void write_text(FILE *out, const char *text)
     json_decref(string);
 }
 
-static void write_events(struct writer *w, const struct view *view, const struct view_cell *cell,
+static void write_events(struct writer *w, const struct view_cell *cell,
                          const struct access_event *events, size_t n)
 {
     fputs("{\"displayTimeUnit\":\"ms\",\"otherData\":{\"scenario\":", w->out);
-    write_text(w->out, view->scenario);
+    write_text(w->out, w->view->scenario);
     fputs(",\"cell\":", w->out);
     write_text(w->out, cell->name);
     fprintf(w->out, ",\"rep\":%u},\"traceEvents\":[", events[0].rep);
@@ -224,6 +265,7 @@ static void write_events(struct writer *w, const struct view *view, const struct
     name_thread(w, COMPUTE, "compute");
     name_thread(w, REQUESTS, "requests");
     write_passes(w, events, n);
+    write_loads(w);
     write_counters(w);
     fputs("\n]}\n", w->out);
 }
@@ -315,7 +357,7 @@ static enum lb_status write_run(struct view *view, size_t cell, const struct acc
                                 size_t first, size_t n, FILE *out, struct lb_error *err)
 {
     const struct access_event *events = &log->events[first];
-    struct writer w = {.out = out, .log = log, .origin_ns = events[0].need_ns};
+    struct writer w = {.out = out, .view = view, .log = log, .origin_ns = events[0].need_ns};
     size_t n_parts = 0;
     for (size_t i = 0; i < n; i++) {
         struct access_unit whole;
@@ -327,7 +369,8 @@ static enum lb_status write_run(struct view *view, size_t cell, const struct acc
                 w.origin_ns = requested_ns(&parts[k]);
     }
     w.changes = view_alloc(view, 4 * n_parts + n, sizeof *w.changes);
-    write_events(&w, view, &view->cells[cell], events, n);
+    w.loads = view_alloc(view, n_parts, sizeof *w.loads);
+    write_events(&w, &view->cells[cell], events, n);
     if (fflush(out) != 0 || ferror(out))
         return lb_fail(err, LB_ERR_IO, "cannot write the trace");
     return LB_OK;

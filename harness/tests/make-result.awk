@@ -71,18 +71,20 @@ function load(layer, policy, now, ahead, window, how,    out) {
 }
 
 # A layer's access as that of its units: the first is waited for, all compute alike.
-function units_of(layer, outcome, wait, compute, ready_after,    k, text, rank, part, loaded) {
+function units_of(layer, outcome, wait, compute, ready_after,    k, text, rank, part, loaded, done) {
     rank = outcome == "hit" ? 0 : outcome == "prefetched" ? 1 : outcome == "late" ? 2 : 3
     part = int(compute / units)
     loaded = outcome != "hit"
-    for (k = 0; k < units; k++)
+    for (k = 0; k < units; k++) {
+        done = ready_after - int((units - 1 - k) * read[layer] / units)
         text = text sprintf("%s[%d,%d,%d,%d,%d,%d,%d,%d,%d]", k ? "," : "", layer * units + k, rank,
                             k ? wait + k * part : 0, k ? 0 : wait,
                             k + 1 < units ? part : compute - (units - 1) * part,
-                            loaded ? queue[layer] + int(k * read[layer] / units) : 0,
-                            loaded ? int(read[layer] / units) : 0,
-                            loaded ? ready_after - int((units - 1 - k) * read[layer] / units) : 0,
+                            loaded ? queue[layer] + read[layer] - int(read[layer] / units) - \
+                                (ready_after - done) : 0,
+                            loaded ? int(read[layer] / units) : 0, loaded ? done : 0,
                             loaded ? layer_bytes / units : 0)
+    }
     return ",\"units\":[" text "]"
 }
 
