@@ -74,6 +74,17 @@ check "no log: the figures of cells are drawn" [ $? = 0 -a -s "$work/e/plots/out
 check "the others go, and say why" [ ! -e "$work/e/plots/timeline.svg" ]
 check "the log is named" grep -q "no timeline: needs the accesses in layers.jsonl" "$work/err"
 
+# A run that was stopped: cells without samples, one sample without times.
+make_result "$work/k"
+jq -c '.layerbench.complete = false | .layerbench.cells[3].samples = [] |
+    .layerbench.cells[5].samples[0].pass_ns = []' "$work/k/result.json" >"$work/k/new"
+mv "$work/k/new" "$work/k/result.json"
+plot "$work/k"
+check "an incomplete result: the rest is drawn" [ $? = 0 -a -s "$work/k/plots/outcomes.svg" ]
+check "that it is incomplete is said" grep -q "the run is not complete; drawn is what was measured" "$work/err"
+check "a cell without samples is named" grep -q "is not drawn: no sample was measured" "$work/err"
+check "a sample without times is named" grep -q "1 sample without times; left out" "$work/err"
+
 mkdir "$work/f"
 echo '{"layerbench":{"cells":[]}}' >"$work/f/result.json"
 plot "$work/f"

@@ -25,10 +25,11 @@ browse() {
 }
 
 make_result "$work/a"
-make_result "$work/b" -v load_ns=3000000
-sed -i 's/"about":"/&<script>alert(1)<\/script> \&amp; /' "$work/b/result.json"
+b=$work/a-result-with-a-name-that-is-longer-than-a-phone-is-wide-and-has-no-blanks
+make_result "$b" -v load_ns=3000000
+sed -i 's/"about":"/&<script>alert(1)<\/script> \&amp; /' "$b/result.json"
 page=$work/report.html
-"$LAYERBENCH" report "$work/a" "$work/b" -o "$page" >"$work/out" 2>"$work/err"
+"$LAYERBENCH" report "$work/a" "$b" -o "$page" >"$work/out" 2>"$work/err"
 check "report ends with 0" [ $? = 0 ]
 check "it names the page" has "$work/out" "^$page$"
 
