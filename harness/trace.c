@@ -194,7 +194,7 @@ static void write_access(struct writer *w, const struct access_event *e)
         if (parts[i].read_ns > 0)
             w->loads[w->n_loads++] = (struct load){e, &parts[i], requested_ns(&parts[i]), end};
     if (e->held_bytes >= 0)
-        add_change(w, e->need_ns + e->wait_ns, CACHE, (double)e->held_bytes);
+        add_change(w, parts[n - 1].need_ns + parts[n - 1].wait_ns, CACHE, (double)e->held_bytes);
 }
 
 static int by_time(const void *a, const void *b)
