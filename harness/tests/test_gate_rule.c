@@ -4,6 +4,7 @@
  * bounds.
  */
 #include "base/check.h"
+#include "bounds.h"
 #include "gate_rule.h"
 #include "noise.h"
 
@@ -470,16 +471,6 @@ static void figures(void)
 
 /* ---- simulation ---- */
 
-/* P(at most k of n) for probability p. */
-static double binomial(int k, int n, double p)
-{
-    double sum = 0;
-    for (int i = 0; i <= k; i++)
-        sum += exp(lgamma(n + 1.0) - lgamma(i + 1.0) - lgamma(n - i + 1.0) + i * log(p) +
-                   (n - i) * log(1 - p));
-    return sum;
-}
-
 static int regressions(int runs, size_t n, double cv, double effect)
 {
     struct gate_rule rule = gate_rule_default();
@@ -500,7 +491,7 @@ static void false_alarms(size_t n, double cv)
 {
     const int runs = 628;
     int found = regressions(runs, n, cv, 0);
-    CHECK(binomial(found, runs, 0.01) <= 0.05, "n %zu, cv %g: %d false alarms in %d", n, cv, found,
+    CHECK(bounds_at_most(found, runs, 0.01), "n %zu, cv %g: %d false alarms in %d", n, cv, found,
           runs);
 }
 
@@ -508,8 +499,8 @@ static void false_alarms(size_t n, double cv)
 static void power(size_t n, double cv, double effect, double least, int runs)
 {
     int found = regressions(runs, n, cv, effect);
-    CHECK(1 - binomial(found - 1, runs, least) <= 0.05, "n %zu, cv %g: +%g%% found in %d of %d", n,
-          cv, 100 * effect, found, runs);
+    CHECK(bounds_at_least(found, runs, least), "n %zu, cv %g: +%g%% found in %d of %d", n, cv,
+          100 * effect, found, runs);
 }
 
 static void least_effect_is_found(void)
