@@ -5,10 +5,10 @@
  *
  * Two engines on one small model, alike but for the log, in one process. A round opens both anew
  * (in turns the one or the other first, so that where their memory lies favours neither) and
- * decodes BLOCKS times with, without, without, with the log; its ratio is that of the medians.
- * Inside the window: a decode pass at the same position; outside: draining the log. Prints the
- * median of the rounds' ratios with its 95% interval (order statistics), and what the cost of an
- * access comes to.
+ * decodes BLOCKS times with, without, without, with the log, or the other way round; its ratio is
+ * the median of the blocks'. Inside the window: a decode pass at the same position; outside:
+ * draining the log. Prints the median of the rounds' ratios with its 95% interval (order
+ * statistics), and what the cost of an access comes to.
  */
 #include "base/check.h"
 #include "base/clock.h"
@@ -66,42 +66,51 @@ static double pass_ns(struct lb_engine *engine, float *logits)
     return (double)(end - start);
 }
 
-/* The ratio of a round; medians[0] without the log, medians[1] with it. */
+static double median(double *x, size_t n)
+{
+    qsort(x, n, sizeof *x, ascending);
+    return 0.5 * (x[(n - 1) / 2] + x[n / 2]);
+}
+
+/* The median of the blocks' ratios: what is slower than a block meets both engines alike. *pass: of
+ * the engine without the log. */
 static double measure_round(const struct bench *b, const struct lb_options *o, bool log_first,
-                            double medians[2])
+                            double *pass)
 {
     struct lb_engine *engines[2];
-    size_t n = 2 * (size_t)b->blocks, count[2] = {0};
-    double *ns[2] = {malloc(n * sizeof(double)), malloc(n * sizeof(double))};
+    size_t n = (size_t)b->blocks;
+    double *ratios = malloc(n * sizeof *ratios), *without = malloc(n * sizeof *without);
     engines[log_first] = open_engine(b, o, log_first);
     engines[!log_first] = open_engine(b, o, !log_first);
     for (int i = -4; i < b->blocks; i++) { /* the first ones warm up */
+        double ns[2] = {0};
         for (int k = 0; k < 4; k++) {
             bool log = (k == 0 || k == 3) != (i % 2 == 0);
-            double time = pass_ns(engines[log], b->logits);
-            if (i >= 0)
-                ns[log][count[log]++] = time;
+            ns[log] += pass_ns(engines[log], b->logits);
+        }
+        if (i >= 0) {
+            ratios[i] = ns[1] / ns[0];
+            without[i] = ns[0] / 2;
         }
     }
-    for (int log = 0; log < 2; log++) {
-        qsort(ns[log], n, sizeof(double), ascending);
-        medians[log] = 0.5 * (ns[log][n / 2 - 1] + ns[log][n / 2]);
-        free(ns[log]);
-        lb_engine_close(engines[log]);
-    }
-    return medians[1] / medians[0];
+    double ratio = median(ratios, n);
+    *pass = median(without, n);
+    lb_engine_close(engines[0]);
+    lb_engine_close(engines[1]);
+    free(without);
+    free(ratios);
+    return ratio;
 }
 
 static void measure(const struct bench *b, const char *name, const struct lb_options *o)
 {
-    double *ratios = malloc((size_t)b->rounds * sizeof *ratios), pass = 0, medians[2];
+    double *ratios = malloc((size_t)b->rounds * sizeof *ratios), pass = 0, one;
     for (int i = 0; i < b->rounds; i++) {
-        ratios[i] = measure_round(b, o, i % 2, medians);
-        pass += medians[0] / b->rounds;
+        ratios[i] = measure_round(b, o, i % 2, &one);
+        pass += one / b->rounds;
     }
-    qsort(ratios, (size_t)b->rounds, sizeof *ratios, ascending);
+    double ratio = median(ratios, (size_t)b->rounds);
     int low = (int)floor(0.5 * b->rounds - 0.98 * sqrt(b->rounds));
-    double ratio = 0.5 * (ratios[(b->rounds - 1) / 2] + ratios[b->rounds / 2]);
     printf("%-28s pass %.1f us; with the log %+.3f%%, 95%% interval %+.3f%% to %+.3f%% "
            "(%d rounds of %d + %d passes); %.0f ns an access\n",
            name, pass / 1e3, 100 * (ratio - 1), 100 * (ratios[low > 0 ? low : 0] - 1),
