@@ -1,5 +1,6 @@
 # 200 and more malformed scenarios and results: each gets one clear line that names the file, and exit
-# code 2, from every command that reads it. `make SANITIZE=address` runs the same under ASan.
+# code 2, from the commands that check it (run, validate, compare, merge, gate); those that draw what
+# they can (plot, report, trace) and simulate --against say one line or draw, and never crash. `make SANITIZE=address` runs the same under ASan.
 # Positions of cuts and bytes follow from SEED.
 set -u
 command -v jq >/dev/null || { echo "skipped: needs jq to make documents"; exit 77; }
@@ -21,6 +22,20 @@ refused() {
     fail "$* ($what): exit code $code, said: $(head -c 400 "$work/err")"
     [ $failures -lt 20 ] || { echo "and so on"; exit 1; }
 }
+# survives FILE COMMAND ARGUMENT...: refused in a line that names the file, or done with what is there
+survives() {
+    local file=$1 code
+    shift
+    checks=$((checks + 1))
+    "$LAYERBENCH" "$@" >"$work/out" 2>"$work/err" </dev/null
+    code=$?
+    grep -qE 'Sanitizer|runtime error|Assertion' "$work/err" || {
+        [ $code = 0 ] && return
+        [ $code = 2 ] && [ -s "$work/err" ] && return
+    }
+    fail "$* ($what): exit code $code, said: $(head -c 400 "$work/err")"
+    [ $failures -lt 20 ] || { echo "and so on"; exit 1; }
+}
 scenario() { # WHAT FILE
     what=$1 documents=$((documents + 1))
     refused "$2" run "$2" --dry-run
@@ -28,8 +43,27 @@ scenario() { # WHAT FILE
 result() { # WHAT FILE
     what=$1 documents=$((documents + 1))
     refused "$2" compare "$2" "$good_result"
-    [ $((documents % 4)) != 0 ] || refused "$2" merge "$2" --out "$work/merged"
+    case $((documents % 5)) in
+    0) refused "$2" merge "$2" --out "$work/merged" ;;
+    1) survives "$2" plot "$2" --out "$work/plots" ;;
+    2) survives "$2" report "$2" --out "$work/page.html" ;;
+    3) survives "$2" trace "$2" --out "$work/trace.json" ;;
+    4) survives "$2" simulate --against "$2" ;;
+    esac
 }
+# what no command can read at all: all of them refuse it in a line
+unreadable() { # WHAT FILE
+    what=$1 documents=$((documents + 1))
+    refused "$2" validate "$2"
+    refused "$2" compare "$good_result" "$2"
+    refused "$2" merge "$2" --out "$work/merged"
+    refused "$2" plot "$2" --out "$work/plots"
+    refused "$2" report "$2" --out "$work/page.html"
+    refused "$2" trace "$2" --out "$work/trace.json"
+    refused "$2" simulate --against "$2"
+}
+# figures are not drawn here: their data and scripts are written all the same
+mkdir "$work/bin" && printf '#!/bin/sh\n' >"$work/bin/gnuplot" && chmod +x "$work/bin/gnuplot" && PATH=$work/bin:$PATH
 both() { refused "$1" validate "$1"; }
 
 good=$work/good.json
@@ -147,6 +181,48 @@ spoil_text() { # KIND GOOD
 }
 spoil_text scenario "$good"
 spoil_text result "$good_result"
+
+# by all commands
+head -c 700 "$good_result" >"$work/bad.json" && unreadable "cut" "$work/bad.json"
+sed '0,/: "/s//: "\xff\xfe/' "$good_result" >"$work/bad.json" && unreadable "no UTF-8" "$work/bad.json"
+sed '0,/: [0-9][0-9]*/s//: 1e400/' "$good_result" >"$work/bad.json" && unreadable "1e400" "$work/bad.json"
+sed '0,/: [0-9][0-9]*/s//: 1000000000000000000000000000000/' "$good_result" >"$work/bad.json" && unreadable "10^30" "$work/bad.json"
+{ head -c 300 "$good_result" && printf '\0' && tail -c +301 "$good_result"; } >"$work/bad.json" && unreadable "a NUL byte" "$work/bad.json"
+{ printf '[%.0s' $(seq 200000); } >"$work/bad.json" && unreadable "200000 lists" "$work/bad.json"
+: >"$work/bad.json" && unreadable "empty" "$work/bad.json"
+
+# a baseline of the gate
+"$LAYERBENCH" synth --shape tiny --quant Q8_0 --layers 2 --seed 1 -o "$work/m.gguf" 2>/dev/null || fail "no model"
+jq --arg model "$work/m.gguf" '.model = {path: $model} | .name = "gate-made" | .fixed = {threads: 1, prompt_tokens: 2,
+    generate_tokens: 2, storage: "memory"} | .matrix = {prefetch: ["off"], cache_layers: [1]} | del(.exclude)' "$good" >"$work/gate.json"
+"$LAYERBENCH" gate "$work/gate.json" --baseline "$work/baseline.json" --update-baseline >/dev/null 2>&1 || fail "no baseline"
+baseline() { what=$1 documents=$((documents + 1)) && refused "$work/bad.json" gate "$work/gate.json" --baseline "$work/bad.json"; }
+head -c 200 "$work/baseline.json" >"$work/bad.json" && baseline "a baseline that is cut"
+sed '0,/: "/s//: "\xff/' "$work/baseline.json" >"$work/bad.json" && baseline "a baseline that is no UTF-8"
+sed '0,/{/s//{"cells": {}, /' "$work/baseline.json" >"$work/bad.json" && baseline "a key twice in a baseline"
+sed '0,/: [0-9][0-9]*/s//: 1e400/' "$work/baseline.json" >"$work/bad.json" && baseline "1e400 in a baseline"
+for filter in 'del(.cells)' '.cells = []' '.cells = 3' '.schema_version = "1"' '.schema_version = 99' 'del(.scenario_sha256)' '[.]' '3'; do
+    jq "$filter" "$work/baseline.json" >"$work/bad.json" && baseline "a baseline changed by $filter"
+done
+
+# lines of a layer log
+line='{"cell":"a","rep":0,"pass":0,"phase":"decode","layer":0,"outcome":"hit","wait_ns":1,"queue_ns":0,"read_ns":0,"compute_ns":5,"need_ns":9,"ready_ns":9,"bytes":0,"evicted":0}'
+log() { what=$1 documents=$((documents + 1)) && printf '%s\n' "$line" "$2" "$line" >"$work/layers.jsonl" && refused layers.jsonl validate "$work/layers.jsonl"; }
+log "half a line" "${line:0:40}"
+log "a line twice in one" "$line$line"
+log "a key twice" "${line/\"rep\":0/\"rep\":0,\"rep\":0}"
+log "a phase that is none" "${line/decode/dream}"
+log "an outcome that is none" "${line/hit/perhaps}"
+log "a negative time" "${line/\"wait_ns\":1/\"wait_ns\":-1}"
+log "1e400" "${line/\"read_ns\":0/\"read_ns\":1e400}"
+log "10^30" "${line/\"bytes\":0/\"bytes\":1000000000000000000000000000000}"
+log "no layer" "${line/\"layer\":0,/}"
+log "no object" "[1]"
+log "no UTF-8" "${line/\"a\"/\"$(printf '\xff')\"}"
+log "an empty line" ""
+mkdir "$work/logged" && { echo "$line" && echo "${line/\"layer\":0/\"layer\":1e400}" && echo "${line:0:50}" && printf '\0\n' && echo "$line"; } >"$work/logged/layers.jsonl"
+what="a log with damaged lines" && survives layers.jsonl plot "$work/logged" && survives layers.jsonl trace "$work/logged" --out "$work/trace.json" &&
+    survives layers.jsonl report "$work/logged" --out "$work/page.html"
 
 # validate says the same of both kinds
 for path in .name=3 .repetitions=0 .more=1 .matrix.prefetch='["never"]'; do
