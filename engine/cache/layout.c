@@ -19,6 +19,11 @@
 #define KEPT_ALIGN 64u
 /* Share of the frames' memory that may hold nothing before smaller frames are taken: 1 of 64. */
 #define WASTE_SHARE 64u
+/* Large frames are cut down by as much as makes them fit the layers, in steps of this, until no
+ * more than 1 of 256 is wasted. */
+#define FRAME_STEP       8192u
+#define LARGE_FRAME      (1u << 20)
+#define FINE_WASTE_SHARE 256u
 
 struct packing {
     /* fixed */
@@ -237,7 +242,36 @@ static uint64_t frame_needed(const struct layout_tensor *tensors, uint32_t n, ui
     return up(longest + align - 1, align);
 }
 
-/* The largest power of two whose frames waste little; the least wasteful when all waste. */
+static uint64_t waste_of(const struct packing *model, uint32_t n_tensors, uint64_t size,
+                         uint64_t bytes)
+{
+    struct packing p = *model;
+    p.frame_bytes = (uint32_t)size;
+    pack(&p, n_tensors);
+    return p.n_frames * size - bytes;
+}
+
+/* A layer's last frame is half empty on average: where nearly everything fits, memory for which
+ * reads must be made again in every pass. A slightly smaller frame that a layer fills more evenly
+ * saves most of that. */
+static uint32_t fit_frame(const struct packing *model, uint32_t n_tensors, uint64_t needed,
+                          uint64_t bytes, uint32_t largest)
+{
+    uint64_t least = UINT64_MAX, best = largest;
+    for (uint64_t size = largest; size > largest / 2 && size >= needed; size -= FRAME_STEP) {
+        uint64_t waste = waste_of(model, n_tensors, size, bytes);
+        if (waste < least) {
+            least = waste;
+            best = size;
+        }
+        if (waste <= bytes / FINE_WASTE_SHARE)
+            break;
+    }
+    return (uint32_t)best;
+}
+
+/* The largest power of two whose frames waste little, or somewhat less than that where frames are
+ * large; the least wasteful when all waste. */
 static uint32_t choose_frame(const struct packing *model, uint32_t n_tensors, uint64_t needed,
                              uint64_t bytes)
 {
@@ -248,10 +282,7 @@ static uint32_t choose_frame(const struct packing *model, uint32_t n_tensors, ui
     while (most < needed)
         most *= 2;
     for (uint64_t size = most; size >= needed && size >= FRAME_SMALLEST; size /= 2) {
-        struct packing p = *model;
-        p.frame_bytes = (uint32_t)size;
-        pack(&p, n_tensors);
-        uint64_t waste = p.n_frames * size - bytes;
+        uint64_t waste = waste_of(model, n_tensors, size, bytes);
         if (waste < least) {
             least = waste;
             best = size;
@@ -259,7 +290,8 @@ static uint32_t choose_frame(const struct packing *model, uint32_t n_tensors, ui
         if (waste <= bytes / WASTE_SHARE)
             break;
     }
-    return (uint32_t)best;
+    return best < LARGE_FRAME ? (uint32_t)best
+                              : fit_frame(model, n_tensors, needed, bytes, (uint32_t)best);
 }
 
 struct placed {

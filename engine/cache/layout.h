@@ -65,7 +65,7 @@ struct layout {
 
 struct layout_options {
     uint64_t unit_bytes;  /* LAYOUT_UNIT_LAYER, LAYOUT_UNIT_TENSOR, or a size */
-    uint32_t frame_bytes; /* 0: 2 MiB, less for small models so that frames do not waste */
+    uint32_t frame_bytes; /* 0: 2 MiB, or as much less as makes frames waste little */
     uint32_t align;       /* of file offsets and sizes of reads */
     uint64_t file_bytes;
 };

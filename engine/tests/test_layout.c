@@ -184,8 +184,8 @@ static void waste(void)
         for (uint32_t u = 0; u < l->n_units; u++)
             frames += l->units[u].n_frames;
         check_layout(l, tensors, n, &o, "large layers");
-        /* a tensor's last frame is half empty on average */
-        CHECK(frames * l->frame_bytes - l->bytes <= l->bytes / (i == 1 ? 32 : 64), "frames of %u",
+        /* a tensor's last frame is half empty on average; a layer's frames are made to fit */
+        CHECK(frames * l->frame_bytes - l->bytes <= l->bytes / (i == 1 ? 32 : 200), "frames of %u",
               l->frame_bytes);
         CHECK(l->read_bytes - l->bytes <= l->bytes / 64, "%llu read for %llu",
               (unsigned long long)l->read_bytes, (unsigned long long)l->bytes);
