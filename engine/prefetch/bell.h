@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct bell { /* zeroed: not rung yet */
+struct bell {              /* zeroed: not rung yet */
     _Atomic uint32_t rung; /* modulo 2^32 */
     _Atomic bool sleeping; /* a waiter sleeps on `rung` */
 };
