@@ -43,8 +43,8 @@ struct tune_choice {
     uint32_t n_considered;
 };
 
-/* Searches unit, distance, replacement, scheduler, storage and queue depth. Among settings whose
- * predictions are as good as equal, those nearest to the defaults. */
+/* Searches unit, distance, replacement, scheduler, storage and (of an emulated device) queue depth.
+ * Among settings whose predictions are as good as equal, those nearest to the defaults. */
 enum lb_status tune_search(const struct tune_facts *facts, const struct settings *settings,
                            struct tune_choice *choice, struct lb_error *err);
 

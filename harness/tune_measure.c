@@ -10,8 +10,9 @@
 #define OVERHEAD   ((uint64_t)16 << 20) /* of the process */
 #define ROUND      ((uint64_t)1 << 16)  /* of the cache, so that it is short to write */
 #define SAMPLE_NS  150000000
-#define SAMPLES    3 /* of each path; the median counts */
+#define SAMPLES    5 /* of each path, in turns; the median counts */
 #define SMALL_READ 4096
+#define CLEARLY    1.1 /* times the bandwidth of the paths before it: less is chance */
 #define BUSY_MEMORY                                                                                \
     ((size_t)32 << 20) /* of each busy thread: beyond the caches, as weights are                   \
                         */
@@ -54,17 +55,13 @@ static double rate(struct storage *storage, uint32_t block, uint64_t start, uint
     return bandwidth_measure(storage, &how, sample, NULL) == LB_OK ? bandwidth_of(sample) : 0;
 }
 
-static void measure_path(struct storage *storage, const struct lb_options *o, struct tune_path *p)
+/* Bytes of one read; of small files, pieces all the same. */
+static uint32_t block_of(const struct storage *storage, const struct lb_options *o)
 {
-    struct bandwidth_sample sample;
-    double rates[SAMPLES];
-    uint64_t bytes = storage_file_bytes(storage);
     uint32_t block = o->chunk_bytes;
-    while (block >= 2 * SMALL_READ && block > bytes / 4) /* of small files, pieces all the same */
+    while (block >= 2 * SMALL_READ && block > storage_file_bytes(storage) / 4)
         block = block / 2 / SMALL_READ * SMALL_READ;
-    for (uint32_t i = 0; i < SAMPLES; i++)
-        rates[i] = rate(storage, block, bytes / SAMPLES * i, o->threads, &sample);
-    p->bandwidth = stats_median(rates, SAMPLES);
+    return block;
 }
 
 /* A small read at a time. */
@@ -81,31 +78,64 @@ static double measure_latency(const char *name, const struct lb_options *o)
     return bytes_per_s > 0 ? (double)sample.wall_ns / (double)sample.reads : 0;
 }
 
+static void measure_in_turns(struct storage *const *open, const struct lb_options *o,
+                             struct tune_facts *f)
+{
+    struct bandwidth_sample sample;
+    double rates[TUNE_PATHS][SAMPLES];
+    for (uint32_t i = 0; i < SAMPLES; i++)
+        for (size_t k = 0; k < f->n_paths; k++)
+            rates[k][i] = rate(open[k], block_of(open[k], o),
+                               storage_file_bytes(open[k]) / SAMPLES * i, o->threads, &sample);
+    for (size_t k = 0; k < f->n_paths; k++) {
+        f->paths[k].bandwidth = stats_median(rates[k], SAMPLES);
+        f->paths[k].latency_ns = measure_latency(f->paths[k].storage, o);
+    }
+}
+
+/* Paths that are not clearly faster than one before them are left out, or noise would choose. */
+static void keep_faster(struct tune_facts *f)
+{
+    size_t kept = 0;
+    for (size_t k = 0; k < f->n_paths; k++) {
+        double best = kept > 0 ? CLEARLY * f->paths[kept - 1].bandwidth : 0;
+        if (f->paths[k].bandwidth > best)
+            f->paths[kept++] = f->paths[k];
+    }
+    f->n_paths = kept;
+}
+
 /* Every direct path there is; the page cache's only where there is none, because its memory is
  * nobody's to plan with. */
 static enum lb_status measure_paths(const struct lb_options *o, struct tune_facts *f,
                                     struct lb_error *err)
 {
     struct storage_options options = {.queue_depth = o->queue_depth, .io_threads = o->io_threads};
-    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
-        struct tune_path *p = &f->paths[f->n_paths];
-        struct storage *storage;
+    struct storage *open[TUNE_PATHS];
+    enum lb_status status = LB_OK;
+    for (size_t i = 0; status == LB_OK && i < TUNE_PATHS; i++) {
+        struct storage **storage = &open[f->n_paths];
         char notice[256];
         if (f->n_paths > 0 && strcmp(paths[i], "pread") == 0)
             break;
-        if (storage_open(paths[i], o->model_path, &options, notice, sizeof notice, &storage, err))
-            return err->code;
-        *p = (struct tune_path){.storage = paths[i]};
-        if (strcmp(storage_name(storage), paths[i]) == 0) {
-            measure_path(storage, o, p);
-            p->latency_ns = measure_latency(paths[i], o);
-        }
-        storage_close(storage);
-        f->n_paths += p->bandwidth > 0;
+        status =
+            storage_open(paths[i], o->model_path, &options, notice, sizeof notice, storage, err);
+        if (status != LB_OK)
+            break;
+        if (strcmp(storage_name(*storage), paths[i]) == 0)
+            f->paths[f->n_paths++] = (struct tune_path){.storage = paths[i]};
+        else
+            storage_close(*storage);
     }
-    if (f->n_paths == 0)
-        return lb_fail(err, LB_ERR_IO, "'%s': no storage back-end can read it", o->model_path);
-    return LB_OK;
+    size_t n_open = f->n_paths;
+    if (status == LB_OK)
+        measure_in_turns(open, o, f);
+    for (size_t k = 0; k < n_open; k++)
+        storage_close(open[k]);
+    keep_faster(f);
+    if (status == LB_OK && f->n_paths == 0)
+        status = lb_fail(err, LB_ERR_IO, "'%s': no storage back-end can read it", o->model_path);
+    return status;
 }
 
 enum lb_status tune_measure(const struct settings *settings, uint64_t memory, struct tune_facts *f,

@@ -79,11 +79,14 @@ static enum lb_status try_unit(struct search *s, struct settings settings, size_
                                struct lb_error *err)
 {
     enum lb_status status = LB_OK;
-    for (size_t q = 0; q < COUNT(queue_depths); q++)
+    /* how fast real storage is was measured at one depth: fewer reads at a time may be slower */
+    bool emulated = settings.engine.device_bandwidth > 0;
+    for (size_t q = 0; q < (emulated ? COUNT(queue_depths) : 1); q++)
         for (size_t r = 0; r < COUNT(replacements); r++)
             for (size_t k = 0; status == LB_OK && k < COUNT(schedules); k++) {
                 struct lb_options *o = &settings.engine;
-                o->queue_depth = queue_depths[q];
+                if (emulated)
+                    o->queue_depth = queue_depths[q];
                 o->replacement = replacements[r];
                 o->scheduler = schedules[k].scheduler;
                 o->prefetch_distance = schedules[k].distance;
