@@ -92,7 +92,8 @@ struct run {
     struct matrix_sample *order;
     size_t n_order;
     int64_t start_ns;
-    size_t n_said; /* warnings that have been printed */
+    size_t n_measured; /* samples, by this process: a resumed run has others too */
+    size_t n_said;     /* warnings that have been printed */
 };
 
 /* Prints the warnings that are new since the last call. */
@@ -391,7 +392,10 @@ static bool time_is_up(struct run *run, size_t next)
     bool new_round = next > 0 && s->rep > 0 && run->order[next - 1].rep != s->rep;
     if (!run->options->budget || !new_round)
         return false;
-    double round = spent / (s->rep + run->results.warmup);
+    if (run->n_measured == 0)
+        return false;
+    double rounds = run->results.repetitions + run->results.warmup;
+    double round = spent / (double)run->n_measured * (double)run->n_order / rounds;
     if (spent + round <= run->options->budget)
         return false;
     results_warn(&run->results, "budget of %u s: %d of %u repetitions measured",
@@ -466,6 +470,7 @@ static enum lb_status measure_all(struct run *run, struct lb_error *err)
         status = measure_sample(run, which, &sample, err);
         if (status != LB_OK)
             break;
+        run->n_measured++;
         sample.rep = which->rep;
         sample.seq = which->seq;
         sample.start_ns = start;

@@ -75,6 +75,26 @@ for moment in 0.2 0.5 0.8; do
 done
 measure "$dir/whole.json" --out "$dir/k" --resume --seed 8 -q 2>"$dir/err" && say "resumed with another seed"
 
+# ---- waits and reads of single layers: as in the log
+wait_of() { grep "^\"$1\",$2," "$dir/r/layers.csv" | cut -d, -f3,5,10; }
+from_log() { jq -rs --arg c "$1" '[.[] | select(.cell == $c and .phase == "decode") | .'"$2"'_ns | select(. > 0 or "'"$2"'" == "wait")] |
+    "\(length),\(min),\(max)"' "$dir/r/layers.jsonl"; }
+for cell in prefetch=off/replacement=belady/cache_layers=2 prefetch=async/replacement=lru/cache_layers=2; do
+    for what in wait read; do
+        [ "$(wait_of $cell $what)" = "$(from_log $cell $what)" ] || say "layers.csv: $what of $cell: $(wait_of $cell $what), the log: $(from_log $cell $what)"
+    done
+done
+awk -F, 'NR > 1 && ($3 < 64 && $7 != "" || $3 >= 64 && $7 == "" || $3 < 662 && $8 != "")' "$dir/r/layers.csv" >"$dir/out"
+[ -s "$dir/out" ] && say "layers.csv: a percentile from too few accesses: $(head -1 "$dir/out")"
+
+# ---- --budget: whole rounds, as many as fit
+measure "$dir/whole.json" --out "$dir/b" --budget 1 --repetitions 500 -q >"$dir/out" 2>"$dir/err" || say "budget: exit code $?: $(cat "$dir/err")"
+holds "$dir/b/result.json" '[.layerbench.cells[].samples | length] | unique | length == 1 and .[0] >= 1 and .[0] < 500' "rounds within the budget"
+holds "$dir/b/result.json" '[.layerbench.warnings[] | select(test("^budget of 1 s: [0-9]+ of 500 repetitions measured$"))] | length == 1' "the budget is said"
+cmp -s <(jq -c '[.layerbench.cells[].samples[] | [.seq, .rep]] | sort' "$dir/b/result.json") \
+    <("$run" run "$dir/whole.json" --dry-run --repetitions 500 | head -n "$(jq '[.layerbench.cells[].samples[]] | length' "$dir/b/result.json")" |
+        awk '{ print "[" $1 "," $3 "]" }' | jq -cs 'sort') || say "with a budget: another order than without"
+
 # ---- --list, --dry-run, --filter, --shard, --model, clamping
 [ "$("$run" run "$dir/whole.json" --list | wc -l)" = 7 ] || say "--list"
 [ "$("$run" run "$dir/whole.json" --dry-run | wc -l)" = 14 ] || say "--dry-run"
@@ -149,6 +169,13 @@ measure "$dir/faulty.json" --out "$dir/f" >"$dir/out" 2>"$dir/err"
 holds "$dir/f/result.json" '.layerbench.complete and ([.layerbench.cells[] | select(.failed)] | length == 1) and
     ([.benchmarks[] | select(.error_occurred)] | length == 1)' "the failed cell"
 holds "$dir/f/result.json" '[.layerbench.cells[] | select(.name == "fault=") | .samples[]] | length == 1' "the other cell"
+
+# ---- every scenario and result that is here, or in the repository, is valid
+find "$dir" \( -name '*.json' -o -name layers.jsonl \) -print0 | xargs -0 "$run" validate >"$dir/out" 2>"$dir/err" ||
+    say "not valid: $(head -n 3 "$dir/err")"
+[ "$(wc -l <"$dir/out")" -ge 20 ] || say "only $(wc -l <"$dir/out") files were validated"
+"$run" validate scenarios/*.json results/baselines/*/result.json >"$dir/out" 2>"$dir/err" ||
+    say "committed, but not valid: $(head -n 3 "$dir/err")"
 
 # ---- bad input
 bad() { # CODE 'GLOB' ARGUMENTS...
