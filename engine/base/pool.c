@@ -2,6 +2,7 @@
 #include "base/pool.h"
 
 #include "base/memory.h"
+#include "base/pause.h"
 
 #include <limits.h>
 #include <linux/futex.h>
@@ -34,15 +35,6 @@ struct lb_pool {
     _Atomic bool caller_parked;           /* the caller sleeps on crew */
 };
 
-static inline void cpu_relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
 static void futex_wait(_Atomic uint32_t *word, uint32_t value)
 {
     syscall(SYS_futex, (uint32_t *)word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
@@ -61,7 +53,7 @@ static uint32_t wait_for_change(struct lb_pool *pool, uint32_t seen)
         now = atomic_load_explicit(&pool->generation, memory_order_acquire);
         if (now != seen)
             return now;
-        cpu_relax();
+        lb_pause();
     }
     atomic_fetch_add(&pool->parked, 1);
     while ((now = atomic_load(&pool->generation)) == seen)
@@ -118,7 +110,7 @@ void lb_pool_run(struct lb_pool *pool, lb_pool_fn fn, void *ctx)
     uint32_t left = atomic_fetch_or(&pool->crew, CLOSED) | CLOSED;
     for (int i = 0; left != CLOSED; i++, left = atomic_load(&pool->crew)) {
         if (i < SPINS) {
-            cpu_relax();
+            lb_pause();
             continue;
         }
         atomic_store(&pool->caller_parked, true);

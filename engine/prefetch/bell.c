@@ -1,6 +1,8 @@
 /* bell: spin, then futex. See bell.h. */
 #include "prefetch/bell.h"
 
+#include "base/pause.h"
+
 #include <limits.h>
 #include <linux/futex.h>
 #include <stdatomic.h>
@@ -10,15 +12,6 @@
 
 /* Pauses before sleeping, 10 to 50 us: about what going to sleep and waking up costs. */
 #define SPINS 1000
-
-static inline void cpu_relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
 
 void bell_ring(struct bell *bell)
 {
@@ -37,7 +30,7 @@ void bell_wait(struct bell *bell, uint32_t count)
     for (int i = 0; i < SPINS; i++) {
         if (atomic_load_explicit(&bell->rung, memory_order_acquire) != count)
             return;
-        cpu_relax();
+        lb_pause();
     }
     atomic_store(&bell->sleeping, true);
     while (atomic_load(&bell->rung) == count)

@@ -19,21 +19,22 @@ compared() {
     "$python" "$compare" --no-color "$@" >"$work/out" 2>"$work/err" || { fail "compare.py $*"; tail -3 "$work/err"; }
     grep -q -- "$text" "$work/out" || { fail "compare.py $*: no line like '$text'"; head -5 "$work/out"; }
 }
-quick=results/baselines/quick/result.json
-cell=$(jq -r '.benchmarks[0].name' $quick)
-jq '.benchmarks[] |= (if .real_time then .real_time *= 2 else . end)' $quick >"$work/slower.json"
-compared "^${cell}_pvalue .*U Test, Repetitions: 7 vs 7" benchmarks $quick $quick
-compared "^${cell}_median  *+1\.0000" benchmarks $quick "$work/slower.json"
-compared 'OVERALL_GEOMEAN  *-0\.5000' benchmarks "$work/slower.json" $quick
-compared 'prefetch=\[sync vs\. async\]/replacement=lru' filters $quick sync async
-
+# run NAME MATRIX FIXED REPETITIONS: into $work/NAME
+run() {
+    printf '{"name": "tools", "about": "A test?", "model": {"path": "%s"}, "matrix": %s, "repetitions": %s, "warmup": 0,
+        "fixed": {"threads": 1, "prompt_tokens": 2, "generate_tokens": 2, "cache_layers": 1, %s}}' "$work/m.gguf" "$2" "$4" "$3" >"$work/s.json"
+    "$LAYERBENCH" run "$work/s.json" --out "$work/$1" --no-plots -q >"$work/out" 2>&1
+}
 "$LAYERBENCH" synth --shape tiny --quant Q8_0 --layers 2 --seed 1 -o "$work/m.gguf" 2>"$work/err" || { cat "$work/err"; exit 1; }
-cat >"$work/s.json" <<END
-{"name": "faulty", "about": "A test?", "model": {"path": "$work/m.gguf"}, "matrix": {"fault": ["", "eio"]},
- "fixed": {"threads": 1, "prompt_tokens": 2, "generate_tokens": 2, "cache_layers": 1, "prefetch": "off",
- "fault_every": true, "fault_nth": 3}, "repetitions": 2, "warmup": 0}
-END
-"$LAYERBENCH" run "$work/s.json" --out "$work/r" --no-plots -q >"$work/out" 2>&1
+run good '{"prefetch": ["off", "sync"]}' '"fault": ""' 7 || { fail "run: exit code $?"; cat "$work/out"; }
+good=$work/good/result.json
+jq '.benchmarks[] |= (if .real_time then .real_time *= 2 else . end)' "$good" >"$work/slower.json"
+compared '^prefetch=off_pvalue .*U Test, Repetitions: 7 vs 7' benchmarks "$good" "$good"
+compared '^prefetch=off_median  *+1\.0000' benchmarks "$good" "$work/slower.json"
+compared 'OVERALL_GEOMEAN  *-0\.5000' benchmarks "$work/slower.json" "$good"
+compared 'prefetch=\[off vs\. sync\]' filters "$good" off sync
+
+run r '{"fault": ["", "eio"]}' '"prefetch": "off", "fault_every": true, "fault_nth": 3' 2
 compared '^fault=eio  *+0\.0000' benchmarks "$work/r/result.json" "$work/r/result.json"
 compared '^fault=_mean  *+0\.0000' benchmarks "$work/r/result.json" "$work/r/result.json"
 
