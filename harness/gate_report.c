@@ -82,8 +82,13 @@ static void table_times(const struct gate_report *r, FILE *out, bool colour)
 {
     const struct gate_times *t = r->times;
     const struct gate_cell *cell = NULL;
+    size_t aside = 0;
+    for (size_t i = 0; i < t->n_samples; i++)
+        aside += t->samples[i].set_aside;
     fprintf(out, "times, in turns on this machine: base %s, head %s (%zu samples, seed %llu)\n",
             r->base, r->head, t->n_samples, (unsigned long long)r->plan->seed);
+    if (aside)
+        fprintf(out, "  %zu samples were set aside: too noisy, measured anew\n", aside);
     for (size_t i = 0; i < t->n_rows; i++) {
         if (t->rows[i].cell != cell)
             fprintf(out, "%s\n  %-8s %10s %10s  %6s  %-15s %7s %5s %6s  %s\n",
@@ -207,6 +212,7 @@ static json_t *sample_json(const struct gate_report *r, const struct gate_time_s
     json_object_set_new(object, "block", json_integer(s->block));
     json_object_set_new(object, "arm", json_text(s->head ? "head" : "base"));
     json_object_set_new(object, "confirming", json_boolean(s->confirming));
+    json_object_set_new(object, "set_aside", json_boolean(s->set_aside));
     json_object_set_new(object, "start_ns", json_integer(s->start_ns));
     json_object_set_new(object, "values", values);
     return object;

@@ -9,8 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { PILOT_BLOCKS = 5, IN_BLOCK = GATE_BLOCK / 2 /* samples of an arm */ };
+enum { ANEW_MOST = 3, SPELL_S = 5 /* a pause before measuring anew */ };
 
 struct measuring {
     const struct gate_times_plan *plan;
@@ -148,7 +150,7 @@ static size_t samples_of(const struct gate_times *times, uint32_t cell, size_t m
     *list = malloc((times->n_samples + 1) * sizeof **list);
     for (size_t i = 0; *list && i < times->n_samples; i++) {
         const struct gate_time_sample *s = &times->samples[i];
-        if (s->cell == cell && s->confirming == confirming)
+        if (s->cell == cell && s->confirming == confirming && !s->set_aside)
             (*list)[n++] = (struct gate_sample){s->values[metric], s->block, s->head};
     }
     return n;
@@ -168,26 +170,35 @@ static struct gate_metric describe(const struct measuring *m, uint32_t cell, siz
                                 .n = n};
 }
 
-/* Samples an arm for the noise seen so far, the noisiest metric deciding; min_n where no number is
- * enough: the verdict will be inconclusive. 0: out of memory. */
-static size_t samples_needed(const struct measuring *m, uint32_t cell)
+/* The noise of a cell: that of its noisiest metric. false: out of memory. */
+static bool noise_of(const struct measuring *m, uint32_t cell, bool confirming, double *cv)
 {
     struct gate_rule rule = m->plan->rule;
-    size_t most = rule.min_n;
     rule.rounds = 1; /* only the noise is asked for */
+    *cv = 0;
     for (size_t k = 0; k < m->plan->n_metrics; k++) {
         struct gate_sample *list;
         struct gate_result result;
-        size_t n = samples_of(m->times, cell, k, false, &list);
+        size_t n = samples_of(m->times, cell, k, confirming, &list);
         struct gate_metric metric = describe(m, cell, k, list, n);
         bool good = list && gate_decide(&rule, &metric, 1, &result);
         free(list);
         if (!good)
-            return 0;
-        size_t need = isnan(result.cv) ? 0 : gate_samples_needed(&rule, result.cv);
-        most = need > most ? need : most;
+            return false;
+        *cv = result.cv > *cv ? result.cv : *cv; /* NaN is not greater */
     }
-    return most;
+    return true;
+}
+
+/* Samples an arm for the noise seen so far; min_n where no number is enough: the cell is measured
+ * anew, or its verdict is inconclusive. 0: out of memory. */
+static size_t samples_needed(const struct measuring *m, uint32_t cell)
+{
+    double cv;
+    if (!noise_of(m, cell, false, &cv))
+        return 0;
+    size_t least = m->plan->rule.min_n, need = gate_samples_needed(&m->plan->rule, cv);
+    return need > least ? need : least;
 }
 
 /* Blocks that each cell still lacks; sets lacking[]. */
@@ -219,6 +230,50 @@ static enum lb_status warm_up(struct measuring *m, struct lb_error *err)
     return status;
 }
 
+/* As many blocks as each cell lacks, then as many more as their noise asks for. */
+static enum lb_status measure_enough(struct measuring *m, uint32_t *have, uint32_t *lacking,
+                                     struct lb_error *err)
+{
+    enum lb_status status = measure_blocks(m, lacking, false, err);
+    for (int more = 0; more < 2 && status == LB_OK; more++) {
+        status = count_lacking(m, have, lacking, err);
+        if (status == LB_OK)
+            status = measure_blocks(m, lacking, false, err);
+    }
+    return status;
+}
+
+/* ---- too noisy ---- */
+
+static void set_aside(struct gate_times *times, uint32_t cell, bool confirming)
+{
+    for (size_t i = 0; i < times->n_samples; i++)
+        if (times->samples[i].cell == cell && times->samples[i].confirming == confirming)
+            times->samples[i].set_aside = true;
+}
+
+/* Sets aside the cells with blocks[cell] > 0 that are too noisy, the others to 0; *any: there are
+ * some. Then lets the spell pass. */
+static enum lb_status set_noisy_aside(struct measuring *m, bool confirming, uint32_t *blocks,
+                                      bool *any, struct lb_error *err)
+{
+    *any = false;
+    for (uint32_t i = 0; i < m->plan->n_cells; i++) {
+        double cv = 0;
+        if (blocks[i] && !*m->times->failed[i] && !noise_of(m, i, confirming, &cv))
+            return no_memory(err);
+        if (cv > m->plan->rule.max_cv) {
+            set_aside(m->times, i, confirming);
+            *any = true;
+        } else {
+            blocks[i] = 0;
+        }
+    }
+    if (*any)
+        (void)nanosleep(&(struct timespec){.tv_sec = SPELL_S}, NULL);
+    return LB_OK;
+}
+
 /* have[cell]: blocks measured in the end. */
 static enum lb_status measure_first(struct measuring *m, uint32_t *have, uint32_t *lacking,
                                     struct lb_error *err)
@@ -227,11 +282,16 @@ static enum lb_status measure_first(struct measuring *m, uint32_t *have, uint32_
     for (size_t i = 0; i < m->plan->n_cells; i++)
         have[i] = lacking[i] = PILOT_BLOCKS;
     if (status == LB_OK)
-        status = measure_blocks(m, lacking, false, err);
-    for (int more = 0; more < 2 && status == LB_OK; more++) {
-        status = count_lacking(m, have, lacking, err);
-        if (status == LB_OK)
-            status = measure_blocks(m, lacking, false, err);
+        status = measure_enough(m, have, lacking, err);
+    bool noisy = true;
+    for (int again = 0; again < ANEW_MOST && noisy && status == LB_OK; again++) {
+        memcpy(lacking, have, m->plan->n_cells * sizeof *lacking);
+        status = set_noisy_aside(m, false, lacking, &noisy, err);
+        for (size_t i = 0; i < m->plan->n_cells; i++)
+            if (lacking[i])
+                have[i] = lacking[i] = PILOT_BLOCKS;
+        if (noisy && status == LB_OK)
+            status = measure_enough(m, have, lacking, err);
     }
     return status;
 }
@@ -305,8 +365,15 @@ static enum lb_status confirm(struct measuring *m, const uint32_t *have, uint32_
             any = true;
         }
     }
-    enum lb_status status = any ? measure_blocks(m, again, true, err) : LB_OK;
-    return any && status == LB_OK ? judge(m, true, err) : status;
+    if (!any)
+        return LB_OK;
+    enum lb_status status = measure_blocks(m, again, true, err);
+    for (int anew = 0; anew < ANEW_MOST && any && status == LB_OK; anew++) {
+        status = set_noisy_aside(m, true, again, &any, err);
+        if (any && status == LB_OK)
+            status = measure_blocks(m, again, true, err);
+    }
+    return status == LB_OK ? judge(m, true, err) : status;
 }
 
 static bool open_times(const struct gate_times_plan *plan, struct gate_times *t)

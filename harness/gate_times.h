@@ -7,6 +7,10 @@
  * is measured again with as many fresh samples, and counts only if they agree. The number of
  * samples depends on the noise alone, never on the difference of the arms, so that looking does not
  * bias.
+ *
+ * Noise comes in spells, of other work on this machine or its host. A cell that is too noisy to
+ * judge is measured anew up to 3 times, a little later; what was measured before is set aside:
+ * kept, reported, and not judged.
  */
 #ifndef GATE_TIMES_H
 #define GATE_TIMES_H
@@ -18,6 +22,7 @@
 struct gate_time_sample {
     uint32_t seq, cell, block;
     bool head, confirming;
+    bool set_aside;   /* too noisy: its cell was measured anew */
     int64_t start_ns; /* since the gate began */
     double *values;   /* one a metric */
 };
