@@ -152,9 +152,12 @@ enum lb_status matrix_build(const struct scenario *s, uint32_t n_layers, struct 
 
 /* ---- reference cells ---- */
 
-static bool is_resident(const struct cell *c)
+/* Whether it shows compute alone: all layers there, nothing slowed, and enough memory (a limit
+ * would let the kernel drop layers that are mapped). */
+static bool shows_compute(const struct cell *c)
 {
-    return strcmp(c->settings.engine.prefetch, "resident") == 0;
+    return strcmp(c->settings.engine.prefetch, "resident") == 0 && !*c->settings.engine.slow &&
+           c->settings.memory_limit == 0;
 }
 
 bool matrix_same_work(const struct settings *a, const struct settings *b)
@@ -176,7 +179,7 @@ bool matrix_same_work(const struct settings *a, const struct settings *b)
 int matrix_reference(const struct matrix *m, size_t i)
 {
     for (size_t k = 0; k < m->count; k++) {
-        if (is_resident(&m->cells[k]) && !*m->cells[k].settings.engine.slow &&
+        if (shows_compute(&m->cells[k]) &&
             matrix_same_work(&m->cells[i].settings, &m->cells[k].settings))
             return (int)k;
     }

@@ -173,12 +173,12 @@ static bool is_plain(const struct known *k) /* nothing is slowed or made to fail
     return !*k->settings.engine.slow && !*k->settings.engine.fault;
 }
 
-/* The resident cell that does the same work, or NULL. */
+/* The resident cell that does the same work with memory enough, or NULL. */
 static const struct known *reference_of(const struct known *cells, size_t n, const struct known *k)
 {
     for (size_t i = 0; i < n; i++)
-        if (is_resident(&cells[i]) && is_plain(&cells[i]) && cells[i].n_samples > 0 &&
-            matrix_same_work(&cells[i].settings, &k->settings))
+        if (is_resident(&cells[i]) && is_plain(&cells[i]) && cells[i].settings.memory_limit == 0 &&
+            cells[i].n_samples > 0 && matrix_same_work(&cells[i].settings, &k->settings))
             return &cells[i];
     return NULL;
 }

@@ -98,6 +98,13 @@ static void test_references(void)
     CHECK(matrix_reference(&m, 0) == 1, "the cell that was asked for");
     matrix_free(&m);
     scenario_free(&s);
+    /* but not one that is short of memory: the kernel may drop what it maps */
+    build("{\"prefetch\": [\"resident\", \"async\"], \"memory_limit\": [\"64MiB\"]}", "", 12, &s,
+          &m);
+    CHECK(matrix_add_references(&m, &err) == LB_OK && m.count == 3, "%zu cells", m.count);
+    CHECK(matrix_reference(&m, 0) == 2 && matrix_reference(&m, 1) == 2, "a cell of its own");
+    matrix_free(&m);
+    scenario_free(&s);
 }
 
 /* Every sample once; rounds are whole; the same seed gives the same order, another another. */
