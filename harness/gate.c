@@ -31,7 +31,7 @@ struct gate_options {
     const char *affinity;
     const char *slow_head; /* "compute:5" */
     uint64_t seed;
-    uint32_t timeout_s;
+    uint32_t timeout_s, pause_s;
     bool update_baseline, times_only, github, allow_slow;
 };
 
@@ -62,6 +62,8 @@ static const struct option own[] = {
      .flags = 0},
     {"github", NULL, "print GitHub annotations (default where GITHUB_ACTIONS is set)", OPTION_FLAG,
      FIELD(github), .flags = 0},
+    {"pause_s", "SECONDS", "before what is too noisy is measured anew", OPTION_COUNT,
+     FIELD(pause_s), .max = 3600, .flags = OPTION_HIDDEN},
     {"allow_slow", NULL, "accept a scenario that slows itself on purpose", OPTION_FLAG,
      FIELD(allow_slow), .flags = OPTION_HIDDEN},
     {"slow_head", "KIND:PERCENT", "slow the head on purpose: io, compute or wait", OPTION_TEXT,
@@ -419,7 +421,7 @@ static void close_gate(struct gate *g)
 
 int command_gate(int argc, char **argv)
 {
-    struct gate_options o = {.seed = 1, .timeout_s = 300};
+    struct gate_options o = {.seed = 1, .timeout_s = 300, .pause_s = 5};
     struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &o, 0},
                                  {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {
@@ -440,10 +442,12 @@ int command_gate(int argc, char **argv)
                         "--affinity: '%s': expected processors of this machine, such as 0-3,6",
                         o.affinity);
     struct lb_error err = LB_ERROR_INIT;
-    struct gate g = {
-        .options = &o,
-        .start_ns = lb_now_ns(),
-        .plan = {.rule = gate_rule_default(), .seed = o.seed, .timeout_s = o.timeout_s}};
+    struct gate g = {.options = &o,
+                     .start_ns = lb_now_ns(),
+                     .plan = {.rule = gate_rule_default(),
+                              .seed = o.seed,
+                              .timeout_s = o.timeout_s,
+                              .pause_s = o.pause_s}};
     code = EXIT_FAILED;
     if (run(&g, argc == 2 ? argv[1] : "scenarios/gate.json", &code, &err) != LB_OK)
         code = model_options_open_error("gate", &err);

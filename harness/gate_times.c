@@ -12,7 +12,7 @@
 #include <time.h>
 
 enum { PILOT_BLOCKS = 5, IN_BLOCK = GATE_BLOCK / 2 /* samples of an arm */ };
-enum { ANEW_MOST = 3, SPELL_S = 5 /* a pause before measuring anew */ };
+enum { ANEW_MOST = 3 };
 
 struct measuring {
     const struct gate_times_plan *plan;
@@ -270,7 +270,7 @@ static enum lb_status set_noisy_aside(struct measuring *m, bool confirming, uint
         }
     }
     if (*any)
-        (void)nanosleep(&(struct timespec){.tv_sec = SPELL_S}, NULL);
+        (void)nanosleep(&(struct timespec){.tv_sec = m->plan->pause_s}, NULL);
     return LB_OK;
 }
 

@@ -36,6 +36,7 @@ struct gate_times_plan {
     struct gate_rule rule;
     uint64_t seed;
     uint32_t timeout_s;
+    uint32_t pause_s;       /* before what is too noisy is measured anew */
     const char *machine[2]; /* comparability key; [1] may be set between measuring and judging */
     void (*progress)(void *ctx, uint32_t done, uint32_t expected, const char *cell);
     void *progress_ctx;

@@ -112,6 +112,7 @@ arm nan 1000 10 aaaa 'echo "{\"tokens_hash\":\"aaaa\",\"prefill_ns\":1,\"pass_ns
 arm units 1000 10 aaaa 'echo "{\"tokens_hash\":\"aaaa\",\"prefill_us\":1,\"pass_us\":[10]}"; exit 0'
 arm missing 1000 10 aaaa 'case "$*" in *prefetch=sync*) echo "prefetch: sync: not in this build" >&2; exit 2 ;; esac'
 arm hangs 1000 10 aaaa 'sleep 60'
+arm spell 1000 10 aaaa '[ $n -lt 42 ] && pass=$((pass * (70 + h % 61) / 100))'
 arm once 1000 10 aaaa '[ $n -lt 42 ] && pass=$((pass * 105 / 100))'
 
 times 0 'no regression (exit code 0' same --json "$work/same.json"
@@ -136,7 +137,10 @@ grep -q '| prefetch=off | pass |.*\*\*regression\*\*' "$work/m.md" || fail "no r
 times 0 'improvement' faster
 times 0 'no regression' slightly
 times 0 'not confirmed' once --metrics pass
-times 3 'inconclusive' noisy --junit "$work/j3.xml" --github
+times 0 '  80 samples were set aside' spell --json "$work/r.json" --pause-s 0
+is "$(jq '[.times[].verdict] | unique == ["same"]' "$work/r.json")" true "verdicts after a noisy spell"
+is "$(jq '[.samples[] | select(.set_aside) | .seq] == [range(80)]' "$work/r.json")" true "what was too noisy is kept"
+times 3 'inconclusive' noisy --junit "$work/j3.xml" --github --pause-s 0
 grep -q '^::warning title=inconclusive' "$work/out" || fail "no annotation for noise"
 is "$(grep -c '<error type="inconclusive"' "$work/j3.xml")" 4 "an inconclusive metric is an error in JUnit"
 times 5 'different work' other-work
