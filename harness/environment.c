@@ -104,6 +104,13 @@ static void put_field(json_t *object, const char *name, const char *path, const 
     environment_null(object, name, reason);
 }
 
+/* "" when not known. */
+static const char *text_of(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(json_object_get(object, name), "value"));
+    return text ? text : "";
+}
+
 /* ---- the machine ---- */
 
 /* Its name where the firmware tells it, else whether there is one. */
@@ -167,14 +174,15 @@ static void put_cgroup(json_t *e, const char *name, const char *controller, cons
     snprintf(mark, sizeof mark, ":%s:", controller);
     while (in && !found && fgets(line, sizeof line, in)) {
         line[strcspn(line, "\n")] = '\0';
-        const char *v1 = strstr(line, mark);
-        if (strncmp(line, "0::", 3) == 0)
-            snprintf(path, sizeof path, "/sys/fs/cgroup%s/%s", line + 3, v2_file);
-        else if (v1)
-            snprintf(path, sizeof path, "/sys/fs/cgroup/%s%s/%s", controller, v1 + strlen(mark),
-                     v1_file);
-        else
+        const char *v1 = strstr(line, mark), *group = v1 ? v1 + strlen(mark) : line + 3;
+        if (!v1 && strncmp(line, "0::", 3) != 0)
             continue;
+        if (strcmp(group, "/") == 0)
+            group = "";
+        if (v1)
+            snprintf(path, sizeof path, "/sys/fs/cgroup/%s%s/%s", controller, group, v1_file);
+        else
+            snprintf(path, sizeof path, "/sys/fs/cgroup%s/%s", group, v2_file);
         found = access(path, R_OK) == 0;
     }
     if (in)
@@ -296,9 +304,10 @@ static json_t *collect_volatile(const json_t *e)
     if (getrusage(RUSAGE_SELF, &own) == 0 && getrusage(RUSAGE_CHILDREN, &samples) == 0)
         environment_put(now, "major_faults", json_integer(own.ru_majflt + samples.ru_majflt),
                         "getrusage");
-    const char *stat =
-        json_string_value(json_object_get(json_object_get(e, "model_device_stat_file"), "value"));
-    if (stat)
+    const char *stat = text_of(e, "model_device_stat_file");
+    if (!*stat)
+        stat = text_of(e, "result_device_stat_file");
+    if (*stat)
         environment_file(now, "diskstats", stat);
     else
         environment_null(now, "diskstats", "no block device known");
@@ -337,12 +346,6 @@ void environment_finish(json_t *e)
 }
 
 /* ---- what follows from it ---- */
-
-static const char *text_of(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(json_object_get(object, name), "value"));
-    return text ? text : "";
-}
 
 void environment_key(const json_t *e, char text[65])
 {
@@ -391,7 +394,12 @@ static double steal_time(const char *cpu_times, double *all)
 
 json_t *environment_warnings(const json_t *e)
 {
+    static const struct {
+        const char *name, *what;
+    } stalls[] = {
+        {"pressure_cpu", "processors"}, {"pressure_memory", "memory"}, {"pressure_io", "storage"}};
     json_t *list = json_array();
+    const char *read_ahead = text_of(e, "model_read_ahead_kb");
     const json_t *before = json_object_get(e, "before");
     const char *governor = text_of(e, "governor"), *load = text_of(before, "load");
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -400,7 +408,14 @@ json_t *environment_warnings(const json_t *e)
         warn(list, "CPU governor is '%s': times vary with the frequency; expected 'performance'",
              governor);
     if (atof(load) > 0.25 * (double)processors)
-        warn(list, "load average is %s: something else is running", load);
+        warn(list, "load average is %.2f: something else is running", atof(load));
+    for (size_t i = 0; i < sizeof stalls / sizeof *stalls; i++) {
+        const char *pressure = text_of(before, stalls[i].name);
+        double share; /* "some avg10=1.23 ...": percent of the last ten seconds */
+        if (sscanf(pressure, "some avg10=%lf", &share) == 1 && share >= 5)
+            warn(list, "processes waited for %s in %.0f%% of the last ten seconds", stalls[i].what,
+                 share);
+    }
     if (steal_time(text_of(before, "cpu_times"), &all) > 0.01 * all)
         warn(list, "steal time above 1%% since boot: the hypervisor gives processors to others");
     if (atof(text_of(before, "temperature")) >= HOT)
@@ -410,9 +425,11 @@ json_t *environment_warnings(const json_t *e)
         warn(list, "swap is in use (%s free)", text_of(before, "swap_free"));
     if (strstr(text_of(e, "model_fs"), "tmpfs"))
         warn(list, "the model lies on %s: reads come from memory", text_of(e, "model_fs"));
-    if (atoi(text_of(e, "model_read_ahead_kb")) > 1024)
-        warn(list, "read-ahead of the model's device is %s KiB: mapped reads fetch more than asked",
-             text_of(e, "model_read_ahead_kb"));
+    if (!*read_ahead)
+        read_ahead = text_of(e, "result_read_ahead_kb");
+    if (atoi(read_ahead) > 1024)
+        warn(list, "read-ahead of the device is %s KiB: mapped reads fetch more than asked",
+             read_ahead);
     if (strstr(BUILD_GIT_REVISION, "dirty"))
         warn(list, "built from %s: with changes that no commit holds", BUILD_GIT_REVISION);
     return list;

@@ -72,6 +72,19 @@ static bool write_all(int fd, const char *data, size_t length)
     return true;
 }
 
+/* So that a new name is on disk too; some file systems cannot, and need not. */
+static void sync_directory_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *directory = slash ? file_text("%.*s", (int)(slash - path) + 1, path) : strdup(".");
+    int fd = directory ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd >= 0) {
+        (void)fsync(fd);
+        close(fd);
+    }
+    free(directory);
+}
+
 enum lb_status file_replace(const char *path, const void *data, size_t length, struct lb_error *err)
 {
     char *temporary = file_text("%s.tmp", path);
@@ -89,7 +102,9 @@ enum lb_status file_replace(const char *path, const void *data, size_t length, s
         done = false;
         error = errno;
     }
-    if (!done) {
+    if (done) {
+        sync_directory_of(path);
+    } else {
         status = lb_fail(err, LB_ERR_IO, "%s: cannot write: %s", path, strerror(error));
         if (fd >= 0)
             unlink(temporary);
