@@ -116,8 +116,8 @@ const char *view_field(struct view *view, const json_t *object, const char *path
 /* Fills the cells from layerbench.cells; called by view_open. */
 void view_read_cells(struct view *view, const json_t *cells);
 
-/* Time in a pass in which the storage was busy: as logged; where there is no log, what the bytes take
- * at the storage's bandwidth. NAN: neither is known. */
+/* Time in a pass in which the storage was busy: as logged; where there is no log, what the bytes
+ * take at the storage's bandwidth. NAN: neither is known. */
 double view_busy_ns(const struct view_cell *cell);
 
 struct view_estimate view_estimate(double *values, size_t n); /* sorts them */

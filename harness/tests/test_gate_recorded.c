@@ -27,7 +27,7 @@ struct series {
 static struct series all[MAX_SERIES];
 static size_t n_all;
 
-/* Samples as lists [seq, block, head?, confirming?, ns] in the order of measurement. */
+/* Samples as lists [seq, block, head?, confirming?, ns, set aside?] in the order of measurement. */
 static void add_series(const json_t *list)
 {
     struct series *s = &all[n_all];
