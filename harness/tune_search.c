@@ -16,7 +16,7 @@ enum { WARMUP = 8, PASSES = 12 };
 
 /* In order of preference: what stands first is taken where it makes no difference. */
 static const uint64_t unit_sizes[] = {0,       32 << 20, 16 << 20, 8 << 20, 4 << 20,
-                                      2 << 20, 1 << 20,  1 << 19,  1 << 18};
+                                      2 << 20, 1 << 20,  1 << 19,  1 << 18, 1 << 17};
 static const char *const replacements[] = {"belady", "pin-spread", "mru"};
 static const uint32_t queue_depths[] = {32, 16, 8};
 /* Only `fixed` heeds the distance as such. */
