@@ -210,8 +210,9 @@ static json_t *number_or_null(double value)
     return isnan(value) || value <= 0 ? json_null() : json_integer((json_int_t)llround(value));
 }
 
-static json_t *floor_json(const struct results *r, uint32_t i, const struct floor *f)
+static json_t *floor_json(const struct results *r, uint32_t i, const struct summary *s)
 {
+    const struct floor *f = &s->floor;
     json_t *object = json_object();
     json_object_set_new(object, "ns", number_or_null(f->ns));
     json_object_set_new(object, "compute_ns", number_or_null(f->compute_ns));
@@ -221,6 +222,8 @@ static json_t *floor_json(const struct results *r, uint32_t i, const struct floo
     (void)raw_paths_bandwidth(&r->paths, r->matrix, i, &source);
     json_object_set_new(object, "bandwidth", number_or_null(f->bandwidth));
     json_object_set_new(object, "bandwidth_source", json_text(source));
+    /* what the passes made of it, waits and all */
+    json_object_set_new(object, "bandwidth_used", number_or_null(s->bytes / s->pass_ns * 1e9));
     return object;
 }
 
@@ -264,7 +267,7 @@ static json_t *cell_json(const struct results *r, uint32_t i)
         json_object_set(object, "failed", json_object_get(json_array_get(failures, 0), "failed"));
     if (first_broken(c))
         json_object_set_new(object, "invalid", json_text(first_broken(c)));
-    json_object_set_new(object, "floor", floor_json(r, i, &summary.floor));
+    json_object_set_new(object, "floor", floor_json(r, i, &summary));
     json_object_set_new(object, "samples", samples);
     json_object_set_new(object, "failures", failures);
     json_object_update(object, json_object_get(r->attached, cell->name));

@@ -358,7 +358,9 @@ static void csv_row(const struct results *r, uint32_t i, FILE *out)
                              s.pass.p90,
                              s.pass.p99,
                              (double)s.pass.outliers,
-                             s.pass.drift};
+                             s.pass.drift,
+                             s.bytes / s.pass_ns * 1e9,
+                             s.floor.bandwidth > 0 ? s.floor.bandwidth : NAN};
     csv_text(out, r->matrix->cells[i].name);
     for (size_t a = 0; a < r->scenario->n_axes; a++) {
         char text[256];
@@ -378,12 +380,12 @@ void summary_print_csv(const struct results *r, FILE *out)
     fputs("cell", out);
     for (size_t a = 0; a < r->scenario->n_axes; a++)
         fprintf(out, ",%s", r->scenario->axes[a].option->name);
-    fputs(
-        ",reference,n,failed,invalid,pass_ns,pass_mean_ns,pass_sd_ns,pass_min_ns,pass_max_ns,"
-        "prefill_ns,ttft_ns,tokens_per_second,floor_ns,efficiency,hit,prefetched,late,miss,"
-        "wasted,wait_ns,compute_ns,other_ns,bytes_read,cached_wait_ns,uncached_wait_ns,c_over_t,"
-        "peak_rss_bytes,pass_low_ns,pass_high_ns,pass_cv,pass_p90_ns,pass_p99_ns,outliers,drift\n",
-        out);
+    fputs(",reference,n,failed,invalid,pass_ns,pass_mean_ns,pass_sd_ns,pass_min_ns,pass_max_ns,"
+          "prefill_ns,ttft_ns,tokens_per_second,floor_ns,efficiency,hit,prefetched,late,miss,"
+          "wasted,wait_ns,compute_ns,other_ns,bytes_read,cached_wait_ns,uncached_wait_ns,c_over_t,"
+          "peak_rss_bytes,pass_low_ns,pass_high_ns,pass_cv,pass_p90_ns,pass_p99_ns,outliers,drift,"
+          "bandwidth_used,bandwidth_raw\n",
+          out);
     for (uint32_t i = 0; i < r->matrix->count; i++)
         csv_row(r, i, out);
 }

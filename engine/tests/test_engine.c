@@ -1,7 +1,8 @@
 /*
  * engine: bit-identical logits for every streaming setting, the identities of a run,
  * controls at run time, faults, and clear errors. The model is a synthetic one, made
- * here. LAYERBENCH_LONG=1 tries 1,000 random settings instead of 60.
+ * here. LAYERBENCH_LONG=1 tries 1,000 random settings instead of 60, and faults
+ * at every read instead of every fourth.
  */
 #include "base/check.h"
 #include "base/memory.h"
@@ -256,10 +257,11 @@ static void faults(void)
 {
     static const char *const kinds[] = {"eio", "short", "delay", "dead"};
     static const char *const modes[] = {"off", "sync", LB_ASYNC_PREFETCH ? "async" : "sync"};
+    const bool all = getenv("LAYERBENCH_LONG") != NULL;
     float *logits = malloc(logits_bytes());
     for (int k = 0; k < 4; k++)
         for (int m = 0; m < 3; m++)
-            for (uint64_t nth = 1; nth < 31; nth += k == 2 ? 13 : 4) {
+            for (uint64_t nth = 1; nth < (all ? 120 : 31); nth += all ? 1 : k == 2 ? 13 : 4) {
                 struct lb_error err = LB_ERROR_INIT;
                 struct lb_options o = base_options();
                 struct lb_engine *e;
