@@ -197,10 +197,12 @@ static enum lb_status cut_layers(struct lb_engine *e, struct lb_error *err)
     return status;
 }
 
-/* cache: auto = what is available, less the KV cache, the workspace and a tenth to spare. */
+/* cache: auto = what is available, less the KV cache, the workspace and something to spare: a tenth
+ * where others on the machine may want it, little where a limit gives it to this process (page
+ * tables, stacks, logs). */
 static uint64_t automatic_budget(const struct lb_engine *e)
 {
-    uint64_t available = lb_memory_available();
+    struct lb_available available = lb_memory_available();
     uint64_t taken = model_session_kv_bytes(e->session) + model_session_work_bytes(e->session);
     uint64_t most = (uint64_t)e->layout->frame_bytes;
     uint64_t need = 0, least = UINT64_MAX;
@@ -209,9 +211,10 @@ static uint64_t automatic_budget(const struct lb_engine *e)
         if (e->layout->units[u].n_frames * most < least)
             least = e->layout->units[u].n_frames * most;
     }
-    if (available == 0) /* not known: be modest */
+    if (available.bytes == 0) /* not known: be modest */
         return need / 2 > least ? need / 2 : least;
-    uint64_t budget = available / 10 * 9;
+    taken += available.limited ? available.bytes / 50 + ((uint64_t)16 << 20) : available.bytes / 10;
+    uint64_t budget = available.bytes;
     budget = budget > taken ? budget - taken : 0;
     return budget < least ? least : budget < need ? budget : need;
 }

@@ -2,9 +2,19 @@
 #ifndef BASE_AVAILABLE_H
 #define BASE_AVAILABLE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-/* Bytes: MemAvailable, or what the memory cgroup (v1 or v2) leaves if that is less. 0: unknown. */
-uint64_t lb_memory_available(void);
+struct lb_available {
+    uint64_t bytes; /* 0: unknown */
+    bool limited;   /* by a memory cgroup: what is left there is for its processes alone */
+};
+
+/* MemAvailable, or what the memory cgroup (v1 or v2) or one above it leaves, if that is less. Pages
+ * of files count as left: the kernel drops them before a limit is enforced. */
+struct lb_available lb_memory_available(void);
+
+/* The same with the files below `root` instead of "" (root/proc, root/sys), for tests. */
+struct lb_available lb_memory_available_in(const char *root);
 
 #endif
