@@ -24,7 +24,7 @@
 #define FILE_BYTES ((uint64_t)256 << 20)
 
 struct micro_options {
-    const char *filter, *json, *file;
+    const char *filter, *json, *file, *model;
     uint32_t repetitions, threads;
     int64_t sample_ns;
     uint64_t buffer_bytes, file_bytes;
@@ -47,6 +47,8 @@ static const struct option own[] = {
      .flags = 0},
     {"file_bytes", "SIZE", "of the file that is made", OPTION_SIZE, FIELD(file_bytes),
      .min = 2 << 20},
+    {"model", "FILE", "also whole passes over this GGUF file, resident in memory", OPTION_TEXT,
+     FIELD(model), .letter = 'm'},
 };
 
 /* One case and what its samples gave. */
@@ -88,10 +90,11 @@ uint32_t micro_hash(const void *data, size_t bytes)
 
 /* ---- which ---- */
 
-static enum lb_status list_cases(struct micro_list *list, struct lb_error *err)
+static enum lb_status list_cases(struct micro_list *list, const char *model, struct lb_error *err)
 {
     if (micro_list_memory(list, err) || micro_list_products(list, err) ||
-        micro_list_storage(list, err) || micro_list_costs(list, err))
+        micro_list_model(list, model, err) || micro_list_storage(list, err) ||
+        micro_list_costs(list, err))
         return err->code;
     return LB_OK;
 }
@@ -118,11 +121,10 @@ static enum lb_status filter_cases(struct micro_list *list, const char *filter,
     return LB_OK;
 }
 
-static bool any_named(const struct micro_list *list, const char *a, const char *b)
+static bool any_named(const struct micro_list *list, const char *beginning)
 {
     for (size_t i = 0; i < list->count; i++)
-        if (strncmp(list->cases[i].name, a, strlen(a)) == 0 ||
-            strncmp(list->cases[i].name, b, strlen(b)) == 0)
+        if (strncmp(list->cases[i].name, beginning, strlen(beginning)) == 0)
             return true;
     return false;
 }
@@ -188,6 +190,9 @@ static void print_row(const struct bench *b)
         snprintf(result, sizeof result, "deviates by %.1e", s->deviation);
     else if (s->flops > 0)
         snprintf(result, sizeof result, "exact");
+    else if (s->tokens > 0)
+        snprintf(result, sizeof result, "right, %.1f tok/s",
+                 s->tokens * 1e9 / median_of(b, field_ns));
     value_human_duration(median_of(b, field_ns), time, sizeof time);
     printf("%-58s %10s %8s %9s %9s %6s  %s\n", b->c->name, time,
            figure(median_of(b, field_gbs), s->bytes > 0, "", gbs, sizeof gbs),
@@ -225,6 +230,8 @@ static void hand_over(const struct bench *b, const struct micro_sample *s,
         add_counter(result, "rows", b->c->rows);
         add_counter(result, "deviation", s->deviation);
     }
+    if (s->tokens > 0)
+        add_counter(result, "tokens_per_s", s->tokens * 1e9 / s->ns);
     if (s->output_hash)
         add_counter(result, "output_hash", s->output_hash);
     if (s->roof > 0) {
@@ -256,7 +263,8 @@ static enum lb_status open_micro(struct micro *m, const struct micro_options *o,
     enum lb_status status = lb_pool_open((int)o->threads, &m->pool, err);
     m->sample_ns = o->sample_ns;
     m->file = o->file;
-    if (status == LB_OK && any_named(list, "product/", "memory/")) {
+    if (status == LB_OK &&
+        (any_named(list, "product/") || any_named(list, "memory/") || any_named(list, "model/"))) {
         m->weights_bytes = o->buffer_bytes;
         m->weights = lb_map(m->weights_bytes);
         if (!m->weights)
@@ -264,13 +272,14 @@ static enum lb_status open_micro(struct micro *m, const struct micro_options *o,
                            m->weights_bytes);
         memset(m->weights, 1, m->weights_bytes);
     }
-    if (status == LB_OK && any_named(list, "storage/", "cache/"))
+    if (status == LB_OK && (any_named(list, "storage/") || any_named(list, "cache/")))
         status = micro_file_open(m, o->file_bytes, err);
     return status;
 }
 
 static void close_micro(struct micro *m)
 {
+    micro_model_close(m);
     micro_file_close(m);
     if (m->weights)
         lb_unmap(m->weights, m->weights_bytes);
@@ -332,7 +341,7 @@ static int run(const struct micro_options *o, struct lb_error *err)
     struct micro m = {.file_fd = -1};
     struct micro_list list = {0};
     bool failed = false;
-    enum lb_status status = list_cases(&list, err);
+    enum lb_status status = list_cases(&list, o->model, err);
     if (status == LB_OK && o->filter)
         status = filter_cases(&list, o->filter, err);
     if (status == LB_OK && o->list) {
@@ -363,7 +372,8 @@ int command_micro(int argc, char **argv)
         "micro", "[--filter RE] [options]",
         "Measures the parts one by one: products of each tensor type by each\n"
         "instruction set beside the read bandwidth of the memory in the same moments\n"
-        "(the roof), storage reads, and what an event and a cache access cost.",
+        "(the roof), storage reads, what an event and a cache access cost, and, with\n"
+        "--model, whole decode steps and prompts.",
         groups};
     int code = cli_parse(&cli, &argc, argv);
     if (code >= 0)

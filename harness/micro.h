@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 struct kernels_ops;
+struct micro_model;
 
 struct micro {
     /* fixed while benchmarks run */
@@ -30,7 +31,8 @@ struct micro {
     uint8_t *weights;
     size_t weights_bytes;
     uint32_t weights_type, weights_n_in;
-    uint32_t next_row; /* where the next product begins */
+    uint32_t next_row;         /* where the next product begins */
+    struct micro_model *model; /* the one that is open, if any */
 };
 
 struct micro_sample {
@@ -40,7 +42,8 @@ struct micro_sample {
     double roof;         /* bytes/s that the memory gave before or after; 0: does not apply */
     double deviation;    /* root mean square, relative to the portable kernels' result */
     uint32_t output_hash;
-    double p99_ns; /* of one iteration; 0: not measured */
+    double p99_ns;   /* of one iteration; 0: not measured */
+    uint32_t tokens; /* of one iteration; 0: does not apply */
 };
 
 struct micro_case {
@@ -55,7 +58,7 @@ struct micro_case {
     double deviation;     /* found once */
     uint32_t output_hash; /* of the rows that were checked */
     /* storage and accesses */
-    const char *variant; /* back-end, or prefetch */
+    const char *variant; /* back-end, prefetch, or the model's file */
     uint32_t block_bytes, queue_depth;
 };
 
@@ -73,6 +76,10 @@ enum lb_status micro_list_products(struct micro_list *list, struct lb_error *err
 enum lb_status micro_list_memory(struct micro_list *list, struct lb_error *err);
 enum lb_status micro_list_storage(struct micro_list *list, struct lb_error *err);
 enum lb_status micro_list_costs(struct micro_list *list, struct lb_error *err);
+
+/* Whole passes over a model; none where path is NULL. */
+enum lb_status micro_list_model(struct micro_list *list, const char *path, struct lb_error *err);
+void micro_model_close(struct micro *m);
 
 /* Bytes/s that all threads together read from the weights, over about `ns`. */
 double micro_memory_rate(struct micro *m, int64_t ns);

@@ -45,6 +45,18 @@ done
 check "the middle and the tail of an access" grep -q '"p99_ns": [0-9]' rest.json
 check "nothing is left behind" [ "$(ls | tr '\n' ' ')" = "again.json err out products.json rest.json " ]
 
+# whole passes over a model
+"$LAYERBENCH" synth --shape tiny --output model.gguf 2>/dev/null
+micro --model model.gguf --filter '^model/(decode|.*tokens:16$)' --json model.json
+check "passes over a model end with 0" [ $? = 0 ]
+check "a decode step stands beside the roof" grep -Eq '^model/decode/generic .*% +right, [0-9.]+ tok/s$' out
+check "a prompt has no roof" grep -Eq '^model/prompt/generic/tokens:16 .* - +right, [0-9.]+ tok/s$' out
+check "tokens per second are in the JSON" [ "$(grep -c '"tokens_per_s": [0-9]' model.json)" -ge 4 ]
+micro --model nowhere.gguf --filter model/decode/generic
+check "no such model fails" [ $? = 5 ]
+check "and says so" grep -q "nowhere.gguf" out
+rm model.gguf model.json
+
 # a file of the user's, and bad input
 head -c 3000000 /dev/urandom >data
 micro --filter '^storage/pread/block:64KiB/depth:1$' --file data
