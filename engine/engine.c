@@ -292,6 +292,10 @@ static enum lb_status check_options(struct lb_options *o, struct lb_error *err)
         return err->code;
     if (o->batch < 1 || o->max_tokens < 1)
         return lb_fail(err, LB_ERR_INPUT, "batch: %" PRIu32 ": expected at least 1", o->batch);
+    if (o->cache_layers > 0 && o->cache_bytes > 0)
+        return lb_fail(err, LB_ERR_INPUT,
+                       "cache_bytes: %" PRIu64 ": expected no cache_layers (%" PRIu32 ") beside it",
+                       o->cache_bytes, o->cache_layers);
     if (o->chunk_bytes < STORAGE_ALIGN || o->chunk_bytes % STORAGE_ALIGN)
         return lb_fail(err, LB_ERR_INPUT, "chunk_bytes: %" PRIu32 ": expected a multiple of %u",
                        o->chunk_bytes, STORAGE_ALIGN);

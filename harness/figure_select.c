@@ -169,7 +169,7 @@ static const char *note_on(struct view *view, const struct reduced *reduced,
 {
     const char *text = "";
     for (size_t i = 0; i < reduced->n; i++) {
-        const char *value = sliced ? view_option(view, sliced, reduced->keys[i]) : "";
+        const char *value = sliced ? view_option_label(view, sliced, reduced->keys[i]) : "";
         text = view_text(view, "%s%s%s%s%s", text, *text ? ", " : "", reduced->keys[i],
                          *value ? " " : "", value);
     }

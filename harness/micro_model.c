@@ -155,10 +155,9 @@ enum lb_status micro_list_model(struct micro_list *list, const char *path, struc
         for (size_t i = 0; i <= sizeof prompt_lengths / sizeof *prompt_lengths; i++) {
             if (!sets[k]->available())
                 continue;
-            struct micro_case *c =
-                i == 0 ? micro_add(list, "model/decode/%s", sets[k]->name)
-                       : micro_add(list, "model/prompt/%s/tokens:%u", sets[k]->name,
-                                   prompt_lengths[i - 1]);
+            struct micro_case *c = i == 0 ? micro_add(list, "model/decode/%s", sets[k]->name)
+                                          : micro_add(list, "model/prompt/%s/tokens:%u",
+                                                      sets[k]->name, prompt_lengths[i - 1]);
             if (!c)
                 return lb_fail(err, LB_ERR_NOMEM, "out of memory for benchmarks");
             c->measure = measure;

@@ -61,13 +61,13 @@ static void expect_range(const struct option *o, char *text, size_t size)
     char part[64];
     bool amount = o->kind == OPTION_SIZE || o->kind == OPTION_SIZE32;
     if (o->max > 0) {
-        snprintf(part, sizeof part, " from %g to %g", o->min, o->max);
+        snprintf(part, sizeof part, " from %.15g to %.15g", o->min, o->max);
         append(text, size, part);
     } else if (o->min != 0 || o->kind == OPTION_COUNT || o->kind == OPTION_COUNT64) {
         if (amount)
             value_format_size((uint64_t)o->min, part, sizeof part);
         else
-            snprintf(part, sizeof part, "%g", o->min);
+            snprintf(part, sizeof part, "%.15g", o->min);
         append(text, size, " of at least ");
         append(text, size, part);
     }

@@ -156,7 +156,7 @@ static const struct option table[] = {
      OPTION_CUSTOM, .set = set_device, .format = format_device, .flags = OPTION_STREAMING,
      .expected = "'none', a preset of 'layerbench list device', or any of "
                  "bandwidth=500MB/s,latency=100us,queue_depth=8"},
-    {"threads", "N", "compute threads", OPTION_COUNT, ENGINE(threads), .min = 1, .max = 1024},
+    {"threads", "N", "compute threads", OPTION_COUNT, ENGINE(threads), .min = 1, .max = 256},
     {"kernels", "NAME", "instruction set", OPTION_CHOICE, ENGINE(kernels),
      .choice_kind = "kernels"},
     {"context", "N", "positions a sequence can hold; auto: what the model was trained for",

@@ -1,6 +1,9 @@
 /* view: memory, notes, and the document of a result. See view.h; the cells are in view_cells.c. */
 #include "view.h"
 
+#include "options.h"
+#include "values.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,6 +108,20 @@ const char *view_field(struct view *view, const json_t *object, const char *path
 const char *view_option(struct view *view, const struct view_cell *cell, const char *key)
 {
     return text_of(view, json_object_get(cell->options, key));
+}
+
+const char *view_option_label(struct view *view, const struct view_cell *cell, const char *key)
+{
+    const char *value = view_option(view, cell, key);
+    size_t count;
+    const struct option *table = options_table(&count), *option = option_find(table, count, key);
+    bool size = option && (option->kind == OPTION_SIZE || option->kind == OPTION_SIZE32);
+    uint64_t bytes;
+    char text[32];
+    if (!size || !value_parse_size(value, &bytes))
+        return value;
+    value_format_size(bytes, text, sizeof text);
+    return view_text(view, "%s", text);
 }
 
 /* ---- the document ---- */

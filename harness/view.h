@@ -109,6 +109,8 @@ struct view_cell *view_cell(struct view *view, const char *name, bool add);
 
 /* An option as text ("" when absent), numbers as written. */
 const char *view_option(struct view *view, const struct view_cell *cell, const char *key);
+/* The same for people: sizes with their unit, as in a scenario ("1MiB"). */
+const char *view_option_label(struct view *view, const struct view_cell *cell, const char *key);
 /* A field of the environment or another object as text, "" when absent: a plain value, or the
  * "value" of {"value", "source"}. `path` is keys joined by '.'. */
 const char *view_field(struct view *view, const json_t *object, const char *path);

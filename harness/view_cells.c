@@ -275,7 +275,7 @@ static void read_cell(struct view *view, const json_t *json, size_t index)
 
 static const char *label_part(struct view *view, const struct view_cell *cell, const char *key)
 {
-    const char *value = view_option(view, cell, key);
+    const char *value = view_option_label(view, cell, key);
     bool no_distance =
         strcmp(cell->prefetch, "off") == 0 || strcmp(cell->prefetch, "resident") == 0;
     if (!*value || (no_distance && strcmp(key, "prefetch_distance") == 0))

@@ -1,5 +1,5 @@
-/* available: which of MemAvailable and the memory cgroups' limits counts, in made files of /proc and
- * /sys. */
+/* available: which of MemAvailable and the memory cgroups' limits counts, in made files of /proc
+ * and /sys. */
 #include "base/available.h"
 #include "base/check.h"
 

@@ -343,8 +343,11 @@ static void clear_errors(void)
     o.replacement = "magic";
     expect_error(o, LB_ERR_INPUT, "replacement: 'magic': expected one of: lru");
     o = base_options();
+    o.cache_layers = 0;
     o.cache_bytes = 4096;
     expect_error(o, LB_ERR_INPUT, "cache");
+    o.cache_layers = 3;
+    expect_error(o, LB_ERR_INPUT, "cache_bytes: 4096: expected no cache_layers (3) beside it");
     o = base_options();
     o.kernels = "mmx";
     expect_error(o, LB_ERR_INPUT, "mmx");
