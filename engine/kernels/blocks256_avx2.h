@@ -1,8 +1,5 @@
 /*
  * blocks256_avx2: blocks of 256 of each type as vectors of bytes and group scales.
- *
- * Functions with a `type` argument are called with a constant and inlined, so that each
- * type gets straight code from one source.
  */
 #ifndef KERNELS_BLOCKS256_AVX2_H
 #define KERNELS_BLOCKS256_AVX2_H
@@ -13,35 +10,6 @@
 INLINE int offset256(uint32_t type)
 {
     return type == QUANT_Q3_K ? 4 : type == QUANT_Q6_K ? 32 : 0;
-}
-
-INLINE bool has_mins256(uint32_t type)
-{
-    return type == QUANT_Q2_K || type == QUANT_Q4_K || type == QUANT_Q5_K;
-}
-
-/* Scales (and mins) in a block: 8, of 32 elements each, or 16 */
-INLINE int groups256(uint32_t type)
-{
-    return type == QUANT_Q4_K || type == QUANT_Q5_K ? 8 : 16;
-}
-
-INLINE size_t block_bytes256(uint32_t type)
-{
-    switch (type) {
-    case QUANT_Q2_K:
-        return sizeof(struct block_q2_k);
-    case QUANT_Q3_K:
-        return sizeof(struct block_q3_k);
-    case QUANT_Q4_K:
-        return sizeof(struct block_q4_k);
-    case QUANT_Q5_K:
-        return sizeof(struct block_q5_k);
-    case QUANT_Q6_K:
-        return sizeof(struct block_q6_k);
-    default:
-        return sizeof(struct block_iq4_xs);
-    }
 }
 
 /* ---- weights ---- */
@@ -218,23 +186,6 @@ INLINE void scale_halves(__m256i scales, __m256i halves[2])
 {
     halves[0] = _mm256_permute2x128_si256(scales, scales, 0x00);
     halves[1] = _mm256_permute2x128_si256(scales, scales, 0x11);
-}
-
-/* d of four blocks in lanes 0-3, dmin (or 0) in 4-7 */
-INLINE __m256 factors256(uint32_t type, const uint8_t *const b[4])
-{
-    const size_t at = type == QUANT_Q2_K   ? offsetof(struct block_q2_k, d)
-                      : type == QUANT_Q3_K ? offsetof(struct block_q3_k, d)
-                      : type == QUANT_Q6_K ? offsetof(struct block_q6_k, d)
-                                           : 0;
-    if (has_mins256(type)) { /* d and dmin are neighbours */
-        __m128i v = _mm_setr_epi32(load32(b[0] + at), load32(b[1] + at), load32(b[2] + at),
-                                   load32(b[3] + at));
-        const __m128i apart = _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
-        return _mm256_cvtph_ps(_mm_shuffle_epi8(v, apart));
-    }
-    return _mm256_cvtph_ps(_mm_setr_epi16(load16(b[0] + at), load16(b[1] + at), load16(b[2] + at),
-                                          load16(b[3] + at), 0, 0, 0, 0));
 }
 
 #endif

@@ -4,13 +4,7 @@
 #ifndef KERNELS_SIMD_AVX2_H
 #define KERNELS_SIMD_AVX2_H
 
-#include "kernels/kernels_layout.h"
-#include "quant/blocks.h"
-
-#include <immintrin.h>
-#include <string.h>
-
-#define INLINE static inline __attribute__((always_inline))
+#include "kernels/simd_x86.h"
 
 /* As in simd_avx512.h: decode reads weights once, in order. */
 #define PREFETCH_AHEAD 8192
@@ -42,20 +36,6 @@ INLINE __m256i load256(const void *at)
 INLINE __m128i load128(const void *at)
 {
     return _mm_loadu_si128(at);
-}
-
-INLINE int32_t load32(const void *at)
-{
-    int32_t v;
-    memcpy(&v, at, sizeof v);
-    return v;
-}
-
-INLINE int16_t load16(const void *at)
-{
-    int16_t v;
-    memcpy(&v, at, sizeof v);
-    return v;
 }
 
 /* ---- reductions: unpack and add, as the horizontal additions take twice as long ---- */

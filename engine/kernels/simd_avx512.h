@@ -1,20 +1,11 @@
 /*
  * simd_avx512: what the AVX-512 kernels share: the entry points of the files, loads, small
  * reductions.
- *
- * Functions with a `type` argument are called with a constant and inlined, so that each
- * type gets straight code from one source.
  */
 #ifndef KERNELS_SIMD_AVX512_H
 #define KERNELS_SIMD_AVX512_H
 
-#include "kernels/kernels_layout.h"
-#include "quant/blocks.h"
-
-#include <immintrin.h>
-#include <string.h>
-
-#define INLINE static inline __attribute__((always_inline))
+#include "kernels/simd_x86.h"
 
 /* Decode reads weights once, in order: fetching them into the second-level cache this far ahead
  * takes a 7B decode from 0.62 to 0.83 of the read bandwidth at 60 GB/s and from 0.85 to 0.90 at
@@ -69,20 +60,6 @@ INLINE __m512i four128(const uint8_t *const at[4], size_t offset)
     v = _mm512_inserti32x4(v, _mm_loadu_si128((const void *)(at[1] + offset)), 1);
     v = _mm512_inserti32x4(v, _mm_loadu_si128((const void *)(at[2] + offset)), 2);
     return _mm512_inserti32x4(v, _mm_loadu_si128((const void *)(at[3] + offset)), 3);
-}
-
-INLINE int32_t load32(const void *at)
-{
-    int32_t v;
-    memcpy(&v, at, sizeof v);
-    return v;
-}
-
-INLINE int16_t load16(const void *at)
-{
-    int16_t v;
-    memcpy(&v, at, sizeof v);
-    return v;
 }
 
 /* Bit matrices for gf2p8affine, which takes any bits of a byte to any places: the low nibble, the
