@@ -9,29 +9,6 @@
 
 #include "kernels/simd_avx512.h"
 
-INLINE size_t block_bytes32(uint32_t type)
-{
-    switch (type) {
-    case QUANT_Q4_0:
-        return sizeof(struct block_q4_0);
-    case QUANT_Q4_1:
-        return sizeof(struct block_q4_1);
-    case QUANT_Q5_0:
-        return sizeof(struct block_q5_0);
-    case QUANT_Q5_1:
-        return sizeof(struct block_q5_1);
-    case QUANT_Q8_0:
-        return sizeof(struct block_q8_0);
-    default:
-        return sizeof(struct block_iq4_nl);
-    }
-}
-
-INLINE bool has_mins32(uint32_t type)
-{
-    return type == QUANT_Q4_1 || type == QUANT_Q5_1;
-}
-
 /* What bytes32 adds to the weights of this type, to make them unsigned: 128 >> the result. */
 INLINE int zero_point_shift(uint32_t type)
 {

@@ -1,5 +1,5 @@
 /* prepare_avx512: activations to int8, the same bytes as generic_prepare makes. */
-#include "kernels/generic.h"
+#include "kernels/prepare_x86.h"
 #include "kernels/simd_avx512.h"
 
 #include <math.h>
@@ -71,32 +71,6 @@ static void quantize32(const float *x, int8_t *q, float *scale, int32_t *bias)
 void prepare_avx512(enum kernels_format format, const float *x, size_t x_stride, uint32_t n_in,
                     uint32_t n_tokens, uint32_t first, uint32_t last, void *input)
 {
-    if (format == KERNELS_FLOAT) {
-        generic_prepare(format, x, x_stride, n_in, n_tokens, first, last, input);
-        return;
-    }
-    struct input_view v = input_view(format, input, n_tokens, n_in, NULL);
-    for (uint32_t t = first; t < last; t++)
-        for (uint32_t g = 0; g < v.n_groups; g++) {
-            const float *from = x + t * x_stride + (size_t)g * GROUP;
-            size_t cell = (size_t)g * n_tokens + t;
-            int8_t *q = v.q + cell * GROUP;
-            if (format == KERNELS_INT8_256) {
-                quantize256(from, q, v.scale + cell, v.sum16 + cell * 16, v.sum32 + cell * 8);
-                pair_up(format, q, v.paired + cell * GROUP);
-                continue;
-            }
-            uint32_t n_blocks = (n_in - g * GROUP) / 32;
-            for (uint32_t j = 0; j < 8; j++) {
-                if (j < n_blocks) {
-                    quantize32(from + 32 * j, q + 32 * j, v.scale + cell * 8 + j,
-                               v.bias + cell * 8 + j);
-                    continue;
-                }
-                memset(q + 32 * j, 0, 32);
-                v.scale[cell * 8 + j] = 0;
-                v.bias[cell * 8 + j] = 0;
-            }
-            pair_up(format, q, v.paired + cell * GROUP);
-        }
+    prepare_groups(format, x, x_stride, n_in, n_tokens, first, last, input, quantize32,
+                   quantize256);
 }

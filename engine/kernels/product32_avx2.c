@@ -8,29 +8,6 @@
 
 #include <assert.h>
 
-INLINE size_t block_bytes32(uint32_t type)
-{
-    switch (type) {
-    case QUANT_Q4_0:
-        return sizeof(struct block_q4_0);
-    case QUANT_Q4_1:
-        return sizeof(struct block_q4_1);
-    case QUANT_Q5_0:
-        return sizeof(struct block_q5_0);
-    case QUANT_Q5_1:
-        return sizeof(struct block_q5_1);
-    case QUANT_Q8_0:
-        return sizeof(struct block_q8_0);
-    default:
-        return sizeof(struct block_iq4_nl);
-    }
-}
-
-INLINE bool has_mins32(uint32_t type)
-{
-    return type == QUANT_Q4_1 || type == QUANT_Q5_1;
-}
-
 INLINE bool is_signed32(uint32_t type)
 {
     return type == QUANT_Q8_0 || type == QUANT_IQ4_NL;
