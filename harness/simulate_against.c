@@ -190,6 +190,9 @@ static enum lb_status predict(const struct sim_model *model, const struct known 
     const struct sample *first = &k->samples[0];
     struct sim_accesses accesses = {.order = NULL};
     double compute = median_of(reference, COMPUTE);
+    struct settings settings = k->settings;
+    if (settings.engine.cache_layers == 0 && settings.engine.cache_bytes == 0)
+        settings.engine.cache_bytes = first->cache_bytes; /* auto: what it came to */
     struct sim_times times = {.layers_ns = compute,
                               .other_ns = median_of(reference, OTHER),
                               .first_pass = median_of(reference, PROMPT_COMPUTE) / compute,
@@ -197,9 +200,8 @@ static enum lb_status predict(const struct sim_model *model, const struct known 
     check->cell = json_string_value(json_object_get(k->json, "name"));
     check->measured_ns = median_of(k, WALL);
     check->measured_bytes = median_of(k, BYTES);
-    enum lb_status status =
-        sim_predict(model, &times, &accesses, &k->settings, prompt_passes(first), first->n_pass,
-                    &check->prediction, err);
+    enum lb_status status = sim_predict(model, &times, &accesses, &settings, prompt_passes(first),
+                                        first->n_pass, &check->prediction, err);
     check->error = fabs(check->prediction.pass_ns / check->measured_ns - 1);
     return status;
 }

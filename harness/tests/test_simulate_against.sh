@@ -35,6 +35,11 @@ check "and have the predicted outcomes" holds "$result" \
 check "no prediction beats the device" holds "$result" \
     '[.layerbench.cells[] | select(.options.prefetch != "async" and .prediction) |
       .prediction.pass_ns > 0.999 * .prediction.bytes_read] | length == 16 and all'
+sed 's/"cache_layers":\[2,4\],//' "$work/s.json" >"$work/auto.json"
+"$LAYERBENCH" run "$work/auto.json" --filter prefetch=sync --out "$work/auto" -q --no-plots >"$work/out" 2>"$work/err" ||
+    { cat "$work/err" && exit 1; }
+check "cells whose cache is automatic are predicted, from what it came to" \
+    holds "$work/auto/result.json" '[.layerbench.cells[] | select(.prediction)] | length == 4'
 check "the figure is drawn" [ -s "$work/r/plots/prediction.svg" ]
 
 # afterwards, from the result alone: the same
