@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "engine.h"
+#include "kernels/generic.h"
 #include "kernels/kernels.h"
 #include "micro.h"
 #include "stats.h"
@@ -16,7 +17,7 @@
 #define MOST_CALLS   1024 /* passes of one sample */
 #define ROOF_NS      10000000
 
-static const uint32_t prompt_lengths[] = {16, 64, 256, 512};
+static const uint32_t pass_tokens[] = {1, 16, 64, 256, 512}; /* 1: a decode step */
 
 struct micro_model {
     const struct kernels_ops *ops; /* that the engine was opened with */
@@ -74,7 +75,6 @@ static enum lb_status open_model(struct micro *m, const struct micro_case *c, st
     o.context = BEGIN_TOKENS + sizeof model->tokens / sizeof *model->tokens;
     if (lb_inspect_file(c->variant, &inspect, err) || lb_engine_open(&o, &model->engine, err))
         return err->code;
-    model->ops = c->ops;
     model->pass_bytes = bytes.all - (bytes.has_head ? bytes.embedding : 0);
     model->n_vocab = lb_engine_model(model->engine).n_vocab;
     model->logits = lb_calloc(model->n_vocab, sizeof *model->logits);
@@ -82,6 +82,7 @@ static enum lb_status open_model(struct micro *m, const struct micro_case *c, st
         return lb_fail(err, LB_ERR_NOMEM, "out of memory for logits");
     for (uint32_t i = 0; i < sizeof model->tokens / sizeof *model->tokens; i++)
         model->tokens[i] = (int32_t)(i * 7919 % model->n_vocab);
+    model->ops = c->ops;
     return LB_OK;
 }
 
@@ -128,9 +129,9 @@ static enum lb_status measure(struct micro *m, struct micro_case *c, struct micr
     int64_t start = lb_now_ns();
     while (status == LB_OK && sample->iterations < MOST_CALLS &&
            (sample->iterations == 0 || lb_now_ns() - start < m->sample_ns)) {
-        int64_t begin = lb_now_ns();
+        int64_t called = lb_now_ns();
         status = run(m->model, c, err);
-        calls_ns[sample->iterations++] = (double)(lb_now_ns() - begin);
+        calls_ns[sample->iterations++] = (double)(lb_now_ns() - called);
         if (status == LB_OK)
             status = check(m->model, c, err);
     }
@@ -149,21 +150,29 @@ static enum lb_status measure(struct micro *m, struct micro_case *c, struct micr
 
 enum lb_status micro_list_model(struct micro_list *list, const char *path, struct lb_error *err)
 {
+    const struct lb_inspect nothing = {.ctx = NULL};
     size_t n_sets;
     const struct kernels_ops *const *sets = kernels_list(&n_sets);
-    for (size_t k = 0; path && k < n_sets; k++) {
-        for (size_t i = 0; i <= sizeof prompt_lengths / sizeof *prompt_lengths; i++) {
-            if (!sets[k]->available())
-                continue;
-            struct micro_case *c = i == 0 ? micro_add(list, "model/decode/%s", sets[k]->name)
-                                          : micro_add(list, "model/prompt/%s/tokens:%u",
-                                                      sets[k]->name, prompt_lengths[i - 1]);
+    if (!path)
+        return LB_OK;
+    if (lb_inspect_file(path, &nothing, err) != LB_OK) {
+        lb_error_prefix(err, "--model");
+        return err->code;
+    }
+    for (size_t k = 0; k < n_sets; k++) {
+        /* a long prompt of a large model takes the portable kernels minutes */
+        size_t n = sets[k] == &kernels_generic ? 2 : sizeof pass_tokens / sizeof *pass_tokens;
+        for (size_t i = 0; sets[k]->available() && i < n; i++) {
+            struct micro_case *c =
+                pass_tokens[i] == 1
+                    ? micro_add(list, "model/decode/%s", sets[k]->name)
+                    : micro_add(list, "model/prompt/%s/tokens:%u", sets[k]->name, pass_tokens[i]);
             if (!c)
                 return lb_fail(err, LB_ERR_NOMEM, "out of memory for benchmarks");
             c->measure = measure;
             c->ops = sets[k];
             c->variant = path;
-            c->n_tokens = i == 0 ? 1 : prompt_lengths[i - 1];
+            c->n_tokens = pass_tokens[i];
         }
     }
     return LB_OK;

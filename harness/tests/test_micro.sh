@@ -53,8 +53,8 @@ check "a decode step stands beside the roof" grep -Eq '^model/decode/generic .*%
 check "a prompt has no roof" grep -Eq '^model/prompt/generic/tokens:16 .* - +right, [0-9.]+ tok/s$' out
 check "tokens per second are in the JSON" [ "$(grep -c '"tokens_per_s": [0-9]' model.json)" -ge 4 ]
 micro --model nowhere.gguf --filter model/decode/generic
-check "no such model fails" [ $? = 5 ]
-check "and says so" grep -q "nowhere.gguf" out
+check "no such model is bad input" [ $? = 2 ]
+check "and said" grep -q "^layerbench micro: --model: .*nowhere.gguf" err
 rm model.gguf model.json
 
 # a file of the user's, and bad input
