@@ -30,6 +30,11 @@ INLINE int16_t load16(const void *at)
 
 /* ---- blocks of 32 ---- */
 
+/* The AVX2 products. For one token against Q8_0 AVX-512 takes them too: a TinyLlama decode reads at
+ * 0.93 of the bandwidth with them, at 0.89 with vectors of 64 bytes. */
+void product32_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
+                    uint32_t row_end, void *scratch);
+
 INLINE bool has_mins32(uint32_t type)
 {
     return type == QUANT_Q4_1 || type == QUANT_Q5_1;
