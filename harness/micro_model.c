@@ -121,11 +121,12 @@ static enum lb_status check(const struct micro_model *model, struct micro_case *
 static enum lb_status measure(struct micro *m, struct micro_case *c, struct micro_sample *sample,
                               struct lb_error *err)
 {
+    const bool decode = c->n_tokens == 1; /* prompts are far below the roof */
     double calls_ns[MOST_CALLS];
     enum lb_status status = open_model(m, c, err);
     if (status == LB_OK)
         status = begin(m->model, err);
-    double before = micro_memory_rate(m, ROOF_NS);
+    double before = decode ? micro_memory_rate(m, ROOF_NS) : 0;
     int64_t start = lb_now_ns();
     while (status == LB_OK && sample->iterations < MOST_CALLS &&
            (sample->iterations == 0 || lb_now_ns() - start < m->sample_ns)) {
@@ -135,13 +136,13 @@ static enum lb_status measure(struct micro *m, struct micro_case *c, struct micr
         if (status == LB_OK)
             status = check(m->model, c, err);
     }
-    double after = micro_memory_rate(m, ROOF_NS);
+    double after = decode ? micro_memory_rate(m, ROOF_NS) : 0;
     if (status != LB_OK)
         return status;
     sample->ns = stats_median(calls_ns, sample->iterations);
     sample->tokens = c->n_tokens;
     sample->output_hash = c->output_hash;
-    if (c->n_tokens == 1) {
+    if (decode) {
         sample->roof = before > after ? before : after; /* others only ever lower it */
         sample->bytes = m->model->pass_bytes;
     }

@@ -1,7 +1,7 @@
 /* generic: the portable kernels, the specification of every other set. See generic.h. */
 #include "kernels/generic.h"
 
-#include "kernels/kernels_layout.h"
+#include "kernels/prepare.h"
 
 #include <assert.h>
 #include <math.h>
@@ -37,52 +37,25 @@ static int sum_of(const int8_t *q, int n)
     return sum;
 }
 
-static void prepare_32(const struct input_view *v, const float *x, size_t cell, uint32_t n)
+static void quantize32(const float *x, int8_t *q, float *scale, int32_t *bias)
 {
-    int8_t *q = v->q + cell * GROUP;
-    memset(q + n, 0, GROUP - n);
-    for (uint32_t j = 0; j < 8; j++) {
-        bool used = 32 * j < n;
-        v->scale[cell * 8 + j] = used ? quantize(x + 32 * j, 32, q + 32 * j) : 0;
-        v->bias[cell * 8 + j] = -128 * sum_of(q + 32 * j, 32);
-    }
-    pair_up(KERNELS_INT8_32, q, v->paired + cell * GROUP);
+    *scale = quantize(x, 32, q);
+    *bias = -128 * sum_of(q, 32);
 }
 
-static void prepare_256(const struct input_view *v, const float *x, size_t cell)
+static void quantize256(const float *x, int8_t *q, float *scale, int16_t *sum16, int16_t *sum32)
 {
-    int8_t *q = v->q + cell * GROUP;
-    v->scale[cell] = quantize(x, GROUP, q);
+    *scale = quantize(x, GROUP, q);
     for (int j = 0; j < 16; j++)
-        v->sum16[cell * 16 + j] = (int16_t)sum_of(q + 16 * j, 16);
+        sum16[j] = (int16_t)sum_of(q + 16 * j, 16);
     for (int j = 0; j < 8; j++)
-        v->sum32[cell * 8 + j] = (int16_t)sum_of(q + 32 * j, 32);
-    pair_up(KERNELS_INT8_256, q, v->paired + cell * GROUP);
+        sum32[j] = (int16_t)sum_of(q + 32 * j, 32);
 }
 
 void generic_prepare(enum kernels_format format, const float *x, size_t x_stride, uint32_t n_in,
                      uint32_t n_tokens, uint32_t first, uint32_t last, void *input)
 {
-    if (format == KERNELS_FLOAT) {
-        size_t stride = input_float_stride(n_in);
-        for (uint32_t t = first; t < last; t++) {
-            float *out = (float *)input + t * stride;
-            memcpy(out, x + t * x_stride, n_in * sizeof *x);
-            memset(out + n_in, 0, (stride - n_in) * sizeof *x);
-        }
-        return;
-    }
-    struct input_view v = input_view(format, input, n_tokens, n_in, NULL);
-    for (uint32_t t = first; t < last; t++)
-        for (uint32_t g = 0; g < v.n_groups; g++) {
-            const float *from = x + t * x_stride + (size_t)g * GROUP;
-            size_t cell = (size_t)g * n_tokens + t;
-            uint32_t n = n_in - g * GROUP;
-            if (format == KERNELS_INT8_32)
-                prepare_32(&v, from, cell, n < GROUP ? n : GROUP);
-            else
-                prepare_256(&v, from, cell);
-        }
+    prepare_input(format, x, x_stride, n_in, n_tokens, first, last, input, quantize32, quantize256);
 }
 
 /* ---- products ---- */

@@ -1,5 +1,5 @@
 /* prepare_avx2: activations to int8, the same bytes as generic_prepare makes. */
-#include "kernels/prepare_x86.h"
+#include "kernels/prepare.h"
 #include "kernels/simd_avx2.h"
 
 #include <math.h>
@@ -91,6 +91,5 @@ static void quantize32(const float *x, int8_t *q, float *scale, int32_t *bias)
 void prepare_avx2(enum kernels_format format, const float *x, size_t x_stride, uint32_t n_in,
                   uint32_t n_tokens, uint32_t first, uint32_t last, void *input)
 {
-    prepare_groups(format, x, x_stride, n_in, n_tokens, first, last, input, quantize32,
-                   quantize256);
+    prepare_input(format, x, x_stride, n_in, n_tokens, first, last, input, quantize32, quantize256);
 }

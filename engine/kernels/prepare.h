@@ -1,26 +1,31 @@
 /*
- * prepare_x86: the loop over tokens and groups that prepares activations, around the quantisers of
- * an instruction set.
+ * prepare: the loop over tokens and groups that prepares activations, around the quantisers of an
+ * instruction set.
  */
-#ifndef KERNELS_PREPARE_X86_H
-#define KERNELS_PREPARE_X86_H
+#ifndef KERNELS_PREPARE_H
+#define KERNELS_PREPARE_H
 
-#include "kernels/generic.h"
-#include "kernels/simd_x86.h"
+#include "kernels/kernels_layout.h"
 
-/* 32 activations to int8 with their scale; bias: what the offset of the weights adds too much */
+/* 32 activations to int8 with their scale; bias: -128 * their sum */
 typedef void quantize32_fn(const float *x, int8_t *q, float *scale, int32_t *bias);
 /* 256 activations with one scale, and the sums of each 16 and each 32 */
 typedef void quantize256_fn(const float *x, int8_t *q, float *scale, int16_t *sum16,
                             int16_t *sum32);
 
 /* As kernels_ops.prepare; the quantisers are constants and inlined. */
-INLINE void prepare_groups(enum kernels_format format, const float *x, size_t x_stride,
-                           uint32_t n_in, uint32_t n_tokens, uint32_t first, uint32_t last,
-                           void *input, quantize32_fn *quantize32, quantize256_fn *quantize256)
+static inline __attribute__((always_inline)) void
+prepare_input(enum kernels_format format, const float *x, size_t x_stride, uint32_t n_in,
+              uint32_t n_tokens, uint32_t first, uint32_t last, void *input,
+              quantize32_fn *quantize32, quantize256_fn *quantize256)
 {
     if (format == KERNELS_FLOAT) {
-        generic_prepare(format, x, x_stride, n_in, n_tokens, first, last, input);
+        size_t stride = input_float_stride(n_in);
+        for (uint32_t t = first; t < last; t++) {
+            float *out = (float *)input + t * stride;
+            memcpy(out, x + t * x_stride, n_in * sizeof *x);
+            memset(out + n_in, 0, (stride - n_in) * sizeof *x);
+        }
         return;
     }
     struct input_view v = input_view(format, input, n_tokens, n_in, NULL);
