@@ -5,12 +5,13 @@
  * added up by sum32: whether it is one token or many, so that a token's result is the same
  * bits in both.
  *
- * One token: one row at a time, strictly in order. More: two rows x three tokens x 16 of the 32
- * sums in registers, over the row once for each half.
+ * One token: see simd_x86.h. More: two rows x three tokens x 16 of the 32 sums in registers, over
+ * the row once for each half.
  */
 #include "kernels/simd_avx2.h"
 
 #define TOKENS_AT_ONCE 3
+#define VISIT          128 /* elements of a stream at a time */
 
 /* Weights at..at+7 of a row */
 INLINE __m256 weights(uint32_t type, const uint8_t *row, uint32_t at)
@@ -42,28 +43,41 @@ INLINE float sum32(const __m256 s[4])
     return sum_floats(_mm256_add_ps(_mm256_add_ps(s[0], s[1]), _mm256_add_ps(s[2], s[3])));
 }
 
-INLINE void one_token(uint32_t type, const struct kernels_product *p, const uint8_t *w,
-                      uint32_t row_begin, uint32_t row_end)
+INLINE void multiply_add(uint32_t type, const uint8_t *row, uint32_t at, const float *x,
+                         __m256 sum[4])
 {
+    for (uint32_t j = 0; j < 4; j++)
+        sum[j] =
+            _mm256_fmadd_ps(weights(type, row, at + 8 * j), _mm256_loadu_ps(x + 8 * j), sum[j]);
+}
+
+/* Rows of one token, `apart` rows from each other: a visit to each, then the next of each */
+INLINE void streams(uint32_t type, const int n, const struct kernels_product *p, const uint8_t *w,
+                    size_t apart, float *y)
+{
+    const size_t element = element_bytes(type), stride = apart * p->row_bytes;
     const float *x = p->input;
     const uint32_t n_whole = p->n_in / 32 * 32;
+    __m256 sum[STREAMS][4];
     uint8_t copy[128];
-    for (uint32_t row = row_begin; row < row_end; row++, w += p->row_bytes) {
-        __m256 sum[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
-                         _mm256_setzero_ps()};
-        for (uint32_t i = 0; i < n_whole; i += 32) {
-            prefetch_ahead(w + i * element_bytes(type), 32 * element_bytes(type));
-            for (uint32_t j = 0; j < 4; j++)
-                sum[j] = _mm256_fmadd_ps(weights(type, w, i + 8 * j),
-                                         _mm256_loadu_ps(x + i + 8 * j), sum[j]);
+    (void)n; /* is 1 */
+    for (size_t s = 0; s < STREAMS; s++)
+        for (size_t j = 0; j < 4; j++)
+            sum[s][j] = _mm256_setzero_ps();
+    for (uint32_t begin = 0, end; begin < n_whole; begin = end) {
+        end = n_whole - begin < VISIT ? n_whole : begin + VISIT;
+        for (size_t s = 0; s < STREAMS; s++) {
+            const uint8_t *row = w + s * stride;
+            prefetch_ahead(row + begin * element, VISIT * element);
+            for (uint32_t i = begin; i < end; i += 32)
+                multiply_add(type, row, i, x + i, sum[s]);
         }
-        if (n_whole < p->n_in) {
-            const uint8_t *rest = rest_of(type, w, p->n_in, copy);
-            for (uint32_t j = 0; j < 4; j++)
-                sum[j] = _mm256_fmadd_ps(weights(type, rest, 8 * j),
-                                         _mm256_loadu_ps(x + n_whole + 8 * j), sum[j]);
-        }
-        p->y[row] = sum32(sum);
+    }
+    for (size_t s = 0; s < STREAMS; s++) {
+        if (n_whole < p->n_in)
+            multiply_add(type, rest_of(type, w + s * stride, p->n_in, copy), 0, x + n_whole,
+                         sum[s]);
+        y[s * apart] = sum32(sum[s]);
     }
 }
 
@@ -129,7 +143,7 @@ INLINE void product(uint32_t type, const struct kernels_product *p, const uint8_
                     uint32_t row_begin, uint32_t row_end)
 {
     if (p->n_tokens == 1) {
-        one_token(type, p, w, row_begin, row_end);
+        in_streams(type, 1, p, w, row_begin, row_end, streams);
         return;
     }
     for (uint32_t row = row_begin; row < row_end; row += 2) {

@@ -5,15 +5,16 @@
  * added up by sum32: whether it is one token or many, so that a token's result is the same
  * bits in both.
  *
- * One token: one row at a time, strictly in order. More: two rows x six tokens in registers; 32
- * rows go against six tokens before the next six, and stretches of 1024 elements of them at a
- * time, so that the activations stay in the first-level cache and the weights in the second.
+ * One token: see simd_x86.h. More: two rows x six tokens in registers; 32 rows go against six
+ * tokens before the next six, and stretches of 1024 elements of them at a time, so that the
+ * activations stay in the first-level cache and the weights in the second.
  */
 #include "kernels/simd_avx512.h"
 
 #define TOKENS_AT_ONCE 6
 #define ROWS_AT_ONCE   2
 #define STRETCH        1024
+#define VISIT          128 /* elements of a stream at a time */
 
 struct lanes32 {
     __m512 low, high;
@@ -52,22 +53,31 @@ INLINE float sum32(struct lanes32 s)
     return _mm512_reduce_add_ps(_mm512_add_ps(s.low, s.high));
 }
 
-INLINE void one_token(uint32_t type, const struct kernels_product *p, const uint8_t *w,
-                      uint32_t row_begin, uint32_t row_end)
+/* Rows of one token, `apart` rows from each other: a visit to each, then the next of each */
+INLINE void streams(uint32_t type, const int n, const struct kernels_product *p, const uint8_t *w,
+                    size_t apart, float *y)
 {
-    const size_t element = type == QUANT_F32 ? 4 : 2;
+    const size_t element = type == QUANT_F32 ? 4 : 2, stride = apart * p->row_bytes;
     const float *x = p->input;
     const uint32_t n_whole = p->n_in / 32 * 32;
-    for (uint32_t row = row_begin; row < row_end; row++, w += p->row_bytes) {
-        struct lanes32 sum = {_mm512_setzero_ps(), _mm512_setzero_ps()};
-        for (uint32_t i = 0; i < n_whole; i += 32) {
-            if (i % 256 == 0)
-                prefetch_ahead(w + i * element, 256 * element);
-            multiply_add(&sum, weights(type, w, i, 0xffffffffu), x + i);
+    struct lanes32 sum[STREAMS];
+    (void)n; /* is 1 */
+    for (size_t s = 0; s < STREAMS; s++)
+        sum[s] = (struct lanes32){_mm512_setzero_ps(), _mm512_setzero_ps()};
+    for (uint32_t begin = 0, end; begin < n_whole; begin = end) {
+        end = n_whole - begin < VISIT ? n_whole : begin + VISIT;
+        for (size_t s = 0; s < STREAMS; s++) {
+            const uint8_t *row = w + s * stride;
+            prefetch_ahead(row + begin * element, VISIT * element);
+            for (uint32_t i = begin; i < end; i += 32)
+                multiply_add(&sum[s], weights(type, row, i, 0xffffffffu), x + i);
         }
+    }
+    for (size_t s = 0; s < STREAMS; s++) {
         if (n_whole < p->n_in)
-            multiply_add(&sum, weights(type, w, n_whole, used_of(n_whole, p->n_in)), x + n_whole);
-        p->y[row] = sum32(sum);
+            multiply_add(&sum[s], weights(type, w + s * stride, n_whole, used_of(n_whole, p->n_in)),
+                         x + n_whole);
+        y[s * apart] = sum32(sum[s]);
     }
 }
 
@@ -150,7 +160,7 @@ INLINE void product(uint32_t type, const struct kernels_product *p, const uint8_
                     uint32_t row_begin, uint32_t row_end, void *scratch)
 {
     if (p->n_tokens == 1) {
-        one_token(type, p, w, row_begin, row_end);
+        in_streams(type, 1, p, w, row_begin, row_end, streams);
         return;
     }
     _Static_assert(TILE_ROWS * TOKENS_AT_ONCE * sizeof(struct lanes32) <= TILE_BYTES,

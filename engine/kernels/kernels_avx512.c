@@ -22,9 +22,7 @@ static void product(const struct kernels_product *p, const void *w, uint32_t row
         float_avx512(p, w, row_begin, row_end, scratch);
         break;
     case KERNELS_INT8_32:
-        if (p->n_tokens == 1 && p->type == QUANT_Q8_0)
-            product32_avx2(p, w, row_begin, row_end, scratch);
-        else if (p->n_tokens <= MATVEC_TOKENS)
+        if (p->n_tokens <= MATVEC_TOKENS)
             matvec32_avx512(p, w, row_begin, row_end);
         else
             tile32_avx512(p, w, row_begin, row_end, scratch);

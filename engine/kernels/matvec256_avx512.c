@@ -1,131 +1,74 @@
 /*
  * matvec256_avx512: rows of types with blocks of 256 against one token or a few.
  *
- * One row at a time, strictly in order, four blocks at a time, each unpacked once:
- *   1. the group scales of four blocks as bytes, their d and dmin as floats;
- *   2. per block: bytes of the weights x int8 activations -> 16 sums of 4 per vector (vpdpbusd),
- *      packed to int16, times the group scales (vpdpwssd) -> 16 lanes that sum to I;
- *   3. the four I and M as one vector each, (I d - M dmin) scale, added to the row's sum one
- *      after the other: the order of generic.h.
+ * One block of each of 16 rows at a time, four rows by four; in the end a lane is a row.
+ *   1. the group scales of four blocks as bytes;
+ *   2. per block: bytes of the weights x int8 activations -> 16 sums of 4 per vector (vpdpbusd);
+ *      those of two rows packed to int16, times the group scales (vpdpwssd) -> lanes that sum to
+ *      the I of both;
+ *   3. I and M of the 16 rows as one vector each, (I d - M dmin) scale, added to the sums of the
+ *      rows: the order of generic.h.
  */
 #include "kernels/blocks256_avx512.h"
 
 #include <assert.h>
 
-/* For the words of two packed vectors of sums, the group that each belongs to; with groups of 32,
- * of block 0, 1, 2 or 3 of four, whose scales stand in that lane. */
-#define PAIR(a, b) a, a, a, a, b, b, b, b
-#define FOUR(a)    PAIR(a, a + 1), PAIR(a, a + 1), PAIR(a + 2, a + 3), PAIR(a + 2, a + 3)
-#define OF_BLOCK(j)                                                                                \
-    {                                                                                              \
-        {FOUR(16 * j)},                                                                            \
-        {                                                                                          \
-            FOUR(16 * j + 4)                                                                       \
-        }                                                                                          \
-    }
-static const uint16_t groups_of_32[4][2][32] = {OF_BLOCK(0), OF_BLOCK(1), OF_BLOCK(2), OF_BLOCK(3)};
-static const uint16_t groups_of_16[2][32] = {
-    {PAIR(0, 4), PAIR(1, 5), PAIR(2, 6), PAIR(3, 7)},
-    {PAIR(8, 12), PAIR(9, 13), PAIR(10, 14), PAIR(11, 15)},
+/* For the words of two packed vectors of sums, in each quarter four of row a and four of row b,
+ * where their group scale stands: among the bytes of scales256 for groups of 32 (rows 0 and 1, rows
+ * 2 and 3), among the words of scales_of_two for groups of 16. */
+#define FOUR(a)     a, a, a, a
+#define QUARTER(a)  FOUR(a), FOUR((a) + 16)
+#define HALVES(a)   QUARTER(a), QUARTER(a), QUARTER((a) + 2), QUARTER((a) + 2)
+#define QUARTERS(a) QUARTER(a), QUARTER((a) + 1), QUARTER((a) + 2), QUARTER((a) + 3)
+static const uint16_t groups_of_32[2][4][32] = {
+    {{HALVES(0)}, {HALVES(1)}, {HALVES(4)}, {HALVES(5)}},
+    {{HALVES(32)}, {HALVES(33)}, {HALVES(36)}, {HALVES(37)}},
 };
+static const uint16_t groups_of_16[4][32] = {
+    {QUARTERS(0)}, {QUARTERS(4)}, {QUARTERS(8)}, {QUARTERS(12)}};
 
-/* The scales of block `lane` as int16, in order, for types with 16 of them */
-INLINE __m256i scales_of(uint32_t type, __m512i scales, int lane)
+/* ---- step 1 ---- */
+
+/* The scales of blocks 2 i and 2 i + 1 as int16, for types with 16 of them */
+INLINE __m512i scales_of_two(uint32_t type, __m512i scales, int i)
 {
-    __m128i own;
-    switch (lane) {
-    case 0:
-        own = _mm512_castsi512_si128(scales);
-        break;
-    case 1:
-        own = _mm512_extracti32x4_epi32(scales, 1);
-        break;
-    case 2:
-        own = _mm512_extracti32x4_epi32(scales, 2);
-        break;
-    default:
-        own = _mm512_extracti32x4_epi32(scales, 3);
-    }
+    __m256i two = i ? _mm512_extracti64x4_epi64(scales, 1) : _mm512_castsi512_si256(scales);
     if (type == QUANT_Q2_K)
-        own = _mm_and_si128(own, _mm_set1_epi8(15));
-    return _mm256_cvtepi8_epi16(own);
+        two = _mm256_and_si256(two, _mm256_set1_epi8(15));
+    return _mm512_cvtepi8_epi16(two);
 }
 
-/* One scale as int16 for each word of the packed sums of block `lane` */
-INLINE void scale_words(uint32_t type, __m512i scales, int lane, __m512i s[2])
+/* The mins of Q2_K (the high nibbles), likewise */
+INLINE __m512i mins_of_two(__m512i scales, int i)
 {
-    if (groups256(type) == 8) { /* one byte permutation, odd bytes zero */
-        const __mmask64 even = 0x5555555555555555;
-        for (int i = 0; i < 2; i++)
-            s[i] = _mm512_maskz_permutexvar_epi8(even, load512(groups_of_32[lane][i]), scales);
-        return;
-    }
-    __m512i own = _mm512_castsi256_si512(scales_of(type, scales, lane));
-    for (int i = 0; i < 2; i++)
-        s[i] = _mm512_permutexvar_epi16(load512(groups_of_16[i]), own);
+    __m256i two = i ? _mm512_extracti64x4_epi64(scales, 1) : _mm512_castsi512_si256(scales);
+    return _mm512_srli_epi16(_mm512_cvtepu8_epi16(two), 4);
 }
 
-/* Lanes that sum to I, still with the offset of the weights */
-INLINE __m512i products(const __m512i q[4], const int8_t *x, const __m512i s[2])
+/* One scale as int16 for each word of the packed sums of rows 2 i and 2 i + 1 */
+INLINE void scale_words(uint32_t type, __m512i scales, int i, __m512i s[4])
 {
-    const __m512i zero = _mm512_setzero_si512();
-    __m512i p0 = _mm512_dpbusd_epi32(zero, q[0], load512(x));
-    __m512i p1 = _mm512_dpbusd_epi32(zero, q[1], load512(x + 64));
-    __m512i p2 = _mm512_dpbusd_epi32(zero, q[2], load512(x + 128));
-    __m512i p3 = _mm512_dpbusd_epi32(zero, q[3], load512(x + 192));
-    /* at most 4 * 63 * 127 = 32004: fits int16 */
-    __m512i sum = _mm512_dpwssd_epi32(zero, _mm512_packs_epi32(p0, p1), s[0]);
-    return _mm512_dpwssd_epi32(sum, _mm512_packs_epi32(p2, p3), s[1]);
+    for (int k = 0; k < 4; k++)
+        if (groups256(type) == 8) /* one byte permutation, odd bytes zero */
+            s[k] = _mm512_maskz_permutexvar_epi8(0x5555555555555555, load512(groups_of_32[i][k]),
+                                                 scales);
+        else
+            s[k] =
+                _mm512_permutexvar_epi16(load512(groups_of_16[k]), scales_of_two(type, scales, i));
 }
 
-/* The same for bytes that use all eight bits, whose sums do not fit int16 */
-INLINE __m512i products_wide(const __m512i q[4], const int8_t *x, __m256i scales)
-{
-    const __m512i per_element4 = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
-    __m512i wide = _mm512_cvtepi16_epi32(scales), sum = _mm512_setzero_si512();
-    for (int i = 0; i < 4; i++) {
-        __m512i p = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q[i], load512(x + 64 * i));
-        __m512i at = _mm512_add_epi32(per_element4, _mm512_set1_epi32(4 * i));
-        sum = _mm512_add_epi32(sum, _mm512_mullo_epi32(p, _mm512_permutexvar_epi32(at, wide)));
-    }
-    return sum;
-}
-
-/* What the offset of the weights adds too much: offset * sum of scale * sum of 16 activations */
-INLINE __m512i offset_products(uint32_t type, __m256i scales, const int16_t *sum16)
-{
-    const int log2 = type == QUANT_Q3_K ? 2 : type == QUANT_Q6_K ? 5 : 7;
-    __m256i sums = _mm256_madd_epi16(scales, _mm256_loadu_si256((const void *)sum16));
-    return _mm512_zextsi256_si512(_mm256_slli_epi32(sums, (unsigned)log2));
-}
-
-/* M of four blocks with 8 mins (the upper 8 bytes of each lane): x sums of 32 activations */
-INLINE __m128i mins8(__m512i scales, __m512i sum32)
-{
-    __m512i m = _mm512_madd_epi16(_mm512_unpackhi_epi8(scales, _mm512_setzero_si512()), sum32);
-    m = _mm512_add_epi32(m, _mm512_shuffle_epi32(m, _MM_PERM_BADC));
-    m = _mm512_add_epi32(m, _mm512_shuffle_epi32(m, _MM_PERM_CDAB));
-    const __m512i firsts = _mm512_castsi128_si512(_mm_setr_epi32(0, 4, 8, 12));
-    return _mm512_castsi512_si128(_mm512_permutexvar_epi32(firsts, m));
-}
-
-/* Lanes that sum to M of a block with 16 mins (the high nibbles): x sums of 16 activations */
-INLINE __m512i mins16(const uint8_t *scales, const int16_t *sum16)
-{
-    __m256i min = _mm256_srli_epi16(_mm256_cvtepu8_epi16(_mm_loadu_si128((const void *)scales)), 4);
-    return _mm512_zextsi256_si512(_mm256_madd_epi16(min, _mm256_loadu_si256((const void *)sum16)));
-}
+/* ---- step 2 ---- */
 
 /* The weights of Q4_K and Q5_K in the order of the paired activations */
 INLINE void bytes_paired(uint32_t type, const uint8_t *block, __m512i q[4])
 {
     const uint8_t *qs = block + (type == QUANT_Q4_K ? offsetof(struct block_q4_k, qs)
                                                     : offsetof(struct block_q5_k, qs));
-    const __m512i low = _mm512_set1_epi8(15);
     for (int i = 0; i < 2; i++) {
         __m512i both = load512(qs + 64 * i);
-        q[2 * i] = _mm512_and_si512(both, low);
-        q[2 * i + 1] = _mm512_and_si512(_mm512_srli_epi16(both, 4), low);
+        __asm__("" : "+v"(both)); /* or the compiler loads it twice */
+        q[2 * i] = _mm512_and_si512(both, _mm512_set1_epi8(15));
+        q[2 * i + 1] = _mm512_gf2p8affine_epi64_epi8(both, _mm512_set1_epi64(HIGH_NIBBLE), 0);
     }
     if (type == QUANT_Q4_K)
         return;
@@ -137,136 +80,199 @@ INLINE void bytes_paired(uint32_t type, const uint8_t *block, __m512i q[4])
     }
 }
 
-/* Four blocks of a row on their way to the sums of n tokens. */
-struct four {
-    const uint8_t *b[4];
-    uint32_t at;    /* number of the first in the row */
-    uint32_t valid; /* so many count; at the end of a row the others repeat the last */
-    __m128i products[MATVEC_TOKENS], mins[MATVEC_TOKENS]; /* I and M of each */
-};
-
-INLINE size_t cell_of(const struct four *f, const int n, int j, int token)
+INLINE void bytes_of(uint32_t type, const uint8_t *block, __m512i q[4])
 {
-    uint32_t block = f->at + ((uint32_t)j < f->valid ? (uint32_t)j : f->valid - 1);
-    return (size_t)block * (size_t)n + (size_t)token;
+    if (groups256(type) == 8)
+        bytes_paired(type, block, q);
+    else
+        bytes256(type, block, q);
 }
 
-/* The sums of 32 activations of four blocks */
-INLINE __m512i sums32(const struct input_view *v, const struct four *f, const int n, int token)
+/* In each quarter lanes 0 and 1 sum to I of row a, lanes 2 and 3 to that of row b, still with the
+ * offset of the weights */
+INLINE __m512i products(const __m512i a[4], const __m512i b[4], const int8_t *x, const __m512i s[4])
 {
-    if (n == 1 && f->valid == 4) /* they follow each other */
-        return load512(v->sum32 + (size_t)f->at * 8);
-    const uint8_t *at[4];
-    for (int j = 0; j < 4; j++)
-        at[j] = (const uint8_t *)(v->sum32 + cell_of(f, n, j, token) * 8);
-    return four128(at, 0);
-}
-
-/* Steps 1 and 2 for blocks at..at+3 of a row, `valid` of which exist, and n tokens (a constant). */
-INLINE struct four multiply(uint32_t type, const int n, const struct input_view *v,
-                            const uint8_t *row, uint32_t at, uint32_t valid)
-{
-    struct four f = {.at = at, .valid = valid};
-    __m512i lanes[MATVEC_TOKENS][4], mins[MATVEC_TOKENS][4]; /* sum to I and (Q2_K) M */
-    for (uint32_t j = 0; j < 4; j++)
-        f.b[j] = row + (at + (j < valid ? j : valid - 1)) * block_bytes256(type);
-    __m512i scales = scales256(type, f.b);
-    prefetch_ahead(f.b[0], 4 * block_bytes256(type));
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; j++) {
-        __m512i q[4], s[2];
-        if (groups256(type) == 8)
-            bytes_paired(type, f.b[j], q);
-        else
-            bytes256(type, f.b[j], q);
-        if (type != QUANT_IQ4_XS)
-            scale_words(type, scales, j, s);
-#pragma GCC unroll 4
-        for (int t = 0; t < n; t++) {
-            const size_t cell = cell_of(&f, n, j, t);
-            const int8_t *x = (groups256(type) == 8 ? v->paired : v->q) + cell * GROUP;
-            const int16_t *sum16 = v->sum16 + cell * 16;
-            lanes[t][j] = type == QUANT_IQ4_XS ? products_wide(q, x, scales_of(type, scales, j))
-                                               : products(q, x, s);
-            if (offset256(type))
-                lanes[t][j] = _mm512_sub_epi32(
-                    lanes[t][j], offset_products(type, scales_of(type, scales, j), sum16));
-            if (type == QUANT_Q2_K)
-                mins[t][j] = mins16(f.b[j] + offsetof(struct block_q2_k, scales), sum16);
-        }
+    const __m512i zero = _mm512_setzero_si512();
+    __m512i sum = zero;
+    for (int k = 0; k < 4; k++) { /* at most 4 * 63 * 127 = 32004: fits int16 */
+        __m512i x64 = load512(x + 64 * k);
+        __m512i words = _mm512_packs_epi32(_mm512_dpbusd_epi32(zero, a[k], x64),
+                                           _mm512_dpbusd_epi32(zero, b[k], x64));
+        sum = _mm512_dpwssd_epi32(sum, words, s[k]);
     }
-    for (int t = 0; t < n; t++) {
-        f.products[t] = sum4(lanes[t]);
-        if (type == QUANT_Q2_K)
-            f.mins[t] = sum4(mins[t]);
-        else if (has_mins256(type))
-            f.mins[t] = mins8(scales, sums32(v, &f, n, t));
-    }
-    return f;
-}
-
-/* Step 3 for one token */
-INLINE float add(uint32_t type, const int n, const struct input_view *v, const struct four *f,
-                 int token, float sum)
-{
-    __m256 factors = factors256(type, f->b);
-    __m128 d = _mm256_castps256_ps128(factors), dmin = _mm256_extractf128_ps(factors, 1);
-    __m128 term = _mm_mul_ps(_mm_cvtepi32_ps(f->products[token]), d);
-    if (has_mins256(type))
-        term = _mm_sub_ps(term, _mm_mul_ps(_mm_cvtepi32_ps(f->mins[token]), dmin));
-    if (n == 1 && f->valid == 4) {
-        term = _mm_mul_ps(term, _mm_loadu_ps(v->scale + f->at));
-        return sum + term[0] + term[1] + term[2] + term[3];
-    }
-    for (int j = 0; j < (int)f->valid; j++)
-        sum += term[j] * v->scale[cell_of(f, n, j, token)];
     return sum;
 }
 
-/* One token: step 3 of four blocks stands behind steps 1 and 2 of the next four, so that its long
- * chain of small operations does not hold them up. */
-INLINE void one_token(uint32_t type, const struct kernels_product *p, const uint8_t *w,
-                      uint32_t row_begin, uint32_t row_end)
+/* The same for bytes that use all eight bits, whose sums do not fit int16; `two` is what
+ * scales_of_two gave. */
+INLINE __m512i products_wide(const __m512i a[4], const __m512i b[4], const int8_t *x, __m512i two)
 {
-    const struct input_view v = input_view(KERNELS_INT8_256, p->input, 1, p->n_in, NULL);
-    for (uint32_t row = row_begin; row < row_end; row++, w += p->row_bytes) {
-        float sum = 0;
-        uint32_t at = 0;
-        if (v.n_groups >= 4) {
-            struct four before = multiply(type, 1, &v, w, 0, 4);
-            for (at = 4; at + 4 <= v.n_groups; at += 4) {
-                struct four now = multiply(type, 1, &v, w, at, 4);
-                sum = add(type, 1, &v, &before, 0, sum);
-                before = now;
-            }
-            sum = add(type, 1, &v, &before, 0, sum);
+    const __m512i zero = _mm512_setzero_si512();
+    const __m512i quarters = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+    __m512i scales_a = _mm512_cvtepi16_epi32(_mm512_castsi512_si256(two));
+    __m512i scales_b = _mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(two, 1));
+    __m512i sum_a = zero, sum_b = zero;
+    for (int k = 0; k < 4; k++) {
+        __m512i group = _mm512_add_epi32(quarters, _mm512_set1_epi32(4 * k));
+        __m512i x64 = load512(x + 64 * k);
+        sum_a =
+            _mm512_add_epi32(sum_a, _mm512_mullo_epi32(_mm512_dpbusd_epi32(zero, a[k], x64),
+                                                       _mm512_permutexvar_epi32(group, scales_a)));
+        sum_b =
+            _mm512_add_epi32(sum_b, _mm512_mullo_epi32(_mm512_dpbusd_epi32(zero, b[k], x64),
+                                                       _mm512_permutexvar_epi32(group, scales_b)));
+    }
+    return _mm512_add_epi32(_mm512_unpacklo_epi64(sum_a, sum_b),
+                            _mm512_unpackhi_epi64(sum_a, sum_b));
+}
+
+/* What the offset of the weights adds too much to products: offset * sum of scale * sum of 16
+ * activations; `two` is what scales_of_two gave. */
+INLINE __m512i offset_products(uint32_t type, __m512i two, __m512i sum16)
+{
+    const unsigned log2 = type == QUANT_Q3_K ? 2 : type == QUANT_Q6_K ? 5 : 7;
+    const __m512i quarters = _mm512_set_epi32(15, 14, 7, 6, 13, 12, 5, 4, 11, 10, 3, 2, 9, 8, 1, 0);
+    __m512i sums = _mm512_slli_epi32(_mm512_madd_epi16(two, sum16), log2);
+    return _mm512_permutexvar_epi32(quarters, sums);
+}
+
+/* Vectors whose quarters are a, a, b, b and c, c, d, d as one with quarters a, b, c, d */
+INLINE __m512i join_quarters(const __m512i v[2])
+{
+    __m512 ab = _mm512_castsi512_ps(v[0]), cd = _mm512_castsi512_ps(v[1]);
+    return _mm512_add_epi32(
+        _mm512_castps_si512(_mm512_shuffle_ps(ab, cd, _MM_SHUFFLE(2, 0, 2, 0))),
+        _mm512_castps_si512(_mm512_shuffle_ps(ab, cd, _MM_SHUFFLE(3, 1, 3, 1))));
+}
+
+/* Vectors whose halves belong to a and b and to c and d as one whose quarters do to a, b, c, d */
+INLINE __m512i join_halves(const __m512i v[2])
+{
+    return _mm512_add_epi32(_mm512_shuffle_i64x2(v[0], v[1], _MM_SHUFFLE(2, 0, 2, 0)),
+                            _mm512_shuffle_i64x2(v[0], v[1], _MM_SHUFFLE(3, 1, 3, 1)));
+}
+
+/* One block of each of 16 rows on their way to the sums of a few tokens */
+struct column {
+    __m512i products[MATVEC_TOKENS][4]; /* lane j of the quarters of k sums to I of row 4 k + j */
+    __m512i mins[MATVEC_TOKENS][4];     /* quarter j of k sums to M of row 4 k + j */
+};
+
+/* Block number `at` of rows 4 k to 4 k + 3, which are b, x n tokens (a constant) */
+INLINE void multiply(uint32_t type, const int n, const struct input_view *v,
+                     const uint8_t *const b[4], size_t at, int k, struct column *out)
+{
+    __m512i lanes[MATVEC_TOKENS][2], mins[MATVEC_TOKENS][2];
+    const __m512i scales = scales256(type, b);
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++) {
+        __m512i first[4], second[4], s[4];
+        bytes_of(type, b[2 * i], first);
+        bytes_of(type, b[2 * i + 1], second);
+        if (type != QUANT_IQ4_XS)
+            scale_words(type, scales, i, s);
+#pragma GCC unroll 4
+        for (int t = 0; t < n; t++) {
+            const size_t cell = at * (size_t)n + (size_t)t;
+            const int8_t *x = (groups256(type) == 8 ? v->paired : v->q) + cell * GROUP;
+            lanes[t][i] = type == QUANT_IQ4_XS
+                              ? products_wide(first, second, x, scales_of_two(type, scales, i))
+                              : products(first, second, x, s);
+            const __m512i sum16 = twice256(v->sum16 + cell * 16);
+            if (offset256(type))
+                lanes[t][i] = _mm512_sub_epi32(
+                    lanes[t][i], offset_products(type, scales_of_two(type, scales, i), sum16));
+            if (type == QUANT_Q2_K)
+                mins[t][i] = _mm512_madd_epi16(mins_of_two(scales, i), sum16);
         }
-        if (at < v.n_groups) {
-            struct four rest = multiply(type, 1, &v, w, at, v.n_groups - at);
-            sum = add(type, 1, &v, &rest, 0, sum);
-        }
-        p->y[row] = sum;
+    }
+#pragma GCC unroll 4
+    for (int t = 0; t < n; t++) {
+        const int16_t *sum32 = v->sum32 + (at * (size_t)n + (size_t)t) * 8;
+        out->products[t][k] = join_quarters(lanes[t]);
+        if (groups256(type) == 8) /* the upper half of each quarter of scales */
+            out->mins[t][k] =
+                _mm512_madd_epi16(_mm512_unpackhi_epi8(scales, _mm512_setzero_si512()),
+                                  _mm512_broadcast_i32x4(_mm_loadu_si128((const void *)sum32)));
+        else if (type == QUANT_Q2_K)
+            out->mins[t][k] = join_halves(mins[t]);
     }
 }
 
-/* n tokens (a constant), 2 to MATVEC_TOKENS */
-INLINE void some_tokens(uint32_t type, const int n, const struct kernels_product *p,
-                        const uint8_t *w, uint32_t row_begin, uint32_t row_end)
+/* ---- step 3 ---- */
+
+/* d of 16 rows, and dmin where there is one */
+struct factors {
+    __m512 d, dmin;
+};
+
+/* of types whose blocks begin with both: heads are the first 16 bytes, of four rows each */
+INLINE struct factors factors_of_heads(const __m512i heads[4])
+{
+    const __m512i d = _mm512_castsi256_si512(
+        _mm256_setr_epi16(0, 8, 16, 24, 2, 10, 18, 26, 4, 12, 20, 28, 6, 14, 22, 30));
+    __m512i both = _mm512_unpacklo_epi64(_mm512_unpacklo_epi32(heads[0], heads[1]),
+                                         _mm512_unpacklo_epi32(heads[2], heads[3]));
+    __m512i dmin = _mm512_add_epi16(d, _mm512_set1_epi16(1));
+    return (struct factors){
+        _mm512_cvtph_ps(_mm512_castsi512_si256(_mm512_permutexvar_epi16(d, both))),
+        _mm512_cvtph_ps(_mm512_castsi512_si256(_mm512_permutexvar_epi16(dmin, both)))};
+}
+
+/* ditto of other types */
+INLINE struct factors factors_of_halfs(uint32_t type, const struct halfs256 *h)
+{
+    __m512 d = _mm512_cvtph_ps(_mm256_loadu_si256((const void *)h->d));
+    return (struct factors){
+        d, has_mins256(type) ? _mm512_cvtph_ps(_mm256_loadu_si256((const void *)h->dmin)) : d};
+}
+
+/* The terms of 16 rows for one token */
+INLINE __m512 terms(uint32_t type, const struct column *c, int t, struct factors f, float scale)
+{
+    __m512 term = _mm512_mul_ps(_mm512_cvtepi32_ps(sum_of_quarters(c->products[t])), f.d);
+    if (has_mins256(type))
+        term = _mm512_sub_ps(
+            term, _mm512_mul_ps(_mm512_cvtepi32_ps(sum_in_quarters(c->mins[t])), f.dmin));
+    return _mm512_mul_ps(term, _mm512_set1_ps(scale));
+}
+
+/* 16 rows, `apart` rows from each other, x n tokens */
+INLINE void streams(uint32_t type, const int n, const struct kernels_product *p, const uint8_t *w,
+                    size_t apart, float *y)
 {
     const struct input_view v = input_view(KERNELS_INT8_256, p->input, (uint32_t)n, p->n_in, NULL);
-    for (uint32_t row = row_begin; row < row_end; row++, w += p->row_bytes) {
-        float sum[MATVEC_TOKENS] = {0};
-        for (uint32_t at = 0; at < v.n_groups; at += 4) {
-            uint32_t left = v.n_groups - at;
-            struct four f =
-                left < 4 ? multiply(type, n, &v, w, at, left) : multiply(type, n, &v, w, at, 4);
+    const size_t stride = apart * p->row_bytes;
+    struct halfs256 halfs[2];
+    __m512 sum[MATVEC_TOKENS];
+    for (int t = 0; t < n; t++)
+        sum[t] = _mm512_setzero_ps();
+    if (groups256(type) == 16)
+        copy_halfs256(type, w, stride, &halfs[0]);
+    for (size_t at = 0; at < v.n_groups; at++, w += block_bytes256(type)) {
+        struct column c;
+        __m512i heads[4];
+        if (groups256(type) == 16 && at + 1 < v.n_groups)
+            copy_halfs256(type, w + block_bytes256(type), stride, &halfs[(at + 1) % 2]);
 #pragma GCC unroll 4
-            for (int t = 0; t < n; t++)
-                sum[t] = add(type, n, &v, &f, t, sum[t]);
+        for (size_t k = 0; k < 4; k++) {
+            const uint8_t *four = w + 4 * k * stride;
+            const uint8_t *const b[4] = {four, four + stride, four + 2 * stride, four + 3 * stride};
+            for (int j = 0; j < 4; j++)
+                prefetch_ahead(b[j], block_bytes256(type));
+            if (groups256(type) == 8)
+                heads[k] = four128(b, 0);
+            multiply(type, n, &v, b, at, (int)k, &c);
         }
+        struct factors f =
+            groups256(type) == 8 ? factors_of_heads(heads) : factors_of_halfs(type, &halfs[at % 2]);
+#pragma GCC unroll 4
         for (int t = 0; t < n; t++)
-            p->y[(size_t)t * p->y_stride + row] = sum[t];
+            sum[t] =
+                _mm512_add_ps(sum[t], terms(type, &c, t, f, v.scale[at * (size_t)n + (size_t)t]));
     }
+    for (int t = 0; t < n; t++)
+        store_rows(y + (size_t)t * p->y_stride, apart, sum[t]);
 }
 
 INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *w,
@@ -274,14 +280,14 @@ INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *
 {
     switch (p->n_tokens) {
     case 1:
-        one_token(type, p, w, row_begin, row_end);
+        in_streams(type, 1, p, w, row_begin, row_end, streams);
         break;
     case 2:
-        some_tokens(type, 2, p, w, row_begin, row_end);
+        in_streams(type, 2, p, w, row_begin, row_end, streams);
         break;
     default:
         assert(p->n_tokens == MATVEC_TOKENS);
-        some_tokens(type, MATVEC_TOKENS, p, w, row_begin, row_end);
+        in_streams(type, MATVEC_TOKENS, p, w, row_begin, row_end, streams);
     }
 }
 

@@ -1,138 +1,124 @@
 /*
  * matvec32_avx512: rows of types with blocks of 32 against one token or a few.
  *
- * One row at a time, strictly in order, eight blocks at a time: the weights as unsigned bytes x
- * int8 activations (vpdpbusd), the eight sums I in one vector, (I d + S m) scale, added up by
- * fours and then to the row's sum: the order of generic.h.
+ * Four blocks of each of 16 rows at a time: the weights as unsigned bytes x int8 activations
+ * (vpdpbusd), the sums I of 16 rows for each of the four as a vector in which a lane is a row,
+ * (I d + S m) scale, added up by fours and then to the sums of the rows: the order of generic.h.
  */
 #include "kernels/blocks32_avx512.h"
 
 #include <assert.h>
 
-/* Eight blocks of a row on their way to the sums of n tokens. */
-struct eight {
-    __m256i products[MATVEC_TOKENS]; /* I */
-    __m256 d, m;
-    uint32_t g;
-};
-
-/* Lanes that sum to I: of blocks 2 i and 2 i + 1 in the halves of vector i; of four blocks in the
- * quarters of a vector where the type is paired. */
-INLINE void products(uint32_t type, const __m512i q[4], const struct input_view *v, size_t cell,
-                     __m512i lanes[4])
+/* Of four blocks that follow each other and a token: in quarter j lanes that sum to I of block j */
+INLINE __m512i products(uint32_t type, const __m512i q[2], const int8_t *x)
 {
     const __m512i zero = _mm512_setzero_si512();
-    if (is_paired32(type)) {
-        const int8_t *x = v->paired + cell * GROUP;
-        for (int i = 0; i < 2; i++)
-            lanes[i] =
-                _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(zero, q[2 * i], load512(x + 128 * i)),
-                                    q[2 * i + 1], load512(x + 128 * i + 64));
-        return;
-    }
-    for (int i = 0; i < 4; i++)
-        lanes[i] = _mm512_dpbusd_epi32(zero, q[i], load512(v->q + cell * GROUP + 64 * i));
-}
-
-INLINE __m256i eight_sums(uint32_t type, const __m512i lanes[4])
-{
-    if (!is_paired32(type))
-        return sum8(lanes);
-    /* quarter i: blocks i and i + 4 alternate */
-    __m512i two = _mm512_add_epi32(_mm512_unpacklo_epi32(lanes[0], lanes[1]),
-                                   _mm512_unpackhi_epi32(lanes[0], lanes[1]));
-    two = _mm512_add_epi32(two, _mm512_shuffle_epi32(two, _MM_PERM_BADC));
-    const __m512i in_order = _mm512_castsi256_si512(_mm256_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13));
-    return _mm512_castsi512_si256(_mm512_permutexvar_epi32(in_order, two));
-}
-
-/* Blocks 8 g to 8 g + 7 of a row x n tokens (a constant) */
-INLINE struct eight multiply(uint32_t type, const int n, const uint8_t *blocks,
-                             const struct input_view *v, uint32_t g)
-{
-    struct eight e = {.d = _mm256_cvtph_ps(halfs32(type, blocks, 0)), .g = g};
-    __m512i q[4];
-    if (has_mins32(type))
-        e.m = _mm256_cvtph_ps(halfs32(type, blocks, 2));
+    __m512i first = _mm512_dpbusd_epi32(zero, q[0], load512(x));
     if (is_paired32(type))
-        for (int i = 0; i < 2; i++)
-            bytes32_paired(type, blocks + (size_t)(4 * i) * block_bytes32(type), &q[2 * i],
-                           &q[2 * i + 1]);
-    else
-        bytes32(type, blocks, q);
+        return _mm512_dpbusd_epi32(first, q[1], load512(x + 64));
+    __m512i second = _mm512_dpbusd_epi32(zero, q[1], load512(x + 64));
+    return _mm512_add_epi32(_mm512_shuffle_i32x4(first, second, _MM_SHUFFLE(2, 0, 2, 0)),
+                            _mm512_shuffle_i32x4(first, second, _MM_SHUFFLE(3, 1, 3, 1)));
+}
+
+/* v[k] quarter j to v[j] quarter k */
+INLINE void transpose_quarters(__m512i v[4])
+{
+    __m512i a = _mm512_shuffle_i32x4(v[0], v[1], _MM_SHUFFLE(1, 0, 1, 0));
+    __m512i b = _mm512_shuffle_i32x4(v[0], v[1], _MM_SHUFFLE(3, 2, 3, 2));
+    __m512i c = _mm512_shuffle_i32x4(v[2], v[3], _MM_SHUFFLE(1, 0, 1, 0));
+    __m512i d = _mm512_shuffle_i32x4(v[2], v[3], _MM_SHUFFLE(3, 2, 3, 2));
+    v[0] = _mm512_shuffle_i32x4(a, c, _MM_SHUFFLE(2, 0, 2, 0));
+    v[1] = _mm512_shuffle_i32x4(a, c, _MM_SHUFFLE(3, 1, 3, 1));
+    v[2] = _mm512_shuffle_i32x4(b, d, _MM_SHUFFLE(2, 0, 2, 0));
+    v[3] = _mm512_shuffle_i32x4(b, d, _MM_SHUFFLE(3, 1, 3, 1));
+}
+
+/* (I d + S m) scale of block j of 16 rows; `sums` is I, still with the offset of the weights */
+INLINE __m512 terms(uint32_t type, __m512i sums, const struct halfs32 *h, size_t j, int32_t bias,
+                    float scale)
+{
+    const __m512i biases = _mm512_set1_epi32(bias);
+    __m512 term, d = _mm512_cvtph_ps(_mm256_loadu_si256((const void *)h->d[j]));
+    if (has_mins32(type)) {
+        __m512i sum_q = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_srai_epi32(biases, 7));
+        __m512 m = _mm512_cvtph_ps(_mm256_loadu_si256((const void *)h->m[j]));
+        term = _mm512_add_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sums), d),
+                             _mm512_mul_ps(_mm512_cvtepi32_ps(sum_q), m));
+    } else {
+        sums = _mm512_add_epi32(sums, _mm512_srai_epi32(biases, zero_point_shift(type)));
+        term = _mm512_mul_ps(_mm512_cvtepi32_ps(sums), d);
+    }
+    return _mm512_mul_ps(term, _mm512_set1_ps(scale));
+}
+
+/* Four blocks of 16 rows, the first row's at w and the others `stride` bytes apart, x n tokens (a
+ * constant), onto the sums of the rows; they are the f-th four of each row. */
+INLINE void add_four(uint32_t type, const int n, const struct input_view *v, const uint8_t *w,
+                     size_t stride, const struct halfs32 *halfs, size_t f,
+                     __m512 sum[MATVEC_TOKENS])
+{
+    __m512i sums[MATVEC_TOKENS][4];
+#pragma GCC unroll 4
+    for (size_t k = 0; k < 4; k++) {
+        __m512i lanes[MATVEC_TOKENS][4];
+        for (size_t i = 0; i < 4; i++) {
+            const uint8_t *blocks = w + (4 * k + i) * stride;
+            __m512i q[2];
+            if (is_paired32(type))
+                bytes32_paired(type, blocks, q);
+            else
+                bytes32(type, blocks, q);
+            for (int t = 0; t < n; t++) {
+                const size_t at = (f / 2 * (size_t)n + (size_t)t) * GROUP + f % 2 * 128;
+                lanes[t][i] = products(type, q, (is_paired32(type) ? v->paired : v->q) + at);
+            }
+        }
+        for (int t = 0; t < n; t++)
+            sums[t][k] = sum4_in_quarters(lanes[t]);
+    }
 #pragma GCC unroll 4
     for (int t = 0; t < n; t++) {
-        __m512i lanes[4];
-        products(type, q, v, (size_t)g * (size_t)n + (size_t)t, lanes);
-        e.products[t] = eight_sums(type, lanes);
-    }
-    return e;
-}
-
-INLINE float add(uint32_t type, const int n, const struct eight *e, const struct input_view *v,
-                 int token, float sum)
-{
-    const size_t cell = (size_t)e->g * (size_t)n + (size_t)token;
-    __m256i sums = e->products[token];
-    __m256i bias = _mm256_loadu_si256((const void *)(v->bias + cell * 8));
-    __m256 terms;
-    if (has_mins32(type)) {
-        __m256i sum_q = _mm256_sub_epi32(_mm256_setzero_si256(), _mm256_srai_epi32(bias, 7));
-        terms = _mm256_add_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(sums), e->d),
-                              _mm256_mul_ps(_mm256_cvtepi32_ps(sum_q), e->m));
-    } else {
-        sums = _mm256_add_epi32(sums, _mm256_srai_epi32(bias, zero_point_shift(type)));
-        terms = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), e->d);
-    }
-    terms = _mm256_mul_ps(terms, _mm256_loadu_ps(v->scale + cell * 8));
-    /* each half: ((t0 + t1) + t2) + t3 */
-    __m256 four = _mm256_add_ps(terms, _mm256_permute_ps(terms, 1));
-    four = _mm256_add_ps(four, _mm256_permute_ps(terms, 2));
-    four = _mm256_add_ps(four, _mm256_permute_ps(terms, 3));
-    sum += _mm256_cvtss_f32(four);
-    return sum + _mm_cvtss_f32(_mm256_extractf128_ps(four, 1));
-}
-
-/* The sums of n tokens over a row. A last group of less than eight blocks is filled up with zeros
- * in a copy. With one token, what follows the products of eight blocks stands behind the products
- * of the next eight, so that its long chain of small operations does not hold them up. */
-INLINE void row(uint32_t type, const int n, const uint8_t *w, uint32_t n_in,
-                const struct input_view *v, float sum[MATVEC_TOKENS])
-{
-    const size_t bytes = 8 * block_bytes32(type);
-    const uint32_t n_whole = n_in / GROUP, rest = n_in % GROUP / 32;
-    struct eight before;
-    for (uint32_t g = 0; g < n_whole; g++) {
-        if (g % 4 == 0) /* four groups are whole lines */
-            prefetch_ahead(w + g * bytes, 4 * bytes);
-        struct eight now = multiply(type, n, w + g * bytes, v, g);
-#pragma GCC unroll 4
-        for (int t = 0; t < n; t++)
-            if (n > 1 || g > 0)
-                sum[t] = add(type, n, n > 1 ? &now : &before, v, t, sum[t]);
-        before = now;
-    }
-    if (n == 1 && n_whole > 0)
-        sum[0] = add(type, 1, &before, v, 0, sum[0]);
-    if (rest) {
-        uint8_t copy[8 * sizeof(struct block_q8_0)] = {0};
-        memcpy(copy, w + n_whole * bytes, rest * block_bytes32(type));
-        struct eight e = multiply(type, n, copy, v, n_whole);
-        for (int t = 0; t < n; t++)
-            sum[t] = add(type, n, &e, v, t, sum[t]);
+        const size_t cell = (f / 2 * (size_t)n + (size_t)t) * 8 + f % 2 * 4;
+        __m512 four = _mm512_setzero_ps();
+        transpose_quarters(sums[t]); /* of rows 4 k to 4 k + 3 becomes: of block j */
+        for (size_t j = 0; j < 4; j++)
+            four = _mm512_add_ps(
+                four, terms(type, sums[t][j], halfs, j, v->bias[cell + j], v->scale[cell + j]));
+        sum[t] = _mm512_add_ps(sum[t], four);
     }
 }
 
-INLINE void tokens(uint32_t type, const int n, const struct kernels_product *p, const uint8_t *w,
-                   uint32_t row_begin, uint32_t row_end)
+/* 16 rows, `apart` rows from each other, x n tokens. Blocks that a last four lacks are zeros in a
+ * copy. */
+INLINE void streams(uint32_t type, const int n, const struct kernels_product *p, const uint8_t *w,
+                    size_t apart, float *y)
 {
     const struct input_view v = input_view(KERNELS_INT8_32, p->input, (uint32_t)n, p->n_in, NULL);
-    for (uint32_t i = row_begin; i < row_end; i++, w += p->row_bytes) {
-        float sum[MATVEC_TOKENS] = {0};
-        row(type, n, w, p->n_in, &v, sum);
-        for (int t = 0; t < n; t++)
-            p->y[(size_t)t * p->y_stride + i] = sum[t];
+    const size_t bytes = 4 * block_bytes32(type), stride = apart * p->row_bytes;
+    const size_t n_whole = p->n_in / 128, rest = p->n_in % 128 / 32;
+    struct halfs32 halfs[2];
+    __m512 sum[MATVEC_TOKENS];
+    for (int t = 0; t < n; t++)
+        sum[t] = _mm512_setzero_ps();
+    if (n_whole > 0)
+        copy_halfs32(type, w, stride, &halfs[0]);
+    for (size_t f = 0; f < n_whole; f++, w += bytes) {
+        for (size_t i = 0; f % 2 == 0 && i < STREAMS; i++)
+            prefetch_ahead(w + i * stride, 2 * bytes);
+        if (f + 1 < n_whole)
+            copy_halfs32(type, w + bytes, stride, &halfs[(f + 1) % 2]);
+        add_four(type, n, &v, w, stride, &halfs[f % 2], f, sum);
     }
+    if (rest) {
+        uint8_t copy[STREAMS][4 * sizeof(struct block_q8_0)] = {{0}};
+        for (size_t i = 0; i < STREAMS; i++)
+            memcpy(copy[i], w + i * stride, rest * block_bytes32(type));
+        copy_halfs32(type, copy[0], sizeof copy[0], &halfs[0]);
+        add_four(type, n, &v, copy[0], sizeof copy[0], &halfs[0], n_whole, sum);
+    }
+    for (int t = 0; t < n; t++)
+        store_rows(y + (size_t)t * p->y_stride, apart, sum[t]);
 }
 
 INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *w,
@@ -140,14 +126,14 @@ INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *
 {
     switch (p->n_tokens) {
     case 1:
-        tokens(type, 1, p, w, row_begin, row_end);
+        in_streams(type, 1, p, w, row_begin, row_end, streams);
         break;
     case 2:
-        tokens(type, 2, p, w, row_begin, row_end);
+        in_streams(type, 2, p, w, row_begin, row_end, streams);
         break;
     default:
         assert(p->n_tokens == MATVEC_TOKENS);
-        tokens(type, MATVEC_TOKENS, p, w, row_begin, row_end);
+        in_streams(type, MATVEC_TOKENS, p, w, row_begin, row_end, streams);
     }
 }
 

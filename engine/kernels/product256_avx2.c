@@ -1,9 +1,8 @@
 /*
  * product256_avx2: products with weights in blocks of 256, the float order of generic.h.
  *
- * One token: a row at a time, strictly in order, four blocks at a time (lane j of a vector of four
- * is block j). More: one block of up to 16 rows is unpacked once and goes against four tokens at
- * a time (lane t is token t).
+ * One token: one block of each of 8 rows at a time; in the end a lane is a row. More: one block of
+ * up to 16 rows is unpacked once and goes against four tokens at a time (lane t is token t).
  */
 #include "kernels/blocks256_avx2.h"
 
@@ -36,138 +35,99 @@ INLINE __m128i sum_mins(uint32_t type, const __m256i v[4])
 
 /* ---- one token ---- */
 
-/* Four blocks of a row on their way to its sum. */
-struct four {
-    const uint8_t *b[4];
-    uint32_t at, valid; /* the first's number in the row; how many count, the others repeat it */
-    __m256i lanes[4];   /* sum to I */
-    __m128i mins;       /* M of each */
+/* One block of each of 8 rows on their way to the sums */
+struct column {
+    __m256i products[8]; /* lanes sum to I of a row */
+    __m256i mins[8]; /* ditto M; with 8 groups the halves of i sum to M of rows 2 i and 2 i + 1 */
 };
 
-/* lanes and mins of types with 16 groups; block[j] is the number of b[j] in the row */
-INLINE void multiply16(uint32_t type, const struct input_view *v, const uint32_t block[4],
-                       struct four *f)
+/* A block of types with 16 groups x group `at` of the activations */
+INLINE void multiply16(uint32_t type, const struct input_view *v, const uint8_t *block, size_t at,
+                       __m256i *products, __m256i *min)
 {
-    __m256i mins[4];
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; j++) {
-        __m256i q[8], scales = scales256(type, f->b[j]), halves[2], sum = _mm256_setzero_si256();
-        scale_halves(scales, halves);
-        bytes256(type, f->b[j], q);
-        for (int k = 0; k < 8; k++)
-            sum = add_products(type, sum, q[k], v->q + (size_t)block[j] * GROUP + 32 * k,
-                               scale_words(type, halves, k));
-        mins[j] = min_products(type, mins256(type, f->b[j], scales), v, block[j]);
-        f->lanes[j] = offset256(type) ? _mm256_add_epi32(sum, mins[j]) : sum;
-    }
-    if (has_mins256(type))
-        f->mins = sum4(mins);
+    __m256i q[8], scales = scales256(type, block), halves[2], sum = _mm256_setzero_si256();
+    scale_halves(scales, halves);
+    bytes256(type, block, q);
+    for (int k = 0; k < 8; k++)
+        sum =
+            add_products(type, sum, q[k], v->q + at * GROUP + 32 * k, scale_words(type, halves, k));
+    *min = min_products(type, mins256(type, block, scales), v, at);
+    *products = offset256(type) ? _mm256_add_epi32(sum, *min) : sum;
 }
 
-/* The same with 8 groups: the scales of two blocks are unpacked together, written to memory and
+/* Blocks of two rows with 8 groups: their scales are unpacked together, written to memory and
  * broadcast from there, which takes a load where a shuffle would take a unit that computes. */
-INLINE void multiply8(uint32_t type, const struct input_view *v, const uint32_t block[4],
-                      struct four *f)
+INLINE void multiply8(uint32_t type, const struct input_view *v, const uint8_t *const b[2],
+                      size_t at, __m256i products[2], __m256i *mins)
 {
     const __m256i twice = _mm256_broadcastsi128_si256(
         _mm_setr_epi8(0, -1, 0, -1, 1, -1, 1, -1, 2, -1, 2, -1, 3, -1, 3, -1));
     const __m256i upper = _mm256_add_epi8(twice, _mm256_set1_epi32(0x00040004));
-    __m256i mins[2];
+    const __m256i sum32 = _mm256_broadcastsi128_si256(load128(v->sum32 + at * 8));
+    __m256i scales = scales_k4(b[0], b[1]);
+    int32_t words[2][2][4]; /* [group / 4][row][group % 4], a word twice */
+    _mm256_storeu_si256((void *)words[0], _mm256_shuffle_epi8(scales, twice));
+    _mm256_storeu_si256((void *)words[1], _mm256_shuffle_epi8(scales, upper));
+    __asm__("" : "+m"(words)); /* or the compiler takes them out of the registers */
+    *mins = _mm256_madd_epi16(_mm256_unpackhi_epi8(scales, _mm256_setzero_si256()), sum32);
 #pragma GCC unroll 2
-    for (int pair = 0; pair < 2; pair++) {
-        const int first = 2 * pair, second = first + 1;
-        __m256i scales = scales_k4(f->b[first], f->b[second]);
-        int32_t words[2][2][4]; /* [group / 4][block][group % 4], a word twice */
-        _mm256_storeu_si256((void *)words[0], _mm256_shuffle_epi8(scales, twice));
-        _mm256_storeu_si256((void *)words[1], _mm256_shuffle_epi8(scales, upper));
-        __asm__("" : "+m"(words)); /* or the compiler takes them out of the registers */
-        __m256i sum32 = _mm256_set_m128i(load128(v->sum32 + (size_t)block[second] * 8),
-                                         load128(v->sum32 + (size_t)block[first] * 8));
-        mins[pair] = _mm256_madd_epi16(_mm256_unpackhi_epi8(scales, _mm256_setzero_si256()), sum32);
-#pragma GCC unroll 2
-        for (int j = 0; j < 2; j++) {
-            const int8_t *x = v->q + (size_t)block[first + j] * GROUP;
-            __m256i q[8], sum = _mm256_setzero_si256();
-            bytes256(type, f->b[first + j], q);
-            for (int k = 0; k < 8; k++)
-                sum = add_products(type, sum, q[k], x + 32 * k,
-                                   _mm256_set1_epi32(words[k / 4][j][k % 4]));
-            f->lanes[first + j] = sum;
-        }
+    for (int j = 0; j < 2; j++) {
+        __m256i q[8], sum = _mm256_setzero_si256();
+        bytes256(type, b[j], q);
+        for (int k = 0; k < 8; k++)
+            sum = add_products(type, sum, q[k], v->q + at * GROUP + 32 * k,
+                               _mm256_set1_epi32(words[k / 4][j][k % 4]));
+        products[j] = sum;
     }
-    /* lower half: blocks 0 and 2, upper half: blocks 1 and 3 */
-    __m256i low = _mm256_unpacklo_epi64(mins[0], mins[1]),
-            high = _mm256_unpackhi_epi64(mins[0], mins[1]), m = _mm256_add_epi32(low, high);
-    m = _mm256_add_epi32(m, _mm256_srli_epi64(m, 32));
-    f->mins = _mm_castps_si128(_mm_shuffle_ps(_mm_castsi128_ps(_mm256_castsi256_si128(m)),
-                                              _mm_castsi128_ps(_mm256_extracti128_si256(m, 1)),
-                                              _MM_SHUFFLE(2, 0, 2, 0)));
-    f->mins = _mm_shuffle_epi32(f->mins, _MM_SHUFFLE(3, 1, 2, 0));
 }
 
-INLINE struct four multiply(uint32_t type, const struct input_view *v, const uint8_t *row,
-                            uint32_t at, uint32_t valid)
+/* M of 8 rows */
+INLINE __m256i sum_mins8(uint32_t type, const __m256i mins[8])
 {
-    struct four f = {.at = at, .valid = valid};
-    uint32_t block[4];
-    for (uint32_t j = 0; j < 4; j++) {
-        block[j] = at + (j < valid ? j : valid - 1);
-        f.b[j] = row + block[j] * block_bytes256(type);
-    }
-    prefetch_ahead(f.b[0], 4 * block_bytes256(type));
-    if (groups256(type) == 8)
-        multiply8(type, v, block, &f);
-    else
-        multiply16(type, v, block, &f);
-    return f;
+    if (groups256(type) == 16)
+        return sums8(mins);
+    return _mm256_permutevar8x32_epi32(sum4_halves(mins),
+                                       _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }
 
-INLINE float add(uint32_t type, const struct input_view *v, const struct four *f, float sum)
+INLINE __m256 terms8(uint32_t type, const struct column *c, const struct halfs256 *h, float scale)
 {
-    __m256 factors = factors256(type, f->b);
-    __m128 term = _mm_mul_ps(_mm_cvtepi32_ps(sum4(f->lanes)), _mm256_castps256_ps128(factors));
+    __m256 term =
+        _mm256_mul_ps(_mm256_cvtepi32_ps(sums8(c->products)), _mm256_cvtph_ps(load128(h->d)));
     if (has_mins256(type))
-        term = _mm_sub_ps(term,
-                          _mm_mul_ps(_mm_cvtepi32_ps(f->mins), _mm256_extractf128_ps(factors, 1)));
-    if (f->valid == 4) {
-        term = _mm_mul_ps(term, _mm_loadu_ps(v->scale + f->at));
-        return sum + term[0] + term[1] + term[2] + term[3];
-    }
-    for (uint32_t j = 0; j < f->valid; j++)
-        sum += term[j] * v->scale[f->at + j];
-    return sum;
+        term = _mm256_sub_ps(term, _mm256_mul_ps(_mm256_cvtepi32_ps(sum_mins8(type, c->mins)),
+                                                 _mm256_cvtph_ps(load128(h->dmin))));
+    return _mm256_mul_ps(term, _mm256_set1_ps(scale));
 }
 
-/* With 8 groups, what follows the products of four blocks stands behind those of the next four, so
- * that its long chain of small operations does not hold them up; with 16 the registers are too few.
- */
-INLINE void one_token(uint32_t type, const struct kernels_product *p, const uint8_t *w,
-                      uint32_t row_begin, uint32_t row_end)
+/* 8 rows, `apart` rows from each other */
+INLINE void streams(uint32_t type, const int n, const struct kernels_product *p, const uint8_t *w,
+                    size_t apart, float *y)
 {
     const struct input_view v = input_view(KERNELS_INT8_256, p->input, 1, p->n_in, NULL);
-    for (uint32_t row = row_begin; row < row_end; row++, w += p->row_bytes) {
-        float sum = 0;
-        uint32_t at = 0;
-        if (groups256(type) == 16)
-            for (; at + 4 <= v.n_groups; at += 4) {
-                struct four now = multiply(type, &v, w, at, 4);
-                sum = add(type, &v, &now, sum);
-            }
-        else if (v.n_groups >= 4) {
-            struct four before = multiply(type, &v, w, 0, 4);
-            for (at = 4; at + 4 <= v.n_groups; at += 4) {
-                struct four now = multiply(type, &v, w, at, 4);
-                sum = add(type, &v, &before, sum);
-                before = now;
-            }
-            sum = add(type, &v, &before, sum);
+    const size_t bytes = block_bytes256(type), stride = apart * p->row_bytes;
+    struct halfs256 halfs[2];
+    __m256 sum = _mm256_setzero_ps();
+    (void)n; /* is 1 */
+    copy_halfs256(type, w, stride, &halfs[0]);
+    for (size_t at = 0; at < v.n_groups; at++, w += bytes) {
+        struct column c;
+        if (at + 1 < v.n_groups)
+            copy_halfs256(type, w + bytes, stride, &halfs[(at + 1) % 2]);
+#pragma GCC unroll 4
+        for (size_t i = 0; i < 4; i++) {
+            const uint8_t *const b[2] = {w + 2 * i * stride, w + (2 * i + 1) * stride};
+            prefetch_ahead(b[0], bytes);
+            prefetch_ahead(b[1], bytes);
+            if (groups256(type) == 8)
+                multiply8(type, &v, b, at, &c.products[2 * i], &c.mins[i]);
+            else
+                for (size_t j = 0; j < 2; j++)
+                    multiply16(type, &v, b[j], at, &c.products[2 * i + j], &c.mins[2 * i + j]);
         }
-        if (at < v.n_groups) {
-            struct four rest = multiply(type, &v, w, at, v.n_groups - at);
-            sum = add(type, &v, &rest, sum);
-        }
-        p->y[row] = sum;
+        sum = _mm256_add_ps(sum, terms8(type, &c, &halfs[at % 2], v.scale[at]));
     }
+    store_rows(y, apart, sum);
 }
 
 /* ---- several tokens ---- */
@@ -266,7 +226,7 @@ INLINE void product(uint32_t type, const struct kernels_product *p, const uint8_
                     uint32_t row_begin, uint32_t row_end, void *scratch)
 {
     if (p->n_tokens == 1)
-        one_token(type, p, w, row_begin, row_end);
+        in_streams(type, 1, p, w, row_begin, row_end, streams);
     else
         tiles(type, p, w, row_begin, row_end, scratch);
 }

@@ -1,8 +1,8 @@
 /*
  * product32_avx2: products with weights in blocks of 32, the float order of generic.h.
  *
- * A row at a time, eight blocks in eight registers against one token after the other: for one token
- * that reads the weights strictly in order, for more it unpacks them once.
+ * One token: four blocks of each of 8 rows at a time; in the end a lane is a row. More: a row at a
+ * time, eight blocks in eight registers against one token after the other.
  */
 #include "kernels/simd_avx2.h"
 
@@ -45,20 +45,102 @@ INLINE __m256i bytes32(uint32_t type, const uint8_t *block)
     }
 }
 
-/* Lane j: the sum of products of 32 elements, of block j of four and, in the upper half of the
- * lanes, of the other 16 elements. Unsigned weights have at most five bits: eight products, at most
- * 8 * 31 * 127, fit a word. */
-INLINE __m256i products4(uint32_t type, const __m256i q[4], const int8_t *x)
+/* A block x 32 activations, in lanes of words or (signed types) int32 that sum to I. Unsigned
+ * weights have at most five bits: eight products, at most 8 * 31 * 127, fit a word. */
+INLINE __m256i products(uint32_t type, __m256i q, __m256i x)
 {
-    __m256i pairs[4];
-    for (int j = 0; j < 4; j++) {
-        __m256i x32 = load256(x + 32 * j);
-        pairs[j] = is_signed32(type)
-                       ? _mm256_madd_epi16(signed_pair_products(q[j], x32), _mm256_set1_epi16(1))
-                       : pair_products(q[j], x32);
-    }
-    return is_signed32(type) ? sum4_halves(pairs) : sum4_halves_of_words(pairs);
+    if (is_signed32(type))
+        return _mm256_madd_epi16(signed_pair_products(q, x), _mm256_set1_epi16(1));
+    return pair_products(q, x);
 }
+
+/* Lane j: I of block j of eight, from their products */
+INLINE __m256i sums(uint32_t type, const __m256i v[8])
+{
+    if (is_signed32(type))
+        return sums8(v);
+    __m256i a = sum4_halves_of_words(v), b = sum4_halves_of_words(v + 4);
+    return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20),
+                            _mm256_permute2x128_si256(a, b, 0x31));
+}
+
+/* What the offset of the weights adds too much, from the bias, which is that of weight + 128 */
+INLINE __m256i offset_of(uint32_t type, __m256i bias)
+{
+    return _mm256_srai_epi32(bias, type == QUANT_Q4_0 ? 4 : 3);
+}
+
+INLINE bool has_offset32(uint32_t type)
+{
+    return type == QUANT_Q4_0 || type == QUANT_Q5_0;
+}
+
+/* (I d + S m) scale of eight blocks */
+INLINE __m256 terms(uint32_t type, __m256i sums, __m256 d, __m256 m, __m256i bias, __m256 scale)
+{
+    if (has_offset32(type))
+        sums = _mm256_add_epi32(sums, offset_of(type, bias));
+    __m256 term = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), d);
+    if (has_mins32(type)) {
+        __m256i sum_q = _mm256_sub_epi32(_mm256_setzero_si256(), _mm256_srai_epi32(bias, 7));
+        term = _mm256_add_ps(term, _mm256_mul_ps(_mm256_cvtepi32_ps(sum_q), m));
+    }
+    return _mm256_mul_ps(term, scale);
+}
+
+/* ---- one token ---- */
+
+/* The f-th four blocks of 8 rows onto their sums; the first row's are at w, the others `stride`
+ * bytes apart */
+INLINE __m256 add_four(uint32_t type, const struct input_view *v, const uint8_t *w, size_t stride,
+                       const struct halfs32 *halfs, size_t f, __m256 sum)
+{
+    __m256 four = _mm256_setzero_ps();
+#pragma GCC unroll 4
+    for (size_t j = 0; j < 4; j++, w += block_bytes32(type)) {
+        const size_t block = 4 * f + j;
+        const __m256i x = load256(v->q + 32 * block);
+        __m256i lanes[8];
+        for (size_t i = 0; i < 8; i++)
+            lanes[i] = products(type, bytes32(type, w + i * stride), x);
+        __m256 m = has_mins32(type) ? _mm256_cvtph_ps(load128(halfs->m[j])) : _mm256_setzero_ps();
+        four = _mm256_add_ps(
+            four, terms(type, sums(type, lanes), _mm256_cvtph_ps(load128(halfs->d[j])), m,
+                        _mm256_set1_epi32(v->bias[block]), _mm256_set1_ps(v->scale[block])));
+    }
+    return _mm256_add_ps(sum, four);
+}
+
+/* 8 rows, `apart` rows from each other. Blocks that a last four lacks are zeros in a copy. */
+INLINE void streams(uint32_t type, const int n, const struct kernels_product *p, const uint8_t *w,
+                    size_t apart, float *y)
+{
+    const struct input_view v = input_view(KERNELS_INT8_32, p->input, 1, p->n_in, NULL);
+    const size_t bytes = 4 * block_bytes32(type), stride = apart * p->row_bytes;
+    const size_t n_whole = p->n_in / 128, rest = p->n_in % 128 / 32;
+    struct halfs32 halfs[2];
+    __m256 sum = _mm256_setzero_ps();
+    (void)n; /* is 1 */
+    if (n_whole > 0)
+        copy_halfs32(type, w, stride, &halfs[0]);
+    for (size_t f = 0; f < n_whole; f++, w += bytes) {
+        for (size_t i = 0; f % 2 == 0 && i < STREAMS; i++)
+            prefetch_ahead(w + i * stride, 2 * bytes);
+        if (f + 1 < n_whole)
+            copy_halfs32(type, w + bytes, stride, &halfs[(f + 1) % 2]);
+        sum = add_four(type, &v, w, stride, &halfs[f % 2], f, sum);
+    }
+    if (rest) {
+        uint8_t copy[STREAMS][4 * sizeof(struct block_q8_0)] = {{0}};
+        for (size_t i = 0; i < STREAMS; i++)
+            memcpy(copy[i], w + i * stride, rest * block_bytes32(type));
+        copy_halfs32(type, copy[0], sizeof copy[0], &halfs[0]);
+        sum = add_four(type, &v, copy[0], sizeof copy[0], &halfs[0], n_whole, sum);
+    }
+    store_rows(y, apart, sum);
+}
+
+/* ---- several tokens ---- */
 
 /* The halfs at `offset` of eight blocks that follow each other, as floats */
 INLINE __m256 factors32(uint32_t type, const uint8_t *blocks, size_t offset)
@@ -86,36 +168,19 @@ INLINE struct eight unpack(uint32_t type, const uint8_t *blocks)
     return e;
 }
 
-/* Eight blocks x one token: I of each */
-INLINE __m256i products8(uint32_t type, const struct eight *e, const struct input_view *v,
-                         size_t cell)
+/* Eight blocks x one token onto sum */
+INLINE float add_eight(uint32_t type, const struct eight *e, const struct input_view *v,
+                       size_t cell, float sum)
 {
-    const int8_t *x = v->q + cell * GROUP;
-    __m256i a = products4(type, e->q, x), b = products4(type, e->q + 4, x + 128);
-    __m256i total = _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20),
-                                     _mm256_permute2x128_si256(a, b, 0x31));
-    /* the bias is that of weight + 128 */
-    if (type == QUANT_Q4_0 || type == QUANT_Q5_0)
-        total = _mm256_add_epi32(
-            total, _mm256_srai_epi32(load256(v->bias + cell * 8), type == QUANT_Q4_0 ? 4 : 3));
-    return total;
-}
-
-/* (I d + S m) scale of eight blocks onto sum */
-INLINE float add_eight(uint32_t type, __m256i products, __m256 d, __m256 m,
-                       const struct input_view *v, size_t cell, float sum)
-{
-    __m256 terms = _mm256_mul_ps(_mm256_cvtepi32_ps(products), d);
-    if (has_mins32(type)) {
-        __m256i sum_q = _mm256_sub_epi32(_mm256_setzero_si256(),
-                                         _mm256_srai_epi32(load256(v->bias + cell * 8), 7));
-        terms = _mm256_add_ps(terms, _mm256_mul_ps(_mm256_cvtepi32_ps(sum_q), m));
-    }
-    terms = _mm256_mul_ps(terms, _mm256_loadu_ps(v->scale + cell * 8));
+    __m256i lanes[8];
+    for (int j = 0; j < 8; j++)
+        lanes[j] = products(type, e->q[j], load256(v->q + cell * GROUP + 32 * j));
+    __m256 term = terms(type, sums(type, lanes), e->d, e->m, load256(v->bias + cell * 8),
+                        _mm256_loadu_ps(v->scale + cell * 8));
     /* each half: ((t0 + t1) + t2) + t3 */
-    __m256 four = _mm256_add_ps(terms, _mm256_permute_ps(terms, 1));
-    four = _mm256_add_ps(four, _mm256_permute_ps(terms, 2));
-    four = _mm256_add_ps(four, _mm256_permute_ps(terms, 3));
+    __m256 four = _mm256_add_ps(term, _mm256_permute_ps(term, 1));
+    four = _mm256_add_ps(four, _mm256_permute_ps(term, 2));
+    four = _mm256_add_ps(four, _mm256_permute_ps(term, 3));
     sum += _mm256_cvtss_f32(four);
     return sum + _mm_cvtss_f32(_mm256_extractf128_ps(four, 1));
 }
@@ -127,8 +192,7 @@ INLINE struct eight group(uint32_t type, const uint8_t *row, uint32_t n_in, uint
     const uint8_t *blocks = row + g * bytes;
     uint8_t copy[8 * sizeof(struct block_q8_0)];
     uint32_t left = n_in / 32 - g * 8;
-    if (g % 4 == 0) /* four groups are whole lines */
-        prefetch_ahead(blocks, 4 * bytes);
+    prefetch_ahead(blocks, bytes);
     if (left < 8) {
         memset(copy, 0, sizeof copy);
         blocks = memcpy(copy, blocks, left * block_bytes32(type));
@@ -136,46 +200,29 @@ INLINE struct eight group(uint32_t type, const uint8_t *row, uint32_t n_in, uint
     return unpack(type, blocks);
 }
 
-/* One token: what follows the products of eight blocks stands behind those of the next eight, so
- * that its long chain of small operations does not hold them up. */
-INLINE float one_token(uint32_t type, const uint8_t *row, uint32_t n_in, const struct input_view *v)
+INLINE void some_tokens(uint32_t type, const struct kernels_product *p, const uint8_t *w,
+                        uint32_t row_begin, uint32_t row_end, float *sums)
 {
-    struct eight e = group(type, row, n_in, 0);
-    __m256i products = products8(type, &e, v, 0);
-    __m256 d = e.d, m = e.m;
-    float sum = 0;
-    for (uint32_t g = 1; g < v->n_groups; g++) {
-        e = group(type, row, n_in, g);
-        __m256i next = products8(type, &e, v, g);
-        sum = add_eight(type, products, d, m, v, g - 1, sum);
-        products = next;
-        d = e.d;
-        m = e.m;
+    const struct input_view v = input_view(KERNELS_INT8_32, p->input, p->n_tokens, p->n_in, NULL);
+    for (uint32_t row = row_begin; row < row_end; row++, w += p->row_bytes) {
+        memset(sums, 0, p->n_tokens * sizeof *sums);
+        for (uint32_t g = 0; g < v.n_groups; g++) {
+            struct eight e = group(type, w, p->n_in, g);
+            for (uint32_t t = 0; t < p->n_tokens; t++)
+                sums[t] = add_eight(type, &e, &v, (size_t)g * p->n_tokens + t, sums[t]);
+        }
+        for (uint32_t t = 0; t < p->n_tokens; t++)
+            p->y[t * p->y_stride + row] = sums[t];
     }
-    return add_eight(type, products, d, m, v, v->n_groups - 1, sum);
 }
 
 INLINE void product(uint32_t type, const struct kernels_product *p, const uint8_t *w,
                     uint32_t row_begin, uint32_t row_end, float *sums)
 {
-    const struct input_view v = input_view(KERNELS_INT8_32, p->input, p->n_tokens, p->n_in, NULL);
-    for (uint32_t row = row_begin; row < row_end; row++, w += p->row_bytes) {
-        if (p->n_tokens == 1) {
-            p->y[row] = one_token(type, w, p->n_in, &v);
-            continue;
-        }
-        memset(sums, 0, p->n_tokens * sizeof *sums);
-        for (uint32_t g = 0; g < v.n_groups; g++) {
-            struct eight e = group(type, w, p->n_in, g);
-            for (uint32_t t = 0; t < p->n_tokens; t++) {
-                size_t cell = (size_t)g * p->n_tokens + t;
-                sums[t] =
-                    add_eight(type, products8(type, &e, &v, cell), e.d, e.m, &v, cell, sums[t]);
-            }
-        }
-        for (uint32_t t = 0; t < p->n_tokens; t++)
-            p->y[t * p->y_stride + row] = sums[t];
-    }
+    if (p->n_tokens == 1)
+        in_streams(type, 1, p, w, row_begin, row_end, streams);
+    else
+        some_tokens(type, p, w, row_begin, row_end, sums);
 }
 
 void product32_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,

@@ -6,9 +6,8 @@
 
 #include "kernels/simd_x86.h"
 
-/* As in simd_avx512.h: decode reads weights once, in order. */
-#define PREFETCH_AHEAD 8192
-
+void product32_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
+                    uint32_t row_end, void *scratch);
 void product256_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
                      uint32_t row_end, void *scratch);
 void float_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
@@ -19,12 +18,6 @@ void attention_avx2(const struct kernels_attention *a, uint32_t head, uint32_t f
                     void *scratch);
 void rms_norm_avx2(const float *x, const float *weight, uint32_t n, float eps, float *y);
 void swiglu_avx2(const float *gate, const float *up, uint32_t n, float *y);
-
-INLINE void prefetch_ahead(const uint8_t *at, size_t bytes)
-{
-    for (size_t i = 0; i < bytes; i += 64)
-        _mm_prefetch((const char *)at + PREFETCH_AHEAD + i, _MM_HINT_T1);
-}
 
 INLINE __m256i load256(const void *at)
 {
@@ -64,6 +57,21 @@ INLINE __m256i sum4_halves_of_words(const __m256i v[4])
         _mm256_add_epi16(_mm256_unpacklo_epi32(v[2], v[3]), _mm256_unpackhi_epi32(v[2], v[3]));
     __m256i sum = _mm256_add_epi16(_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
     return _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
+}
+
+/* Lane j: the sum of the lanes of v[j] */
+INLINE __m256i sums8(const __m256i v[8])
+{
+    __m256i a = sum4_halves(v), b = sum4_halves(v + 4);
+    return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20),
+                            _mm256_permute2x128_si256(a, b, 0x31));
+}
+
+/* y[i * apart] = v[i] */
+INLINE void store_rows(float *y, size_t apart, __m256 v)
+{
+    for (size_t i = 0; i < 8; i++)
+        y[i * apart] = v[i];
 }
 
 INLINE float sum_floats(__m256 v)

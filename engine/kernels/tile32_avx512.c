@@ -41,6 +41,7 @@ INLINE void unpack(uint32_t type, const uint8_t *const b[TILE_ROWS], struct tile
         for (int i = 0; i < 16; i++) {
             __m512i q[4];
             bytes32(type, b[16 * half + i], q);
+            bytes32(type, b[16 * half + i] + 4 * block_bytes32(type), q + 2);
             for (int part = 0; part < 4; part++)
                 v[part][i] = _mm512_add_epi8(q[part], _mm512_set1_epi8((char)lift));
         }
