@@ -172,27 +172,40 @@ int lb_pool_threads(const struct lb_pool *pool)
 
 void lb_share_reset(struct lb_share *share, uint32_t n_items, uint32_t chunk, int n_threads)
 {
-    uint64_t n_chunks = ((uint64_t)n_items + chunk - 1) / chunk;
+    const uint32_t step = chunk & -chunk;
+    const uint64_t n_steps = ((uint64_t)n_items + step - 1) / step;
     share->chunk = chunk;
+    share->step = step;
     share->n_parts = n_threads;
     for (int i = 0; i < n_threads; i++) {
-        uint64_t begin = n_chunks * (uint64_t)i / (uint64_t)n_threads * chunk;
-        uint64_t end = n_chunks * (uint64_t)(i + 1) / (uint64_t)n_threads * chunk;
+        uint64_t begin = n_steps * (uint64_t)i / (uint64_t)n_threads * step;
+        uint64_t end = n_steps * (uint64_t)(i + 1) / (uint64_t)n_threads * step;
         atomic_store_explicit(&share->part[i].next, (uint32_t)begin, memory_order_relaxed);
         share->part[i].end = (uint32_t)(end < n_items ? end : n_items);
     }
+}
+
+/* How many of the items that are left in a part to take */
+static uint32_t share_of(const struct lb_share *share, uint32_t left)
+{
+    uint32_t half = left / 2 / share->step * share->step;
+    uint32_t least = (share->chunk / 4 / share->step + 1) * share->step;
+    uint32_t n = half < least ? least : half < share->chunk ? half : share->chunk;
+    return n < left ? n : left;
 }
 
 bool lb_share_next(struct lb_share *share, int thread, uint32_t *begin, uint32_t *end)
 {
     for (int i = 0; i < share->n_parts; i++) {
         struct lb_share_part *part = &share->part[(thread + i) % share->n_parts];
-        if (atomic_load_explicit(&part->next, memory_order_relaxed) >= part->end)
-            continue;
-        uint32_t at = atomic_fetch_add_explicit(&part->next, share->chunk, memory_order_relaxed);
-        if (at < part->end) {
+        uint32_t at = atomic_load_explicit(&part->next, memory_order_relaxed);
+        while (at < part->end) {
+            uint32_t n = share_of(share, part->end - at);
+            if (!atomic_compare_exchange_weak_explicit(&part->next, &at, at + n,
+                                                       memory_order_relaxed, memory_order_relaxed))
+                continue;
             *begin = at;
-            *end = part->end - at < share->chunk ? part->end : at + share->chunk;
+            *end = at + n;
             return true;
         }
     }

@@ -42,12 +42,14 @@ struct lb_share_part {
 };
 
 struct lb_share {
-    uint32_t chunk;
+    uint32_t chunk, step;
     int n_parts;
     struct lb_share_part part[LB_SHARE_MAX];
 };
 
-/* Before the job, by the caller. Parts start at multiples of chunk. */
+/* Before the job, by the caller. Threads take `chunk` items at a time, towards the end of a part
+ * half of what is left, down to about a quarter of chunk, so that all end together. Everything
+ * begins at multiples of the largest power of two that divides chunk. */
 void lb_share_reset(struct lb_share *share, uint32_t n_items, uint32_t chunk, int n_threads);
 /* In the job: the next [*begin, *end) for this thread; false when nothing is left. */
 bool lb_share_next(struct lb_share *share, int thread, uint32_t *begin, uint32_t *end);

@@ -2,6 +2,7 @@
 #include "kernels/generic.h"
 
 #include "kernels/prepare.h"
+#include "kernels/read.h"
 
 #include <assert.h>
 #include <math.h>
@@ -250,6 +251,11 @@ void generic_swiglu(const float *gate, const float *up, uint32_t n, float *y)
         y[i] = gate[i] / (1 + expf(-gate[i])) * up[i];
 }
 
+uint64_t generic_read(const void *memory, size_t bytes)
+{
+    return read_in_streams(memory, bytes);
+}
+
 static bool always(void)
 {
     return true;
@@ -264,4 +270,5 @@ const struct kernels_ops kernels_generic = {
     .attention = generic_attention,
     .rms_norm = generic_rms_norm,
     .swiglu = generic_swiglu,
+    .read = generic_read,
 };

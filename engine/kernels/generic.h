@@ -45,6 +45,7 @@ void generic_attention(const struct kernels_attention *a, uint32_t head, uint32_
                        uint32_t last, void *scratch);
 void generic_rms_norm(const float *x, const float *weight, uint32_t n, float eps, float *y);
 void generic_swiglu(const float *gate, const float *up, uint32_t n, float *y);
+uint64_t generic_read(const void *memory, size_t bytes);
 
 /* The sets; those of another processor family are not compiled. */
 extern const struct kernels_ops kernels_generic, kernels_avx2, kernels_avx512, kernels_neon;

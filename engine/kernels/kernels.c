@@ -77,11 +77,13 @@ size_t kernels_scratch_bytes(uint32_t n_tokens, uint32_t head_dim)
     return round_up(product > attention ? product : attention, 64);
 }
 
+/* Matrix-vector: so many bytes that the begin of the streams (see simd_x86.h) does not count, in 16
+ * streams an odd number of rows apart, which keeps them off each other's places in the caches.
+ * Matrix-matrix: a few tiles. */
 uint32_t kernels_row_chunk(const struct kernels_product *p)
 {
-    /* Matrix-vector: a chunk is a stretch of memory read in order, so long that the restart of
-     * the prefetch at its beginning does not count. Matrix-matrix: a few tiles. */
-    size_t rows = p->n_tokens > 4 ? 64 : 128 * 1024 / (p->row_bytes + 1);
-    rows = round_up(rows, TILE_ROWS);
-    return rows < TILE_ROWS ? TILE_ROWS : rows > 512 ? 512 : (uint32_t)rows;
+    if (p->n_tokens > 3)
+        return 2 * TILE_ROWS;
+    size_t apart = (size_t)320 * 1024 / 16 / (p->row_bytes + 1) | 1;
+    return 16 * (uint32_t)(apart < 31 ? apart : 31);
 }

@@ -79,6 +79,9 @@ struct kernels_ops {
     void (*rms_norm)(const float *x, const float *weight, uint32_t n, float eps, float *y);
     /* y[i] = silu(gate[i]) * up[i]; y may be either */
     void (*swiglu)(const float *gate, const float *up, uint32_t n, float *y);
+    /* The sum of the words of memory (8-aligned), read as fast as the set can: the roof of products
+     * of one token. Bytes beyond whole 128 are left out. */
+    uint64_t (*read)(const void *memory, size_t bytes);
 };
 
 /* The ops of the best available set, or of the set named by `tier` ("auto" or NULL, "generic",
@@ -95,8 +98,7 @@ size_t kernels_input_bytes(enum kernels_format format, uint32_t n_tokens, uint32
 /* Scratch per thread for product and attention with up to n_tokens tokens and this head size. */
 size_t kernels_scratch_bytes(uint32_t n_tokens, uint32_t head_dim);
 
-/* Rows a thread should take at a time for this product (the unit of work sharing): large
- * enough that the row stream stays sequential, a multiple of the tile height. */
+/* Rows a thread should take at a time for this product (the unit of work sharing). */
 uint32_t kernels_row_chunk(const struct kernels_product *p);
 
 #endif

@@ -33,4 +33,5 @@ const struct kernels_ops kernels_avx2 = {
     .attention = attention_avx2,
     .rms_norm = rms_norm_avx2,
     .swiglu = swiglu_avx2,
+    .read = read_avx2,
 };

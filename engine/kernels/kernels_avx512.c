@@ -44,4 +44,5 @@ const struct kernels_ops kernels_avx512 = {
     .attention = attention_avx512,
     .rms_norm = rms_norm_avx512,
     .swiglu = swiglu_avx512,
+    .read = read_avx512,
 };

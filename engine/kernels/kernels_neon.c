@@ -290,4 +290,5 @@ const struct kernels_ops kernels_neon = {
     .attention = generic_attention,
     .rms_norm = generic_rms_norm,
     .swiglu = generic_swiglu,
+    .read = generic_read,
 };

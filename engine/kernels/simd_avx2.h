@@ -18,6 +18,7 @@ void attention_avx2(const struct kernels_attention *a, uint32_t head, uint32_t f
                     void *scratch);
 void rms_norm_avx2(const float *x, const float *weight, uint32_t n, float eps, float *y);
 void swiglu_avx2(const float *gate, const float *up, uint32_t n, float *y);
+uint64_t read_avx2(const void *memory, size_t bytes);
 
 INLINE __m256i load256(const void *at)
 {

@@ -27,6 +27,7 @@ void attention_avx512(const struct kernels_attention *a, uint32_t head, uint32_t
                       uint32_t last, void *scratch);
 void rms_norm_avx512(const float *x, const float *weight, uint32_t n, float eps, float *y);
 void swiglu_avx512(const float *gate, const float *up, uint32_t n, float *y);
+uint64_t read_avx512(const void *memory, size_t bytes);
 void prepare_avx512(enum kernels_format format, const float *x, size_t x_stride, uint32_t n_in,
                     uint32_t n_tokens, uint32_t first, uint32_t last, void *input);
 

@@ -1,5 +1,6 @@
-/* vector_avx2: rms_norm and swiglu. */
+/* vector_avx2: rms_norm, swiglu, and reading. */
 #include "kernels/exp_avx2.h"
+#include "kernels/read.h"
 #include "kernels/simd_avx2.h"
 
 #include <math.h>
@@ -54,4 +55,9 @@ void swiglu_avx2(const float *gate, const float *up, uint32_t n, float *y)
     __m256 rest =
         swiglu8(load_rest(gate + n_whole, n - n_whole), load_rest(up + n_whole, n - n_whole));
     store_rest(y + n_whole, rest, n - n_whole);
+}
+
+uint64_t read_avx2(const void *memory, size_t bytes)
+{
+    return read_in_streams(memory, bytes);
 }

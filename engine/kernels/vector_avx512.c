@@ -1,5 +1,6 @@
-/* vector_avx512: rms_norm and swiglu. */
+/* vector_avx512: rms_norm, swiglu, and reading. */
 #include "kernels/exp_avx512.h"
+#include "kernels/read.h"
 #include "kernels/simd_avx512.h"
 
 #include <math.h>
@@ -45,4 +46,9 @@ void swiglu_avx512(const float *gate, const float *up, uint32_t n, float *y)
         _mm512_mask_storeu_ps(y + i, used,
                               _mm512_mul_ps(silu, _mm512_maskz_loadu_ps(used, up + i)));
     }
+}
+
+uint64_t read_avx512(const void *memory, size_t bytes)
+{
+    return read_in_streams(memory, bytes);
 }

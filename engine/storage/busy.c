@@ -26,7 +26,7 @@ struct busy {
 };
 
 /* Four sums, so that loads are not held up by additions. */
-uint64_t busy_sum(const void *memory, size_t bytes)
+static uint64_t sum_of(const void *memory, size_t bytes)
 {
     const uint64_t *p = memory;
     uint64_t a = 0, b = 0, c = 0, d = 0;
@@ -57,7 +57,7 @@ static void *worker_main(void *arg)
         memset(w->memory, 1, busy->bytes);
     while (!atomic_load_explicit(&busy->stop, memory_order_relaxed)) {
         if (busy->bytes) {
-            w->sum += busy_sum(w->memory + at / sizeof *w->memory, STRETCH);
+            w->sum += sum_of(w->memory + at / sizeof *w->memory, STRETCH);
             at = at + STRETCH < busy->bytes ? at + STRETCH : 0;
         } else {
             w->sum = add_in_registers(w->sum);

@@ -17,8 +17,4 @@ enum lb_status busy_start(uint32_t n_threads, size_t bytes, struct busy **busy,
 uint64_t busy_work(const struct busy *busy);
 void busy_stop(struct busy *busy); /* NULL is legal */
 
-/* What such a thread does with its memory: reads it as fast as loads go. The sum of its words;
- * bytes beyond whole 256 are left out. */
-uint64_t busy_sum(const void *memory, size_t bytes);
-
 #endif

@@ -1,6 +1,6 @@
 /*
- * Attention, rms_norm and swiglu of every instruction set against sums in double, and attention
- * against itself: the same bits for any split of the tokens, in a prompt or one by one.
+ * Attention, rms_norm, swiglu and reading of every instruction set against sums in double, and
+ * attention against itself: the same bits for any split of the tokens, in a prompt or one by one.
  * Positions that no token may see hold NaN.
  */
 #include "base/check.h"
@@ -225,6 +225,18 @@ static void check_attention(const struct kernels_ops *ops)
 
 /* ---- vectors ---- */
 
+static void check_read(const struct kernels_ops *ops)
+{
+    enum { WORDS = 1000 };
+    uint64_t memory[WORDS], sum = 0;
+    for (size_t i = 0; i < WORDS; i++) {
+        memory[i] = i * 0x9e3779b97f4a7c15;
+        if (i < WORDS / 16 * 16)
+            sum += memory[i];
+    }
+    CHECK(ops->read(memory, sizeof memory) == sum, "read %s: another sum", ops->name);
+}
+
 static void check_rms_norm(const struct kernels_ops *ops)
 {
     static const uint32_t sizes[] = {1, 7, 16, 33, 64, 100, 4096};
@@ -302,6 +314,7 @@ int main(void)
             continue;
         check_attention(sets[i]);
         check_rms_norm(sets[i]);
+        check_read(sets[i]);
         check_swiglu(sets[i]);
     }
     return check_done();
