@@ -57,7 +57,7 @@ struct micro_case {
     uint32_t rows;        /* of one iteration: all, or as many as take a moment */
     double deviation;     /* found once */
     uint32_t output_hash; /* of the rows that were checked */
-    /* storage and accesses */
+    /* memory, storage and accesses */
     const char *variant; /* back-end, prefetch, or the model's file */
     uint32_t block_bytes, queue_depth;
 };

@@ -1,6 +1,7 @@
 /*
  * micro_memory: the read bandwidth of the machine's memory, over the block that holds the weights
- * and with the threads that compute: the roof of decoding.
+ * and with the threads that compute: the roof of decoding, and for comparison what reading in order
+ * reaches, as other programs measure it.
  */
 #include "base/clock.h"
 #include "kernels/kernels.h"
@@ -8,12 +9,14 @@
 
 #include <stdatomic.h>
 
-#define STRETCH ((size_t)1 << 18) /* bytes that a thread takes at a time */
-#define AT_ONCE 256               /* stretches in one job */
+#define STRETCH (1u << 18) /* bytes that a thread takes at a time */
+#define AT_ONCE 256        /* stretches in one job */
+#define PIECE   (1u << 11) /* that kernels_ops.read reads in order */
 
 struct reading {
     const struct kernels_ops *ops; /* the best set */
     const uint8_t *begin;
+    size_t piece; /* of a stretch, for one call of ops->read */
     struct lb_share share;
     _Atomic uint64_t sum; /* so that nothing is optimised away */
 };
@@ -25,17 +28,18 @@ static void read_thread(void *ctx, int thread, int n_threads)
     uint64_t sum = 0;
     (void)n_threads;
     while (lb_share_next(&r->share, thread, &begin, &end))
-        sum += r->ops->read(r->begin + begin * STRETCH, (end - begin) * STRETCH);
+        for (size_t at = (size_t)begin * STRETCH; at < (size_t)end * STRETCH; at += r->piece)
+            sum += r->ops->read(r->begin + at, r->piece);
     atomic_fetch_add(&r->sum, sum);
 }
 
-double micro_memory_rate(struct micro *m, int64_t ns)
+static double rate(struct micro *m, size_t piece, int64_t ns)
 {
     size_t total = m->weights_bytes / STRETCH, at = 0;
     uint64_t bytes = 0;
     size_t n_sets;
     const struct kernels_ops *const *sets = kernels_list(&n_sets);
-    struct reading r = {.sum = 0};
+    struct reading r = {.piece = piece, .sum = 0};
     for (size_t i = 0; i < n_sets; i++)
         if (sets[i]->available())
             r.ops = sets[i];
@@ -51,22 +55,29 @@ double micro_memory_rate(struct micro *m, int64_t ns)
     return (double)bytes * 1e9 / (double)(lb_now_ns() - start);
 }
 
+double micro_memory_rate(struct micro *m, int64_t ns)
+{
+    return rate(m, STRETCH, ns);
+}
+
 static enum lb_status measure(struct micro *m, struct micro_case *c, struct micro_sample *sample,
                               struct lb_error *err)
 {
-    (void)c;
     (void)err;
     sample->bytes = (double)m->weights_bytes;
-    sample->ns = sample->bytes * 1e9 / micro_memory_rate(m, m->sample_ns);
+    sample->ns = sample->bytes * 1e9 / rate(m, c->block_bytes, m->sample_ns);
     sample->iterations = 1;
     return LB_OK;
 }
 
 enum lb_status micro_list_memory(struct micro_list *list, struct lb_error *err)
 {
-    struct micro_case *c = micro_add(list, "memory/read");
-    if (!c)
-        return lb_fail(err, LB_ERR_NOMEM, "out of memory for benchmarks");
-    c->measure = measure;
+    for (int i = 0; i < 2; i++) {
+        struct micro_case *c = micro_add(list, i ? "memory/read/in-order" : "memory/read");
+        if (!c)
+            return lb_fail(err, LB_ERR_NOMEM, "out of memory for benchmarks");
+        c->measure = measure;
+        c->block_bytes = i ? PIECE : STRETCH;
+    }
     return LB_OK;
 }
