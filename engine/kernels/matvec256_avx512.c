@@ -171,7 +171,6 @@ INLINE void multiply(uint32_t type, const int n, const struct input_view *v,
         bytes_of(type, b[2 * i + 1], second);
         if (type != QUANT_IQ4_XS)
             scale_words(type, scales, i, s);
-#pragma GCC unroll 4
         for (int t = 0; t < n; t++) {
             const size_t cell = at * (size_t)n + (size_t)t;
             const int8_t *x = (groups256(type) == 8 ? v->paired : v->q) + cell * GROUP;
@@ -186,7 +185,6 @@ INLINE void multiply(uint32_t type, const int n, const struct input_view *v,
                 mins[t][i] = _mm512_madd_epi16(mins_of_two(scales, i), sum16);
         }
     }
-#pragma GCC unroll 4
     for (int t = 0; t < n; t++) {
         const int16_t *sum32 = v->sum32 + (at * (size_t)n + (size_t)t) * 8;
         out->products[t][k] = join_quarters(lanes[t]);
@@ -254,7 +252,6 @@ INLINE void streams(uint32_t type, const int n, const struct kernels_product *p,
         __m512i heads[4];
         if (groups256(type) == 16 && at + 1 < v.n_groups)
             copy_halfs256(type, w + block_bytes256(type), stride, &halfs[(at + 1) % 2]);
-#pragma GCC unroll 4
         for (size_t k = 0; k < 4; k++) {
             const uint8_t *four = w + 4 * k * stride;
             const uint8_t *const b[4] = {four, four + stride, four + 2 * stride, four + 3 * stride};
@@ -266,7 +263,6 @@ INLINE void streams(uint32_t type, const int n, const struct kernels_product *p,
         }
         struct factors f =
             groups256(type) == 8 ? factors_of_heads(heads) : factors_of_halfs(type, &halfs[at % 2]);
-#pragma GCC unroll 4
         for (int t = 0; t < n; t++)
             sum[t] =
                 _mm512_add_ps(sum[t], terms(type, &c, t, f, v.scale[at * (size_t)n + (size_t)t]));
