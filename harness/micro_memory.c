@@ -37,12 +37,8 @@ static double rate(struct micro *m, size_t piece, int64_t ns)
 {
     size_t total = m->weights_bytes / STRETCH, at = 0;
     uint64_t bytes = 0;
-    size_t n_sets;
-    const struct kernels_ops *const *sets = kernels_list(&n_sets);
     struct reading r = {.piece = piece, .sum = 0};
-    for (size_t i = 0; i < n_sets; i++)
-        if (sets[i]->available())
-            r.ops = sets[i];
+    kernels_select(NULL, &r.ops, NULL); /* the best cannot fail */
     int64_t start = lb_now_ns();
     do {
         size_t n = total - at < AT_ONCE ? total - at : AT_ONCE;

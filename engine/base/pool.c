@@ -170,12 +170,17 @@ int lb_pool_threads(const struct lb_pool *pool)
     return pool->n_threads;
 }
 
+/* What everything begins at multiples of: the largest power of two that divides chunk */
+static uint32_t step_of(uint32_t chunk)
+{
+    return chunk & -chunk;
+}
+
 void lb_share_reset(struct lb_share *share, uint32_t n_items, uint32_t chunk, int n_threads)
 {
-    const uint32_t step = chunk & -chunk;
+    const uint32_t step = step_of(chunk);
     const uint64_t n_steps = ((uint64_t)n_items + step - 1) / step;
     share->chunk = chunk;
-    share->step = step;
     share->n_parts = n_threads;
     for (int i = 0; i < n_threads; i++) {
         uint64_t begin = n_steps * (uint64_t)i / (uint64_t)n_threads * step;
@@ -188,9 +193,9 @@ void lb_share_reset(struct lb_share *share, uint32_t n_items, uint32_t chunk, in
 /* How many of the items that are left in a part to take */
 static uint32_t share_of(const struct lb_share *share, uint32_t left)
 {
-    uint32_t half = left / 2 / share->step * share->step;
-    uint32_t least = (share->chunk / 4 / share->step + 1) * share->step;
-    uint32_t n = half < least ? least : half < share->chunk ? half : share->chunk;
+    const uint32_t chunk = share->chunk, step = step_of(chunk);
+    uint32_t half = left / 2 / step * step, least = (chunk / 4 / step + 1) * step;
+    uint32_t n = half < least ? least : half < chunk ? half : chunk;
     return n < left ? n : left;
 }
 

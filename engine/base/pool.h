@@ -42,7 +42,7 @@ struct lb_share_part {
 };
 
 struct lb_share {
-    uint32_t chunk, step;
+    uint32_t chunk;
     int n_parts;
     struct lb_share_part part[LB_SHARE_MAX];
 };

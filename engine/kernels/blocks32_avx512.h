@@ -9,12 +9,6 @@
 
 #include "kernels/simd_avx512.h"
 
-/* What bytes32 adds to the weights of this type, to make them unsigned: 128 >> the result. */
-INLINE int zero_point_shift(uint32_t type)
-{
-    return type == QUANT_Q4_0 ? 4 : type == QUANT_Q5_0 ? 3 : 0;
-}
-
 /* Where the nibbles of a block begin; a fifth bit of each element stands in the 4 bytes before. */
 INLINE size_t nibbles_at32(uint32_t type)
 {

@@ -11,7 +11,6 @@
 #include "kernels/simd_avx2.h"
 
 #define TOKENS_AT_ONCE 3
-#define VISIT          128 /* elements of a stream at a time */
 
 /* Weights at..at+7 of a row */
 INLINE __m256 weights(uint32_t type, const uint8_t *row, uint32_t at)
@@ -22,11 +21,6 @@ INLINE __m256 weights(uint32_t type, const uint8_t *row, uint32_t at)
     if (type == QUANT_F16)
         return _mm256_cvtph_ps(halfs);
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halfs), 16));
-}
-
-INLINE size_t element_bytes(uint32_t type)
-{
-    return type == QUANT_F32 ? 4 : 2;
 }
 
 /* The last n_in % 32 weights of a row, filled up with zeros */
@@ -51,34 +45,34 @@ INLINE void multiply_add(uint32_t type, const uint8_t *row, uint32_t at, const f
             _mm256_fmadd_ps(weights(type, row, at + 8 * j), _mm256_loadu_ps(x + 8 * j), sum[j]);
 }
 
-/* Rows of one token, `apart` rows from each other: a visit to each, then the next of each */
+INLINE void visit(uint32_t type, const uint8_t *row, uint32_t begin, uint32_t end, const float *x,
+                  float sums[32])
+{
+    uint8_t copy[128];
+    __m256 sum[4];
+    uint32_t i = begin;
+    for (int j = 0; j < 4; j++)
+        sum[j] = _mm256_load_ps(sums + 8 * j);
+    for (; i + 32 <= end; i += 32)
+        multiply_add(type, row, i, x + i, sum);
+    if (i < end)
+        multiply_add(type, rest_of(type, row, end, copy), 0, x + i, sum);
+    for (int j = 0; j < 4; j++)
+        _mm256_store_ps(sums + 8 * j, sum[j]);
+}
+
+INLINE float sum_visits(const float sums[32])
+{
+    const __m256 s[4] = {_mm256_load_ps(sums), _mm256_load_ps(sums + 8), _mm256_load_ps(sums + 16),
+                         _mm256_load_ps(sums + 24)};
+    return sum32(s);
+}
+
 INLINE void streams(uint32_t type, const int n, const struct kernels_product *p, const uint8_t *w,
                     size_t apart, float *y)
 {
-    const size_t element = element_bytes(type), stride = apart * p->row_bytes;
-    const float *x = p->input;
-    const uint32_t n_whole = p->n_in / 32 * 32;
-    __m256 sum[STREAMS][4];
-    uint8_t copy[128];
     (void)n; /* is 1 */
-    for (size_t s = 0; s < STREAMS; s++)
-        for (size_t j = 0; j < 4; j++)
-            sum[s][j] = _mm256_setzero_ps();
-    for (uint32_t begin = 0, end; begin < n_whole; begin = end) {
-        end = n_whole - begin < VISIT ? n_whole : begin + VISIT;
-        for (size_t s = 0; s < STREAMS; s++) {
-            const uint8_t *row = w + s * stride;
-            prefetch_ahead(row + begin * element, VISIT * element);
-            for (uint32_t i = begin; i < end; i += 32)
-                multiply_add(type, row, i, x + i, sum[s]);
-        }
-    }
-    for (size_t s = 0; s < STREAMS; s++) {
-        if (n_whole < p->n_in)
-            multiply_add(type, rest_of(type, w + s * stride, p->n_in, copy), 0, x + n_whole,
-                         sum[s]);
-        y[s * apart] = sum32(sum[s]);
-    }
+    float_streams(type, p, w, apart, y, visit, sum_visits);
 }
 
 /* Sixteen of the 32 sums of two rows x three tokens */

@@ -14,7 +14,6 @@
 #define TOKENS_AT_ONCE 6
 #define ROWS_AT_ONCE   2
 #define STRETCH        1024
-#define VISIT          128 /* elements of a stream at a time */
 
 struct lanes32 {
     __m512 low, high;
@@ -53,32 +52,29 @@ INLINE float sum32(struct lanes32 s)
     return _mm512_reduce_add_ps(_mm512_add_ps(s.low, s.high));
 }
 
-/* Rows of one token, `apart` rows from each other: a visit to each, then the next of each */
+INLINE void visit(uint32_t type, const uint8_t *row, uint32_t begin, uint32_t end, const float *x,
+                  float sums[32])
+{
+    struct lanes32 sum = {_mm512_load_ps(sums), _mm512_load_ps(sums + 16)};
+    uint32_t i = begin;
+    for (; i + 32 <= end; i += 32)
+        multiply_add(&sum, weights(type, row, i, 0xffffffffu), x + i);
+    if (i < end)
+        multiply_add(&sum, weights(type, row, i, used_of(i, end)), x + i);
+    _mm512_store_ps(sums, sum.low);
+    _mm512_store_ps(sums + 16, sum.high);
+}
+
+INLINE float sum_visits(const float sums[32])
+{
+    return sum32((struct lanes32){_mm512_load_ps(sums), _mm512_load_ps(sums + 16)});
+}
+
 INLINE void streams(uint32_t type, const int n, const struct kernels_product *p, const uint8_t *w,
                     size_t apart, float *y)
 {
-    const size_t element = type == QUANT_F32 ? 4 : 2, stride = apart * p->row_bytes;
-    const float *x = p->input;
-    const uint32_t n_whole = p->n_in / 32 * 32;
-    struct lanes32 sum[STREAMS];
     (void)n; /* is 1 */
-    for (size_t s = 0; s < STREAMS; s++)
-        sum[s] = (struct lanes32){_mm512_setzero_ps(), _mm512_setzero_ps()};
-    for (uint32_t begin = 0, end; begin < n_whole; begin = end) {
-        end = n_whole - begin < VISIT ? n_whole : begin + VISIT;
-        for (size_t s = 0; s < STREAMS; s++) {
-            const uint8_t *row = w + s * stride;
-            prefetch_ahead(row + begin * element, VISIT * element);
-            for (uint32_t i = begin; i < end; i += 32)
-                multiply_add(&sum[s], weights(type, row, i, 0xffffffffu), x + i);
-        }
-    }
-    for (size_t s = 0; s < STREAMS; s++) {
-        if (n_whole < p->n_in)
-            multiply_add(&sum[s], weights(type, w + s * stride, n_whole, used_of(n_whole, p->n_in)),
-                         x + n_whole);
-        y[s * apart] = sum32(sum[s]);
-    }
+    float_streams(type, p, w, apart, y, visit, sum_visits);
 }
 
 /* Two rows x n tokens (a constant), elements begin..end-1, onto the sums of earlier stretches. */

@@ -82,7 +82,7 @@ size_t kernels_scratch_bytes(uint32_t n_tokens, uint32_t head_dim)
  * Matrix-matrix: a few tiles. */
 uint32_t kernels_row_chunk(const struct kernels_product *p)
 {
-    if (p->n_tokens > 3)
+    if (p->n_tokens > MATVEC_TOKENS)
         return 2 * TILE_ROWS;
     size_t apart = (size_t)320 * 1024 / 16 / (p->row_bytes + 1) | 1;
     return 16 * (uint32_t)(apart < 31 ? apart : 31);

@@ -104,18 +104,13 @@ INLINE void streams(uint32_t type, const int n, const struct kernels_product *p,
     if (n_whole > 0)
         copy_halfs32(type, w, stride, &halfs[0]);
     for (size_t f = 0; f < n_whole; f++, w += bytes) {
-        for (size_t i = 0; f % 2 == 0 && i < STREAMS; i++)
-            prefetch_ahead(w + i * stride, 2 * bytes);
-        if (f + 1 < n_whole)
-            copy_halfs32(type, w + bytes, stride, &halfs[(f + 1) % 2]);
+        look_ahead32(type, w, stride, f, n_whole, halfs);
         add_four(type, n, &v, w, stride, &halfs[f % 2], f, sum);
     }
     if (rest) {
-        uint8_t copy[STREAMS][4 * sizeof(struct block_q8_0)] = {{0}};
-        for (size_t i = 0; i < STREAMS; i++)
-            memcpy(copy[i], w + i * stride, rest * block_bytes32(type));
-        copy_halfs32(type, copy[0], sizeof copy[0], &halfs[0]);
-        add_four(type, n, &v, copy[0], sizeof copy[0], &halfs[0], n_whole, sum);
+        struct rest32 copy = copy_rest32(type, w, stride, rest);
+        copy_halfs32(type, copy.blocks[0], sizeof copy.blocks[0], &halfs[0]);
+        add_four(type, n, &v, copy.blocks[0], sizeof copy.blocks[0], &halfs[0], n_whole, sum);
     }
     for (int t = 0; t < n; t++)
         store_rows(y + (size_t)t * p->y_stride, apart, sum[t]);

@@ -59,27 +59,14 @@ INLINE __m256i sums(uint32_t type, const __m256i v[8])
 {
     if (is_signed32(type))
         return sums8(v);
-    __m256i a = sum4_halves_of_words(v), b = sum4_halves_of_words(v + 4);
-    return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20),
-                            _mm256_permute2x128_si256(a, b, 0x31));
-}
-
-/* What the offset of the weights adds too much, from the bias, which is that of weight + 128 */
-INLINE __m256i offset_of(uint32_t type, __m256i bias)
-{
-    return _mm256_srai_epi32(bias, type == QUANT_Q4_0 ? 4 : 3);
-}
-
-INLINE bool has_offset32(uint32_t type)
-{
-    return type == QUANT_Q4_0 || type == QUANT_Q5_0;
+    return add_halves(sum4_halves_of_words(v), sum4_halves_of_words(v + 4));
 }
 
 /* (I d + S m) scale of eight blocks */
 INLINE __m256 terms(uint32_t type, __m256i sums, __m256 d, __m256 m, __m256i bias, __m256 scale)
 {
-    if (has_offset32(type))
-        sums = _mm256_add_epi32(sums, offset_of(type, bias));
+    if (!is_signed32(type) && !has_mins32(type))
+        sums = _mm256_add_epi32(sums, _mm256_srai_epi32(bias, zero_point_shift(type)));
     __m256 term = _mm256_mul_ps(_mm256_cvtepi32_ps(sums), d);
     if (has_mins32(type)) {
         __m256i sum_q = _mm256_sub_epi32(_mm256_setzero_si256(), _mm256_srai_epi32(bias, 7));
@@ -124,18 +111,13 @@ INLINE void streams(uint32_t type, const int n, const struct kernels_product *p,
     if (n_whole > 0)
         copy_halfs32(type, w, stride, &halfs[0]);
     for (size_t f = 0; f < n_whole; f++, w += bytes) {
-        for (size_t i = 0; f % 2 == 0 && i < STREAMS; i++)
-            prefetch_ahead(w + i * stride, 2 * bytes);
-        if (f + 1 < n_whole)
-            copy_halfs32(type, w + bytes, stride, &halfs[(f + 1) % 2]);
+        look_ahead32(type, w, stride, f, n_whole, halfs);
         sum = add_four(type, &v, w, stride, &halfs[f % 2], f, sum);
     }
     if (rest) {
-        uint8_t copy[STREAMS][4 * sizeof(struct block_q8_0)] = {{0}};
-        for (size_t i = 0; i < STREAMS; i++)
-            memcpy(copy[i], w + i * stride, rest * block_bytes32(type));
-        copy_halfs32(type, copy[0], sizeof copy[0], &halfs[0]);
-        sum = add_four(type, &v, copy[0], sizeof copy[0], &halfs[0], n_whole, sum);
+        struct rest32 copy = copy_rest32(type, w, stride, rest);
+        copy_halfs32(type, copy.blocks[0], sizeof copy.blocks[0], &halfs[0]);
+        sum = add_four(type, &v, copy.blocks[0], sizeof copy.blocks[0], &halfs[0], n_whole, sum);
     }
     store_rows(y, apart, sum);
 }

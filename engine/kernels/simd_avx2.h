@@ -60,12 +60,17 @@ INLINE __m256i sum4_halves_of_words(const __m256i v[4])
     return _mm256_madd_epi16(sum, _mm256_set1_epi16(1));
 }
 
+/* Lower half: the sum of the halves of a, upper half: of those of b */
+INLINE __m256i add_halves(__m256i a, __m256i b)
+{
+    return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20),
+                            _mm256_permute2x128_si256(a, b, 0x31));
+}
+
 /* Lane j: the sum of the lanes of v[j] */
 INLINE __m256i sums8(const __m256i v[8])
 {
-    __m256i a = sum4_halves(v), b = sum4_halves(v + 4);
-    return _mm256_add_epi32(_mm256_permute2x128_si256(a, b, 0x20),
-                            _mm256_permute2x128_si256(a, b, 0x31));
+    return add_halves(sum4_halves(v), sum4_halves(v + 4));
 }
 
 /* y[i * apart] = v[i] */

@@ -7,9 +7,7 @@
 
 #include "kernels/simd_x86.h"
 
-/* Rows against up to so many tokens, and tiles of rows against more, for which unpacking into a
- * tile pays. */
-#define MATVEC_TOKENS 3
+/* Rows against up to MATVEC_TOKENS tokens, and tiles of rows against more */
 void matvec256_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
                       uint32_t row_end);
 void matvec32_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,

@@ -85,6 +85,40 @@ INLINE void copy_halfs(const uint8_t *from, size_t stride, uint16_t to[STREAMS])
     }
 }
 
+/* ---- floats ---- */
+
+#define VISIT 128 /* elements of a stream at a time */
+
+INLINE size_t element_bytes(uint32_t type)
+{
+    return type == QUANT_F32 ? 4 : 2;
+}
+
+/* Elements begin..end-1 of a row x those of x onto its 32 partial sums; begin is a multiple of 32,
+ * and end too or the length of the row. */
+typedef void visit_fn(uint32_t type, const uint8_t *row, uint32_t begin, uint32_t end,
+                      const float *x, float sums[32]);
+/* Adds up 32 partial sums */
+typedef float sum32_fn(const float sums[32]);
+
+/* As streams_fn, one token: a visit to each row, then the next of each */
+INLINE void float_streams(uint32_t type, const struct kernels_product *p, const uint8_t *w,
+                          size_t apart, float *y, visit_fn *visit, sum32_fn *sum32)
+{
+    _Alignas(64) float sums[STREAMS][32] = {{0}};
+    const size_t stride = apart * p->row_bytes;
+    for (uint32_t begin = 0; begin < p->n_in; begin += VISIT) {
+        const uint32_t end = p->n_in - begin < VISIT ? p->n_in : begin + VISIT;
+        for (size_t s = 0; s < STREAMS; s++) {
+            const uint8_t *row = w + s * stride;
+            prefetch_ahead(row + begin * element_bytes(type), VISIT * element_bytes(type));
+            visit(type, row, begin, end, p->input, sums[s]);
+        }
+    }
+    for (size_t s = 0; s < STREAMS; s++)
+        y[s * apart] = sum32(sums[s]);
+}
+
 /* ---- blocks of 32 ---- */
 
 INLINE bool has_mins32(uint32_t type)
@@ -110,6 +144,12 @@ INLINE size_t block_bytes32(uint32_t type)
     }
 }
 
+/* What is added to weights to make them unsigned: 128 >> the result */
+INLINE int zero_point_shift(uint32_t type)
+{
+    return type == QUANT_Q4_0 ? 4 : type == QUANT_Q5_0 ? 3 : 0;
+}
+
 /* Of four blocks of each row, as halfs: d, and m where there is one */
 struct halfs32 {
     uint16_t d[4][STREAMS], m[4][STREAMS];
@@ -123,6 +163,30 @@ INLINE void copy_halfs32(uint32_t type, const uint8_t *w, size_t stride, struct 
         if (has_mins32(type))
             copy_halfs(w + 2, stride, out->m[j]);
     }
+}
+
+/* Before four blocks w, number f of n_whole: asks for two fours ahead, copies halfs of the next */
+INLINE void look_ahead32(uint32_t type, const uint8_t *w, size_t stride, size_t f, size_t n_whole,
+                         struct halfs32 halfs[2])
+{
+    const size_t bytes = 4 * block_bytes32(type);
+    for (size_t i = 0; f % 2 == 0 && i < STREAMS; i++)
+        prefetch_ahead(w + i * stride, 2 * bytes);
+    if (f + 1 < n_whole)
+        copy_halfs32(type, w + bytes, stride, &halfs[(f + 1) % 2]);
+}
+
+/* The last n blocks of each row, filled up to four with zeros */
+struct rest32 {
+    uint8_t blocks[STREAMS][4 * sizeof(struct block_q8_0)];
+};
+
+INLINE struct rest32 copy_rest32(uint32_t type, const uint8_t *w, size_t stride, size_t n)
+{
+    struct rest32 rest = {{{0}}};
+    for (size_t i = 0; i < STREAMS; i++)
+        memcpy(rest.blocks[i], w + i * stride, n * block_bytes32(type));
+    return rest;
 }
 
 /* ---- blocks of 256 ---- */
