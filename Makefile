@@ -51,21 +51,20 @@ CXXFLAGS += -std=c++17 $(OPT) -pthread $(WARN)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 LDLIBS += $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm -lstdc++ -pthread
 
-ENGINE_SRC := $(wildcard engine/*.c engine/*/*.c)
-ENGINE_SRC := $(filter-out engine/tests/%,$(ENGINE_SRC))
+ENGINE_SRC := $(filter-out engine/tests/%,$(wildcard engine/*.c engine/*/*.c engine/*/*/*.c))
 # Kernels of another processor family are left out.
 MACHINE := $(shell $(CC) -dumpmachine)
-ENGINE_SRC := $(if $(filter x86_64%,$(MACHINE)),$(ENGINE_SRC),$(filter-out %_avx2.c %_avx512.c,$(ENGINE_SRC)))
-ENGINE_SRC := $(if $(filter aarch64%,$(MACHINE)),$(ENGINE_SRC),$(filter-out %_neon.c,$(ENGINE_SRC)))
-HARNESS_SRC := $(filter-out harness/main.c,$(wildcard harness/*.c))
-HARNESS_CXX := $(wildcard harness/*.cc)
+ENGINE_SRC := $(if $(filter x86_64%,$(MACHINE)),$(ENGINE_SRC),$(filter-out engine/kernels/x86/%,$(ENGINE_SRC)))
+ENGINE_SRC := $(if $(filter aarch64%,$(MACHINE)),$(ENGINE_SRC),$(filter-out engine/kernels/arm/%,$(ENGINE_SRC)))
+HARNESS_SRC := $(filter-out harness/tests/%,$(wildcard harness/*/*.c))
+HARNESS_CXX := $(wildcard harness/*/*.cc)
 BENCH_SRC := $(wildcard engine/tests/bench_*.c)
 TEST_SRC := $(wildcard engine/tests/test_*.c harness/tests/test_*.c)
 SCRIPT_TESTS := $(wildcard engine/tests/test_*.sh harness/tests/test_*.sh)
 
 ENGINE_OBJ := $(ENGINE_SRC:%.c=$(BUILD)/%.o)
-HARNESS_OBJ := $(HARNESS_SRC:%.c=$(BUILD)/%.o) $(HARNESS_CXX:%.cc=$(BUILD)/%.o) $(BUILD)/harness/embedded_files.o
-EMBEDDED := $(sort $(wildcard plots/*.gp results/schema/*.json harness/report.css harness/report.js))
+HARNESS_OBJ := $(HARNESS_SRC:%.c=$(BUILD)/%.o) $(HARNESS_CXX:%.cc=$(BUILD)/%.o) $(BUILD)/harness/common/embedded_files.o
+EMBEDDED := $(sort $(wildcard plots/*.gp results/schema/*.json harness/report/report.css harness/report/report.js))
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
 
 .PRECIOUS: %.o
@@ -142,14 +141,14 @@ $(BUILD)/flags: FORCE
 	@echo '$(FLAGS_NOW)' | cmp -s - $@ || echo '$(FLAGS_NOW)' > $@
 FORCE:
 
-# Files that the program carries with it (harness/embedded.h).
-$(BUILD)/harness/embedded_files.c: scripts/embed $(EMBEDDED) $(BUILD)/embedded.list
+# Files that the program carries with it (harness/common/embedded.h).
+$(BUILD)/harness/common/embedded_files.c: scripts/embed $(EMBEDDED) $(BUILD)/embedded.list
 	@mkdir -p $(@D)
 	$(Q)scripts/embed $(EMBEDDED) > $@
 $(BUILD)/embedded.list: FORCE
 	@mkdir -p $(@D)
 	@echo '$(EMBEDDED)' | cmp -s - $@ || echo '$(EMBEDDED)' > $@
-$(BUILD)/harness/embedded_files.o: $(BUILD)/harness/embedded_files.c $(BUILD)/flags
+$(BUILD)/harness/common/embedded_files.o: $(BUILD)/harness/common/embedded_files.c $(BUILD)/flags
 	$(Q)$(CC) $(CPPFLAGS) -Iharness $(CFLAGS) -c -o $@ $<
 
 # What the result records about the build; rewritten only when it changes.
@@ -157,8 +156,8 @@ $(BUILD)/build_info.h: FORCE
 	@mkdir -p $(@D)
 	@scripts/build-info '$(CC)' '$(CFLAGS)' '$(GIT_REVISION)' > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
-$(BUILD)/harness/environment.o: $(BUILD)/build_info.h
-$(BUILD)/harness/environment.o: CPPFLAGS += -I$(BUILD)
+$(BUILD)/harness/machine/environment.o: $(BUILD)/build_info.h
+$(BUILD)/harness/machine/environment.o: CPPFLAGS += -I$(BUILD)
 
 BASELINES := $(sort $(wildcard results/baselines/*/result.json))
 figures: all ## redraw the figures of the committed results, without measuring

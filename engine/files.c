@@ -8,10 +8,10 @@
 #include "cache/cache.h"
 #include "gguf/gguf.h"
 #include "kernels/kernels.h"
-#include "model/synth.h"
-#include "prefetch/planner.h"
+#include "plan/planner.h"
 #include "quant/quant.h"
 #include "storage/storage.h"
+#include "synth/synth.h"
 #include "text/sampler.h"
 #include "text/tokenizer.h"
 

@@ -1,8 +1,8 @@
 /* main: finds the subcommand and hands over; each command lives in a file of its own. */
-#include "commands.h"
-#include "exit_codes.h"
-#include "nearest.h"
-#include "version.h"
+#include "common/commands.h"
+#include "common/exit_codes.h"
+#include "common/nearest.h"
+#include "common/version.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -9,9 +9,9 @@
 #define PREFETCH_DRIVER_H
 
 #include "cache/cache.h"
+#include "plan/planner.h"
 #include "prefetch/frames.h"
 #include "prefetch/loader.h"
-#include "prefetch/planner.h"
 #include "prefetch/streamer.h"
 
 #include <pthread.h>

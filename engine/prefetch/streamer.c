@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/probe.h"
-#include "prefetch/budget.h"
+#include "plan/budget.h"
 #include "prefetch/driver.h"
 
 #include <assert.h>

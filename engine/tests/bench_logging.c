@@ -10,10 +10,10 @@
  * draining the log. Prints the median of the rounds' ratios with its 95% interval (order
  * statistics), and what the cost of an access comes to.
  */
-#include "base/check.h"
 #include "base/clock.h"
 #include "engine.h"
-#include "model/synth.h"
+#include "synth/synth.h"
+#include "tests/check.h"
 
 #include <math.h>
 #include <unistd.h>

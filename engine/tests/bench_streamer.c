@@ -8,10 +8,10 @@
  * acquire, spin, release; outside: making the file, open, warm-up passes. Also the cost of an
  * access that hits.
  */
-#include "base/check.h"
 #include "base/clock.h"
+#include "plan/virtual.h"
 #include "prefetch/streamer.h"
-#include "prefetch/virtual.h"
+#include "tests/check.h"
 
 #include <unistd.h>
 

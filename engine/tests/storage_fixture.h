@@ -2,10 +2,10 @@
 #ifndef TESTS_STORAGE_FIXTURE_H
 #define TESTS_STORAGE_FIXTURE_H
 
-#include "base/check.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "storage/storage.h"
+#include "tests/check.h"
 
 #include <unistd.h>
 

@@ -1,7 +1,7 @@
 /* available: which of MemAvailable and the memory cgroups' limits counts, in made files of /proc
  * and /sys. */
 #include "base/available.h"
-#include "base/check.h"
+#include "tests/check.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* base: error text, allocation hook, ring, thread pool and work sharing. */
-#include "base/check.h"
 #include "base/memory.h"
 #include "base/pool.h"
 #include "base/ring.h"
 #include "base/status.h"
+#include "tests/check.h"
 
 #include <stdint.h>
 

@@ -2,10 +2,10 @@
  * cache: exact hit counts of every policy on cyclic scans, the offline optimum by search,
  * and invariants after every step of random operations.
  */
-#include "base/check.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "cache/cache.h"
+#include "tests/check.h"
 
 static struct cache *open_cache(const char *replacement, uint32_t n, uint32_t c,
                                 const uint32_t *frames_of, uint64_t max_frames)

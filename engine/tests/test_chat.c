@@ -1,5 +1,5 @@
 /* chat: which template is of which format. The templates are shortened from those of models. */
-#include "base/check.h"
+#include "tests/check.h"
 #include "text/chat.h"
 
 static void is(const char *template_text, const char *expected)

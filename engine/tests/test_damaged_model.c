@@ -5,9 +5,9 @@
  * bounds. LAYERBENCH_LONG=1 tries 30,000 instead of 600.
  * The reader alone: test_gguf_bad.c.
  */
-#include "base/check.h"
 #include "base/random.h"
 #include "engine.h"
+#include "tests/check.h"
 
 #include <errno.h>
 #include <stdint.h>

@@ -4,10 +4,10 @@
  * here. LAYERBENCH_LONG=1 tries 1,000 random settings instead of 60, and faults
  * at every read instead of every fourth.
  */
-#include "base/check.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "engine.h"
+#include "tests/check.h"
 
 #include <errno.h>
 #include <inttypes.h>

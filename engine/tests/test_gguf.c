@@ -2,10 +2,10 @@
  * gguf: what is written is what is read; typed look-ups; the writer's errors; the
  * test models and vocabularies open. Bad files: test_gguf_bad.c.
  */
-#include "base/check.h"
 #include "base/memory.h"
 #include "gguf/gguf.h"
 #include "quant/quant.h"
+#include "tests/check.h"
 
 #include <dirent.h>
 #include <signal.h>

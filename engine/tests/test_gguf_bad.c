@@ -2,10 +2,10 @@
  * gguf: bad files. Each gets one clear message; a file cut at any byte and files with random bytes
  * changed neither crash the reader nor make it take more memory than they justify.
  */
-#include "base/check.h"
 #include "base/random.h"
 #include "gguf/gguf.h"
 #include "quant/quant.h"
+#include "tests/check.h"
 
 #include <stdint.h>
 #include <sys/mman.h>

@@ -6,13 +6,13 @@
  * the rounding bound for float weights. Each set against itself: any range of rows and any
  * number of tokens give the same bits. Weights lie against forbidden pages, at any even address.
  */
-#include "base/check.h"
 #include "base/random.h"
 #include "guarded.h"
 #include "kernels/generic.h"
 #include "kernels/kernels.h"
 #include "kernels/kernels_layout.h"
 #include "quant/blocks.h"
+#include "tests/check.h"
 
 #include <math.h>
 

@@ -3,11 +3,11 @@
  * attention against itself: the same bits for any split of the tokens, in a prompt or one by one.
  * Positions that no token may see hold NaN.
  */
-#include "base/check.h"
 #include "base/random.h"
 #include "guarded.h"
 #include "kernels/kernels.h"
 #include "quant/quant.h"
+#include "tests/check.h"
 
 #include <math.h>
 #include <stdbool.h>

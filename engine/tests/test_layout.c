@@ -1,8 +1,8 @@
 /* layout: every row lies whole in one frame, is read from the right place, and nothing overlaps. */
-#include "base/check.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "cache/layout.h"
+#include "tests/check.h"
 
 #include <stdbool.h>
 

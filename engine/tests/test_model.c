@@ -1,9 +1,9 @@
 /* test_model: configuration and binding: what is read, in which order tensors come, and
  * the message for each way in which a model can be wrong. */
-#include "base/check.h"
 #include "base/memory.h"
 #include "made_model.h"
 #include "model/model.h"
+#include "tests/check.h"
 
 static void order(void)
 {

@@ -11,7 +11,7 @@ int main(void) { return puts("x") < 0; }' | "$cross" -xc - -static -o "$out/prob
     { echo "skipped: $cross makes no program (Debian: libc6-dev-arm64-cross)" >&2; exit 77; }
 flags="-std=c11 -O2 -ffp-contract=off -Iengine -D_GNU_SOURCE -Wall -Wextra -Wshadow -Werror -pthread"
 
-rooms="engine/base engine/quant engine/kernels"
+rooms="engine/base engine/quant engine/kernels engine/kernels/arm"
 objects=
 for source in $(ls $(printf '%s/*.c ' $rooms) | grep -v '_avx'); do
     object=$out/$(basename "$source" .c).o

@@ -2,9 +2,9 @@
  * planner: what each scheduler asks for on small cyclic scans, and the rules (soonest first, no
  * harm, protection, nothing pinned or in flight leaves) under random operations.
  */
-#include "base/check.h"
 #include "base/random.h"
-#include "prefetch/planner.h"
+#include "plan/planner.h"
+#include "tests/check.h"
 
 static struct cache *open_cache(const char *replacement, uint32_t n, uint32_t c)
 {

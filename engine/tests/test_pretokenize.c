@@ -1,6 +1,6 @@
 /* pretokenize: the words of each kind, and text that is not UTF-8. */
-#include "base/check.h"
 #include "base/memory.h"
+#include "tests/check.h"
 #include "text/pretokenize.h"
 
 /* Words between bars. */

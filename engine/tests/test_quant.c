@@ -3,11 +3,11 @@
  * within the error that each type allows, and the same random weights in every type of the test
  * models.
  */
-#include "base/check.h"
 #include "base/random.h"
 #include "gguf/gguf.h"
 #include "quant/blocks.h"
 #include "quant/quant.h"
+#include "tests/check.h"
 
 #include <math.h>
 #include <stdint.h>

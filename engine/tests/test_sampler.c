@@ -2,8 +2,8 @@
  * sampler: what may be chosen (exact sets), how often (chi-square with fixed seeds), ties, logits
  * that are no numbers, and that a seed decides everything.
  */
-#include "base/check.h"
 #include "base/memory.h"
+#include "tests/check.h"
 #include "text/sampler.h"
 
 #include <math.h>

@@ -3,12 +3,12 @@
  * planner alone, identities, faults at every read, changes at run time, start and stop.
  * A watchdog ends the program when something hangs.
  */
-#include "base/check.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "prefetch/driver.h"
 #include "prefetch/streamer.h"
+#include "tests/check.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

@@ -2,12 +2,12 @@
  * synth: the mixes against files that a quantisation tool made, sizes of known models, vocabulary,
  * weights that are what the header promises, the same bytes every time, errors.
  */
-#include "base/check.h"
 #include "base/memory.h"
 #include "gguf/gguf.h"
-#include "model/synth.h"
-#include "model/synth_parts.h"
 #include "quant/quant.h"
+#include "synth/synth.h"
+#include "synth/synth_parts.h"
+#include "tests/check.h"
 
 #include <dirent.h>
 #include <math.h>

@@ -2,7 +2,7 @@
  * synth: its models run. In every mix logits are finite, well spread and differ from position to
  * position, and its vocabulary encodes any text.
  */
-#include "model/synth.h"
+#include "synth/synth.h"
 #include "text/tokenizer.h"
 #include "whole_model.h"
 

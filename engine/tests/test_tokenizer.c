@@ -3,11 +3,11 @@
  * tokens, damaged text, streaming, bad vocabularies, failing allocations.
  * Real vocabularies: test_tokenizer_cases.c.
  */
-#include "base/check.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "gguf/gguf.h"
 #include "quant/quant.h"
+#include "tests/check.h"
 #include "text/tokenizer.h"
 
 #include <math.h>

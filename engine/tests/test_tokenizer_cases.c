@@ -2,10 +2,10 @@
  * tokenizer on real vocabularies: the recorded cases of four of them, encoding and decoding; texts
  * that stress what the recorded cases leave out; a million times the same letter.
  */
-#include "base/check.h"
 #include "base/memory.h"
 #include "gguf/gguf.h"
 #include "quant/quant.h"
+#include "tests/check.h"
 #include "text/tokenizer.h"
 
 static const char *shared;

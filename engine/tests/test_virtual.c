@@ -2,12 +2,12 @@
  * virtual: the study's table, exact counts, the offline optimum by search, sizes, patterns
  * and the speed of the simulation.
  */
-#include "base/check.h"
 #include "base/memory.h"
 #include "base/random.h"
-#include "prefetch/pattern.h"
-#include "prefetch/planner.h"
-#include "prefetch/virtual.h"
+#include "plan/pattern.h"
+#include "plan/planner.h"
+#include "plan/virtual.h"
+#include "tests/check.h"
 
 #include <math.h>
 #include <time.h>

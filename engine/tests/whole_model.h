@@ -8,11 +8,11 @@
 #ifndef TESTS_WHOLE_MODEL_H
 #define TESTS_WHOLE_MODEL_H
 
-#include "base/check.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "model/model.h"
 #include "quant/quant.h"
+#include "tests/check.h"
 
 #define WHOLE_RUNS 8 /* at most in one answer */
 #define WHOLE_KEPT 3 /* answers that are valid together: one asked for, the others peeked at */

@@ -5,7 +5,7 @@
 #ifndef NOISE_H
 #define NOISE_H
 
-#include "gate_rule.h"
+#include "gate/gate_rule.h"
 
 #include <math.h>
 

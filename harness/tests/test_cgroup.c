@@ -3,9 +3,9 @@
  * a made-up tree of plain files: the kernel of one machine has only one of them. The files that the
  * kernel would make in a new group are there beforehand. test_cache_state.sh tries the real thing.
  */
-#include "base/check.h"
-#include "cgroup.h"
-#include "file_io.h"
+#include "common/file_io.h"
+#include "machine/cgroup.h"
+#include "tests/check.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -7,12 +7,12 @@
  * have been measured as either; head is then slowed by the effect. Noise, spikes and drift are the
  * machine's.
  */
-#include "base/check.h"
 #include "base/random.h"
 #include "bounds.h"
-#include "gate_order.h"
-#include "gate_rule.h"
-#include "stats.h"
+#include "gate/gate_order.h"
+#include "gate/gate_rule.h"
+#include "stats/stats.h"
+#include "tests/check.h"
 
 #include <jansson.h>
 #include <math.h>

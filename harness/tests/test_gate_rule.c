@@ -3,10 +3,10 @@
  * which must fail at least one of them; false alarms and power by simulation, with exact binomial
  * bounds.
  */
-#include "base/check.h"
 #include "bounds.h"
-#include "gate_rule.h"
+#include "gate/gate_rule.h"
 #include "noise.h"
+#include "tests/check.h"
 
 #include <math.h>
 

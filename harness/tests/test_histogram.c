@@ -1,7 +1,7 @@
 /* histogram: buckets without gaps, error of a value read back, ten million values, merging. */
-#include "base/check.h"
-#include "histogram.h"
 #include "noise.h"
+#include "stats/histogram.h"
+#include "tests/check.h"
 
 #include <math.h>
 

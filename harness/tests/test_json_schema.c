@@ -1,8 +1,8 @@
 /* json_schema: every keyword passes and fails where it should, and the schemas agree with the
  * options of the program. */
-#include "base/check.h"
-#include "json_schema.h"
-#include "options.h"
+#include "common/json_schema.h"
+#include "settings/options.h"
+#include "tests/check.h"
 
 static void expect(const char *schema_text, const char *document_text, const char *message)
 {

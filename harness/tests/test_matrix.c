@@ -1,6 +1,6 @@
 /* test_matrix: cells, names, exclusions, clamping, references, order. */
-#include "base/check.h"
-#include "matrix.h"
+#include "study/matrix.h"
+#include "tests/check.h"
 
 #include <unistd.h>
 

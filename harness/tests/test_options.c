@@ -1,10 +1,10 @@
 /* test_options: amounts with units, options by kind, and the command line over them. */
-#include "base/check.h"
-#include "cli.h"
-#include "exit_codes.h"
-#include "nearest.h"
-#include "options.h"
-#include "values.h"
+#include "common/exit_codes.h"
+#include "common/nearest.h"
+#include "common/values.h"
+#include "settings/cli.h"
+#include "settings/options.h"
+#include "tests/check.h"
 
 #include <math.h>
 #include <stdint.h>

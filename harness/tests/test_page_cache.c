@@ -2,8 +2,8 @@
  * page_cache: a file that was just written becomes cold, warm, and cold again; one that is mapped
  * by someone does not become cold, and that is said.
  */
-#include "base/check.h"
-#include "page_cache.h"
+#include "machine/page_cache.h"
+#include "tests/check.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>

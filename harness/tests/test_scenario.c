@@ -3,11 +3,11 @@
  * must be refused with the line in its expected.txt (after the file's name); a '*' at its end
  * stands for lists that grow with the engine.
  */
-#include "base/check.h"
 #include "base/random.h"
-#include "file_io.h"
-#include "options.h"
-#include "scenario.h"
+#include "common/file_io.h"
+#include "settings/options.h"
+#include "study/scenario.h"
+#include "tests/check.h"
 
 #include <dirent.h>
 #include <unistd.h>

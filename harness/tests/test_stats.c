@@ -2,9 +2,9 @@
  * stats: against values known or found by brute force, and the coverage of the bootstrap interval
  * under the gate's noise.
  */
-#include "base/check.h"
 #include "noise.h"
-#include "stats.h"
+#include "stats/stats.h"
+#include "tests/check.h"
 
 #include <math.h>
 

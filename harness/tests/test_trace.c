@@ -4,9 +4,9 @@
  *   test_trace               made-up results, of layers and of smaller units
  *   test_trace RESULT CELL   the first run of that cell of any result
  */
-#include "trace.h"
+#include "report/trace.h"
 
-#include "base/check.h"
+#include "tests/check.h"
 
 #include <jansson.h>
 #include <math.h>

@@ -1,0 +1,74 @@
+/*
+ * blocks32_avx512: blocks of 32 of each type as vectors of unsigned bytes and scales.
+ *
+ * Functions with a `type` argument are called with a constant and inlined, so that each
+ * type gets straight code from one source.
+ */
+#ifndef KERNELS_BLOCKS32_AVX512_H
+#define KERNELS_BLOCKS32_AVX512_H
+
+#include "kernels/x86/simd_avx512.h"
+
+/* Where the nibbles of a block begin; a fifth bit of each element stands in the 4 bytes before. */
+INLINE size_t nibbles_at32(uint32_t type)
+{
+    return type == QUANT_Q4_1 ? 4 : type == QUANT_Q5_0 ? 6 : type == QUANT_Q5_1 ? 8 : 2;
+}
+
+/* Four blocks that follow each other as unsigned bytes, in order: weight + 8 (Q4_0), + 16 (Q5_0),
+ * + 128 (Q8_0, IQ4_NL), as they are (Q4_1, Q5_1). */
+INLINE void bytes32(uint32_t type, const uint8_t *blocks, __m512i q[2])
+{
+    const size_t bytes = block_bytes32(type), qs = nibbles_at32(type);
+    for (int i = 0; i < 2; i++) {
+        const uint8_t *a = blocks + 2 * i * bytes, *b = a + bytes;
+        if (type == QUANT_Q8_0) {
+            __m256i first = _mm256_loadu_si256((const void *)(a + qs));
+            __m256i second = _mm256_loadu_si256((const void *)(b + qs));
+            q[i] = _mm512_xor_si512(_mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1),
+                                    _mm512_set1_epi8((char)0x80));
+            continue;
+        }
+        q[i] = nibbles32(a + qs, b + qs);
+        if (type == QUANT_Q5_0 || type == QUANT_Q5_1) { /* one bit for each element */
+            __mmask64 fifth = (uint32_t)load32(a + qs - 4) | (uint64_t)(uint32_t)load32(b + qs - 4)
+                                                                 << 32;
+            q[i] = _mm512_mask_add_epi8(q[i], fifth, q[i], _mm512_set1_epi8(16));
+        }
+        if (type == QUANT_IQ4_NL)
+            q[i] = iq4_bytes(q[i]);
+    }
+}
+
+/* Types of which four blocks can be taken together: 16 bytes of nibbles each, all in two vectors */
+INLINE bool is_paired32(uint32_t type)
+{
+    return type == QUANT_Q4_0 || type == QUANT_Q4_1 || type == QUANT_IQ4_NL;
+}
+
+/* Bytes as above of four blocks of such a type, in the order of the paired activations: their first
+ * halves, their second halves. */
+INLINE void bytes32_paired(uint32_t type, const uint8_t *blocks, __m512i q[2])
+{
+    const size_t bytes = block_bytes32(type), qs = nibbles_at32(type);
+    const size_t tail = 4 * bytes - 64; /* from there a vector holds all nibbles but the first's */
+    const __m512i offsets =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+    const __m512i begins =
+        _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_set_m128i(
+                               _mm_set1_epi8((char)(bytes + qs - tail)), _mm_setzero_si128())),
+                           _mm256_set_m128i(_mm_set1_epi8((char)(3 * bytes + qs - tail)),
+                                            _mm_set1_epi8((char)(2 * bytes + qs - tail))),
+                           1);
+    __m512i first = _mm512_castsi128_si512(_mm_loadu_si128((const void *)(blocks + qs)));
+    __m512i both = _mm512_mask_permutexvar_epi8(
+        first, 0xffffffffffff0000, _mm512_add_epi8(offsets, begins), load512(blocks + tail));
+    q[0] = _mm512_and_si512(both, _mm512_set1_epi8(15));
+    q[1] = _mm512_gf2p8affine_epi64_epi8(both, _mm512_set1_epi64(HIGH_NIBBLE), 0);
+    if (type == QUANT_IQ4_NL) {
+        q[0] = iq4_bytes(q[0]);
+        q[1] = iq4_bytes(q[1]);
+    }
+}
+
+#endif

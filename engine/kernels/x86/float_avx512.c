@@ -1,0 +1,183 @@
+/*
+ * float_avx512: products with F32, F16 and BF16 weights, fused multiply-add in float.
+ *
+ * Every element of y is 32 partial sums (element i of the row goes to sum i % 32, in order),
+ * added up by sum32: whether it is one token or many, so that a token's result is the same
+ * bits in both.
+ *
+ * One token: see simd_x86.h. More: two rows x six tokens in registers; 32 rows go against six
+ * tokens before the next six, and stretches of 1024 elements of them at a time, so that the
+ * activations stay in the first-level cache and the weights in the second.
+ */
+#include "kernels/x86/simd_avx512.h"
+
+#define TOKENS_AT_ONCE 6
+#define ROWS_AT_ONCE   2
+#define STRETCH        1024
+
+struct lanes32 {
+    __m512 low, high;
+};
+
+/* Weights at..at+31 of a row; those from n on (masks) are 0 and not read. */
+INLINE struct lanes32 weights(uint32_t type, const uint8_t *row, uint32_t at, __mmask32 used)
+{
+    if (type == QUANT_F32) {
+        const float *w = (const float *)(const void *)row + at;
+        return (struct lanes32){_mm512_maskz_loadu_ps((__mmask16)used, w),
+                                _mm512_maskz_loadu_ps((__mmask16)(used >> 16), w + 16)};
+    }
+    __m512i halfs = _mm512_maskz_loadu_epi16(used, row + 2 * (size_t)at);
+    __m256i low = _mm512_castsi512_si256(halfs), high = _mm512_extracti64x4_epi64(halfs, 1);
+    if (type == QUANT_F16)
+        return (struct lanes32){_mm512_cvtph_ps(low), _mm512_cvtph_ps(high)};
+    return (struct lanes32){
+        _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(low), 16)),
+        _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16))};
+}
+
+INLINE __mmask32 used_of(uint32_t at, uint32_t n)
+{
+    return n - at < 32 ? (1u << (n - at)) - 1 : 0xffffffffu;
+}
+
+INLINE void multiply_add(struct lanes32 *sum, struct lanes32 w, const float *x)
+{
+    sum->low = _mm512_fmadd_ps(w.low, _mm512_loadu_ps(x), sum->low);
+    sum->high = _mm512_fmadd_ps(w.high, _mm512_loadu_ps(x + 16), sum->high);
+}
+
+INLINE float sum32(struct lanes32 s)
+{
+    return _mm512_reduce_add_ps(_mm512_add_ps(s.low, s.high));
+}
+
+INLINE void visit(uint32_t type, const uint8_t *row, uint32_t begin, uint32_t end, const float *x,
+                  float sums[32])
+{
+    struct lanes32 sum = {_mm512_load_ps(sums), _mm512_load_ps(sums + 16)};
+    uint32_t i = begin;
+    for (; i + 32 <= end; i += 32)
+        multiply_add(&sum, weights(type, row, i, 0xffffffffu), x + i);
+    if (i < end)
+        multiply_add(&sum, weights(type, row, i, used_of(i, end)), x + i);
+    _mm512_store_ps(sums, sum.low);
+    _mm512_store_ps(sums + 16, sum.high);
+}
+
+INLINE float sum_visits(const float sums[32])
+{
+    return sum32((struct lanes32){_mm512_load_ps(sums), _mm512_load_ps(sums + 16)});
+}
+
+INLINE void streams(uint32_t type, const int n, const struct kernels_product *p, const uint8_t *w,
+                    size_t apart, float *y)
+{
+    (void)n; /* is 1 */
+    float_streams(type, p, w, apart, y, visit, sum_visits);
+}
+
+/* Two rows x n tokens (a constant), elements begin..end-1, onto the sums of earlier stretches. */
+INLINE void multiply(uint32_t type, const int n, const struct kernels_product *p,
+                     const uint8_t *const w[ROWS_AT_ONCE], const float *x, uint32_t begin,
+                     uint32_t end, struct lanes32 (*sums)[TOKENS_AT_ONCE])
+{
+    const size_t stride = input_float_stride(p->n_in);
+    struct lanes32 s[ROWS_AT_ONCE][TOKENS_AT_ONCE];
+    for (int t = 0; t < n; t++) {
+        s[0][t] = sums[0][t];
+        s[1][t] = sums[1][t];
+    }
+    for (uint32_t i = begin; i < end; i += 32) {
+        __mmask32 used = used_of(i, p->n_in);
+        struct lanes32 w0 = weights(type, w[0], i, used), w1 = weights(type, w[1], i, used);
+#pragma GCC unroll 8
+        for (int t = 0; t < n; t++) {
+            const float *at = x + (size_t)t * stride + i;
+            multiply_add(&s[0][t], w0, at);
+            multiply_add(&s[1][t], w1, at);
+        }
+    }
+    for (int t = 0; t < n; t++) {
+        sums[0][t] = s[0][t];
+        sums[1][t] = s[1][t];
+    }
+}
+
+INLINE void some_tokens(uint32_t type, const struct kernels_product *p, uint32_t n,
+                        const uint8_t *const w[ROWS_AT_ONCE], const float *x, uint32_t begin,
+                        uint32_t end, struct lanes32 (*sums)[TOKENS_AT_ONCE])
+{
+    switch (n) {
+    case 6:
+        multiply(type, 6, p, w, x, begin, end, sums);
+        break;
+    case 5:
+        multiply(type, 5, p, w, x, begin, end, sums);
+        break;
+    case 4:
+        multiply(type, 4, p, w, x, begin, end, sums);
+        break;
+    case 3:
+        multiply(type, 3, p, w, x, begin, end, sums);
+        break;
+    case 2:
+        multiply(type, 2, p, w, x, begin, end, sums);
+        break;
+    default:
+        multiply(type, 1, p, w, x, begin, end, sums);
+    }
+}
+
+/* Up to 32 rows x all tokens */
+INLINE void tile(uint32_t type, const struct kernels_product *p, const uint8_t *w, uint32_t row,
+                 uint32_t n_rows, struct lanes32 (*sums)[TOKENS_AT_ONCE])
+{
+    const uint32_t stretch = p->n_tokens <= TOKENS_AT_ONCE ? p->n_in : STRETCH;
+    for (uint32_t first = 0; first < p->n_tokens; first += TOKENS_AT_ONCE) {
+        uint32_t left = p->n_tokens - first, n = left < TOKENS_AT_ONCE ? left : TOKENS_AT_ONCE;
+        const float *x = (const float *)p->input + first * input_float_stride(p->n_in);
+        memset(sums, 0, TILE_ROWS * sizeof *sums);
+        for (uint32_t begin = 0; begin < p->n_in; begin += stretch) {
+            uint32_t end = p->n_in - begin < stretch ? p->n_in : begin + stretch;
+            for (uint32_t i = 0; i < n_rows; i += ROWS_AT_ONCE) {
+                const uint8_t *two[] = {w + i * p->row_bytes,
+                                        w + (i + 1 < n_rows ? i + 1 : i) * p->row_bytes};
+                some_tokens(type, p, n, two, x, begin, end, sums + i);
+            }
+        }
+        for (uint32_t t = 0; t < n; t++)
+            for (uint32_t i = 0; i < n_rows; i++)
+                p->y[(first + t) * p->y_stride + row + i] = sum32(sums[i][t]);
+    }
+}
+
+INLINE void product(uint32_t type, const struct kernels_product *p, const uint8_t *w,
+                    uint32_t row_begin, uint32_t row_end, void *scratch)
+{
+    if (p->n_tokens == 1) {
+        in_streams(type, 1, p, w, row_begin, row_end, streams);
+        return;
+    }
+    _Static_assert(TILE_ROWS * TOKENS_AT_ONCE * sizeof(struct lanes32) <= TILE_BYTES,
+                   "the sums fit their scratch");
+    for (uint32_t row = row_begin; row < row_end; row += TILE_ROWS) {
+        uint32_t n_rows = row_end - row < TILE_ROWS ? row_end - row : TILE_ROWS;
+        tile(type, p, w + (row - row_begin) * p->row_bytes, row, n_rows, scratch_tile(scratch));
+    }
+}
+
+void float_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
+                  uint32_t row_end, void *scratch)
+{
+    switch (p->type) {
+    case QUANT_F32:
+        product(QUANT_F32, p, w, row_begin, row_end, scratch);
+        break;
+    case QUANT_F16:
+        product(QUANT_F16, p, w, row_begin, row_end, scratch);
+        break;
+    default:
+        product(QUANT_BF16, p, w, row_begin, row_end, scratch);
+    }
+}

@@ -1,0 +1,48 @@
+/*
+ * kernels_avx512: the table of the AVX-512 set (F, BW, DQ, VL, VBMI, VNNI, GFNI), and which kernel
+ * takes which product.
+ */
+#include "kernels/generic.h"
+#include "kernels/x86/simd_avx512.h"
+
+static bool available(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni") &&
+           __builtin_cpu_supports("gfni") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("f16c");
+}
+
+static void product(const struct kernels_product *p, const void *w, uint32_t row_begin,
+                    uint32_t row_end, void *scratch)
+{
+    switch (kernels_format_of(p->type)) {
+    case KERNELS_FLOAT:
+        float_avx512(p, w, row_begin, row_end, scratch);
+        break;
+    case KERNELS_INT8_32:
+        if (p->n_tokens <= MATVEC_TOKENS)
+            matvec32_avx512(p, w, row_begin, row_end);
+        else
+            tile32_avx512(p, w, row_begin, row_end, scratch);
+        break;
+    case KERNELS_INT8_256:
+        if (p->n_tokens <= MATVEC_TOKENS)
+            matvec256_avx512(p, w, row_begin, row_end);
+        else
+            tile256_avx512(p, w, row_begin, row_end, scratch);
+    }
+}
+
+const struct kernels_ops kernels_avx512 = {
+    .name = "avx512",
+    .about = "x86-64 with AVX-512 VBMI, VNNI and GFNI (Ice Lake, Zen 4 and later)",
+    .available = available,
+    .prepare = prepare_avx512,
+    .product = product,
+    .attention = attention_avx512,
+    .rms_norm = rms_norm_avx512,
+    .swiglu = swiglu_avx512,
+    .read = read_avx512,
+};

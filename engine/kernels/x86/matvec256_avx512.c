@@ -1,0 +1,313 @@
+/*
+ * matvec256_avx512: rows of types with blocks of 256 against one token or a few.
+ *
+ * One block of each of 16 rows at a time, four rows by four; in the end a lane is a row.
+ *   1. the group scales of four blocks as bytes;
+ *   2. per block: bytes of the weights x int8 activations -> 16 sums of 4 per vector (vpdpbusd);
+ *      those of two rows packed to int16, times the group scales (vpdpwssd) -> lanes that sum to
+ *      the I of both;
+ *   3. I and M of the 16 rows as one vector each, (I d - M dmin) scale, added to the sums of the
+ *      rows: the order of generic.h.
+ */
+#include "kernels/x86/blocks256_avx512.h"
+
+#include <assert.h>
+
+/* For the words of two packed vectors of sums, in each quarter four of row a and four of row b,
+ * where their group scale stands: among the bytes of scales256 for groups of 32 (rows 0 and 1, rows
+ * 2 and 3), among the words of scales_of_two for groups of 16. */
+#define FOUR(a)     a, a, a, a
+#define QUARTER(a)  FOUR(a), FOUR((a) + 16)
+#define HALVES(a)   QUARTER(a), QUARTER(a), QUARTER((a) + 2), QUARTER((a) + 2)
+#define QUARTERS(a) QUARTER(a), QUARTER((a) + 1), QUARTER((a) + 2), QUARTER((a) + 3)
+static const uint16_t groups_of_32[2][4][32] = {
+    {{HALVES(0)}, {HALVES(1)}, {HALVES(4)}, {HALVES(5)}},
+    {{HALVES(32)}, {HALVES(33)}, {HALVES(36)}, {HALVES(37)}},
+};
+static const uint16_t groups_of_16[4][32] = {
+    {QUARTERS(0)}, {QUARTERS(4)}, {QUARTERS(8)}, {QUARTERS(12)}};
+
+/* ---- step 1 ---- */
+
+/* The scales of blocks 2 i and 2 i + 1 as int16, for types with 16 of them */
+INLINE __m512i scales_of_two(uint32_t type, __m512i scales, int i)
+{
+    __m256i two = i ? _mm512_extracti64x4_epi64(scales, 1) : _mm512_castsi512_si256(scales);
+    if (type == QUANT_Q2_K)
+        two = _mm256_and_si256(two, _mm256_set1_epi8(15));
+    return _mm512_cvtepi8_epi16(two);
+}
+
+/* The mins of Q2_K (the high nibbles), likewise */
+INLINE __m512i mins_of_two(__m512i scales, int i)
+{
+    __m256i two = i ? _mm512_extracti64x4_epi64(scales, 1) : _mm512_castsi512_si256(scales);
+    return _mm512_srli_epi16(_mm512_cvtepu8_epi16(two), 4);
+}
+
+/* One scale as int16 for each word of the packed sums of rows 2 i and 2 i + 1 */
+INLINE void scale_words(uint32_t type, __m512i scales, int i, __m512i s[4])
+{
+    for (int k = 0; k < 4; k++)
+        if (groups256(type) == 8) /* one byte permutation, odd bytes zero */
+            s[k] = _mm512_maskz_permutexvar_epi8(0x5555555555555555, load512(groups_of_32[i][k]),
+                                                 scales);
+        else
+            s[k] =
+                _mm512_permutexvar_epi16(load512(groups_of_16[k]), scales_of_two(type, scales, i));
+}
+
+/* ---- step 2 ---- */
+
+/* The weights of Q4_K and Q5_K in the order of the paired activations */
+INLINE void bytes_paired(uint32_t type, const uint8_t *block, __m512i q[4])
+{
+    const uint8_t *qs = block + (type == QUANT_Q4_K ? offsetof(struct block_q4_k, qs)
+                                                    : offsetof(struct block_q5_k, qs));
+    for (int i = 0; i < 2; i++) {
+        __m512i both = load512(qs + 64 * i);
+        __asm__("" : "+v"(both)); /* or the compiler loads it twice */
+        q[2 * i] = _mm512_and_si512(both, _mm512_set1_epi8(15));
+        q[2 * i + 1] = _mm512_gf2p8affine_epi64_epi8(both, _mm512_set1_epi64(HIGH_NIBBLE), 0);
+    }
+    if (type == QUANT_Q4_K)
+        return;
+    const __m512i fifth = twice256(block + offsetof(struct block_q5_k, qh));
+    for (int i = 0; i < 4; i++) { /* groups 0 and 2, 1 and 3, 4 and 6, 5 and 7 */
+        const int first = i + i / 2 * 2;
+        __m512i parts = matrices(ONE_BIT(first, 4), ONE_BIT(first + 2, 4));
+        q[i] = _mm512_or_si512(q[i], _mm512_gf2p8affine_epi64_epi8(fifth, parts, 0));
+    }
+}
+
+INLINE void bytes_of(uint32_t type, const uint8_t *block, __m512i q[4])
+{
+    if (groups256(type) == 8)
+        bytes_paired(type, block, q);
+    else
+        bytes256(type, block, q);
+}
+
+/* In each quarter lanes 0 and 1 sum to I of row a, lanes 2 and 3 to that of row b, still with the
+ * offset of the weights */
+INLINE __m512i products(const __m512i a[4], const __m512i b[4], const int8_t *x, const __m512i s[4])
+{
+    const __m512i zero = _mm512_setzero_si512();
+    __m512i sum = zero;
+    for (int k = 0; k < 4; k++) { /* at most 4 * 63 * 127 = 32004: fits int16 */
+        __m512i x64 = load512(x + 64 * k);
+        __m512i words = _mm512_packs_epi32(_mm512_dpbusd_epi32(zero, a[k], x64),
+                                           _mm512_dpbusd_epi32(zero, b[k], x64));
+        sum = _mm512_dpwssd_epi32(sum, words, s[k]);
+    }
+    return sum;
+}
+
+/* The same for bytes that use all eight bits, whose sums do not fit int16; `two` is what
+ * scales_of_two gave. */
+INLINE __m512i products_wide(const __m512i a[4], const __m512i b[4], const int8_t *x, __m512i two)
+{
+    const __m512i zero = _mm512_setzero_si512();
+    const __m512i quarters = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+    __m512i scales_a = _mm512_cvtepi16_epi32(_mm512_castsi512_si256(two));
+    __m512i scales_b = _mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(two, 1));
+    __m512i sum_a = zero, sum_b = zero;
+    for (int k = 0; k < 4; k++) {
+        __m512i group = _mm512_add_epi32(quarters, _mm512_set1_epi32(4 * k));
+        __m512i x64 = load512(x + 64 * k);
+        sum_a =
+            _mm512_add_epi32(sum_a, _mm512_mullo_epi32(_mm512_dpbusd_epi32(zero, a[k], x64),
+                                                       _mm512_permutexvar_epi32(group, scales_a)));
+        sum_b =
+            _mm512_add_epi32(sum_b, _mm512_mullo_epi32(_mm512_dpbusd_epi32(zero, b[k], x64),
+                                                       _mm512_permutexvar_epi32(group, scales_b)));
+    }
+    return _mm512_add_epi32(_mm512_unpacklo_epi64(sum_a, sum_b),
+                            _mm512_unpackhi_epi64(sum_a, sum_b));
+}
+
+/* What the offset of the weights adds too much to products: offset * sum of scale * sum of 16
+ * activations; `two` is what scales_of_two gave. */
+INLINE __m512i offset_products(uint32_t type, __m512i two, __m512i sum16)
+{
+    const unsigned log2 = type == QUANT_Q3_K ? 2 : type == QUANT_Q6_K ? 5 : 7;
+    const __m512i quarters = _mm512_set_epi32(15, 14, 7, 6, 13, 12, 5, 4, 11, 10, 3, 2, 9, 8, 1, 0);
+    __m512i sums = _mm512_slli_epi32(_mm512_madd_epi16(two, sum16), log2);
+    return _mm512_permutexvar_epi32(quarters, sums);
+}
+
+/* Vectors whose quarters are a, a, b, b and c, c, d, d as one with quarters a, b, c, d */
+INLINE __m512i join_quarters(const __m512i v[2])
+{
+    __m512 ab = _mm512_castsi512_ps(v[0]), cd = _mm512_castsi512_ps(v[1]);
+    return _mm512_add_epi32(
+        _mm512_castps_si512(_mm512_shuffle_ps(ab, cd, _MM_SHUFFLE(2, 0, 2, 0))),
+        _mm512_castps_si512(_mm512_shuffle_ps(ab, cd, _MM_SHUFFLE(3, 1, 3, 1))));
+}
+
+/* Vectors whose halves belong to a and b and to c and d as one whose quarters do to a, b, c, d */
+INLINE __m512i join_halves(const __m512i v[2])
+{
+    return _mm512_add_epi32(_mm512_shuffle_i64x2(v[0], v[1], _MM_SHUFFLE(2, 0, 2, 0)),
+                            _mm512_shuffle_i64x2(v[0], v[1], _MM_SHUFFLE(3, 1, 3, 1)));
+}
+
+/* One block of each of 16 rows on their way to the sums of a few tokens */
+struct column {
+    __m512i products[MATVEC_TOKENS][4]; /* lane j of the quarters of k sums to I of row 4 k + j */
+    __m512i mins[MATVEC_TOKENS][4];     /* quarter j of k sums to M of row 4 k + j */
+};
+
+/* Block number `at` of rows 4 k to 4 k + 3, which are b, x n tokens (a constant) */
+INLINE void multiply(uint32_t type, const int n, const struct input_view *v,
+                     const uint8_t *const b[4], size_t at, int k, struct column *out)
+{
+    __m512i lanes[MATVEC_TOKENS][2], mins[MATVEC_TOKENS][2];
+    const __m512i scales = scales256(type, b);
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++) {
+        __m512i first[4], second[4], s[4];
+        bytes_of(type, b[2 * i], first);
+        bytes_of(type, b[2 * i + 1], second);
+        if (type != QUANT_IQ4_XS)
+            scale_words(type, scales, i, s);
+        for (int t = 0; t < n; t++) {
+            const size_t cell = at * (size_t)n + (size_t)t;
+            const int8_t *x = (groups256(type) == 8 ? v->paired : v->q) + cell * GROUP;
+            lanes[t][i] = type == QUANT_IQ4_XS
+                              ? products_wide(first, second, x, scales_of_two(type, scales, i))
+                              : products(first, second, x, s);
+            const __m512i sum16 = twice256(v->sum16 + cell * 16);
+            if (offset256(type))
+                lanes[t][i] = _mm512_sub_epi32(
+                    lanes[t][i], offset_products(type, scales_of_two(type, scales, i), sum16));
+            if (type == QUANT_Q2_K)
+                mins[t][i] = _mm512_madd_epi16(mins_of_two(scales, i), sum16);
+        }
+    }
+    for (int t = 0; t < n; t++) {
+        const int16_t *sum32 = v->sum32 + (at * (size_t)n + (size_t)t) * 8;
+        out->products[t][k] = join_quarters(lanes[t]);
+        if (groups256(type) == 8) /* the upper half of each quarter of scales */
+            out->mins[t][k] =
+                _mm512_madd_epi16(_mm512_unpackhi_epi8(scales, _mm512_setzero_si512()),
+                                  _mm512_broadcast_i32x4(_mm_loadu_si128((const void *)sum32)));
+        else if (type == QUANT_Q2_K)
+            out->mins[t][k] = join_halves(mins[t]);
+    }
+}
+
+/* ---- step 3 ---- */
+
+/* d of 16 rows, and dmin where there is one */
+struct factors {
+    __m512 d, dmin;
+};
+
+/* of types whose blocks begin with both: heads are the first 16 bytes, of four rows each */
+INLINE struct factors factors_of_heads(const __m512i heads[4])
+{
+    const __m512i d = _mm512_castsi256_si512(
+        _mm256_setr_epi16(0, 8, 16, 24, 2, 10, 18, 26, 4, 12, 20, 28, 6, 14, 22, 30));
+    __m512i both = _mm512_unpacklo_epi64(_mm512_unpacklo_epi32(heads[0], heads[1]),
+                                         _mm512_unpacklo_epi32(heads[2], heads[3]));
+    __m512i dmin = _mm512_add_epi16(d, _mm512_set1_epi16(1));
+    return (struct factors){
+        _mm512_cvtph_ps(_mm512_castsi512_si256(_mm512_permutexvar_epi16(d, both))),
+        _mm512_cvtph_ps(_mm512_castsi512_si256(_mm512_permutexvar_epi16(dmin, both)))};
+}
+
+/* ditto of other types */
+INLINE struct factors factors_of_halfs(uint32_t type, const struct halfs256 *h)
+{
+    __m512 d = _mm512_cvtph_ps(_mm256_loadu_si256((const void *)h->d));
+    return (struct factors){
+        d, has_mins256(type) ? _mm512_cvtph_ps(_mm256_loadu_si256((const void *)h->dmin)) : d};
+}
+
+/* The terms of 16 rows for one token */
+INLINE __m512 terms(uint32_t type, const struct column *c, int t, struct factors f, float scale)
+{
+    __m512 term = _mm512_mul_ps(_mm512_cvtepi32_ps(sum_of_quarters(c->products[t])), f.d);
+    if (has_mins256(type))
+        term = _mm512_sub_ps(
+            term, _mm512_mul_ps(_mm512_cvtepi32_ps(sum_in_quarters(c->mins[t])), f.dmin));
+    return _mm512_mul_ps(term, _mm512_set1_ps(scale));
+}
+
+/* 16 rows, `apart` rows from each other, x n tokens */
+INLINE void streams(uint32_t type, const int n, const struct kernels_product *p, const uint8_t *w,
+                    size_t apart, float *y)
+{
+    const struct input_view v = input_view(KERNELS_INT8_256, p->input, (uint32_t)n, p->n_in, NULL);
+    const size_t stride = apart * p->row_bytes;
+    struct halfs256 halfs[2];
+    __m512 sum[MATVEC_TOKENS];
+    for (int t = 0; t < n; t++)
+        sum[t] = _mm512_setzero_ps();
+    if (groups256(type) == 16)
+        copy_halfs256(type, w, stride, &halfs[0]);
+    for (size_t at = 0; at < v.n_groups; at++, w += block_bytes256(type)) {
+        struct column c;
+        __m512i heads[4];
+        if (groups256(type) == 16 && at + 1 < v.n_groups)
+            copy_halfs256(type, w + block_bytes256(type), stride, &halfs[(at + 1) % 2]);
+        for (size_t k = 0; k < 4; k++) {
+            const uint8_t *four = w + 4 * k * stride;
+            const uint8_t *const b[4] = {four, four + stride, four + 2 * stride, four + 3 * stride};
+            for (int j = 0; j < 4; j++)
+                prefetch_ahead(b[j], block_bytes256(type));
+            if (groups256(type) == 8)
+                heads[k] = four128(b, 0);
+            multiply(type, n, &v, b, at, (int)k, &c);
+        }
+        struct factors f =
+            groups256(type) == 8 ? factors_of_heads(heads) : factors_of_halfs(type, &halfs[at % 2]);
+        for (int t = 0; t < n; t++)
+            sum[t] =
+                _mm512_add_ps(sum[t], terms(type, &c, t, f, v.scale[at * (size_t)n + (size_t)t]));
+    }
+    for (int t = 0; t < n; t++)
+        store_rows(y + (size_t)t * p->y_stride, apart, sum[t]);
+}
+
+INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *w,
+                 uint32_t row_begin, uint32_t row_end)
+{
+    switch (p->n_tokens) {
+    case 1:
+        in_streams(type, 1, p, w, row_begin, row_end, streams);
+        break;
+    case 2:
+        in_streams(type, 2, p, w, row_begin, row_end, streams);
+        break;
+    default:
+        assert(p->n_tokens == MATVEC_TOKENS);
+        in_streams(type, MATVEC_TOKENS, p, w, row_begin, row_end, streams);
+    }
+}
+
+void matvec256_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
+                      uint32_t row_end)
+{
+    switch (p->type) {
+    case QUANT_Q2_K:
+        rows(QUANT_Q2_K, p, w, row_begin, row_end);
+        break;
+    case QUANT_Q3_K:
+        rows(QUANT_Q3_K, p, w, row_begin, row_end);
+        break;
+    case QUANT_Q4_K:
+        rows(QUANT_Q4_K, p, w, row_begin, row_end);
+        break;
+    case QUANT_Q5_K:
+        rows(QUANT_Q5_K, p, w, row_begin, row_end);
+        break;
+    case QUANT_Q6_K:
+        rows(QUANT_Q6_K, p, w, row_begin, row_end);
+        break;
+    default:
+        assert(p->type == QUANT_IQ4_XS);
+        rows(QUANT_IQ4_XS, p, w, row_begin, row_end);
+    }
+}

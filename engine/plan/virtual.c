@@ -1,0 +1,350 @@
+/* virtual: event by event from completion to completion. See virtual.h. */
+#include "plan/virtual.h"
+
+#include "base/memory.h"
+#include "plan/planner.h"
+
+#include <assert.h>
+#include <string.h>
+
+struct pending { /* a load in flight */
+    uint32_t unit;
+    bool prefetch, demand;
+    uint64_t for_access;
+    uint64_t to_hand;     /* bytes not handed over yet */
+    uint32_t outstanding; /* reads in flight */
+    double first, last;   /* first read handed over, last completion */
+};
+
+struct flight { /* a read in flight */
+    uint32_t load;
+    double done;
+};
+
+struct clockwork {
+    const struct virtual_options *o;
+    struct cache *cache;
+    struct cache_sequence sequence;
+    struct planner_state plan;
+    bool is_async, is_sync;
+    uint32_t max_prefetches, depth, low_water;
+    double now;
+    /* device and queue */
+    double device_free;     /* when it has transferred all it was given */
+    double served;          /* completion of the last load */
+    struct flight *flights; /* [depth], ring in order of completion */
+    uint32_t flight_head, n_flights;
+    struct pending *loads; /* [max_prefetches + 1], unordered */
+    uint32_t n_loads, n_prefetching;
+    double loads_since, load_time; /* integral of loads in flight over time */
+    int worst;                     /* outcome of the current layer's units so far */
+    struct virtual_result sum;
+};
+
+/* ---- loads and reads: the loader and the device ---- */
+
+static void count_in_flight(struct clockwork *v)
+{
+    v->load_time += v->n_loads * (v->now - v->loads_since);
+    v->loads_since = v->now;
+}
+
+static void begin_load(struct clockwork *v, const struct planner_step *step, bool prefetch)
+{
+    count_in_flight(v);
+    cache_begin_load(v->cache, step->unit, prefetch);
+    assert(v->n_loads <= v->max_prefetches);
+    v->loads[v->n_loads++] = (struct pending){.unit = step->unit,
+                                              .prefetch = prefetch,
+                                              .demand = !prefetch,
+                                              .for_access = step->for_access,
+                                              .to_hand = v->o->units[step->unit].bytes};
+    v->n_prefetching += prefetch;
+    v->sum.loads++;
+    v->sum.bytes += v->o->units[step->unit].bytes;
+}
+
+static int64_t most_needed(const struct clockwork *v)
+{
+    int64_t best = -1;
+    for (uint32_t i = 0; i < v->n_loads; i++) {
+        const struct pending *a = &v->loads[i], *b = best < 0 ? NULL : &v->loads[best];
+        if (a->to_hand > 0 &&
+            (!b || (a->demand != b->demand ? a->demand : a->for_access < b->for_access)))
+            best = i;
+    }
+    return best;
+}
+
+static void submit(struct clockwork *v)
+{
+    int64_t i;
+    while (v->n_flights < v->depth && (i = most_needed(v)) >= 0) {
+        struct pending *load = &v->loads[i];
+        uint64_t bytes = load->to_hand < v->o->chunk_bytes ? load->to_hand : v->o->chunk_bytes;
+        if (v->device_free < v->now)
+            v->device_free = v->now;
+        if (v->o->bandwidth > 0)
+            v->device_free += (double)bytes / v->o->bandwidth * 1e9;
+        if (load->first < 0 || load->to_hand == v->o->units[load->unit].bytes)
+            load->first = v->now;
+        load->to_hand -= bytes;
+        load->outstanding++;
+        v->flights[(v->flight_head + v->n_flights++) % v->depth] =
+            (struct flight){(uint32_t)i, v->device_free + v->o->latency_ns};
+    }
+}
+
+static void end_load(struct clockwork *v, uint32_t index)
+{
+    count_in_flight(v);
+    struct pending load = v->loads[index];
+    cache_end_load(v->cache, load.unit);
+    v->n_prefetching -= load.prefetch;
+    planner_measured_load(&v->plan, v->now - (load.first > v->served ? load.first : v->served));
+    v->served = v->now;
+    v->loads[index] = v->loads[--v->n_loads];
+    for (uint32_t i = 0; i < v->n_flights; i++) { /* the last load has moved */
+        struct flight *f = &v->flights[(v->flight_head + i) % v->depth];
+        if (f->load == v->n_loads)
+            f->load = index;
+    }
+}
+
+static bool has_room(const struct clockwork *v)
+{
+    return v->n_flights <= v->low_water && most_needed(v) < 0;
+}
+
+static bool plan_one(struct clockwork *v)
+{
+    struct planner_step step;
+    if (v->n_prefetching >= v->max_prefetches || !planner_next(&v->plan, &step))
+        return false;
+    begin_load(v, &step, true);
+    return true;
+}
+
+/* The I/O thread's turn: hands over what it can and plans while there is room. */
+static void pump(struct clockwork *v)
+{
+    submit(v);
+    while (v->is_async && has_room(v) && plan_one(v))
+        submit(v);
+}
+
+/* The position has moved: an eager scheduler gets all its loads begun at once. */
+static void moved(struct clockwork *v)
+{
+    if (v->is_async && v->plan.scheduler->eager)
+        while (plan_one(v))
+            ;
+    pump(v);
+}
+
+/* The next completion, which lies at or after now. */
+static void complete_one(struct clockwork *v)
+{
+    assert(v->n_flights > 0);
+    struct flight f = v->flights[v->flight_head];
+    v->flight_head = (v->flight_head + 1) % v->depth;
+    v->n_flights--;
+    v->now = f.done > v->now ? f.done : v->now;
+    struct pending *load = &v->loads[f.load];
+    if (--load->outstanding == 0 && load->to_hand == 0)
+        end_load(v, f.load);
+    pump(v);
+}
+
+/* ---- the computation ---- */
+
+/* A completion at the very end comes after it, so that the unit that was in use may leave. */
+static void compute(struct clockwork *v, double ns)
+{
+    double end = v->now + ns;
+    while (v->n_flights > 0 && v->flights[v->flight_head].done < end)
+        complete_one(v);
+    v->now = end;
+    v->sum.compute_ns += ns;
+}
+
+static void demand(struct clockwork *v, uint32_t unit)
+{
+    while (!planner_make_room(&v->plan, unit))
+        complete_one(v);
+    /* what was waited for may have been planned meanwhile */
+    if (cache_unit(v->cache, unit)->state != CACHE_ABSENT)
+        return;
+    begin_load(v, &(struct planner_step){.unit = unit, .for_access = v->plan.position}, false);
+    submit(v);
+}
+
+static void read_ahead(struct clockwork *v)
+{
+    bool any;
+    do {
+        for (any = false; plan_one(v); any = true)
+            ;
+        submit(v);
+        while (v->n_loads > 0)
+            complete_one(v);
+    } while (any);
+}
+
+enum outcome { HIT, PREFETCHED, LATE, MISS };
+
+static void count_access(struct clockwork *v, const struct cache_unit *u)
+{
+    enum outcome outcome = u->state == CACHE_ABSENT    ? MISS
+                           : u->state == CACHE_LOADING ? LATE
+                           : u->fresh                  ? PREFETCHED
+                                                       : HIT;
+    v->sum.accesses++;
+    v->sum.hits += outcome == HIT;
+    v->sum.prefetched += outcome == PREFETCHED;
+    v->sum.late += outcome == LATE;
+    v->sum.misses += outcome == MISS;
+    v->worst = (int)outcome > v->worst ? (int)outcome : v->worst;
+}
+
+/* Whether the access at `position` is the last one of a layer's units in a row. */
+static bool ends_layer(const struct clockwork *v, uint64_t position)
+{
+    uint32_t unit = cache_sequence_at(&v->sequence, position);
+    uint32_t next = cache_sequence_at(&v->sequence, position + 1);
+    return v->o->order || next <= unit || v->o->units[unit].layer != v->o->units[next].layer;
+}
+
+static void count_layer(struct clockwork *v)
+{
+    struct virtual_layers *l = &v->sum.layers;
+    l->accesses++;
+    l->hits += v->worst == HIT;
+    l->prefetched += v->worst == PREFETCHED;
+    l->late += v->worst == LATE;
+    l->misses += v->worst == MISS;
+    v->worst = HIT;
+}
+
+static void access_one(struct clockwork *v, double compute_ns)
+{
+    double need = v->now;
+    uint32_t unit = cache_sequence_at(&v->sequence, v->plan.position);
+    const struct cache_unit *u = cache_unit(v->cache, unit);
+    count_access(v, u);
+    if (ends_layer(v, v->plan.position))
+        count_layer(v);
+    if (u->state != CACHE_RESIDENT) {
+        if (u->state == CACHE_ABSENT)
+            demand(v, unit);
+        for (uint32_t i = 0; i < v->n_loads; i++)
+            v->loads[i].demand |= v->loads[i].unit == unit;
+        while (u->state != CACHE_RESIDENT)
+            complete_one(v);
+    }
+    cache_pin(v->cache, unit);
+    if (v->is_sync)
+        read_ahead(v);
+    v->sum.wait_ns += v->now - need;
+    moved(v);
+    compute(v, compute_ns);
+    planner_measured_compute(&v->plan, compute_ns);
+    cache_unpin(v->cache, unit);
+    v->plan.position++;
+    moved(v);
+}
+
+static void run_pass(struct clockwork *v, double factor)
+{
+    const struct virtual_options *o = v->o;
+    for (uint64_t i = 0; i < v->sequence.length; i++) {
+        uint32_t unit = cache_sequence_at(&v->sequence, i);
+        access_one(v, factor * (o->compute_of ? o->compute_of[i] : o->units[unit].compute_ns));
+    }
+    if (o->other_ns > 0)
+        compute(v, o->other_ns);
+}
+
+/* Counts from here on. */
+static void reset(struct clockwork *v, struct cache_counters *before, double *start)
+{
+    count_in_flight(v);
+    v->sum = (struct virtual_result){0};
+    v->load_time = 0;
+    *before = cache_counters(v->cache);
+    *start = v->now;
+}
+
+static enum lb_status set_up(struct clockwork *v, struct lb_error *err)
+{
+    const struct virtual_options *o = v->o;
+    bool resident = strcmp(o->prefetch, "resident") == 0;
+    v->is_async = strcmp(o->prefetch, "async") == 0;
+    v->is_sync = strcmp(o->prefetch, "sync") == 0;
+    if (!resident && !v->is_async && !v->is_sync && strcmp(o->prefetch, "off") != 0)
+        return lb_fail(err, LB_ERR_INPUT, "prefetch '%s': expected off, sync, async or resident",
+                       o->prefetch);
+    const struct planner_scheduler *scheduler =
+        planner_scheduler(v->is_sync ? "fixed" : o->scheduler);
+    if (!scheduler)
+        return lb_fail(err, LB_ERR_INPUT,
+                       "scheduler '%s': expected fixed, horizon, aggressive, conservative or "
+                       "forestall",
+                       o->scheduler);
+    uint32_t *frames_of = lb_calloc(o->n_units, sizeof *frames_of);
+    v->flights = lb_calloc(v->depth, sizeof *v->flights);
+    v->loads = lb_calloc((size_t)v->max_prefetches + 1, sizeof *v->loads);
+    if (!frames_of || !v->flights || !v->loads) {
+        lb_free(frames_of);
+        return lb_fail(err, LB_ERR_NOMEM, "simulation: out of memory");
+    }
+    for (uint32_t i = 0; i < o->n_units; i++)
+        frames_of[i] = o->units[i].frames;
+    struct cache_options co = {.replacement = o->replacement,
+                               .max_units = resident ? 0 : o->max_units,
+                               .max_frames = resident ? 0 : o->max_frames,
+                               .seed = o->seed};
+    enum lb_status status = cache_open(&co, o->n_units, frames_of, &v->cache, err);
+    lb_free(frames_of);
+    if (status == LB_OK)
+        status = cache_sequence_open(&v->sequence, o->n_units, o->order, o->length, true, err);
+    v->plan = (struct planner_state){.cache = v->cache,
+                                     .sequence = &v->sequence,
+                                     .distance = v->is_async || v->is_sync ? o->distance : 0,
+                                     .protect = o->protect,
+                                     .scheduler = scheduler};
+    return status;
+}
+
+enum lb_status virtual_run(const struct virtual_options *options, struct virtual_result *result,
+                           struct lb_error *err)
+{
+    struct clockwork v = {.o = options};
+    assert(options->queue_depth > 0 && options->chunk_bytes > 0 && options->passes > 0);
+    v.depth = options->queue_depth;
+    v.low_water = v.depth == 1 ? 0 : v.depth < 8 ? 1 : v.depth / 4;
+    v.max_prefetches = options->max_loads ? options->max_loads : options->queue_depth;
+    enum lb_status status = set_up(&v, err);
+    if (status == LB_OK) {
+        struct cache_counters before;
+        double start;
+        for (uint32_t i = 0; i < options->warmup; i++)
+            run_pass(&v, i == 0 && options->warmup_compute > 0 ? options->warmup_compute : 1);
+        reset(&v, &before, &start);
+        for (uint32_t i = 0; i < options->passes; i++)
+            run_pass(&v, 1);
+        count_in_flight(&v);
+        struct cache_counters after = cache_counters(v.cache);
+        *result = v.sum;
+        result->time_ns = v.now - start;
+        result->in_flight = result->time_ns > 0 ? v.load_time / result->time_ns : 0;
+        result->evictions = after.evictions - before.evictions;
+        result->wasted = after.wasted - before.wasted;
+        result->protected_evictions = after.protected_evictions - before.protected_evictions;
+    }
+    cache_sequence_close(&v.sequence);
+    cache_close(v.cache);
+    lb_free(v.flights);
+    lb_free(v.loads);
+    return status;
+}

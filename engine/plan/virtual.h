@@ -1,0 +1,67 @@
+/*
+ * virtual: a run of the streamer under a virtual clock.
+ *
+ * The same cache, planner and estimates as the real drivers, without threads, memory or
+ * I/O, so that counts are exact and times are predicted before anything runs. What is
+ * modelled: units of any size and compute time; a device that transfers reads in order
+ * of submission at `bandwidth`, each known `latency` later; the queue, its chunks, and
+ * demand loads that overtake; the rule by which the I/O thread plans (driver_async.c); sync
+ * and off. What is not: the cost of the code itself, and of threads waking up.
+ */
+#ifndef PLAN_VIRTUAL_H
+#define PLAN_VIRTUAL_H
+
+#include "base/status.h"
+#include "cache/cache.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct virtual_unit {
+    uint64_t bytes;    /* read by a load */
+    uint32_t frames;   /* of the cache budget; at least 1 */
+    double compute_ns; /* of an access */
+    uint32_t layer;
+};
+
+struct virtual_options {
+    const struct virtual_unit *units; /* [n_units] */
+    uint32_t n_units;
+    const uint32_t *order; /* access sequence, repeated; NULL: 0..n_units-1 */
+    uint64_t length;       /* of order */
+    const char *prefetch;  /* "off", "sync", "async", "resident" */
+    const char *replacement, *scheduler;
+    bool protect;
+    uint32_t distance;   /* accesses */
+    uint32_t max_units;  /* budget; 0: no such limit */
+    uint64_t max_frames; /* budget; 0: no such limit */
+    uint32_t max_loads;  /* prefetches in flight; 0: as the queue allows */
+    uint64_t seed;
+    double bandwidth; /* bytes/s; 0: unlimited */
+    double latency_ns;
+    uint32_t queue_depth, chunk_bytes;
+    double other_ns;          /* compute after each pass (output head, sampling) */
+    uint32_t warmup, passes;  /* not counted, counted; a pass is the sequence once */
+    double warmup_compute;    /* factor on the compute of the first pass (a prompt); 0: 1 */
+    const double *compute_of; /* [length] compute of each access instead of the units'; or NULL */
+};
+
+struct virtual_layers {
+    uint64_t accesses, hits, prefetched, late, misses;
+};
+
+/* Sums over the counted passes. */
+struct virtual_result {
+    uint64_t accesses, hits, prefetched, late, misses; /* of units */
+    /* of layers: units of one layer in a row are one access, its outcome the worst of theirs */
+    struct virtual_layers layers;
+    uint64_t loads, bytes, evictions, wasted, protected_evictions;
+    double time_ns, wait_ns, compute_ns; /* compute with other_ns */
+    double in_flight;                    /* loads in flight, mean over time */
+};
+
+/* LB_ERR_INPUT for unknown names and a budget that is too small. */
+enum lb_status virtual_run(const struct virtual_options *options, struct virtual_result *result,
+                           struct lb_error *err);
+
+#endif

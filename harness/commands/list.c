@@ -1,0 +1,80 @@
+/* list: everything that can be chosen, as the engine lists it. */
+#include "common/commands.h"
+#include "common/exit_codes.h"
+#include "common/json_text.h"
+#include "engine.h"
+#include "settings/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct list {
+    bool json;
+};
+
+static const struct option own[] = {
+    {"json", NULL, "print JSON", OPTION_FLAG, offsetof(struct list, json), .flags = 0},
+};
+
+static const char *const kinds[] = {"prefetch", "replacement", "scheduler", "storage",
+                                    "device",   "kernels",     "shape",     "quant"};
+#define N_KINDS (sizeof kinds / sizeof *kinds)
+
+static void print_kind(const char *kind)
+{
+    struct lb_choice choice;
+    printf("%s:\n", kind);
+    for (size_t i = 0; lb_choice_at(kind, i, &choice); i++)
+        printf("  %-16s %s%s\n", choice.name, choice.about,
+               choice.available ? "" : " (not available here)");
+}
+
+static json_t *kind_as_json(const char *kind)
+{
+    struct lb_choice choice;
+    json_t *list = json_array();
+    for (size_t i = 0; lb_choice_at(kind, i, &choice); i++) {
+        json_t *entry = json_object();
+        json_object_set_new(entry, "name", json_text(choice.name));
+        json_object_set_new(entry, "about", json_text(choice.about));
+        json_object_set_new(entry, "available", json_boolean(choice.available));
+        json_array_append_new(list, entry);
+    }
+    return list;
+}
+
+int command_list(int argc, char **argv)
+{
+    struct list options = {0};
+    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &options, 0},
+                                 {NULL, NULL, 0, NULL, 0}};
+    struct cli cli = {"list", "[--json] [KIND]",
+                      "Lists what can be chosen: policies, schedulers, storage, devices, kernels,\n"
+                      "shapes and tensor types of synthetic models.",
+                      groups};
+    int code = cli_parse(&cli, &argc, argv);
+    if (code >= 0)
+        return code;
+    const char *wanted = argc > 1 ? argv[1] : NULL;
+    struct lb_choice any;
+    if (argc > 2 || (wanted && !lb_choice_at(wanted, 0, &any)))
+        return cli_fail("list",
+                        "'%s': expected at most one of prefetch, replacement, scheduler, storage, "
+                        "device, kernels, shape, quant",
+                        argv[argc - 1]);
+    json_t *root = json_object();
+    for (size_t i = 0; i < N_KINDS; i++) {
+        if (wanted && strcmp(wanted, kinds[i]) != 0)
+            continue;
+        if (options.json)
+            json_object_set_new(root, kinds[i], kind_as_json(kinds[i]));
+        else
+            print_kind(kinds[i]);
+    }
+    if (options.json) {
+        json_dumpf(root, stdout, JSON_INDENT(1));
+        putchar('\n');
+    }
+    json_decref(root);
+    return EXIT_OK;
+}

@@ -1,0 +1,319 @@
+/*
+ * merge_results: joins the results of shards, of machines, or of parts of one run.
+ *
+ * The cells of the whole run are laid out again from the scenario that the results carry; samples
+ * go to their cells, and the result is written as `run` writes it. The inputs are put in an order
+ * of their own first, so that the order on the command line does not matter. A sample that two
+ * inputs have must be the same in both.
+ */
+#include "common/commands.h"
+#include "common/exit_codes.h"
+#include "common/file_io.h"
+#include "report/layer_table.h"
+#include "result/merge_lines.h"
+#include "result/result_set.h"
+#include "result/results.h"
+#include "result/results_json.h"
+#include "settings/cli.h"
+#include "settings/model_options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct merge_options {
+    const char *out;
+};
+
+static const struct option own[] = {
+    {"out", "DIR", "where the joined result goes", OPTION_TEXT, offsetof(struct merge_options, out),
+     .letter = 'o'},
+};
+
+struct merge {
+    struct result_set set;
+    struct scenario scenario;
+    struct matrix matrix;
+    struct results results;
+    bool writing; /* the inputs are fine, and there is a directory for the result */
+};
+
+static const json_t *effective_of(const struct result_file *file)
+{
+    return json_object_get(json_object_get(file->ours, "scenario"), "effective");
+}
+
+/* ---- the order of the inputs ---- */
+
+static int64_t started(const struct result_file *file)
+{
+    return json_integer_value(json_object_get(file->ours, "started_realtime_ns"));
+}
+
+/* By start, because what was joined before starts with its earliest part. */
+static int by_start(const void *a, const void *b)
+{
+    const struct result_file *x = a, *y = b;
+    if (started(x) != started(y))
+        return started(x) < started(y) ? -1 : 1;
+    char *p = json_dumps(x->ours, JSON_SORT_KEYS | JSON_COMPACT);
+    char *q = json_dumps(y->ours, JSON_SORT_KEYS | JSON_COMPACT);
+    int order = p && q ? strcmp(p, q) : 0;
+    free(p);
+    free(q);
+    return order;
+}
+
+/* ---- the run they are parts of ---- */
+
+static uint64_t number(const json_t *object, const char *key)
+{
+    return (uint64_t)json_integer_value(json_object_get(object, key));
+}
+
+static const char *text(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
+
+static enum lb_status check_filters(const struct merge *m, struct lb_error *err)
+{
+    const json_t *first = json_object_get(effective_of(&m->set.files[0]), "filter");
+    for (size_t i = 1; i < m->set.count; i++) {
+        const json_t *other = json_object_get(effective_of(&m->set.files[i]), "filter");
+        if (first && other && !json_equal((json_t *)first, (json_t *)other))
+            return lb_fail(err, LB_ERR_INPUT, "%s: filtered otherwise than %s: cannot be joined",
+                           m->set.files[i].path, m->set.files[0].path);
+    }
+    return LB_OK;
+}
+
+static enum lb_status lay_out(struct merge *m, struct lb_error *err)
+{
+    const struct result_file *first = &m->set.files[0];
+    json_t *scenario = json_object_get(first->ours, "scenario");
+    const json_t *effective = effective_of(first), *model = json_object_get(effective, "model");
+    struct results *r = &m->results;
+    const char *filter = text(effective, "filter"), *architecture = text(model, "architecture");
+    const char *file = text(scenario, "file"), *path = text(model, "path");
+    enum lb_status status = check_filters(m, err);
+    if (status == LB_OK)
+        status =
+            scenario_from_json(json_object_get(scenario, "requested"), file ? file : first->path,
+                               result_scenario_hash(first), &m->scenario, err);
+    if (status == LB_OK)
+        status = matrix_build(&m->scenario, (uint32_t)number(model, "layers"), &m->matrix, err);
+    if (status == LB_OK && filter)
+        status = matrix_filter(&m->matrix, filter, err);
+    if (status == LB_OK)
+        status = matrix_add_references(&m->matrix, err);
+    r->scenario = &m->scenario;
+    r->matrix = &m->matrix;
+    r->model_path = path ? path : "";
+    snprintf(r->model.architecture, sizeof r->model.architecture, "%s",
+             architecture ? architecture : "");
+    r->model.n_layers = (uint32_t)number(model, "layers");
+    r->model.file_bytes = number(model, "file_bytes");
+    r->model.layer_bytes = number(model, "layer_bytes");
+    r->repetitions = (uint32_t)number(effective, "repetitions");
+    r->warmup = (uint32_t)number(effective, "warmup");
+    r->seed = number(effective, "seed");
+    r->filter = filter;
+    return status;
+}
+
+/* ---- joining ---- */
+
+/* A reference that only other cells' shards have measured stays borrowed, so that its own shard's
+ * can take its place when that is joined. */
+static void mark_borrowed(struct merge *m)
+{
+    for (size_t i = 0; i < m->matrix.count; i++)
+        m->matrix.cells[i].borrowed = m->results.by_cell[i].count == 0;
+}
+
+static enum lb_status take_all(struct merge *m, struct lb_error *err)
+{
+    m->results.started_realtime_ns = started(&m->set.files[0]);
+    for (int borrowed = 0; borrowed <= 1; borrowed++) {
+        if (borrowed)
+            mark_borrowed(m);
+        for (size_t i = 0; i < m->set.count; i++) {
+            const struct result_file *f = &m->set.files[i];
+            if (results_take_cells(&m->results, f->document, (uint32_t)i, borrowed == 1, err) !=
+                LB_OK) {
+                lb_error_prefix(err, "%s", f->path);
+                return err->code;
+            }
+        }
+    }
+    for (size_t i = 0; i < m->matrix.count; i++) /* what nobody has measured is not borrowed */
+        m->matrix.cells[i].borrowed &= m->results.by_cell[i].count > 0;
+    for (size_t i = 0; i < m->matrix.count; i++)
+        summary_bootstrap(&m->results.by_cell[i]);
+    for (size_t i = 0; i < m->set.count; i++)
+        results_take_rest(&m->results, m->set.files[i].document);
+    m->results.environment = json_incref(json_object_get(m->set.files[0].ours, "environment"));
+    return LB_OK;
+}
+
+/* ---- warnings ---- */
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(json_string_value(*(json_t *const *)a), json_string_value(*(json_t *const *)b));
+}
+
+/* In an order of their own, without those of an earlier merge: they are said anew where they still
+ * hold. */
+static enum lb_status sort_warnings(struct results *r, struct lb_error *err)
+{
+    size_t n = 0, count = json_array_size(r->warnings);
+    json_t **list = calloc(count + 1, sizeof *list), *sorted = json_array();
+    if (!list || !sorted) {
+        free(list);
+        json_decref(sorted);
+        return lb_fail(err, LB_ERR_NOMEM, "merge: out of memory");
+    }
+    for (size_t i = 0; i < count; i++) {
+        json_t *warning = json_array_get(r->warnings, i);
+        if (strncmp(json_string_value(warning), "merge: ", 7) != 0)
+            list[n++] = warning;
+    }
+    if (n > 0)
+        qsort(list, n, sizeof *list, by_text);
+    for (size_t i = 0; i < n; i++)
+        json_array_append(sorted, list[i]);
+    free(list);
+    json_decref(r->warnings);
+    r->warnings = sorted;
+    return LB_OK;
+}
+
+/* Samples that no input has; the whole is complete when nothing is missing. */
+static void note_missing(struct merge *m)
+{
+    struct results *r = &m->results;
+    r->complete = true;
+    for (uint32_t i = 0; i < m->matrix.count; i++) {
+        size_t n = r->by_cell[i].count;
+        if (m->matrix.cells[i].skipped || n >= r->repetitions)
+            continue;
+        r->complete = false;
+        results_warn(r, "merge: missing: %s: %zu of %u repetitions", m->matrix.cells[i].name,
+                     r->repetitions - n, r->repetitions);
+    }
+}
+
+/* The machine of a merged cell: that of its first sample's input. */
+static const char *machine_of(const struct merge *m, uint32_t i)
+{
+    const struct result_file *from = &m->set.files[m->results.by_cell[i].list[0].origin];
+    return result_cell_machine(from, result_cell(from, m->matrix.cells[i].name));
+}
+
+static void note_machines(struct merge *m)
+{
+    struct results *r = &m->results;
+    const char *first = NULL;
+    bool same = true;
+    for (uint32_t i = 0; i < m->matrix.count; i++) {
+        if (r->by_cell[i].count == 0)
+            continue;
+        first = first ? first : machine_of(m, i);
+        same = same && strcmp(machine_of(m, i), first) == 0;
+    }
+    if (same)
+        return;
+    results_warn(r, "merge: the results come from different environments: times of cells with "
+                    "different 'machine' are not to be compared");
+    for (uint32_t i = 0; i < m->matrix.count; i++)
+        if (r->by_cell[i].count > 0)
+            results_attach(r, i, "machine", json_string(machine_of(m, i)));
+}
+
+/* ---- logs ---- */
+
+/* Where the sample stands in the whole run, if it comes from that input; else -1. */
+static int64_t place_of(void *ctx, size_t file, const char *cell, int32_t rep)
+{
+    const struct merge *m = ctx;
+    for (size_t i = 0; i < m->matrix.count; i++) {
+        const struct cell_samples *c = &m->results.by_cell[i];
+        if (strcmp(m->matrix.cells[i].name, cell) != 0)
+            continue;
+        for (size_t k = 0; k < c->count; k++)
+            if (c->list[k].rep == rep && c->list[k].origin == file)
+                return c->list[k].seq;
+    }
+    return -1;
+}
+
+static enum lb_status join_logs(struct merge *m, struct lb_error *err)
+{
+    char *to = file_text("%s/layers.jsonl", m->results.directory);
+    enum lb_status status = to ? merge_lines(&m->set, place_of, m, to, err)
+                               : lb_fail(err, LB_ERR_NOMEM, "merge: out of memory");
+    free(to);
+    return status;
+}
+
+static enum lb_status merge(struct merge *m, char *const *paths, size_t n, const char *out,
+                            struct lb_error *err)
+{
+    enum lb_status status = LB_OK;
+    for (size_t i = 0; status == LB_OK && i < n; i++)
+        status = result_set_add(paths[i], &m->set, err);
+    if (status != LB_OK)
+        return status;
+    qsort(m->set.files, m->set.count, sizeof *m->set.files, by_start);
+    status = lay_out(m, err);
+    if (status == LB_OK)
+        status = results_open(&m->results, out, err);
+    if (status != LB_OK)
+        return status;
+    m->writing = true;
+    status = take_all(m, err);
+    if (status == LB_OK)
+        status = sort_warnings(&m->results, err);
+    if (status == LB_OK)
+        status = join_logs(m, err);
+    if (status != LB_OK)
+        return status;
+    note_missing(m);
+    note_machines(m);
+    status = results_write(&m->results, err);
+    return status == LB_OK ? layer_table_write(out, err) : status;
+}
+
+int command_merge(int argc, char **argv)
+{
+    struct merge_options options = {NULL};
+    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &options, 0},
+                                 {NULL, NULL, 0, NULL, 0}};
+    struct cli cli = {"merge", "RESULT... --out DIR",
+                      "Joins the results of shards, of machines, or of parts of one run.", groups};
+    int code = cli_parse(&cli, &argc, argv);
+    if (code >= 0)
+        return code;
+    if (argc < 2 || !options.out)
+        return cli_fail("merge", "expected %s", argc < 2 ? "at least one result" : "--out DIR");
+    struct merge m = {.results = {0}};
+    struct lb_error err = LB_ERROR_INIT;
+    code = EXIT_OK;
+    if (merge(&m, argv + 1, (size_t)(argc - 1), options.out, &err) == LB_OK) {
+        size_t i;
+        json_t *warning;
+        json_array_foreach(m.results.warnings, i, warning)
+            fprintf(stderr, "note: %s\n", json_string_value(warning));
+        printf("result: %s/result.json\n", m.results.directory);
+    } else {
+        code = m.writing ? model_options_error("merge", &err)
+                         : model_options_open_error("merge", &err);
+    }
+    results_close(&m.results);
+    matrix_free(&m.matrix);
+    scenario_free(&m.scenario);
+    result_set_free(&m.set);
+    return code;
+}

@@ -1,0 +1,616 @@
+/*
+ * run: measures scenarios.
+ *
+ * 1. read the scenario, find or make its model; 2. lay out the cells, filter, shard, add the
+ * reference cells; 3. open or resume the result; 4. measure sample after sample in the seeded
+ * order, each one through Google Benchmark and on disk when it is done; 5. print the summary,
+ * draw the figures, write the report.
+ */
+#include "base/clock.h"
+#include "common/commands.h"
+#include "common/exit_codes.h"
+#include "common/file_io.h"
+#include "common/gbench_shim.h"
+#include "common/json_text.h"
+#include "common/progress.h"
+#include "common/values.h"
+#include "figure/plot.h"
+#include "machine/environment.h"
+#include "predict/simulate_against.h"
+#include "report/layer_table.h"
+#include "report/report.h"
+#include "result/cell_profiles.h"
+#include "result/identities.h"
+#include "result/results.h"
+#include "result/summary_text.h"
+#include "sample/runner.h"
+#include "settings/cli.h"
+#include "settings/model_options.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+struct run_options {
+    const char *out, *model, *filter;
+    const char *shard; /* "I/N" */
+    const char *profile;
+    uint32_t repetitions, budget, timeout;
+    uint64_t seed;
+    bool list, dry_run, resume, quiet, verbose, no_plots;
+};
+
+#define NO_SEED     UINT64_MAX
+#define FIELD(name) offsetof(struct run_options, name)
+static const char *const words_scenario[] = {"as the scenario says", NULL};
+static const char *const words_none[] = {"none", NULL};
+
+static const char *const choices_profile[] = {"none", "ops", NULL};
+
+static const struct option own[] = {
+    {"out", "DIR", "where the result goes, instead of results/runs/NAME/RUN", OPTION_TEXT,
+     FIELD(out), .letter = 'o'},
+    {"model", "FILE", "another model than the scenario's", OPTION_TEXT, FIELD(model),
+     .letter = 'm'},
+    {"filter", "RE", "only cells whose name matches the regular expression", OPTION_TEXT,
+     FIELD(filter), .flags = 0},
+    {"repetitions", "N", "samples of each cell", OPTION_COUNT, FIELD(repetitions), .min = 1,
+     .max = 1000000, .words = words_scenario},
+    {"seed", "N", "of the order and of the prompts", OPTION_COUNT64, FIELD(seed), .max = 0x1p62},
+    {"list", NULL, "print the names of the cells and stop", OPTION_FLAG, FIELD(list), .flags = 0},
+    {"dry_run", NULL, "print the samples in their order and stop", OPTION_FLAG, FIELD(dry_run),
+     .flags = 0},
+    {"resume", NULL, "go on where a run was stopped", OPTION_FLAG, FIELD(resume), .flags = 0},
+    {"shard", "I/N", "only the I-th of N parts of the cells", OPTION_TEXT, FIELD(shard),
+     .flags = 0},
+    {"budget", "SECONDS", "as many repetitions as fit into this time", OPTION_COUNT, FIELD(budget),
+     .min = 1, .words = words_none},
+    {"timeout", "SECONDS", "for one sample; one that takes longer is killed and counts as failed",
+     OPTION_COUNT, FIELD(timeout), .min = 1, .max = 1000000},
+    {"no_plots", NULL, "measure only", OPTION_FLAG, FIELD(no_plots), .flags = 0},
+    {"profile", "WHAT",
+     "ops: one more sample of each cell, not counted, with every operation timed", OPTION_CHOICE,
+     FIELD(profile), .choices = choices_profile},
+    {"quiet", NULL, "no progress, no table, no notes", OPTION_FLAG, FIELD(quiet), .letter = 'q'},
+    {"verbose", NULL, "a line for each sample, as it is measured", OPTION_FLAG, FIELD(verbose),
+     .letter = 'v'},
+};
+
+/* One scenario on its way. */
+struct run {
+    const struct run_options *options;
+    struct scenario scenario;
+    struct matrix matrix;
+    struct results results;
+    char *model_path;
+    uint32_t shard, n_shards; /* shard counts from 0 */
+    struct matrix_sample *order;
+    size_t n_order;
+    int64_t start_ns;
+    size_t n_measured; /* samples, by this process: a resumed run has others too */
+    size_t n_said;     /* warnings that have been printed */
+};
+
+/* Prints the warnings that are new since the last call. */
+static void say_warnings(struct run *run)
+{
+    const json_t *warnings = run->results.warnings;
+    for (; run->n_said < json_array_size(warnings); run->n_said++) {
+        if (!run->options->quiet)
+            fprintf(stderr, "note: %s\n", json_string_value(json_array_get(warnings, run->n_said)));
+    }
+}
+
+/* ---- what is to be measured ---- */
+
+static enum lb_status parse_shard(struct run *run, struct lb_error *err)
+{
+    const char *text = run->options->shard;
+    char rest;
+    run->shard = 0;
+    run->n_shards = 1;
+    if (!text)
+        return LB_OK;
+    if (sscanf(text, "%u/%u%c", &run->shard, &run->n_shards, &rest) != 2 || run->shard < 1 ||
+        run->shard > run->n_shards)
+        return lb_fail(err, LB_ERR_INPUT, "--shard: '%s': expected I/N with I from 1 to N", text);
+    run->shard--;
+    return LB_OK;
+}
+
+/* For looking only, a model is not made; then nothing is clamped. */
+static enum lb_status find_model(struct run *run, bool only_look, struct lb_error *err)
+{
+    const char *given = run->options->model ? run->options->model : run->scenario.model_path;
+    enum lb_status status = LB_OK;
+    if (given)
+        run->model_path = strdup(given);
+    else if (!only_look)
+        status = model_file_cached(&run->scenario.model_synth, &run->model_path, err);
+    if (status == LB_OK && run->model_path)
+        status = model_file_facts(run->model_path, &run->results.model, err);
+    if (!run->model_path && status == LB_OK) {
+        if (!only_look)
+            return lb_fail(err, LB_ERR_NOMEM, "model: out of memory");
+        run->results.model.n_layers = UINT32_MAX;
+    }
+    return status;
+}
+
+static enum lb_status prepare(struct run *run, const char *path, struct lb_error *err)
+{
+    const struct run_options *o = run->options;
+    bool only_look = o->list || o->dry_run;
+    enum lb_status status = scenario_read(path, &run->scenario, err);
+    if (status == LB_OK)
+        status = parse_shard(run, err);
+    if (status == LB_OK)
+        status = find_model(run, only_look, err);
+    if (status == LB_OK)
+        status = matrix_build(&run->scenario, run->results.model.n_layers, &run->matrix, err);
+    if (status == LB_OK && o->filter)
+        status = matrix_filter(&run->matrix, o->filter, err);
+    if (status == LB_OK)
+        status = matrix_add_references(&run->matrix, err);
+    if (status != LB_OK)
+        return status;
+    struct results *r = &run->results;
+    r->scenario = &run->scenario;
+    r->matrix = &run->matrix;
+    r->model_path = run->model_path;
+    r->repetitions = o->repetitions ? o->repetitions : run->scenario.repetitions;
+    r->warmup = run->scenario.warmup;
+    r->seed = o->seed != NO_SEED ? o->seed : run->scenario.seed;
+    r->filter = o->filter;
+    r->shard = o->shard;
+    r->log = true;
+    status = matrix_order(&run->matrix, r->repetitions, r->warmup, r->seed, &run->order,
+                          &run->n_order, err);
+    if (status == LB_OK)
+        status =
+            matrix_cut(&run->matrix, run->shard, run->n_shards, run->order, &run->n_order, err);
+    return status;
+}
+
+static void print_list(const struct run *run)
+{
+    for (size_t i = 0; i < run->matrix.count; i++)
+        puts(run->matrix.cells[i].name);
+}
+
+static void print_order(const struct run *run)
+{
+    for (size_t i = 0; i < run->n_order; i++) {
+        const struct matrix_sample *s = &run->order[i];
+        if (s->rep < 0)
+            printf("%4u warm-up %s\n", s->seq, run->matrix.cells[s->cell].name);
+        else
+            printf("%4u rep %-4d %s\n", s->seq, s->rep, run->matrix.cells[s->cell].name);
+    }
+}
+
+/* ---- where the result goes ---- */
+
+/* "latest" beside the run points to it; a failure is no reason to stop. */
+static void point_latest(const char *parent, const char *id)
+{
+    char *link = file_text("%s/latest", parent), *temporary = file_text("%s/.latest", parent);
+    if (link && temporary) {
+        unlink(temporary);
+        if (symlink(id, temporary) == 0 && rename(temporary, link) != 0)
+            unlink(temporary);
+    }
+    free(link);
+    free(temporary);
+}
+
+/* results/runs/NAME/YYYYMMDD-HHMMSS; a number is added when that is taken. */
+static enum lb_status open_new(struct run *run, struct lb_error *err)
+{
+    char *parent = file_text("results/runs/%s", run->scenario.name);
+    enum lb_status status = parent ? file_make_directory(parent, err)
+                                   : lb_fail(err, LB_ERR_NOMEM, "run: out of memory");
+    for (int attempt = 1; status == LB_OK; attempt++) {
+        char id[64];
+        time_t now = time(NULL);
+        struct tm utc;
+        size_t n = strftime(id, sizeof id, "%Y%m%d-%H%M%S", gmtime_r(&now, &utc));
+        if (attempt > 1)
+            snprintf(id + n, sizeof id - n, "-%d", attempt);
+        char *directory = file_text("%s/%s", parent, id);
+        if (!directory)
+            status = lb_fail(err, LB_ERR_NOMEM, "run: out of memory");
+        else if (mkdir(directory, 0755) == 0) {
+            status = results_open(&run->results, directory, err);
+            point_latest(parent, id);
+            free(directory);
+            break;
+        } else if (errno != EEXIST)
+            status = lb_fail(err, LB_ERR_INPUT, "%s: %s", directory, strerror(errno));
+        free(directory);
+    }
+    free(parent);
+    return status;
+}
+
+/* Takes the list over. */
+static void take_warnings(struct results *r, json_t *texts)
+{
+    size_t i;
+    json_t *text;
+    json_array_foreach(texts, i, text) results_warn(r, "%s", json_string_value(text));
+    json_decref(texts);
+}
+
+static enum lb_status open_results(struct run *run, struct lb_error *err)
+{
+    const struct run_options *o = run->options;
+    struct results *r = &run->results;
+    char *directory =
+        o->out ? strdup(o->out) : file_text("results/runs/%s/latest", run->scenario.name);
+    char *file = directory ? file_text("%s/result.json", directory) : NULL;
+    enum lb_status status = LB_OK;
+    if (!file)
+        status = lb_fail(err, LB_ERR_NOMEM, "run: out of memory");
+    else if (o->resume && file_exists(file))
+        status = results_resume(r, directory, err);
+    else if (o->resume && !o->out)
+        status =
+            lb_fail(err, LB_ERR_INPUT, "--resume: no run of %s to go on with", run->scenario.name);
+    else
+        status = o->out ? results_open(r, directory, err) : open_new(run, err);
+    free(directory);
+    free(file);
+    if (status == LB_OK) {
+        r->environment = environment_collect(run->model_path, r->directory);
+        for (size_t i = 0; i < run->matrix.n_notes; i++)
+            results_warn(r, "%s", run->matrix.notes[i]);
+        take_warnings(r, environment_warnings(r->environment));
+        say_warnings(run);
+    }
+    return status;
+}
+
+/* ---- measuring ---- */
+
+struct measurement { /* what the callback of Google Benchmark needs and gives */
+    struct runner_work work;
+    struct sample *sample;
+    enum lb_status status;
+    struct lb_error *err;
+};
+
+static void measure(void *ctx, uint32_t index, struct gbench_result *result)
+{
+    struct measurement *m = ctx;
+    (void)index;
+    m->status = runner_measure(&m->work, m->sample, m->err);
+    if (m->status != LB_OK)
+        result->error = m->err->text;
+    else if (*m->sample->failed)
+        result->error = m->sample->failed;
+    else if (m->sample->n_pass != m->work.settings->generate_tokens)
+        result->error = "the sample has another number of passes than asked for";
+    else
+        result->iteration_ns = m->sample->pass_ns;
+}
+
+static enum lb_status measure_sample(struct run *run, const struct matrix_sample *which,
+                                     struct sample *sample, struct lb_error *err)
+{
+    const struct cell *cell = &run->matrix.cells[which->cell];
+    struct measurement m = {.work = {.settings = &cell->settings,
+                                     .model_path = run->model_path,
+                                     .n_layers = run->results.model.n_layers,
+                                     .work_seed = run->results.seed,
+                                     .timeout_s = run->options->timeout},
+                            .sample = sample,
+                            .err = err};
+    struct gbench_benchmark benchmark = {cell->name, cell->settings.generate_tokens, 1, measure,
+                                         &m};
+    char *report = NULL;
+    if (!gbench_run(&benchmark, 1, &report))
+        return lb_fail(err, LB_ERR_STATE, "Google Benchmark refused to run %s", cell->name);
+    free(report); /* the result's report is made of all samples at once */
+    return m.status;
+}
+
+/* The first good sample of the same work in any cell, to compare hashes with. */
+static const struct sample *same_work_sample(const struct run *run, uint32_t cell,
+                                             const char **other)
+{
+    const struct matrix *m = &run->matrix;
+    for (size_t i = 0; i < m->count; i++) {
+        const struct cell_samples *c = &run->results.by_cell[i];
+        if (!matrix_same_work(&m->cells[i].settings, &m->cells[cell].settings))
+            continue;
+        for (size_t k = 0; k < c->count; k++) {
+            if (!*c->list[k].failed) {
+                *other = m->cells[i].name;
+                return &c->list[k];
+            }
+        }
+    }
+    return NULL;
+}
+
+static void check_sample(struct run *run, uint32_t cell, struct sample *sample)
+{
+    const struct settings *settings = &run->matrix.cells[cell].settings;
+    const char *other_cell = NULL;
+    if (*sample->failed)
+        return;
+    sample->broken = identities_check(sample, settings);
+    const struct sample *other = same_work_sample(run, cell, &other_cell);
+    char *differs = other ? identities_compare(sample, other, other_cell) : NULL;
+    if (differs)
+        json_array_append_new(sample->broken, json_text(differs));
+    free(differs);
+    if (*sample->notice)
+        results_warn(&run->results, "%s: %s", run->matrix.cells[cell].name, sample->notice);
+}
+
+static int64_t since_start(const struct run *run)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - run->results.started_realtime_ns;
+}
+
+/* What a reader of the figures has to know: spikes, drift, a floor that cannot be right. */
+static void warn_of_figures(struct run *run)
+{
+    struct results *r = &run->results;
+    for (uint32_t i = 0; i < run->matrix.count; i++) {
+        struct summary s = results_summary(r, i);
+        const char *name = run->matrix.cells[i].name;
+        if (s.n == 0)
+            continue;
+        if (s.n >= 5 && s.pass.outliers > 0)
+            results_warn(r, "%s: %zu of %zu samples are outliers (kept)", name, s.pass.outliers,
+                         s.n);
+        if (fabs(s.pass.drift) > 0.05)
+            results_warn(r, "%s: drifts by %+.0f%% over the run", name, 100 * s.pass.drift);
+        if (s.floor.ns > 1.05 * s.pass_ns)
+            results_warn(r,
+                         "%s: the floor lies above the measured pass by %.0f%%: it was measured "
+                         "wrongly, or the machine was busier then",
+                         name, 100 * (s.floor.ns / s.pass_ns - 1));
+    }
+}
+
+/* With a budget: is there time for another round? Rounds are whole, so that cells stay equal. */
+static bool time_is_up(struct run *run, size_t next)
+{
+    const struct matrix_sample *s = &run->order[next];
+    double spent = (double)(lb_now_ns() - run->start_ns) / 1e9;
+    bool new_round = next > 0 && s->rep > 0 && run->order[next - 1].rep != s->rep;
+    if (!run->options->budget || !new_round)
+        return false;
+    if (run->n_measured == 0)
+        return false;
+    double rounds = run->results.repetitions + run->results.warmup;
+    double round = spent / (double)run->n_measured * (double)run->n_order / rounds;
+    if (spent + round <= run->options->budget)
+        return false;
+    results_warn(&run->results, "budget of %u s: %d of %u repetitions measured",
+                 run->options->budget, s->rep, run->results.repetitions);
+    return true;
+}
+
+/* With --verbose: what the sample was like. */
+static void say_sample(const struct run *run, uint32_t cell, const struct sample *sample)
+{
+    const char *name = run->matrix.cells[cell].name;
+    const struct sample_sums *d = &sample->decode;
+    char kind[32] = "warm-up", pass[32], wait[32], bytes[32];
+    if (!run->options->verbose)
+        return;
+    if (sample->rep >= 0)
+        snprintf(kind, sizeof kind, "rep %d", sample->rep + 1);
+    fprintf(stderr, "[%u/%zu] %s, %s: ", sample->seq + 1, run->n_order, name, kind);
+    if (*sample->failed || sample->n_pass == 0) {
+        fprintf(stderr, "%s\n", *sample->failed ? sample->failed : "no decode pass");
+        return;
+    }
+    double n = sample->n_pass;
+    value_human_duration((double)d->wall_ns / n, pass, sizeof pass);
+    value_human_duration((double)d->wait_ns / n, wait, sizeof wait);
+    value_human_size((double)d->bytes_read / n, bytes, sizeof bytes);
+    fprintf(stderr, "a pass %s, waiting %s, %s read, %.3g late, %.3g missed%s\n", pass, wait, bytes,
+            (double)d->late / n, (double)d->miss / n,
+            json_array_size(sample->broken) > 0 ? "; INVALID" : "");
+}
+
+/* Samples that are still to be measured. */
+static size_t count_open(const struct run *run)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < run->n_order; i++)
+        n += run->order[i].rep < 0 ||
+             !results_has(&run->results, run->order[i].cell, run->order[i].rep);
+    return n;
+}
+
+/* Raw bandwidths, once in each round; a path that cannot be measured leaves its floors open. */
+static void measure_paths(struct run *run, size_t next)
+{
+    bool new_round = next == 0 || run->order[next - 1].rep != run->order[next].rep;
+    struct raw_paths *paths = &run->results.paths;
+    for (size_t k = 0; new_round && run->order[next].rep >= 0 && k < paths->count; k++) {
+        struct lb_error err = LB_ERROR_INIT;
+        if (raw_paths_measure(paths, k, &run->matrix, run->model_path, since_start(run), &err) !=
+            LB_OK)
+            results_warn(&run->results, "%s: %s", paths->list[k].name, err.text);
+    }
+}
+
+static enum lb_status measure_all(struct run *run, struct lb_error *err)
+{
+    struct progress progress = progress_begin(run->scenario.name);
+    struct results *r = &run->results;
+    size_t n_open = count_open(run), done = 0;
+    progress.shown &= !run->options->quiet;
+    run->start_ns = lb_now_ns();
+    /* before anything else lies there, so that the run can be resumed from any moment on */
+    enum lb_status status = results_write(r, err);
+    for (size_t i = 0; status == LB_OK && i < run->n_order && !time_is_up(run, i); i++) {
+        const struct matrix_sample *which = &run->order[i];
+        struct sample sample;
+        if (which->rep >= 0 && results_has(r, which->cell, which->rep))
+            continue;
+        progress_update(&progress, done++, n_open, run->matrix.cells[which->cell].name);
+        measure_paths(run, i);
+        int64_t start = since_start(run);
+        status = measure_sample(run, which, &sample, err);
+        if (status != LB_OK)
+            break;
+        run->n_measured++;
+        sample.rep = which->rep;
+        sample.seq = which->seq;
+        sample.start_ns = start;
+        check_sample(run, which->cell, &sample);
+        if (run->options->verbose)
+            progress_end(&progress);
+        say_sample(run, which->cell, &sample);
+        if (which->rep >= 0)
+            status = results_add(r, which->cell, &sample, err);
+        sample_free(&sample);
+    }
+    progress_end(&progress);
+    if (status == LB_OK && strcmp(run->options->profile, "ops") == 0)
+        status = cell_profiles(r, run->options->timeout, err);
+    if (status != LB_OK)
+        return status;
+    environment_finish(r->environment);
+    take_warnings(r, environment_changes(r->environment));
+    warn_of_figures(run);
+    r->complete = true;
+    status = results_write(r, err);
+    if (status == LB_OK)
+        status = sim_attach(r, err);
+    return status == LB_OK ? layer_table_write(r->directory, err) : status;
+}
+
+/* ---- the end ---- */
+
+static int verdict(const struct run *run)
+{
+    size_t good = 0, bad = 0;
+    for (uint32_t i = 0; i < run->matrix.count; i++) {
+        struct summary s = results_summary(&run->results, i);
+        good += s.n;
+        bad += s.n_failed + s.n_broken;
+    }
+    bool nothing_to_do = run->matrix.count == 0; /* a shard without cells */
+    return (good == 0 && !nothing_to_do) || bad > 0 ? EXIT_FAILED : EXIT_OK;
+}
+
+static void print_end(struct run *run)
+{
+    const struct results *r = &run->results;
+    bool colour = cli_colour();
+    if (!run->options->quiet) {
+        summary_print_table(r, stdout, colour);
+        fflush(stdout);
+        say_warnings(run);
+    }
+    printf("result: %s/result.json\n", r->directory);
+}
+
+/* Figures and the page about them; what cannot be drawn is a note, the result stands. */
+static void draw(const struct run *run)
+{
+    const char *directory = run->results.directory;
+    struct plot_options options = {.out_dir = NULL};
+    struct plotted plotted;
+    struct lb_error err = LB_ERROR_INIT;
+    if (run->options->no_plots)
+        return;
+    if (plot_result(directory, &options, &plotted, &err) == LB_OK)
+        printf("plots: %s (%zu figures)\n", plotted.dir, plotted.n_drawn);
+    else
+        fprintf(stderr, "note: no plots: %s\n", err.text);
+    plot_close(&plotted);
+    char *page = file_text("%s/report.html", directory), *text = NULL;
+    size_t length = 0;
+    FILE *out = page ? open_memstream(&text, &length) : NULL;
+    char *paths[] = {(char *)directory};
+    err = (struct lb_error)LB_ERROR_INIT;
+    bool good = out && report_write(paths, 1, out, stderr, &err) == LB_OK;
+    if (out && fclose(out) != 0)
+        good = false;
+    if (good && file_replace(page, text, length, &err) == LB_OK)
+        printf("report: %s\n", page);
+    else
+        fprintf(stderr, "note: no report: %s\n", err.text);
+    free(text);
+    free(page);
+}
+
+static void close_run(struct run *run)
+{
+    free(run->order);
+    results_close(&run->results);
+    matrix_free(&run->matrix);
+    scenario_free(&run->scenario);
+    free(run->model_path);
+}
+
+static int run_scenario(const struct run_options *options, const char *path)
+{
+    struct run run = {.options = options};
+    struct lb_error err = LB_ERROR_INIT;
+    int code = EXIT_OK;
+    bool measuring = false;
+    enum lb_status status = prepare(&run, path, &err);
+    if (status == LB_OK && options->list) {
+        print_list(&run);
+    } else if (status == LB_OK && options->dry_run) {
+        print_order(&run);
+    } else if (status == LB_OK) {
+        status = open_results(&run, &err);
+        measuring = status == LB_OK;
+        if (measuring)
+            status = measure_all(&run, &err);
+        if (status == LB_OK) {
+            print_end(&run);
+            draw(&run);
+            code = verdict(&run);
+        }
+    }
+    if (status != LB_OK)
+        code = measuring ? model_options_error("run", &err) : model_options_open_error("run", &err);
+    close_run(&run);
+    return code;
+}
+
+int command_run(int argc, char **argv)
+{
+    struct run_options o = {.seed = NO_SEED, .profile = "none", .timeout = 3600};
+    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &o, 0},
+                                 {NULL, NULL, 0, NULL, 0}};
+    struct cli cli = {"run", "SCENARIO... [options]",
+                      "Measures every cell of the scenarios and writes a result directory.",
+                      groups};
+    int code = cli_parse(&cli, &argc, argv);
+    if (code >= 0)
+        return code;
+    if (argc < 2)
+        return cli_fail("run", "expected at least one scenario file");
+    if (o.quiet && o.verbose)
+        return cli_fail("run", "--quiet and --verbose: expected one of them");
+    if (argc > 2 && o.out)
+        return cli_fail("run", "--out: expected one scenario, not %d", argc - 1);
+    code = EXIT_OK;
+    for (int i = 1; i < argc; i++) {
+        int one = run_scenario(&o, argv[i]);
+        code = one > code ? one : code;
+    }
+    return code;
+}

@@ -1,0 +1,127 @@
+/*
+ * validate: `layerbench validate FILE...` checks scenario, result and layer-log files
+ * against the schemas in results/schema, which the program carries with it.
+ *
+ * A name that ends in .jsonl is a layer log, checked line by line; a document with a key
+ * "layerbench" is a result; anything else is a scenario.
+ */
+#include "common/commands.h"
+#include "common/exit_codes.h"
+#include "common/json_schema.h"
+#include "settings/cli.h"
+#include "study/scenario.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+static enum lb_status parse(const char *text, size_t length, size_t line, json_t **out,
+                            struct lb_error *err)
+{
+    json_error_t e;
+    *out = json_loadb(text, length, JSON_REJECT_DUPLICATES, &e);
+    if (*out)
+        return LB_OK;
+    return lb_fail(err, LB_ERR_INPUT, "line %zu, column %d: %s: expected JSON",
+                   line ? line : (size_t)e.line, e.column, e.text);
+}
+
+static enum lb_status validate_lines(FILE *file, size_t *lines, struct lb_error *err)
+{
+    json_t *schema = json_schema_load("layers");
+    char *text = NULL;
+    size_t room = 0;
+    ssize_t length;
+    enum lb_status status = LB_OK;
+    while (status == LB_OK && (length = getline(&text, &room, file)) > 0) {
+        json_t *document;
+        ++*lines;
+        status = parse(text, (size_t)length, *lines, &document, err);
+        if (status != LB_OK)
+            break;
+        status = json_schema_check(schema, document, err);
+        if (status != LB_OK)
+            lb_error_prefix(err, "line %zu", *lines);
+        json_decref(document);
+    }
+    free(text);
+    json_decref(schema);
+    return status;
+}
+
+static enum lb_status validate_document(FILE *file, const char **kind, struct lb_error *err)
+{
+    json_error_t e;
+    json_t *document = json_loadf(file, JSON_REJECT_DUPLICATES, &e);
+    if (!document)
+        return lb_fail(err, LB_ERR_INPUT, "line %d, column %d: %s: expected JSON", e.line, e.column,
+                       e.text);
+    *kind = json_object_get(document, "layerbench") ? "result" : "scenario";
+    json_t *schema = json_schema_load(*kind);
+    enum lb_status status = json_schema_check(schema, document, err);
+    json_decref(schema);
+    json_decref(document);
+    return status;
+}
+
+/* What a schema cannot say: names of models and policies, values that fit together. */
+static enum lb_status validate_scenario(const char *path, struct lb_error *err)
+{
+    struct scenario scenario;
+    enum lb_status status = scenario_read(path, &scenario, err);
+    if (status == LB_OK)
+        scenario_free(&scenario);
+    return status;
+}
+
+static enum lb_status validate_file(const char *path, struct lb_error *err)
+{
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return lb_fail(err, LB_ERR_INPUT, "%s: cannot be opened: %m", path);
+    const char *kind = "layers";
+    size_t lines = 0;
+    enum lb_status status = ends_with(path, ".jsonl") ? validate_lines(file, &lines, err)
+                                                      : validate_document(file, &kind, err);
+    fclose(file);
+    if (status != LB_OK)
+        lb_error_prefix(err, "%s", path);
+    else if (strcmp(kind, "scenario") == 0)
+        status = validate_scenario(path, err);
+    if (status == LB_OK && lines)
+        printf("%s: valid (layers, %zu lines)\n", path, lines);
+    else if (status == LB_OK)
+        printf("%s: valid (%s)\n", path, kind);
+    return status;
+}
+
+int command_validate(int argc, char **argv)
+{
+    struct cli_group groups[] = {{NULL, NULL, 0, NULL, 0}};
+    struct cli cli = {"validate", "FILE...",
+                      "Checks scenario files, result.json and layers.jsonl against the schemas.",
+                      groups};
+    int code = cli_parse(&cli, &argc, argv);
+    if (code >= 0)
+        return code;
+    if (argc < 2)
+        return cli_fail("validate", "expected at least one file");
+    code = EXIT_OK;
+    for (int i = 1; i < argc; i++) {
+        struct lb_error err = LB_ERROR_INIT;
+        if (validate_file(argv[i], &err) != LB_OK) {
+            fprintf(stderr, "layerbench validate: %s\n", err.text);
+            code = EXIT_USAGE;
+        }
+    }
+    return code;
+}

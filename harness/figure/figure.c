@@ -1,0 +1,103 @@
+/* figure: the list of figures, and the choice of what each shows. See figure.h. */
+#include "figure/figure.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const struct figure figures[] = {
+    {"pass-time-by-cache", figure_pass_time_by_cache},
+    {"pass-time-by-distance", figure_pass_time_by_distance},
+    {"cache-by-distance", figure_cache_by_distance},
+    {"time-by-cell", figure_time_by_cell},
+    {"outcomes", figure_outcomes},
+    {"timeline", figure_timeline},
+    {"wait-by-layer", figure_wait_by_layer},
+    {"wait-by-layer-and-pass", figure_wait_by_layer_and_pass},
+    {"latency", figure_latency},
+    {"roofline", figure_roofline},
+    {"memory-by-speed", figure_memory_by_speed},
+    {"prediction", figure_prediction},
+    {"comparison", figure_comparison},
+    {"drift", figure_drift},
+};
+const size_t n_figures = sizeof figures / sizeof *figures;
+
+void figure_runs(struct figure_input *in, const struct view_cell *const *cells, size_t count)
+{
+    size_t least = SIZE_MAX, most = 0;
+    for (size_t i = 0; i < count; i++) {
+        least = cells[i]->pass.n < least ? cells[i]->pass.n : least;
+        most = cells[i]->pass.n > most ? cells[i]->pass.n : most;
+    }
+    if (count == 0)
+        return;
+    const char *n = least == most ? view_text(in->view, "n = %zu", most)
+                                  : view_text(in->view, "n = %zu-%zu", least, most);
+    in->runs = view_text(in->view, "%s run%s, %s", n, most == 1 ? "" : "s",
+                         most == 1    ? "no interval"
+                         : least >= 6 ? "95% intervals"
+                                      : "bars: least to most");
+}
+
+/* ---- the cells whose accesses are drawn ---- */
+
+/* The cache size that most prefetch modes were measured with, near the middle of the sizes. */
+static double reference_cache(const struct view_cell *const *cells, size_t n)
+{
+    double best = NAN, best_score = -INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        double modes = 0, below = 0, above = 0;
+        for (size_t j = 0; j < n; j++) {
+            int order = figure_compare_numbers(cells[j]->cache, cells[i]->cache);
+            modes += order == 0 && (j == 0 || strcmp(cells[j]->prefetch, cells[j - 1]->prefetch) ||
+                                    figure_compare_numbers(cells[j]->cache, cells[j - 1]->cache));
+            below += order < 0;
+            above += order > 0;
+        }
+        double score = modes - fabs(below - above) / (double)(n + 1);
+        if (score > best_score) {
+            best_score = score;
+            best = cells[i]->cache;
+        }
+    }
+    return best;
+}
+
+static void choose_cell(struct figure_input *in, const struct view_cell *cell)
+{
+    size_t index = (size_t)(cell - in->view->cells);
+    for (size_t i = 0; i < in->n_chosen; i++)
+        if (in->chosen[i] == index)
+            return;
+    if (in->n_chosen < FIGURE_CHOSEN)
+        in->chosen[in->n_chosen++] = index;
+}
+
+void figure_choose(struct figure_input *in)
+{
+    size_t n_best, n_lru;
+    const struct view_cell **best = figure_best(in, BY_PREFETCH | BY_CACHE | ANY_SETTING, &n_best);
+    double cache = reference_cache(best, n_best);
+    in->n_chosen = 0;
+    const struct view_cell **lru =
+        figure_best(in, BY_PREFETCH | BY_REPLACEMENT | BY_CACHE | ANY_SETTING, &n_lru);
+    for (int rank_now = 0; rank_now <= 4; rank_now++) {
+        for (size_t i = 0; rank_now == 2 && i < n_lru; i++)
+            if (strcmp(lru[i]->prefetch, "async") == 0 && strcmp(lru[i]->replacement, "lru") == 0 &&
+                figure_compare_numbers(lru[i]->cache, cache) == 0)
+                choose_cell(in, lru[i]);
+        for (size_t i = 0; i < n_best; i++)
+            if (figure_prefetch_rank(best[i]->prefetch) == rank_now &&
+                (rank_now != 3 || in->n_chosen == 0) &&
+                figure_compare_numbers(best[i]->cache, cache) == 0)
+                choose_cell(in, best[i]);
+    }
+    in->chosen_note = "";
+    if (in->n_chosen < in->view->n_cells)
+        in->chosen_note =
+            isnan(cache)
+                ? "the best cell of each prefetch mode"
+                : view_text(in->view, "the best cells of each prefetch mode with a cache of %g %s",
+                            cache, in->view->cache_unit);
+}

@@ -1,0 +1,94 @@
+/*
+ * figure: what can be drawn of a result, one entry for each question.
+ *
+ * A figure writes its data (a table with a head line; names are quoted) and says in words what it
+ * left out; the script of the same name in plots/ draws it. A figure whose data is not in the
+ * result says why instead.
+ */
+#ifndef FIGURE_H
+#define FIGURE_H
+
+#include "result/access_log.h"
+#include "result/view.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+#define FIGURE_CHOSEN 4
+#define FIGURE_EVENTS 250000 /* accesses of a chosen cell that are drawn: the first of its log */
+
+struct figure_input {
+    struct view *view;
+    const struct access_log *log; /* events of the chosen cells; NULL: no layers.jsonl */
+    size_t chosen[FIGURE_CHOSEN]; /* cells whose accesses are shown, best last */
+    size_t n_chosen;
+    size_t n_events[FIGURE_CHOSEN]; /* in its log; those beyond FIGURE_EVENTS are not in `log` */
+    const char *chosen_note;
+    const json_t *comparison; /* list of `compare --json`, or NULL */
+    /* set by the figure */
+    const char *note;     /* for the caption: what is shown of what; "" when everything */
+    const char *legend;   /* for the caption: what a line stands for that its name does not tell */
+    const char *reading;  /* one sentence with the figures that matter, for the alt text */
+    const char *runs;     /* n and kind of interval, for the caption */
+    const char *settings; /* gnuplot assignments for the script, or "" */
+};
+
+struct figure {
+    const char *name; /* of the script and of the files */
+    /* Writes the table; NULL, or one line why there is nothing to draw. */
+    const char *(*write)(struct figure_input *in, FILE *data);
+};
+
+/* All figures, in the order of a report. */
+extern const struct figure figures[];
+extern const size_t n_figures;
+
+/* Chooses the cells whose accesses are drawn (at most FIGURE_CHOSEN). */
+void figure_choose(struct figure_input *in);
+
+/* ---- for the files of figures ---- */
+
+const char *figure_pass_time_by_cache(struct figure_input *in, FILE *data);
+const char *figure_pass_time_by_distance(struct figure_input *in, FILE *data);
+const char *figure_cache_by_distance(struct figure_input *in, FILE *data);
+const char *figure_time_by_cell(struct figure_input *in, FILE *data);
+const char *figure_outcomes(struct figure_input *in, FILE *data);
+const char *figure_wait_by_layer_and_pass(struct figure_input *in, FILE *data);
+const char *figure_wait_by_layer(struct figure_input *in, FILE *data);
+const char *figure_timeline(struct figure_input *in, FILE *data);
+const char *figure_latency(struct figure_input *in, FILE *data);
+const char *figure_roofline(struct figure_input *in, FILE *data);
+const char *figure_memory_by_speed(struct figure_input *in, FILE *data);
+const char *figure_prediction(struct figure_input *in, FILE *data);
+const char *figure_comparison(struct figure_input *in, FILE *data);
+const char *figure_drift(struct figure_input *in, FILE *data);
+
+/* Which options tell one point of a figure from another. */
+enum figure_axis {
+    BY_PREFETCH = 1,
+    BY_REPLACEMENT = 2,
+    BY_CACHE = 4,
+    BY_DISTANCE = 8,
+    ANY_SETTING = 16, /* the best, also where other points have less to choose from */
+};
+
+/* The best measured cell for each combination of the axes, sorted by them, among the cells that run
+ * the same work (the work with most cells). in->note says what was chosen among, for the caption.
+ */
+const struct view_cell **figure_best(struct figure_input *in, unsigned axes, size_t *count);
+
+/* "n = 5 runs, 95% intervals" or "n = 3 runs, bars: smallest and largest", into in->runs. */
+void figure_runs(struct figure_input *in, const struct view_cell *const *cells, size_t count);
+
+static inline double figure_ms(double ns)
+{
+    return ns / 1e6;
+}
+
+/* Order of numbers, NAN last. */
+int figure_compare_numbers(double a, double b);
+
+/* Position in the usual order (off, sync, async, resident), for sorting. */
+int figure_prefetch_rank(const char *prefetch);
+
+#endif

@@ -1,0 +1,330 @@
+/* figure_layers: the figures of single accesses, from layers.jsonl. See figure.h. */
+#include "figure/figure.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NO_LOG "needs the accesses in layers.jsonl"
+
+/* Whether the event counts: a decode pass, or the prompt where nothing was decoded. */
+static bool in_kind(const struct figure_input *in, const struct access_event *e)
+{
+    return e->prefill != (strcmp(in->view->pass_kind, "decode pass") == 0);
+}
+
+static const char *label_of(const struct figure_input *in, size_t chosen)
+{
+    return in->view->cells[in->chosen[chosen]].label;
+}
+
+static bool has_events(const struct figure_input *in)
+{
+    return in->log && in->log->n_events > 0 && in->n_chosen > 0;
+}
+
+/* Half the 95% interval of a mean: Student's t by its expansion in 1/(n-1) (Abramowitz, Stegun
+ * 26.7.5), times the standard error. */
+static double half_interval(double sum, double squares, double n)
+{
+    if (n < 2)
+        return 0;
+    double variance = (squares - sum * sum / n) / (n - 1), v = n - 1;
+    return (1.96 + 2.372 / v + 2.823 / (v * v)) * sqrt(fmax(variance, 0) / n);
+}
+
+/* 5. per-layer wait over layer number */
+const char *figure_wait_by_layer(struct figure_input *in, FILE *data)
+{
+    if (!has_events(in))
+        return NO_LOG;
+    struct view *view = in->view;
+    size_t layers = view->n_layers, most_passes = 0;
+    fprintf(data, "# series layer wait_ms low_ms high_ms\n");
+    for (size_t c = 0; c < in->n_chosen; c++) {
+        double *sum = view_alloc(view, 3 * layers, sizeof *sum);
+        double *squares = sum + layers, *count = sum + 2 * layers, worst = -1;
+        size_t worst_layer = 0;
+        for (size_t i = 0; i < in->log->n_events; i++) {
+            const struct access_event *e = &in->log->events[i];
+            if (e->cell != in->chosen[c] || !in_kind(in, e))
+                continue;
+            double wait = figure_ms((double)e->wait_ns);
+            sum[e->layer] += wait;
+            squares[e->layer] += wait * wait;
+            count[e->layer]++;
+        }
+        for (size_t l = 0; l < layers; l++) {
+            if (count[l] == 0)
+                continue;
+            double mean = sum[l] / count[l], half = half_interval(sum[l], squares[l], count[l]);
+            fprintf(data, "\"%s\" %zu %.6g %.6g %.6g\n", label_of(in, c), l, mean,
+                    fmax(mean - half, 0), mean + half);
+            most_passes = (size_t)count[l] > most_passes ? (size_t)count[l] : most_passes;
+            if (mean > worst) {
+                worst = mean;
+                worst_layer = l;
+            }
+        }
+        in->reading = view_text(view, "%s waits longest for layer %zu, %.3g ms in the mean.",
+                                label_of(in, c), worst_layer, worst);
+    }
+    in->note = in->chosen_note;
+    in->runs = view_text(view, "mean of %zu passes, 95%% intervals", most_passes);
+    return NULL;
+}
+
+/* 5. heat map layer x pass of wait */
+const char *figure_wait_by_layer_and_pass(struct figure_input *in, FILE *data)
+{
+    enum { MOST_PASSES = 64 };
+    if (!has_events(in))
+        return NO_LOG;
+    struct view *view = in->view;
+    size_t layers = view->n_layers, passes = 0, reps = 0;
+    for (size_t i = 0; i < in->log->n_events; i++) {
+        const struct access_event *e = &in->log->events[i];
+        passes = e->pass >= passes ? e->pass + 1 : passes;
+        reps = e->rep >= reps ? e->rep + 1 : reps;
+    }
+    size_t shown = passes < MOST_PASSES ? passes : MOST_PASSES;
+    if (shown < 2)
+        return "only one pass was logged";
+    fprintf(data, "# panel pass layer wait_ms\n");
+    for (size_t c = 0; c < in->n_chosen; c++) {
+        double *sum = view_alloc(view, 2 * shown * layers, sizeof *sum);
+        double *count = sum + shown * layers;
+        for (size_t i = 0; i < in->log->n_events; i++) {
+            const struct access_event *e = &in->log->events[i];
+            if (e->cell != in->chosen[c] || e->pass >= shown)
+                continue;
+            sum[e->pass * layers + e->layer] += figure_ms((double)e->wait_ns);
+            count[e->pass * layers + e->layer]++;
+        }
+        if (c > 0)
+            fputs("\n\n", data);
+        for (size_t i = 0; i < shown * layers; i++)
+            if (count[i] > 0)
+                fprintf(data, "\"%s\" %zu %zu %.6g\n", label_of(in, c), i / layers, i % layers,
+                        sum[i] / count[i]);
+    }
+    in->note = in->chosen_note;
+    if (shown < passes)
+        in->note = view_text(view, "%s%sthe first %zu of %zu passes", in->note,
+                             *in->note ? "; " : "", shown, passes);
+    in->runs =
+        view_text(view, "mean of %zu run%s, pass 0 is the prompt", reps, reps == 1 ? "" : "s");
+    in->reading =
+        view_text(view, "%zu passes of %zu layers; bright is a long wait.", shown, layers);
+    return NULL;
+}
+
+/* ---- 6. time line of one pass ---- */
+
+struct span {
+    int64_t start, end;
+    uint32_t layer;
+};
+
+static int by_start(const void *a, const void *b)
+{
+    const struct span *x = a, *y = b;
+    return (x->start > y->start) - (x->start < y->start);
+}
+
+static int64_t end_of(const struct figure_input *in, const struct access_event *e)
+{
+    struct access_unit whole;
+    const struct access_unit *parts;
+    size_t n = access_parts(in->log, e, &whole, &parts);
+    return parts[n - 1].need_ns + parts[n - 1].wait_ns + parts[n - 1].compute_ns;
+}
+
+/* The counted pass of the cell whose length is the median; *first..*last are its events. */
+static bool median_pass(const struct figure_input *in, size_t cell, size_t *first, size_t *last)
+{
+    const struct access_event *events = in->log->events;
+    size_t n = in->log->n_events, count = 0;
+    struct span *passes = view_alloc(in->view, n + 1, sizeof *passes);
+    for (size_t i = 0; i < n; i++) {
+        const struct access_event *e = &events[i];
+        if (e->cell != cell || !in_kind(in, e))
+            continue;
+        size_t end = i;
+        while (end + 1 < n && events[end + 1].cell == cell && events[end + 1].rep == e->rep &&
+               events[end + 1].pass == e->pass)
+            end++;
+        /* by length; the events' place goes along in `end` and `layer` */
+        passes[count++] =
+            (struct span){end_of(in, &events[end]) - e->need_ns, (int64_t)i, (uint32_t)(end - i)};
+        i = end;
+    }
+    if (count == 0)
+        return false;
+    qsort(passes, count, sizeof *passes, by_start);
+    *first = (size_t)passes[count / 2].end;
+    *last = *first + passes[count / 2].layer;
+    return true;
+}
+
+static void write_span(FILE *data, const char *panel, const char *kind, size_t lane,
+                       const struct span *s, int64_t from, int64_t to)
+{
+    int64_t start = s->start < from ? from : s->start, end = s->end > to ? to : s->end;
+    if (end > start)
+        fprintf(data, "\"%s\" %s %zu %.6g %.6g %u\n", panel, kind, lane,
+                figure_ms((double)(start - from)), figure_ms((double)(end - from)), s->layer);
+}
+
+/* Reads under way at the same time lie in lanes of their own. Returns the number of lanes. */
+static size_t write_reads(struct figure_input *in, FILE *data, const char *panel,
+                          const struct access_event *pass, int64_t from, int64_t to)
+{
+    enum { LANES = 6 };
+    int64_t free_at[LANES];
+    size_t n = 0, lanes = 0;
+    size_t most = in->log->n_events + in->log->n_all_units;
+    struct span *reads = view_alloc(in->view, most + 1, sizeof *reads);
+    for (size_t i = 0; i < in->log->n_events; i++) {
+        const struct access_event *e = &in->log->events[i];
+        struct access_unit whole;
+        const struct access_unit *parts;
+        if (e->cell != pass->cell || e->rep != pass->rep)
+            continue;
+        for (size_t k = access_parts(in->log, e, &whole, &parts); k-- > 0; parts++)
+            if (parts->read_ns > 0 && parts->ready_ns > from &&
+                parts->ready_ns - parts->read_ns < to)
+                reads[n++] =
+                    (struct span){parts->ready_ns - parts->read_ns, parts->ready_ns, e->layer};
+    }
+    qsort(reads, n, sizeof *reads, by_start);
+    for (size_t i = 0; i < n; i++) {
+        size_t lane = 0;
+        while (lane < lanes && free_at[lane] > reads[i].start)
+            lane++;
+        if (lane == LANES)
+            lane--;
+        if (lane == lanes)
+            lanes++;
+        free_at[lane] = reads[i].end;
+        write_span(data, panel, "read", lane + 1, &reads[i], from, to);
+    }
+    return lanes;
+}
+
+/* What the computing thread did in one access: waits, and computing from one wait to the next. */
+static void write_thread(const struct figure_input *in, FILE *data, const char *panel,
+                         const struct access_event *e, int64_t from, int64_t to)
+{
+    struct access_unit whole;
+    const struct access_unit *parts;
+    size_t n = access_parts(in->log, e, &whole, &parts);
+    struct span compute = {e->need_ns, e->need_ns, e->layer};
+    for (size_t k = 0; k < n; k++) {
+        const struct access_unit *u = &parts[k];
+        int64_t begin = u->need_ns + u->wait_ns;
+        if (u->wait_ns > 0) {
+            write_span(data, panel, "compute", 0, &compute, from, to);
+            write_span(data, panel, "wait", 0, &(struct span){u->need_ns, begin, e->layer}, from,
+                       to);
+            compute.start = begin;
+        }
+        compute.end = begin + u->compute_ns;
+    }
+    write_span(data, panel, "compute", 0, &compute, from, to);
+}
+
+const char *figure_timeline(struct figure_input *in, FILE *data)
+{
+    if (!has_events(in))
+        return NO_LOG;
+    struct view *view = in->view;
+    const struct access_event *events = in->log->events;
+    size_t cells[2], n = 0, first, last;
+    for (size_t c = in->n_chosen; c-- > 0 && n < 2;) {
+        const struct view_cell *cell = &view->cells[in->chosen[c]];
+        if (n == 0 || strcmp(cell->prefetch, view->cells[cells[0]].prefetch) != 0 ||
+            !*cell->prefetch)
+            cells[n++] = in->chosen[c];
+    }
+    if (n == 1 && in->n_chosen > 1) /* one mode: beside it another replacement */
+        cells[n++] = in->chosen[in->n_chosen - 2];
+    in->reading = "";
+    fprintf(data, "# panel kind lane(0 compute, 1.. reads) start_ms end_ms layer\n");
+    for (size_t c = n; c-- > 0;) {
+        if (!median_pass(in, cells[c], &first, &last))
+            continue;
+        const char *panel = view->cells[cells[c]].label;
+        int64_t from = events[first].need_ns, to = end_of(in, &events[last]), waited = 0;
+        for (size_t i = first; i <= last; i++) {
+            const struct access_event *e = &events[i];
+            waited += e->wait_ns;
+            write_thread(in, data, panel, e, from, to);
+        }
+        write_reads(in, data, panel, &events[first], from, to);
+        in->reading =
+            view_text(view, "%s%s%s waits %.3g of %.3g ms.", in->reading, *in->reading ? " " : "",
+                      panel, figure_ms((double)waited), figure_ms((double)(to - from)));
+    }
+    in->note = in->chosen_note;
+    in->runs = view_text(view, "one %s of median length", view->pass_kind);
+    return *in->reading ? NULL : NO_LOG;
+}
+
+/* ---- 7. distribution of waits ---- */
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Steps of the distribution, thinned where more would not be seen: at most a hundredth of the part
+ * that is left between two points. */
+static void write_steps(FILE *data, const char *series, const double *waits, size_t n)
+{
+    double last_more = 1;
+    for (size_t i = 0; i < n; i++) {
+        double more = (double)(n - 1 - i) / (double)n;
+        bool tie = i + 1 < n && waits[i + 1] <= waits[i];
+        if (tie || (i > 0 && i + 1 < n && last_more - more < 0.01 * last_more && more > 0))
+            continue;
+        fprintf(data, "\"%s\" %.6g %.6g %.6g\n", series, fmax(waits[i], 0.001), 1 - more, more);
+        last_more = more;
+    }
+}
+
+const char *figure_latency(struct figure_input *in, FILE *data)
+{
+    enum { LEAST_FOR_P99 = 662 };
+    if (!has_events(in))
+        return NO_LOG;
+    struct view *view = in->view;
+    double *waits = view_alloc(view, in->log->n_events, sizeof *waits);
+    size_t least = SIZE_MAX;
+    fprintf(data, "# series wait_ms(0.001: at most) at_most more\n");
+    for (size_t c = 0; c < in->n_chosen; c++) {
+        size_t n = 0;
+        for (size_t i = 0; i < in->log->n_events; i++) {
+            const struct access_event *e = &in->log->events[i];
+            if (e->cell == in->chosen[c] && in_kind(in, e))
+                waits[n++] = figure_ms((double)e->wait_ns);
+        }
+        if (n == 0)
+            continue;
+        qsort(waits, n, sizeof *waits, ascending);
+        write_steps(data, label_of(in, c), waits, n);
+        least = n < least ? n : least;
+        in->reading = view_text(view, "%s: half of the accesses wait at most %.3g ms",
+                                label_of(in, c), waits[(n - 1) / 2]);
+        in->reading = n < LEAST_FOR_P99 ? view_text(view, "%s.", in->reading)
+                                        : view_text(view, "%s, 99%% at most %.3g ms.", in->reading,
+                                                    waits[(size_t)ceil(0.99 * (double)n) - 1]);
+    }
+    if (least == SIZE_MAX)
+        return NO_LOG;
+    in->note = in->chosen_note;
+    in->runs = view_text(view, "at least %zu accesses each%s", least,
+                         least < LEAST_FOR_P99 ? " (too few for a 99th percentile)" : "");
+    return NULL;
+}

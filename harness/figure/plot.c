@@ -1,0 +1,380 @@
+/*
+ * plot: data, scripts and pictures of a result. See plot.h.
+ *
+ * Steps: 1. read the result, and its log of accesses; 2. let each figure write its table;
+ * 3. write NAME.dat and NAME.gp (caption, style and script in one); 4. run gnuplot on all of them,
+ * as many at a time as there are processors.
+ */
+#include "figure/plot.h"
+
+#include "common/commands.h"
+#include "common/exit_codes.h"
+#include "common/file_io.h"
+#include "common/sha256.h"
+#include "figure/plot_scripts.h"
+#include "settings/cli.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CAPTION_LINES 4
+#define CAPTION_WIDTH 80 /* characters of the small font across a figure */
+
+/* ---- captions ---- */
+
+/* gnuplot's single quotes protect everything but themselves; control characters have no place. */
+static const char *quoted(struct view *view, const char *text)
+{
+    char *out = view_alloc(view, 2 * strlen(text) + 3, 1), *o = out;
+    *o++ = '\'';
+    for (; *text; text++) {
+        if (*text == '\'')
+            *o++ = '\'';
+        *o++ = (unsigned char)*text < ' ' ? ' ' : *text;
+    }
+    *o = '\'';
+    return out;
+}
+
+/* Parts joined by "; ", broken into at most CAPTION_LINES lines where they get too long. */
+static void wrap_caption(struct view *view, const char *const *parts, size_t n,
+                         const char *lines[CAPTION_LINES])
+{
+    size_t line = 0;
+    for (size_t i = 0; i < CAPTION_LINES; i++)
+        lines[i] = "";
+    for (size_t i = 0; i < n; i++) {
+        if (!parts[i] || !*parts[i])
+            continue;
+        bool full = *lines[line] && strlen(lines[line]) + strlen(parts[i]) + 2 > CAPTION_WIDTH;
+        if (full && line + 1 < CAPTION_LINES)
+            line++;
+        lines[line] = view_text(view, "%s%s%s", lines[line], *lines[line] ? "; " : "", parts[i]);
+    }
+    for (line = 0; line < CAPTION_LINES; line++)
+        if (strlen(lines[line]) > CAPTION_WIDTH)
+            lines[line] = view_text(view, "%.*s...", CAPTION_WIDTH - 3, lines[line]);
+}
+
+static const char *data_hash(struct view *view, const char *data, size_t length)
+{
+    struct sha256 hash;
+    char hex[65];
+    sha256_begin(&hash);
+    sha256_add(&hash, data, length);
+    sha256_end(&hash, hex);
+    return view_text(view, "data %.12s", hex);
+}
+
+/* ---- files ---- */
+
+static const char *script_of(struct view *view, const struct figure_input *in, const char *name,
+                             const char *const lines[CAPTION_LINES], const char *formats)
+{
+    const char *body = plot_script(name), *load = strstr(body, "\nload ARG0");
+    assert(load); /* every script loads the style, which takes the place of that line */
+    const char *rest = strchr(load + 1, '\n');
+    return view_text(view,
+                     "#!/usr/bin/env gnuplot\n"
+                     "# Drawn from %s.dat by `gnuplot %s.gp` in this folder.\n"
+                     "formats = '%s'\n"
+                     "caption1 = %s\ncaption2 = %s\ncaption3 = %s\ncaption4 = %s\n%s\n%.*s\n%s%s",
+                     name, name, formats, quoted(view, lines[0]), quoted(view, lines[1]),
+                     quoted(view, lines[2]), quoted(view, lines[3]), in->settings,
+                     (int)(load + 1 - body), body, plot_script("style"), rest);
+}
+
+static enum lb_status write_figure(struct figure_input *in, const struct figure *figure,
+                                   const char *dir, const struct plot_options *options,
+                                   struct plot_outcome *outcome, struct lb_error *err)
+{
+    struct view *view = in->view;
+    char *data = NULL;
+    size_t length = 0;
+    in->note = in->legend = in->reading = in->runs = in->settings = "";
+    FILE *stream = open_memstream(&data, &length);
+    if (!stream)
+        return lb_fail(err, LB_ERR_NOMEM, "out of memory");
+    outcome->left_out = figure->write(in, stream);
+    if (fclose(stream) != 0) {
+        free(data);
+        return lb_fail(err, LB_ERR_NOMEM, "out of memory");
+    }
+    outcome->reading = in->reading;
+    enum lb_status status = LB_OK;
+    if (!outcome->left_out) {
+        const char *parts[] = {
+            *view->scenario ? view_text(view, "scenario %s", view->scenario) : "",
+            in->runs,
+            in->note,
+            in->legend,
+            view->machine,
+            *view->revision ? view_text(view, "git %s", view->revision) : "",
+            data_hash(view, data, length),
+        };
+        const char *lines[CAPTION_LINES];
+        wrap_caption(view, parts, sizeof parts / sizeof *parts, lines);
+        outcome->caption =
+            view_text(view, "%s\n%s\n%s\n%s", lines[0], lines[1], lines[2], lines[3]);
+        const char *formats = options->svg_only ? "svg" : "svg png pdf";
+        const char *script = script_of(view, in, figure->name, lines, formats);
+        status = file_replace(view_text(view, "%s/%s.dat", dir, figure->name), data, length, err);
+        if (status == LB_OK)
+            status = file_replace(view_text(view, "%s/%s.gp", dir, figure->name), script,
+                                  strlen(script), err);
+    }
+    free(data);
+    return status;
+}
+
+/* Its pictures, or all of it. */
+static void remove_figure(struct view *view, const char *dir, const char *name, bool pictures)
+{
+    static const char *const endings[] = {"svg", "png", "pdf", "dat", "gp"};
+    for (size_t i = 0; i < (pictures ? 3 : sizeof endings / sizeof *endings); i++)
+        unlink(view_text(view, "%s/%s.%s", dir, name, endings[i]));
+}
+
+/* ---- gnuplot ---- */
+
+struct drawing {
+    pid_t pid; /* 0: not running */
+    FILE *messages;
+    struct plot_outcome *outcome;
+};
+
+static enum lb_status start_gnuplot(struct drawing *d, struct plotted *p,
+                                    struct plot_outcome *outcome, struct lb_error *err)
+{
+    const char *script = view_text(&p->view, "%s.gp", outcome->figure->name);
+    d->outcome = outcome;
+    d->messages = tmpfile();
+    if (!d->messages)
+        return lb_fail(err, LB_ERR_IO, "no temporary file: %s", strerror(errno));
+    d->pid = fork();
+    if (d->pid == 0) {
+        setenv("LC_ALL", "C.UTF-8", 1);
+        if (chdir(p->dir) == 0 && dup2(fileno(d->messages), 1) >= 0 &&
+            dup2(fileno(d->messages), 2) >= 0)
+            execlp("gnuplot", "gnuplot", script, (char *)NULL);
+        _exit(127);
+    }
+    if (d->pid > 0)
+        return LB_OK;
+    d->pid = 0;
+    fclose(d->messages);
+    return lb_fail(err, LB_ERR_IO, "cannot start gnuplot: %s", strerror(errno));
+}
+
+/* A PDF says when it was made; without that the same data gives the same bytes. */
+static enum lb_status drop_date(struct plotted *p, const char *name, struct lb_error *err)
+{
+    static const char mark[] = "/CreationDate (D:", digits[] = "19700101000000";
+    const char *path = view_text(&p->view, "%s/%s.pdf", p->dir, name);
+    char *text = NULL;
+    size_t length = 0;
+    if (!file_exists(path))
+        return LB_OK;
+    enum lb_status status = file_read(path, &text, &length, err);
+    char *date = status == LB_OK ? memmem(text, length, mark, strlen(mark)) : NULL;
+    if (date && (size_t)(text + length - date) > strlen(mark) + strlen(digits)) {
+        memcpy(date + strlen(mark), digits, strlen(digits));
+        status = file_replace(path, text, length, err);
+    }
+    free(text);
+    return status;
+}
+
+/* A figure that gnuplot fails on is left out and says why; without gnuplot all fail. */
+static enum lb_status end_gnuplot(struct drawing *d, struct plotted *p, struct lb_error *err)
+{
+    const char *said = "";
+    int state = 0;
+    enum lb_status status = LB_OK;
+    while (waitpid(d->pid, &state, 0) < 0 && errno == EINTR)
+        ;
+    if (!WIFEXITED(state) || WEXITSTATUS(state) != 0) {
+        rewind(d->messages);
+        for (char line[200]; fgets(line, sizeof line, d->messages);)
+            if (strspn(line, " \n^") != strlen(line))
+                said = view_text(&p->view, "%.*s", (int)strcspn(line, "\n"), line);
+        d->outcome->left_out =
+            *said ? view_text(&p->view, "gnuplot failed: %s", said) : "gnuplot could not be run";
+        remove_figure(&p->view, p->dir, d->outcome->figure->name, true);
+        p->n_failed++;
+    } else {
+        p->n_drawn++;
+        status = drop_date(p, d->outcome->figure->name, err);
+    }
+    fclose(d->messages);
+    d->pid = 0;
+    if (WIFEXITED(state) && WEXITSTATUS(state) == 127)
+        return lb_fail(err, LB_ERR_UNSUPPORTED,
+                       "gnuplot is not installed (Debian: gnuplot-nox); data and scripts are "
+                       "written, `gnuplot NAME.gp` draws them");
+    return status;
+}
+
+static enum lb_status draw_all(struct plotted *p, struct lb_error *err)
+{
+    enum { MOST = 8 };
+    struct drawing running[MOST] = {{0}};
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    size_t slots = processors < 1 ? 1 : processors > MOST ? MOST : (size_t)processors, next = 0;
+    enum lb_status status = LB_OK;
+    for (size_t i = 0; i < p->n_outcomes && status == LB_OK; i++) {
+        if (p->outcomes[i].left_out)
+            continue;
+        struct drawing *d = &running[next++ % slots];
+        if (d->pid)
+            status = end_gnuplot(d, p, err);
+        if (status == LB_OK)
+            status = start_gnuplot(d, p, &p->outcomes[i], err);
+    }
+    for (size_t i = 0; i < slots; i++) {
+        enum lb_status ended = running[i].pid ? end_gnuplot(&running[i], p, err) : LB_OK;
+        status = status == LB_OK ? ended : status;
+    }
+    return status;
+}
+
+/* ---- a result ---- */
+
+/* A cell that is chosen, as long as its accesses take no more memory than is good. */
+static bool is_chosen(void *ctx, size_t cell)
+{
+    struct figure_input *in = ctx;
+    if (!in->view->document) { /* only the log knows the cells: the first ones */
+        while (in->n_chosen < FIGURE_CHOSEN && in->n_chosen < in->view->n_cells) {
+            in->chosen[in->n_chosen] = in->n_chosen;
+            in->n_chosen++;
+        }
+    }
+    for (size_t i = 0; i < in->n_chosen; i++)
+        if (in->chosen[i] == cell)
+            return in->n_events[i]++ < FIGURE_EVENTS;
+    return false;
+}
+
+static void note_left_out(struct figure_input *in)
+{
+    for (size_t i = 0; i < in->n_chosen; i++)
+        if (in->n_events[i] > FIGURE_EVENTS)
+            view_note(in->view, "%s: figures of single accesses show the first %d of %zu",
+                      in->view->cells[in->chosen[i]].name, FIGURE_EVENTS, in->n_events[i]);
+}
+
+static enum lb_status write_all(struct plotted *p, struct figure_input *in,
+                                const struct plot_options *options, struct lb_error *err)
+{
+    enum lb_status status = file_make_directory(p->dir, err);
+    p->outcomes = view_alloc(&p->view, n_figures, sizeof *p->outcomes);
+    for (size_t i = 0; i < n_figures && status == LB_OK; i++) {
+        bool fits = (in->comparison != NULL) == (figures[i].write == figure_comparison);
+        if (options->only ? strcmp(options->only, figures[i].name) != 0 : !fits)
+            continue;
+        struct plot_outcome *o = &p->outcomes[p->n_outcomes++];
+        *o = (struct plot_outcome){.figure = &figures[i], .caption = "", .reading = ""};
+        status = write_figure(in, &figures[i], p->dir, options, o, err);
+        if (status == LB_OK && o->left_out)
+            remove_figure(&p->view, p->dir, figures[i].name, false);
+    }
+    return status;
+}
+
+enum lb_status plot_result(const char *path, const struct plot_options *options,
+                           struct plotted *plotted, struct lb_error *err)
+{
+    *plotted = (struct plotted){.dir = NULL};
+    struct view *view = &plotted->view;
+    struct access_log log = {.events = NULL};
+    struct figure_input in = {.view = view, .chosen_note = ""};
+    enum lb_status status = view_open(path, view, err);
+    if (status != LB_OK)
+        return status;
+    plotted->dir = options->out_dir ? options->out_dir : view_text(view, "%s/plots", view->dir);
+    in.comparison = json_object_get(view->root, "comparisons");
+    if (!in.comparison) {
+        struct lb_error log_error = LB_ERROR_INIT;
+        figure_choose(&in);
+        if (access_log_read(view, is_chosen, &in, &log, &log_error) == LB_OK) {
+            in.log = &log;
+            note_left_out(&in);
+        } else {
+            view_note(view, "%s", log_error.text);
+        }
+    }
+    status = write_all(plotted, &in, options, err);
+    if (status == LB_OK)
+        status = draw_all(plotted, err);
+    access_log_close(&log);
+    return status;
+}
+
+void plot_close(struct plotted *plotted)
+{
+    view_close(&plotted->view);
+}
+
+/* ---- the command ---- */
+
+#define FIELD(name) offsetof(struct plot_options, name)
+static const struct option own[] = {
+    {"out", "DIR", "folder for the figures; default: plots/ beside the result", OPTION_TEXT,
+     FIELD(out_dir), .letter = 'o'},
+    {"only", "NAME", "one figure (a name of plots/NAME.gp)", OPTION_TEXT, FIELD(only), .flags = 0},
+};
+
+static void print_outcomes(const struct plotted *p, bool drawn)
+{
+    for (size_t i = 0; i < p->view.n_notes; i++)
+        fprintf(stderr, "layerbench plot: %s\n", p->view.notes[i]);
+    for (size_t i = 0; i < p->n_outcomes; i++) {
+        const struct plot_outcome *o = &p->outcomes[i];
+        if (o->left_out)
+            fprintf(stderr, "layerbench plot: no %s: %s\n", o->figure->name, o->left_out);
+        else if (drawn)
+            printf("%s/%s.svg\n", p->dir, o->figure->name);
+    }
+}
+
+int command_plot(int argc, char **argv)
+{
+    struct plot_options options = {.out_dir = NULL};
+    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &options, 0},
+                                 {NULL, NULL, 0, NULL, 0}};
+    struct cli cli = {
+        "plot", "[options] RESULT",
+        "Draws the figures of RESULT (a run directory, a result.json, or the output of\n"
+        "compare --json) as SVG, PNG and PDF, each beside its data and its gnuplot script.",
+        groups};
+    int code = cli_parse(&cli, &argc, argv);
+    if (code >= 0)
+        return code;
+    if (argc != 2)
+        return cli_fail("plot", "expected one RESULT: a run directory or a result.json");
+    bool known = !options.only;
+    for (size_t i = 0; i < n_figures; i++)
+        known = known || strcmp(options.only, figures[i].name) == 0;
+    if (!known)
+        return cli_fail("plot", "--only %s: no such figure; they are the names in plots/",
+                        options.only);
+    struct plotted plotted;
+    struct lb_error err = LB_ERROR_INIT;
+    enum lb_status status = plot_result(argv[1], &options, &plotted, &err);
+    print_outcomes(&plotted, status == LB_OK);
+    code = EXIT_OK;
+    if (status != LB_OK)
+        code = cli_fail("plot", "%s", err.text);
+    else if (plotted.n_failed > 0)
+        code = EXIT_FAILED;
+    else if (plotted.n_drawn == 0)
+        code = cli_fail("plot", "%s: nothing to draw", argv[1]);
+    plot_close(&plotted);
+    return code;
+}

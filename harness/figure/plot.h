@@ -1,0 +1,40 @@
+/* plot: draws the figures of a result. */
+#ifndef PLOT_H
+#define PLOT_H
+
+#include "base/status.h"
+#include "figure/figure.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct plot_options {
+    const char *out_dir; /* NULL: the folder `plots` beside result.json */
+    const char *only;    /* name of one figure; NULL: all */
+    bool svg_only;       /* no PNG and PDF: for a page that shows the SVG */
+};
+
+/* What became of one figure. */
+struct plot_outcome {
+    const struct figure *figure;
+    const char *left_out; /* why it was not drawn; NULL: it was */
+    const char *reading;  /* one sentence with its figures */
+    const char *caption;  /* lines joined by '\n' */
+};
+
+struct plotted {
+    struct view view; /* with the notes on what is damaged or missing */
+    struct plot_outcome *outcomes;
+    size_t n_outcomes, n_drawn, n_failed; /* failed: gnuplot did */
+    const char *dir;
+};
+
+/* `path`: a run directory, a result.json, or the output of `compare --json`. Writes NAME.dat,
+ * NAME.gp, NAME.svg, NAME.png, NAME.pdf into the folder; `gnuplot NAME.gp` there draws again.
+ * Fails where nothing can be read, the folder cannot be written, or gnuplot is missing; data and
+ * scripts are written even then. Close in either case. */
+enum lb_status plot_result(const char *path, const struct plot_options *options,
+                           struct plotted *plotted, struct lb_error *err);
+void plot_close(struct plotted *plotted);
+
+#endif

@@ -1,0 +1,456 @@
+/*
+ * gate: `layerbench gate`: has this binary become slower, or does it do other work?
+ *
+ * 1. read the scenario, find its model; 2. exact counts against the committed baseline; 3. with
+ * --base, times of both binaries in turns; 4. the report in all forms asked for, and the exit code.
+ */
+#include "base/clock.h"
+#include "common/commands.h"
+#include "common/exit_codes.h"
+#include "common/file_io.h"
+#include "common/json_text.h"
+#include "common/progress.h"
+#include "gate/gate_report.h"
+#include "machine/affinity.h"
+#include "machine/environment.h"
+#include "settings/cli.h"
+#include "settings/model_options.h"
+#include "study/model_file.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct gate_options {
+    const char *base, *head, *model, *baseline, *metrics;
+    const char *markdown, *junit, *json;
+    const char *affinity;
+    const char *slow_head; /* "compute:5" */
+    uint64_t seed;
+    uint32_t timeout_s, pause_s;
+    bool update_baseline, times_only, github, allow_slow;
+};
+
+#define FIELD(name) offsetof(struct gate_options, name)
+static const struct option own[] = {
+    {"base", "PROGRAM", "the layerbench to compare times with; without it, counts only",
+     OPTION_TEXT, FIELD(base), .letter = 'b'},
+    {"head", "PROGRAM", "the layerbench to judge, instead of this one", OPTION_TEXT, FIELD(head),
+     .flags = 0},
+    {"baseline", "FILE", "exact counts, instead of results/baselines/NAME.json", OPTION_TEXT,
+     FIELD(baseline), .flags = 0},
+    {"update_baseline", NULL, "write the counts of this binary as the new baseline", OPTION_FLAG,
+     FIELD(update_baseline), .flags = 0},
+    {"times_only", NULL, "do not compare counts", OPTION_FLAG, FIELD(times_only), .flags = 0},
+    {"metrics", "LIST", "times that gate, of pass (alone: the steadiest), prefill, ttft, wait",
+     OPTION_TEXT, FIELD(metrics), .flags = 0},
+    {"model", "FILE", "another model than the scenario's", OPTION_TEXT, FIELD(model),
+     .letter = 'm'},
+    {"affinity", "CPUS",
+     "measure on these processors, such as 1 or 2-3: less noise, if few suffice", OPTION_TEXT,
+     FIELD(affinity), .flags = 0},
+    {"seed", "N", "of the order of samples", OPTION_COUNT64, FIELD(seed), .max = 0x1p62},
+    {"timeout", "SECONDS", "for one sample", OPTION_COUNT, FIELD(timeout_s), .min = 1,
+     .max = 100000},
+    {"markdown", "FILE", "write a summary as Markdown", OPTION_TEXT, FIELD(markdown), .flags = 0},
+    {"junit", "FILE", "write JUnit XML", OPTION_TEXT, FIELD(junit), .flags = 0},
+    {"json", "FILE", "write everything as JSON, each sample included", OPTION_TEXT, FIELD(json),
+     .flags = 0},
+    {"github", NULL, "print GitHub annotations (default where GITHUB_ACTIONS is set)", OPTION_FLAG,
+     FIELD(github), .flags = 0},
+    {"pause_s", "SECONDS", "before what is too noisy is measured anew", OPTION_COUNT,
+     FIELD(pause_s), .max = 3600, .flags = OPTION_HIDDEN},
+    {"allow_slow", NULL, "accept a scenario that slows itself on purpose", OPTION_FLAG,
+     FIELD(allow_slow), .flags = OPTION_HIDDEN},
+    {"slow_head", "KIND:PERCENT", "slow the head on purpose: io, compute or wait", OPTION_TEXT,
+     FIELD(slow_head), .flags = OPTION_HIDDEN},
+};
+
+struct gate {
+    const struct gate_options *options;
+    struct scenario scenario;
+    struct matrix matrix;
+    struct model_facts facts;
+    char *model_path, *baseline;
+    char head[PATH_MAX], slow[2][64];
+    const char *extra[3]; /* of the head */
+    const struct compare_metric *metrics[24];
+    struct gate_cell *cells;
+    struct gate_times_plan plan;
+    struct gate_counts counts;
+    struct gate_times times;
+    json_t *environment, *warnings;
+    char machine[2][65];
+    bool have_counts, have_times;
+    struct progress progress;
+    int64_t start_ns;
+};
+
+static enum lb_status no_memory(struct lb_error *err)
+{
+    return lb_fail(err, LB_ERR_NOMEM, "gate: out of memory");
+}
+
+/* ---- what is to be measured ---- */
+
+static enum lb_status check_cells(const struct gate *g, struct lb_error *err)
+{
+    for (size_t i = 0; i < g->matrix.count; i++) {
+        const struct settings *s = &g->matrix.cells[i].settings;
+        const char *name = g->matrix.cells[i].name;
+        if (*s->engine.slow && !g->options->allow_slow)
+            return lb_fail(err, LB_ERR_INPUT,
+                           "%s: %s: slowed on purpose (slow: %s %g%%): expected "
+                           "a scenario without 'slow' (or --allow-slow)",
+                           g->scenario.path, name, s->engine.slow, s->engine.slow_percent);
+        if (strcmp(s->page_cache, "as-is") != 0 || s->memory_limit > 0)
+            return lb_fail(err, LB_ERR_INPUT,
+                           "%s: %s: expected a cell without page_cache and memory_limit: the gate "
+                           "does not set them",
+                           g->scenario.path, name);
+    }
+    return LB_OK;
+}
+
+static enum lb_status read_scenario(struct gate *g, const char *path, struct lb_error *err)
+{
+    enum lb_status status = scenario_read(path, &g->scenario, err);
+    const char *given = g->options->model ? g->options->model : g->scenario.model_path;
+    if (status != LB_OK)
+        return status;
+    if (given)
+        g->model_path = strdup(given);
+    else
+        status = model_file_cached(&g->scenario.model_synth, &g->model_path, err);
+    if (status == LB_OK && !g->model_path)
+        status = no_memory(err);
+    if (status == LB_OK)
+        status = model_file_facts(g->model_path, &g->facts, err);
+    if (status == LB_OK)
+        status = matrix_build(&g->scenario, g->facts.n_layers, &g->matrix, err);
+    if (status == LB_OK)
+        status = check_cells(g, err);
+    if (status == LB_OK)
+        status = gate_cells_make(&g->scenario, &g->matrix, g->model_path, &g->cells, err);
+    if (status == LB_OK) {
+        g->baseline = g->options->baseline
+                          ? strdup(g->options->baseline)
+                          : file_text("results/baselines/%s.json", g->scenario.name);
+        status = g->baseline ? LB_OK : no_memory(err);
+    }
+    return status;
+}
+
+static enum lb_status choose_metrics(struct gate *g, struct lb_error *err)
+{
+    const char *text = g->options->metrics ? g->options->metrics : "pass";
+    char copy[256], *rest = copy, *name;
+    size_t count, most = g->plan.rule.max_metrics;
+    const struct compare_metric *known = compare_metrics(&count);
+    snprintf(copy, sizeof copy, "%s", text);
+    while ((name = strsep(&rest, ",")) != NULL) {
+        size_t i = 0;
+        while (i < count && strcmp(known[i].name, name) != 0)
+            i++;
+        if (i == count || strcmp(name, "bytes_read") == 0 || g->plan.n_metrics == most)
+            return lb_fail(err, LB_ERR_INPUT,
+                           "--metrics: '%s': expected some of pass, prefill, ttft, wait, "
+                           "tokens_per_second with commas between",
+                           name);
+        g->metrics[g->plan.n_metrics++] = &known[i];
+    }
+    if (g->options->base && g->matrix.count * g->plan.n_metrics > most)
+        return lb_fail(err, LB_ERR_INPUT,
+                       "%s: %zu cells with %zu metrics each: expected at most %zu metrics to gate "
+                       "together",
+                       g->scenario.path, g->matrix.count, g->plan.n_metrics, most);
+    g->plan.metrics = g->metrics;
+    return LB_OK;
+}
+
+/* "compute:5" -> two options for the head's process. */
+static enum lb_status read_slow(struct gate *g, struct lb_error *err)
+{
+    const char *text = g->options->slow_head;
+    char kind[16];
+    double percent;
+    if (!text)
+        return LB_OK;
+    if (sscanf(text, "%15[a-z]:%lf", kind, &percent) != 2)
+        return lb_fail(err, LB_ERR_INPUT, "--slow-head: '%s': expected KIND:PERCENT", text);
+    snprintf(g->slow[0], sizeof g->slow[0], "--slow=%s", kind);
+    snprintf(g->slow[1], sizeof g->slow[1], "--slow-percent=%g", percent);
+    g->extra[0] = g->slow[0];
+    g->extra[1] = g->slow[1];
+    return LB_OK;
+}
+
+static enum lb_status check_program(const char *option, const char *path, struct lb_error *err)
+{
+    if (path && access(path, X_OK) != 0)
+        return lb_fail(err, LB_ERR_INPUT, "--%s: %s: %s: expected a layerbench program", option,
+                       path, strerror(errno));
+    return LB_OK;
+}
+
+static enum lb_status find_programs(struct gate *g, struct lb_error *err)
+{
+    const struct gate_options *o = g->options;
+    ssize_t n = readlink("/proc/self/exe", g->head, sizeof g->head - 1);
+    if (n < 0)
+        return lb_fail(err, LB_ERR_STATE, "/proc/self/exe: %s", strerror(errno));
+    g->head[n] = '\0';
+    if (o->head)
+        snprintf(g->head, sizeof g->head, "%s", o->head);
+    if (check_program("base", o->base, err) || check_program("head", o->head, err))
+        return err->code;
+    g->plan.arms[0] = (struct gate_arm){o->base, NULL};
+    g->plan.arms[1] = (struct gate_arm){g->head, g->extra};
+    return LB_OK;
+}
+
+/* ---- measuring ---- */
+
+static void show_progress(void *ctx, uint32_t done, uint32_t expected, const char *cell)
+{
+    struct gate *g = ctx;
+    progress_update(&g->progress, done, expected, cell);
+}
+
+static enum lb_status check_counts(struct gate *g, struct lb_error *err)
+{
+    const struct gate_options *o = g->options;
+    size_t n = g->matrix.count;
+    if (o->times_only)
+        return LB_OK;
+    g->have_counts = true;
+    enum lb_status status =
+        gate_counts_measure(&g->plan.arms[1], g->cells, n, o->timeout_s, &g->counts, err);
+    if (status == LB_OK && o->update_baseline)
+        status = gate_counts_write(&g->counts, g->baseline, &g->scenario, err);
+    if (status == LB_OK && !file_exists(g->baseline))
+        status = lb_fail(err, LB_ERR_STATE,
+                         "%s: there is no baseline of exact counts: expected "
+                         "one (--update-baseline writes it, --times-only does without)",
+                         g->baseline);
+    if (status == LB_OK)
+        status = gate_counts_compare(&g->counts, g->cells, n, g->baseline, g->scenario.sha256, err);
+    return status;
+}
+
+static void warn(struct gate *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void warn(struct gate *g, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    json_array_append_new(g->warnings, json_text(text));
+}
+
+/* The environment once more: had it changed, the arms would not have been measured on one machine.
+ */
+static void check_machine(struct gate *g)
+{
+    json_t *after = environment_collect(g->model_path, ".");
+    char key[65];
+    environment_key(after, key);
+    json_decref(after);
+    if (strcmp(key, g->machine[0]) == 0)
+        return;
+    for (size_t i = 0; i < g->times.n_rows; i++) {
+        struct gate_result *r = &g->times.rows[i].result;
+        if (r->verdict >= GATE_NOT_COMPARABLE)
+            continue;
+        r->verdict = GATE_NOT_COMPARABLE;
+        snprintf(r->reason, sizeof r->reason,
+                 "the machine changed while it measured (comparability key)");
+    }
+}
+
+static void note_oddities(struct gate *g)
+{
+    for (size_t i = 0; i < g->times.n_rows; i++) {
+        const struct gate_times_row *row = &g->times.rows[i];
+        size_t outliers = row->result.outliers[0] + row->result.outliers[1];
+        if (row->result.first_is_slowest)
+            warn(g, "%s: the first sample is the slowest: not warmed up?", row->name);
+        if (outliers > 0)
+            warn(g, "%s: %zu outliers (kept)", row->name, outliers);
+    }
+}
+
+static enum lb_status measure_times(struct gate *g, struct lb_error *err)
+{
+    if (!g->options->base)
+        return LB_OK;
+    g->have_times = true;
+    g->progress = progress_begin("gate");
+    g->plan.progress = show_progress;
+    g->plan.progress_ctx = g;
+    enum lb_status status = gate_times_measure(&g->plan, &g->times, err);
+    progress_end(&g->progress);
+    if (status == LB_OK) {
+        check_machine(g);
+        note_oddities(g);
+    }
+    return status;
+}
+
+/* ---- the report ---- */
+
+/* 5 failed, else 4 not comparable, else 1 regression, else 3 inconclusive, else 0. */
+static int exit_code(const struct gate *g)
+{
+    static const int rank[] = {[EXIT_OK] = 0,           [EXIT_REGRESSION] = 2,   [EXIT_USAGE] = 0,
+                               [EXIT_INCONCLUSIVE] = 1, [EXIT_INCOMPARABLE] = 3, [EXIT_FAILED] = 4};
+    int codes[2] = {EXIT_OK, EXIT_OK};
+    if (g->have_counts)
+        codes[0] = gate_counts_exit_code(&g->counts);
+    if (g->have_times) {
+        struct gate_result *results = calloc(g->times.n_rows + 1, sizeof *results);
+        for (size_t i = 0; results && i < g->times.n_rows; i++)
+            results[i] = g->times.rows[i].result;
+        codes[1] = results ? gate_exit_code(results, g->times.n_rows) : EXIT_FAILED;
+        free(results);
+    }
+    if (!g->have_counts && !g->have_times)
+        return EXIT_FAILED;
+    return rank[codes[0]] > rank[codes[1]] ? codes[0] : codes[1];
+}
+
+static enum lb_status write_form(const char *path, const struct gate_report *report,
+                                 void (*print)(const struct gate_report *report, FILE *out),
+                                 bool append, struct lb_error *err)
+{
+    FILE *out = fopen(path, append ? "a" : "w");
+    if (!out)
+        return lb_fail(err, LB_ERR_IO, "%s: %s", path, strerror(errno));
+    print(report, out);
+    if (ferror(out) | fclose(out))
+        return lb_fail(err, LB_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
+    return LB_OK;
+}
+
+static void print_json(const struct gate_report *report, FILE *out)
+{
+    json_t *document = gate_report_json(report);
+    (void)json_dumpf(document, out, JSON_INDENT(1) | JSON_REAL_PRECISION(12));
+    fputc('\n', out);
+    json_decref(document);
+}
+
+static enum lb_status report(const struct gate *g, int code, struct lb_error *err)
+{
+    const struct gate_options *o = g->options;
+    const char *summary = getenv("GITHUB_STEP_SUMMARY");
+    struct gate_report r = {.scenario = &g->scenario,
+                            .plan = &g->plan,
+                            .counts = g->have_counts ? &g->counts : NULL,
+                            .times = g->have_times ? &g->times : NULL,
+                            .baseline = g->baseline,
+                            .base = o->base,
+                            .head = g->head,
+                            .slowed = o->slow_head,
+                            .environment = g->environment,
+                            .warnings = g->warnings,
+                            .took_s = (double)(lb_now_ns() - g->start_ns) / 1e9,
+                            .exit_code = code};
+    enum lb_status status = LB_OK;
+    gate_report_table(&r, stdout, cli_colour());
+    if (o->github || getenv("GITHUB_ACTIONS"))
+        gate_report_github(&r, stdout);
+    if (o->markdown)
+        status = write_form(o->markdown, &r, gate_report_markdown, false, err);
+    if (status == LB_OK && summary && *summary)
+        status = write_form(summary, &r, gate_report_markdown, true, err);
+    if (status == LB_OK && o->junit)
+        status = write_form(o->junit, &r, gate_report_junit, false, err);
+    if (status == LB_OK && o->json)
+        status = write_form(o->json, &r, print_json, false, err);
+    return status;
+}
+
+/* ---- the command ---- */
+
+static enum lb_status run(struct gate *g, const char *path, int *code, struct lb_error *err)
+{
+    enum lb_status status = read_scenario(g, path, err);
+    if (status == LB_OK)
+        status = choose_metrics(g, err);
+    if (status == LB_OK)
+        status = read_slow(g, err);
+    if (status == LB_OK)
+        status = find_programs(g, err);
+    if (status != LB_OK)
+        return status;
+    g->environment = environment_collect(g->model_path, ".");
+    g->warnings = environment_warnings(g->environment);
+    environment_key(g->environment, g->machine[0]);
+    g->plan.machine[0] = g->plan.machine[1] = g->machine[0];
+    g->plan.cells = g->cells;
+    g->plan.n_cells = g->matrix.count;
+    status = check_counts(g, err);
+    if (status == LB_OK)
+        status = measure_times(g, err);
+    if (status == LB_OK) {
+        *code = exit_code(g);
+        status = report(g, *code, err);
+    }
+    return status;
+}
+
+static void close_gate(struct gate *g)
+{
+    gate_times_free(&g->times);
+    gate_counts_free(&g->counts);
+    gate_cells_free(g->cells, g->matrix.count);
+    matrix_free(&g->matrix);
+    scenario_free(&g->scenario);
+    json_decref(g->environment);
+    json_decref(g->warnings);
+    free(g->model_path);
+    free(g->baseline);
+}
+
+int command_gate(int argc, char **argv)
+{
+    struct gate_options o = {.seed = 1, .timeout_s = 300, .pause_s = 5};
+    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &o, 0},
+                                 {NULL, NULL, 0, NULL, 0}};
+    struct cli cli = {
+        "gate", "[SCENARIO] [options]",
+        "Has this binary become slower than another (--base), or does it do other work than the\n"
+        "committed baseline says? SCENARIO is scenarios/gate.json unless given. Exit codes: 0 no\n"
+        "regression, 1 regression, 3 too noisy to say, 4 not comparable, 5 failed or other work.",
+        groups};
+    int code = cli_parse(&cli, &argc, argv);
+    if (code >= 0)
+        return code;
+    if (argc > 2)
+        return cli_fail("gate", "expected one scenario, got %d", argc - 1);
+    if (o.times_only && (!o.base || o.update_baseline))
+        return cli_fail("gate", "--times-only: expected --base with it, and no --update-baseline");
+    if (o.affinity && !affinity_apply(o.affinity)) /* what it starts inherits it */
+        return cli_fail("gate",
+                        "--affinity: '%s': expected processors of this machine, such as 0-3,6",
+                        o.affinity);
+    struct lb_error err = LB_ERROR_INIT;
+    struct gate g = {.options = &o,
+                     .start_ns = lb_now_ns(),
+                     .plan = {.rule = gate_rule_default(),
+                              .seed = o.seed,
+                              .timeout_s = o.timeout_s,
+                              .pause_s = o.pause_s}};
+    code = EXIT_FAILED;
+    if (run(&g, argc == 2 ? argv[1] : "scenarios/gate.json", &code, &err) != LB_OK)
+        code = model_options_open_error("gate", &err);
+    close_gate(&g);
+    return code;
+}

@@ -1,0 +1,388 @@
+/*
+ * micro: runs the micro-benchmarks through Google Benchmark: a table on stdout as they come, the
+ * library's JSON where asked. See micro.h; each kind of benchmark is a file of its own.
+ */
+#include "micro/micro.h"
+
+#include "base/memory.h"
+#include "common/commands.h"
+#include "common/exit_codes.h"
+#include "common/file_io.h"
+#include "common/gbench_shim.h"
+#include "common/values.h"
+#include "settings/cli.h"
+#include "settings/options.h"
+#include "stats/stats.h"
+
+#include <math.h>
+#include <regex.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FILE_BYTES ((uint64_t)256 << 20)
+
+struct micro_options {
+    const char *filter, *json, *file, *model;
+    uint32_t repetitions, threads;
+    int64_t sample_ns;
+    uint64_t buffer_bytes, file_bytes;
+    bool list;
+};
+
+#define FIELD(name) offsetof(struct micro_options, name)
+static const struct option own[] = {
+    {"filter", "RE", "only benchmarks whose name matches", OPTION_TEXT, FIELD(filter), .flags = 0},
+    {"list", NULL, "print the names and measure nothing", OPTION_FLAG, FIELD(list), .flags = 0},
+    {"json", "FILE", "also write Google Benchmark's JSON", OPTION_TEXT, FIELD(json), .flags = 0},
+    {"repetitions", "N", "samples of each", OPTION_COUNT, FIELD(repetitions), .min = 1,
+     .max = 1000},
+    {"sample_time", "TIME", "least time of a sample", OPTION_DURATION, FIELD(sample_ns),
+     .min = 1000},
+    {"threads", "N", "that compute", OPTION_COUNT, FIELD(threads), .min = 1, .max = 256},
+    {"buffer", "SIZE", "memory through which weights rotate; larger than the caches", OPTION_SIZE,
+     FIELD(buffer_bytes), .min = 1 << 20},
+    {"file", "FILE", "to read from; else one is made here and removed", OPTION_TEXT, FIELD(file),
+     .flags = 0},
+    {"file_bytes", "SIZE", "of the file that is made", OPTION_SIZE, FIELD(file_bytes),
+     .min = 2 << 20},
+    {"model", "FILE", "also whole passes over this GGUF file, resident in memory", OPTION_TEXT,
+     FIELD(model), .letter = 'm'},
+};
+
+/* One case and what its samples gave. */
+struct bench {
+    struct micro *micro;
+    struct micro_case *c;
+    struct micro_sample *samples; /* [n_samples], n_taken of them */
+    uint32_t n_samples, n_taken;
+    int64_t *iteration_ns; /* [c->events] */
+    struct lb_error err;
+};
+
+struct micro_case *micro_add(struct micro_list *list, const char *format, ...)
+{
+    if ((list->count & (list->count - 1)) == 0) { /* full at every power of two */
+        size_t room = list->count ? 2 * list->count : 1;
+        struct micro_case *grown = lb_realloc(list->cases, room, sizeof *grown);
+        if (!grown)
+            return NULL;
+        list->cases = grown;
+    }
+    struct micro_case *c = &list->cases[list->count++];
+    *c = (struct micro_case){.events = 1};
+    va_list args;
+    va_start(args, format);
+    vsnprintf(c->name, sizeof c->name, format, args);
+    va_end(args);
+    return c;
+}
+
+uint32_t micro_hash(const void *data, size_t bytes)
+{
+    const uint8_t *p = data;
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < bytes; i++)
+        hash = (hash ^ p[i]) * 16777619u;
+    return hash;
+}
+
+/* ---- which ---- */
+
+static enum lb_status list_cases(struct micro_list *list, const char *model, struct lb_error *err)
+{
+    if (micro_list_memory(list, err) || micro_list_products(list, err) ||
+        micro_list_model(list, model, err) || micro_list_storage(list, err) ||
+        micro_list_costs(list, err))
+        return err->code;
+    return LB_OK;
+}
+
+static enum lb_status filter_cases(struct micro_list *list, const char *filter,
+                                   struct lb_error *err)
+{
+    regex_t re;
+    size_t kept = 0;
+    int code = regcomp(&re, filter, REG_EXTENDED | REG_NOSUB);
+    if (code != 0) {
+        char why[128];
+        regerror(code, &re, why, sizeof why);
+        return lb_fail(err, LB_ERR_INPUT, "--filter: '%s': %s", filter, why);
+    }
+    for (size_t i = 0; i < list->count; i++)
+        if (regexec(&re, list->cases[i].name, 0, NULL, 0) == 0)
+            list->cases[kept++] = list->cases[i];
+    regfree(&re);
+    list->count = kept;
+    if (kept == 0)
+        return lb_fail(err, LB_ERR_INPUT,
+                       "--filter: '%s': expected it to match a name that --list prints", filter);
+    return LB_OK;
+}
+
+static bool any_named(const struct micro_list *list, const char *beginning)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strncmp(list->cases[i].name, beginning, strlen(beginning)) == 0)
+            return true;
+    return false;
+}
+
+/* ---- what they gave ---- */
+
+/* Median over the samples of a field. */
+static double median_of(const struct bench *b, double (*field)(const struct micro_sample *))
+{
+    double values[1000];
+    for (uint32_t i = 0; i < b->n_taken; i++)
+        values[i] = field(&b->samples[i]);
+    return stats_median(values, b->n_taken);
+}
+
+static double field_ns(const struct micro_sample *s)
+{
+    return s->ns;
+}
+static double field_gbs(const struct micro_sample *s)
+{
+    return s->bytes / s->ns;
+}
+static double field_gflops(const struct micro_sample *s)
+{
+    return s->flops / s->ns;
+}
+static double field_roof(const struct micro_sample *s)
+{
+    return s->roof / 1e9;
+}
+static double field_share(const struct micro_sample *s)
+{
+    return s->bytes / s->ns / (s->roof / 1e9);
+}
+
+/* A figure of the table, or "-" where it does not apply. */
+static char *figure(double value, bool applies, const char *format, char *text, size_t size)
+{
+    if (!applies)
+        snprintf(text, size, "-");
+    else
+        snprintf(text, size, strcmp(format, "%") == 0 ? "%.0f%%" : "%.2f",
+                 strcmp(format, "%") == 0 ? 100 * value : value);
+    return text;
+}
+
+static void print_head(void)
+{
+    printf("%-58s %10s %8s %9s %8s %6s  %s\n", "benchmark", "time", "GB/s", "GFLOP/s", "roof GB/s",
+           "share", "result");
+}
+
+static void print_row(const struct bench *b)
+{
+    char time[32], gbs[32], gflops[32], roof[32], share[32], result[64] = "right";
+    if (b->err.code != LB_OK) {
+        printf("%-58s %s\n", b->c->name, b->err.text);
+        return;
+    }
+    const struct micro_sample *s = &b->samples[0];
+    if (s->deviation > 0)
+        snprintf(result, sizeof result, "deviates by %.1e", s->deviation);
+    else if (s->flops > 0)
+        snprintf(result, sizeof result, "exact");
+    else if (s->tokens > 0)
+        snprintf(result, sizeof result, "right, %.1f tok/s",
+                 s->tokens * 1e9 / median_of(b, field_ns));
+    value_human_duration(median_of(b, field_ns), time, sizeof time);
+    printf("%-58s %10s %8s %9s %9s %6s  %s\n", b->c->name, time,
+           figure(median_of(b, field_gbs), s->bytes > 0, "", gbs, sizeof gbs),
+           figure(median_of(b, field_gflops), s->flops > 0, "", gflops, sizeof gflops),
+           figure(median_of(b, field_roof), s->roof > 0, "", roof, sizeof roof),
+           figure(median_of(b, field_share), s->roof > 0, "%", share, sizeof share), result);
+    fflush(stdout);
+}
+
+static void add_counter(struct gbench_result *result, const char *name, double value)
+{
+    result->counters[result->n_counters++] = (struct gbench_counter){name, value};
+}
+
+/* The library's view of a sample. */
+static void hand_over(const struct bench *b, const struct micro_sample *s,
+                      struct gbench_result *result)
+{
+    double events = b->c->events, given = 0;
+    for (uint32_t i = 0; i < b->c->events; i++) { /* so that the sum is right to a nanosecond */
+        double until = round(s->ns * (i + 1));
+        b->iteration_ns[i] = (int64_t)(until - given);
+        given = until;
+    }
+    result->iteration_ns = b->iteration_ns;
+    add_counter(result, "median_of", (double)s->iterations);
+    if (events > 1)
+        add_counter(result, "median_ns", s->ns);
+    if (s->p99_ns > 0)
+        add_counter(result, "p99_ns", s->p99_ns);
+    if (s->bytes > 0)
+        add_counter(result, "GB_per_s", field_gbs(s));
+    if (s->flops > 0) {
+        add_counter(result, "GFLOP_per_s", field_gflops(s));
+        add_counter(result, "rows", b->c->rows);
+        add_counter(result, "deviation", s->deviation);
+    }
+    if (s->tokens > 0)
+        add_counter(result, "tokens_per_s", s->tokens * 1e9 / s->ns);
+    if (s->output_hash)
+        add_counter(result, "output_hash", s->output_hash);
+    if (s->roof > 0) {
+        add_counter(result, "roof_GB_per_s", field_roof(s));
+        add_counter(result, "share_of_roof", field_share(s));
+    }
+}
+
+/* One sample; once one has failed, all do. */
+static void repetition(void *ctx, uint32_t index, struct gbench_result *result)
+{
+    struct bench *b = ctx;
+    struct micro_sample *s = &b->samples[index];
+    if (b->err.code == LB_OK && b->c->measure(b->micro, b->c, s, &b->err) == LB_OK) {
+        hand_over(b, s, result);
+        b->n_taken++;
+    } else {
+        result->error = b->err.text;
+    }
+    if (index + 1 == b->n_samples)
+        print_row(b);
+}
+
+/* ---- all of them ---- */
+
+static enum lb_status open_micro(struct micro *m, const struct micro_options *o,
+                                 const struct micro_list *list, struct lb_error *err)
+{
+    enum lb_status status = lb_pool_open((int)o->threads, &m->pool, err);
+    m->sample_ns = o->sample_ns;
+    m->file = o->file;
+    if (status == LB_OK &&
+        (any_named(list, "product/") || any_named(list, "memory/") || any_named(list, "model/"))) {
+        m->weights_bytes = o->buffer_bytes;
+        m->weights = lb_map(m->weights_bytes);
+        if (!m->weights)
+            return lb_fail(err, LB_ERR_NOMEM, "--buffer: %zu bytes: out of memory",
+                           m->weights_bytes);
+        memset(m->weights, 1, m->weights_bytes);
+    }
+    if (status == LB_OK && (any_named(list, "storage/") || any_named(list, "cache/")))
+        status = micro_file_open(m, o->file_bytes, err);
+    return status;
+}
+
+static void close_micro(struct micro *m)
+{
+    micro_model_close(m);
+    micro_file_close(m);
+    if (m->weights)
+        lb_unmap(m->weights, m->weights_bytes);
+    lb_pool_close(m->pool);
+}
+
+static enum lb_status make_benches(struct micro *m, const struct micro_options *o,
+                                   const struct micro_list *list, struct bench *benches,
+                                   struct gbench_benchmark *registered, struct lb_error *err)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        struct micro_case *c = &list->cases[i];
+        benches[i] = (struct bench){.micro = m, .c = c, .n_samples = o->repetitions};
+        benches[i].samples = lb_calloc(o->repetitions, sizeof *benches[i].samples);
+        benches[i].iteration_ns = lb_calloc(c->events, sizeof *benches[i].iteration_ns);
+        if (!benches[i].samples || !benches[i].iteration_ns)
+            return lb_fail(err, LB_ERR_NOMEM, "out of memory for benchmarks");
+        registered[i] = (struct gbench_benchmark){.name = c->name,
+                                                  .iterations = c->events,
+                                                  .repetitions = o->repetitions,
+                                                  .repetition = repetition,
+                                                  .ctx = &benches[i]};
+    }
+    return LB_OK;
+}
+
+/* Measures them and writes the JSON; *failed: some did not work. */
+static enum lb_status measure_all(struct micro *m, const struct micro_options *o,
+                                  const struct micro_list *list, bool *failed, struct lb_error *err)
+{
+    struct bench *benches = lb_calloc(list->count, sizeof *benches);
+    struct gbench_benchmark *registered = lb_calloc(list->count, sizeof *registered);
+    char *json = NULL;
+    enum lb_status status;
+    if (!benches || !registered)
+        status = lb_fail(err, LB_ERR_NOMEM, "out of memory for benchmarks");
+    else
+        status = make_benches(m, o, list, benches, registered, err);
+    if (status == LB_OK) {
+        print_head();
+        if (!gbench_run(registered, list->count, &json))
+            status = lb_fail(err, LB_ERR_NOMEM, "Google Benchmark failed");
+    }
+    if (status == LB_OK && o->json)
+        status = file_replace(o->json, json, strlen(json), err);
+    for (size_t i = 0; benches && i < list->count; i++) {
+        *failed |= benches[i].err.code != LB_OK && benches[i].err.code != LB_ERR_UNSUPPORTED;
+        lb_free(benches[i].samples);
+        lb_free(benches[i].iteration_ns);
+    }
+    free(json);
+    lb_free(benches);
+    lb_free(registered);
+    return status;
+}
+
+static int run(const struct micro_options *o, struct lb_error *err)
+{
+    struct micro m = {.file_fd = -1};
+    struct micro_list list = {0};
+    bool failed = false;
+    enum lb_status status = list_cases(&list, o->model, err);
+    if (status == LB_OK && o->filter)
+        status = filter_cases(&list, o->filter, err);
+    if (status == LB_OK && o->list) {
+        for (size_t i = 0; i < list.count; i++)
+            puts(list.cases[i].name);
+    } else if (status == LB_OK) {
+        status = open_micro(&m, o, &list, err);
+        if (status == LB_OK)
+            status = measure_all(&m, o, &list, &failed, err);
+        close_micro(&m);
+    }
+    lb_free(list.cases);
+    if (status != LB_OK)
+        return status == LB_ERR_INPUT ? EXIT_USAGE : EXIT_FAILED;
+    return failed ? EXIT_FAILED : EXIT_OK;
+}
+
+int command_micro(int argc, char **argv)
+{
+    struct micro_options o = {.repetitions = 3,
+                              .sample_ns = 20000000,
+                              .threads = lb_options_default().threads,
+                              .buffer_bytes = (uint64_t)256 << 20,
+                              .file_bytes = FILE_BYTES};
+    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &o, 0},
+                                 {NULL, NULL, 0, NULL, 0}};
+    struct cli cli = {
+        "micro", "[--filter RE] [options]",
+        "Measures the parts one by one: products of each tensor type by each\n"
+        "instruction set beside the read bandwidth of the memory in the same moments\n"
+        "(the roof), storage reads, what an event and a cache access cost, and, with\n"
+        "--model, whole decode steps and prompts.",
+        groups};
+    int code = cli_parse(&cli, &argc, argv);
+    if (code >= 0)
+        return code;
+    if (argc > 1)
+        return cli_fail("micro", "'%s': expected options only", argv[1]);
+    struct lb_error err = LB_ERROR_INIT;
+    code = run(&o, &err);
+    if (err.code != LB_OK)
+        fprintf(stderr, "layerbench micro: %s\n", err.text);
+    return code;
+}

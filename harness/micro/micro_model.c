@@ -1,0 +1,180 @@
+/*
+ * micro_model: whole passes over a real model that is resident in memory: decode steps beside the
+ * read bandwidth of the memory in the same moments, and prompts. What products alone do not show
+ * is in here: attention, norms, the head, and all that lies between operations.
+ */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "engine.h"
+#include "kernels/generic.h"
+#include "kernels/kernels.h"
+#include "micro/micro.h"
+#include "stats/stats.h"
+
+#include <string.h>
+
+#define BEGIN_TOKENS 16   /* before the decode step */
+#define MOST_CALLS   1024 /* passes of one sample */
+#define ROOF_NS      10000000
+
+static const uint32_t pass_tokens[] = {1, 16, 64, 256, 512}; /* 1: a decode step */
+
+struct micro_model {
+    const struct kernels_ops *ops; /* that the engine was opened with */
+    struct lb_engine *engine;
+    float *logits;
+    uint32_t n_vocab;
+    double pass_bytes; /* of weights: every tensor but an embedding that is only looked up */
+    int32_t tokens[512];
+};
+
+/* ---- the model ---- */
+
+struct tensor_bytes {
+    double all, embedding;
+    bool has_head;
+};
+
+static void add_tensor(void *ctx, const char *name, const char *type, uint32_t n_dims,
+                       const uint64_t *ne, uint64_t file_offset, uint64_t bytes)
+{
+    struct tensor_bytes *t = ctx;
+    (void)type, (void)n_dims, (void)ne, (void)file_offset;
+    t->all += (double)bytes;
+    if (strcmp(name, "token_embd.weight") == 0)
+        t->embedding = (double)bytes;
+    t->has_head |= strcmp(name, "output.weight") == 0;
+}
+
+void micro_model_close(struct micro *m)
+{
+    if (!m->model)
+        return;
+    lb_engine_close(m->model->engine);
+    lb_free(m->model->logits);
+    lb_free(m->model);
+    m->model = NULL;
+}
+
+/* The model, resident, with the instruction set of the case. */
+static enum lb_status open_model(struct micro *m, const struct micro_case *c, struct lb_error *err)
+{
+    if (m->model && m->model->ops == c->ops)
+        return LB_OK;
+    micro_model_close(m);
+    struct tensor_bytes bytes = {0};
+    struct lb_inspect inspect = {.ctx = &bytes, .tensor = add_tensor};
+    struct lb_options o = lb_options_default();
+    struct micro_model *model = m->model = lb_calloc(1, sizeof *model);
+    if (!model)
+        return lb_fail(err, LB_ERR_NOMEM, "out of memory for the model");
+    o.model_path = c->variant;
+    o.prefetch = "resident";
+    o.kernels = c->ops->name;
+    o.threads = (uint32_t)lb_pool_threads(m->pool);
+    o.context = BEGIN_TOKENS + sizeof model->tokens / sizeof *model->tokens;
+    if (lb_inspect_file(c->variant, &inspect, err) || lb_engine_open(&o, &model->engine, err))
+        return err->code;
+    model->pass_bytes = bytes.all - (bytes.has_head ? bytes.embedding : 0);
+    model->n_vocab = lb_engine_model(model->engine).n_vocab;
+    model->logits = lb_calloc(model->n_vocab, sizeof *model->logits);
+    if (!model->logits)
+        return lb_fail(err, LB_ERR_NOMEM, "out of memory for logits");
+    for (uint32_t i = 0; i < sizeof model->tokens / sizeof *model->tokens; i++)
+        model->tokens[i] = (int32_t)(i * 7919 % model->n_vocab);
+    model->ops = c->ops;
+    return LB_OK;
+}
+
+/* ---- one sample ---- */
+
+/* What comes before the timed passes: the layers are loaded, if they are not yet, and a decode step
+ * has something to follow. */
+static enum lb_status begin(struct micro_model *model, struct lb_error *err)
+{
+    lb_engine_truncate(model->engine, 0, 0);
+    return lb_engine_prefill(model->engine, 0, model->tokens, BEGIN_TOKENS, false, NULL, err);
+}
+
+/* One decode step after BEGIN_TOKENS, or a prompt of c->n_tokens. */
+static enum lb_status run(struct micro_model *model, const struct micro_case *c,
+                          struct lb_error *err)
+{
+    bool decode = c->n_tokens == 1;
+    lb_engine_truncate(model->engine, 0, decode ? BEGIN_TOKENS : 0);
+    return decode ? lb_engine_decode(model->engine, model->tokens, 1, model->logits, err)
+                  : lb_engine_prefill(model->engine, 0, model->tokens, c->n_tokens, false,
+                                      model->logits, err);
+}
+
+/* The same tokens have to give the same logits, pass after pass. */
+static enum lb_status check(const struct micro_model *model, struct micro_case *c,
+                            struct lb_error *err)
+{
+    uint32_t hash = micro_hash(model->logits, model->n_vocab * sizeof *model->logits);
+    if (c->output_hash != 0 && c->output_hash != hash)
+        return lb_fail(err, LB_ERR_STATE, "wrong result: logits changed from pass to pass");
+    c->output_hash = hash;
+    return LB_OK;
+}
+
+static enum lb_status measure(struct micro *m, struct micro_case *c, struct micro_sample *sample,
+                              struct lb_error *err)
+{
+    const bool decode = c->n_tokens == 1; /* prompts are far below the roof */
+    double calls_ns[MOST_CALLS];
+    enum lb_status status = open_model(m, c, err);
+    if (status == LB_OK)
+        status = begin(m->model, err);
+    double before = decode ? micro_memory_rate(m, ROOF_NS) : 0;
+    int64_t start = lb_now_ns();
+    while (status == LB_OK && sample->iterations < MOST_CALLS &&
+           (sample->iterations == 0 || lb_now_ns() - start < m->sample_ns)) {
+        int64_t called = lb_now_ns();
+        status = run(m->model, c, err);
+        calls_ns[sample->iterations++] = (double)(lb_now_ns() - called);
+        if (status == LB_OK)
+            status = check(m->model, c, err);
+    }
+    double after = decode ? micro_memory_rate(m, ROOF_NS) : 0;
+    if (status != LB_OK)
+        return status;
+    sample->ns = stats_median(calls_ns, sample->iterations);
+    sample->tokens = c->n_tokens;
+    sample->output_hash = c->output_hash;
+    if (decode) {
+        sample->roof = (before + after) / 2;
+        sample->bytes = m->model->pass_bytes;
+    }
+    return LB_OK;
+}
+
+enum lb_status micro_list_model(struct micro_list *list, const char *path, struct lb_error *err)
+{
+    const struct lb_inspect nothing = {.ctx = NULL};
+    size_t n_sets;
+    const struct kernels_ops *const *sets = kernels_list(&n_sets);
+    if (!path)
+        return LB_OK;
+    if (lb_inspect_file(path, &nothing, err) != LB_OK) {
+        lb_error_prefix(err, "--model");
+        return err->code;
+    }
+    for (size_t k = 0; k < n_sets; k++) {
+        /* a long prompt of a large model takes the portable kernels minutes */
+        size_t n = sets[k] == &kernels_generic ? 2 : sizeof pass_tokens / sizeof *pass_tokens;
+        for (size_t i = 0; sets[k]->available() && i < n; i++) {
+            struct micro_case *c =
+                pass_tokens[i] == 1
+                    ? micro_add(list, "model/decode/%s", sets[k]->name)
+                    : micro_add(list, "model/prompt/%s/tokens:%u", sets[k]->name, pass_tokens[i]);
+            if (!c)
+                return lb_fail(err, LB_ERR_NOMEM, "out of memory for benchmarks");
+            c->measure = measure;
+            c->ops = sets[k];
+            c->variant = path;
+            c->n_tokens = pass_tokens[i];
+        }
+    }
+    return LB_OK;
+}

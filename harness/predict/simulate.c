@@ -1,0 +1,427 @@
+/*
+ * simulate: predicts the cells of a study with the engine's own planner under a virtual clock.
+ *
+ * 1. what streams: a model, a shape, or equal layers; 2. how long things take: given, by rates, or
+ * profiled; 3. the cells: a scenario's, or the options with --vary; 4. each cell's steady state.
+ */
+#include "predict/simulate.h"
+
+#include "base/memory.h"
+#include "common/commands.h"
+#include "common/exit_codes.h"
+#include "plan/pattern.h"
+#include "predict/simulate_against.h"
+#include "predict/simulate_profile.h"
+#include "settings/cli.h"
+#include "settings/model_options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_AXES = 16 };
+
+struct arguments {
+    /* what streams */
+    const char *shape, *quant;
+    uint32_t layers;
+    uint64_t layer_bytes;
+    /* how long things take */
+    int64_t compute_ns, other_ns;
+    double compute_rate, token_rate;
+    bool measure;
+    /* which accesses */
+    const char *pattern, *replay, *replay_cell;
+    uint64_t accesses;
+    uint32_t stride;
+    double skew;
+    /* what is run */
+    char *vary[MAX_AXES];
+    size_t n_vary;
+    uint32_t warmup, passes;
+    const char *against;
+    bool as_run, json;
+};
+
+static bool set_vary(void *target, const char *text)
+{
+    struct arguments *a = target;
+    if (a->n_vary == MAX_AXES || !strchr(text, '='))
+        return false;
+    a->vary[a->n_vary] = strdup(text);
+    return a->vary[a->n_vary] && ++a->n_vary;
+}
+
+static void format_vary(const void *target, char *text, size_t size)
+{
+    (void)target;
+    snprintf(text, size, "%s", "");
+}
+
+#define FIELD(name) offsetof(struct arguments, name)
+static const struct option own[] = {
+    {"shape", "NAME", "a synthetic model's shape instead of a file", OPTION_CHOICE, FIELD(shape),
+     .choice_kind = "shape"},
+    {"quant", "MIX", "its tensor types", OPTION_CHOICE, FIELD(quant), .choice_kind = "quant"},
+    {"layers", "N", "with --shape its layers, else that many equal ones", OPTION_COUNT,
+     FIELD(layers), .max = 65535},
+    {"layer_bytes", "SIZE", "of the equal layers", OPTION_SIZE, FIELD(layer_bytes), .flags = 0},
+    {"compute", "TIME", "of all layers in a decode pass", OPTION_DURATION, FIELD(compute_ns),
+     .flags = 0},
+    {"other", "TIME", "of the rest of a pass: head, sampling", OPTION_DURATION, FIELD(other_ns),
+     .flags = 0},
+    {"compute_rate", "BANDWIDTH", "weights used where memory is the limit", OPTION_BANDWIDTH,
+     FIELD(compute_rate), .flags = 0},
+    {"token_rate", "R", "tokens/s where arithmetic is the limit", OPTION_REAL, FIELD(token_rate),
+     .flags = 0},
+    {"measure", NULL, "profile the model: compute, and storage bandwidth", OPTION_FLAG,
+     FIELD(measure), .flags = 0},
+    {"pattern", "NAME", "sequential, reversed, strided, random or skewed layers", OPTION_TEXT,
+     FIELD(pattern), .flags = 0},
+    {"accesses", "N", "in a pass of random or skewed", OPTION_COUNT64, FIELD(accesses), .max = 1e8},
+    {"stride", "N", "of strided", OPTION_COUNT, FIELD(stride), .min = 1},
+    {"skew", "S", "exponent of skewed (Zipf)", OPTION_REAL, FIELD(skew), .max = 100},
+    {"replay", "FILE", "accesses as a layers.jsonl records them", OPTION_TEXT, FIELD(replay),
+     .flags = 0},
+    {"replay_cell", "NAME", "which cell of it; the first one if not given", OPTION_TEXT,
+     FIELD(replay_cell), .flags = 0},
+    {"vary", "OPTION=V1,V2,...", "values of an option; may be given several times", OPTION_CUSTOM,
+     0, .set = set_vary, .format = format_vary, .expected = "OPTION=VALUE,VALUE,..."},
+    {"warmup", "N", "passes before those that count", OPTION_COUNT, FIELD(warmup), .max = 100000},
+    {"passes", "N", "passes that count", OPTION_COUNT, FIELD(passes), .min = 1, .max = 100000},
+    {"as_run", NULL, "the passes of a scenario's run: prompt, then decode", OPTION_FLAG,
+     FIELD(as_run), .flags = 0},
+    {"against", "RESULT", "predict the cells of a measured result and compare", OPTION_TEXT,
+     FIELD(against), .flags = 0},
+    {"json", NULL, "print JSON", OPTION_FLAG, FIELD(json), .flags = 0},
+};
+static const struct option model_option[] = {MODEL_OPTION};
+
+/* ---- the cells of --vary, as a scenario in memory ---- */
+
+struct made {
+    struct scenario scenario;
+    struct scenario_value *fixed;
+    struct scenario_axis axes[MAX_AXES];
+    char **texts; /* owns all texts */
+    size_t n_texts;
+};
+
+static char *keep(struct made *m, char *text)
+{
+    char **grown = text ? realloc(m->texts, (m->n_texts + 1) * sizeof *grown) : NULL;
+    if (!grown) {
+        free(text);
+        return NULL;
+    }
+    m->texts = grown;
+    return m->texts[m->n_texts++] = text;
+}
+
+static enum lb_status no_memory(struct lb_error *err)
+{
+    return lb_fail(err, LB_ERR_NOMEM, "simulation: out of memory");
+}
+
+/* The value's canonical text, so that 1024KiB and 1MiB name the same cell. */
+static enum lb_status add_value(struct made *m, struct scenario_axis *axis, const char *text,
+                                struct lb_error *err)
+{
+    struct settings settings = settings_default();
+    char canonical[256];
+    enum lb_status status = option_set(axis->option, &settings, text, err);
+    if (status != LB_OK) {
+        lb_error_prefix(err, "--vary %s", axis->option->name);
+        return status;
+    }
+    option_format(axis->option, &settings, canonical, sizeof canonical);
+    const char **grown = realloc(axis->texts, (axis->count + 1) * sizeof *grown);
+    char *kept = keep(m, strdup(canonical));
+    if (grown)
+        axis->texts = grown;
+    if (!grown || !kept)
+        return no_memory(err);
+    axis->texts[axis->count++] = kept;
+    return LB_OK;
+}
+
+static enum lb_status add_axis(struct made *m, char *vary, struct lb_error *err)
+{
+    size_t count;
+    const struct option *table = options_table(&count);
+    char *values = strchr(vary, '='), *value;
+    *values++ = '\0';
+    struct scenario_axis *axis = &m->axes[m->scenario.n_axes];
+    *axis = (struct scenario_axis){.option = option_find(table, count, vary)};
+    if (!axis->option || axis->option->kind == OPTION_CUSTOM)
+        return lb_fail(err, LB_ERR_INPUT, "--vary %s: no option of that name that can be varied",
+                       vary);
+    m->scenario.n_axes++;
+    enum lb_status status = LB_OK;
+    while (status == LB_OK && (value = strsep(&values, ",")) != NULL)
+        status = add_value(m, axis, value, err);
+    return status;
+}
+
+static void free_made(struct made *m)
+{
+    for (size_t i = 0; i < m->scenario.n_axes; i++)
+        free(m->axes[i].texts);
+    for (size_t i = 0; i < m->n_texts; i++)
+        free(m->texts[i]);
+    free(m->texts);
+    free(m->fixed);
+}
+
+static enum lb_status make_scenario(const struct arguments *a, const struct settings *settings,
+                                    struct made *m, struct lb_error *err)
+{
+    size_t count;
+    const struct option *table = options_table(&count);
+    *m = (struct made){.scenario = {.path = "--vary"}};
+    m->scenario.axes = m->axes;
+    m->fixed = calloc(count, sizeof *m->fixed);
+    m->scenario.fixed = m->fixed;
+    enum lb_status status = m->fixed ? LB_OK : no_memory(err);
+    for (size_t i = 0; status == LB_OK && i < count; i++) {
+        char text[256];
+        option_format(&table[i], settings, text, sizeof text);
+        if (!*text)
+            continue;
+        const char *kept = keep(m, strdup(text));
+        m->fixed[m->scenario.n_fixed++] = (struct scenario_value){&table[i], kept};
+        if (!kept)
+            status = no_memory(err);
+    }
+    for (size_t i = 0; status == LB_OK && i < a->n_vary; i++)
+        status = add_axis(m, a->vary[i], err);
+    return status;
+}
+
+/* ---- one study ---- */
+
+struct study {
+    const struct arguments *a;
+    const struct settings *settings; /* of the command line */
+    struct sim_model model;
+    struct sim_accesses accesses;
+    struct matrix matrix;
+    struct sim_row *rows;
+};
+
+static enum lb_status find_model(struct study *s, const struct scenario *scenario,
+                                 struct lb_error *err)
+{
+    const struct arguments *a = s->a;
+    const char *path = s->settings->engine.model_path;
+    struct lb_synth synth = {.shape = a->shape, .quant = a->quant, .n_layers = a->layers};
+    if (a->shape)
+        return sim_model_of_shape(&synth, &s->model, err);
+    if (path)
+        return sim_model_of_file(path, &s->model, err);
+    if (a->layers && a->layer_bytes)
+        return sim_model_uniform(a->layers, a->layer_bytes, &s->model, err);
+    if (scenario && scenario->model_path)
+        return sim_model_of_file(scenario->model_path, &s->model, err);
+    if (scenario) {
+        const struct model_synth *m = &scenario->model_synth;
+        synth = (struct lb_synth){
+            .shape = m->shape, .quant = m->quant, .seed = m->seed, .n_layers = m->n_layers};
+        return sim_model_of_shape(&synth, &s->model, err);
+    }
+    if (a->replay)
+        return LB_OK; /* the record names the layers */
+    return lb_fail(err, LB_ERR_INPUT,
+                   "what to stream: expected a scenario, --model, --shape, or --layers with "
+                   "--layer-bytes");
+}
+
+static enum lb_status find_accesses(struct study *s, struct lb_error *err)
+{
+    const struct arguments *a = s->a;
+    if (a->replay)
+        return sim_replay(a->replay, a->replay_cell, &s->model, &s->accesses, err);
+    if (!a->pattern || strcmp(a->pattern, "sequential") == 0)
+        return LB_OK;
+    struct pattern_options po = {.name = a->pattern,
+                                 .n_units = s->model.n_layers,
+                                 .length = a->accesses,
+                                 .stride = a->stride,
+                                 .skew = a->skew,
+                                 .seed = s->settings->engine.seed};
+    uint32_t *order;
+    enum lb_status status = pattern_make(&po, &order, &s->accesses.length, err);
+    if (status == LB_OK) {
+        s->accesses.order = malloc(s->accesses.length * sizeof *order);
+        if (s->accesses.order)
+            memcpy(s->accesses.order, order, s->accesses.length * sizeof *order);
+        else
+            status = no_memory(err);
+        lb_free(order);
+    }
+    return status;
+}
+
+/* The times of one cell: what was given, and the profile of its work where one was asked for. */
+static enum lb_status find_times(const struct study *s, const struct settings *settings,
+                                 struct sim_profile *profile, struct sim_times *times,
+                                 struct lb_error *err)
+{
+    const struct arguments *a = s->a;
+    *times = (struct sim_times){.layers_ns = (double)a->compute_ns,
+                                .compute_rate = a->compute_rate,
+                                .token_rate = a->token_rate,
+                                .other_ns = (double)a->other_ns};
+    if (!a->measure)
+        return LB_OK;
+    if (!profile->layer_ns) {
+        enum lb_status status = sim_profile_measure(settings, profile, err);
+        if (status != LB_OK)
+            return status;
+        if (profile->n_layers != s->model.n_layers)
+            return lb_fail(err, LB_ERR_INPUT, "--measure: %s has %u layers, the simulated model %u",
+                           settings->engine.model_path, profile->n_layers, s->model.n_layers);
+    }
+    times->layer_ns = profile->layer_ns;
+    times->other_ns = profile->other_ns;
+    times->bandwidth = profile->bandwidth;
+    times->first_pass = a->as_run ? profile->prompt_factor : 0;
+    return LB_OK;
+}
+
+/* What a scenario leaves open (the real storage, a cache sized by the memory there is) is as the
+ * command line says. */
+static void fill_in(struct lb_options *cell, const struct lb_options *given)
+{
+    cell->model_path = given->model_path;
+    if (cell->device_bandwidth == 0) {
+        cell->device_bandwidth = given->device_bandwidth;
+        cell->device_latency_ns = given->device_latency_ns;
+        cell->device_queue_depth = given->device_queue_depth;
+    }
+    if (cell->cache_layers == 0 && cell->cache_bytes == 0) {
+        cell->cache_layers = given->cache_layers;
+        cell->cache_bytes = given->cache_bytes;
+    }
+}
+
+static enum lb_status predict_cells(struct study *s, struct lb_error *err)
+{
+    struct sim_profile profile = {0};
+    const struct cell *profiled = NULL;
+    enum lb_status status = LB_OK;
+    for (size_t i = 0; status == LB_OK && i < s->matrix.count; i++) {
+        struct cell *cell = &s->matrix.cells[i];
+        struct sim_times times;
+        fill_in(&cell->settings.engine, &s->settings->engine);
+        if (profiled && !matrix_same_work(&profiled->settings, &cell->settings))
+            sim_profile_free(&profile);
+        profiled = cell;
+        uint32_t warmup = s->a->as_run ? 1 : s->a->warmup;
+        uint32_t passes = s->a->as_run ? cell->settings.generate_tokens : s->a->passes;
+        status = find_times(s, &cell->settings, &profile, &times, err);
+        if (status == LB_OK)
+            status = sim_predict(&s->model, &times, &s->accesses, &cell->settings, warmup, passes,
+                                 &s->rows[i].p, err);
+        if (status != LB_OK && s->matrix.count > 1)
+            lb_error_prefix(err, "%s", cell->name);
+        s->rows[i].cell = cell;
+    }
+    sim_profile_free(&profile);
+    return status;
+}
+
+static enum lb_status run_study(struct study *s, const struct scenario *scenario, bool is_file,
+                                struct lb_error *err)
+{
+    enum lb_status status = find_model(s, is_file ? scenario : NULL, err);
+    if (status == LB_OK)
+        status = find_accesses(s, err);
+    if (status == LB_OK)
+        status = matrix_build(scenario, s->model.n_layers, &s->matrix, err);
+    if (status != LB_OK)
+        return status;
+    for (size_t i = 0; i < s->matrix.n_notes; i++)
+        fprintf(stderr, "layerbench simulate: %s\n", s->matrix.notes[i]);
+    s->rows = calloc(s->matrix.count, sizeof *s->rows);
+    status = s->rows ? predict_cells(s, err) : no_memory(err);
+    if (status != LB_OK)
+        return status;
+    if (!s->a->json)
+        sim_print_table(s->rows, s->matrix.count, stdout);
+    else if (sim_print_json(s->rows, s->matrix.count, stdout) != 0)
+        status = no_memory(err);
+    return status;
+}
+
+static void free_study(struct study *s)
+{
+    free(s->rows);
+    matrix_free(&s->matrix);
+    free(s->accesses.order);
+    free(s->accesses.compute_ns);
+    sim_model_free(&s->model);
+}
+
+/* The cells of one scenario file, or of the options when path is NULL. */
+static enum lb_status simulate(const struct arguments *a, const struct settings *settings,
+                               const char *path, struct lb_error *err)
+{
+    struct study study = {.a = a, .settings = settings};
+    struct scenario scenario = {0};
+    struct made made = {0};
+    enum lb_status status =
+        path ? scenario_read(path, &scenario, err) : make_scenario(a, settings, &made, err);
+    if (status == LB_OK)
+        status = run_study(&study, path ? &scenario : &made.scenario, path != NULL, err);
+    free_study(&study);
+    free_made(&made);
+    scenario_free(&scenario);
+    return status;
+}
+
+/* The cells of a result, predicted and measured. */
+static enum lb_status against(const struct arguments *a, struct lb_error *err)
+{
+    struct sim_checks checks;
+    enum lb_status status = sim_check_result(a->against, &checks, err);
+    if (status == LB_OK && !a->json)
+        sim_print_checks(&checks, stdout);
+    else if (status == LB_OK && sim_print_checks_json(&checks, stdout) != 0)
+        status = no_memory(err);
+    sim_checks_free(&checks);
+    return status;
+}
+
+int command_simulate(int argc, char **argv)
+{
+    struct settings settings = settings_default();
+    struct arguments a = {.quant = "Q4_K_M", .stride = 2, .skew = 1, .warmup = 20, .passes = 32};
+    struct cli_group groups[] = {{"simulation", own, sizeof own / sizeof *own, &a, 0},
+                                 {"model", model_option, 1, &settings, 0},
+                                 model_options_group(&settings),
+                                 {NULL, NULL, 0, NULL, 0}};
+    struct cli cli = {
+        "simulate", "[SCENARIO...] [options]",
+        "Predicts outcome counts and pass times with the engine's own cache and planner under a\n"
+        "virtual clock, for models and storage that need not be here.\n\n"
+        "  layerbench simulate --shape llama-2-7b --device bandwidth=2GB/s --compute-rate 30GB/s "
+        "\\\n"
+        "      --cache-layers 16 --vary replacement=lru,belady --vary prefetch=sync,async\n"
+        "  layerbench simulate scenarios/quick.json --measure --as-run",
+        groups};
+    int code = cli_parse(&cli, &argc, argv);
+    struct lb_error err = LB_ERROR_INIT;
+    if (code < 0 && argc > 1 && a.n_vary > 0)
+        code = cli_fail("simulate", "--vary: expected in place of a scenario, not beside one");
+    if (code < 0 && argc > 1 && a.against)
+        code = cli_fail("simulate", "--against: expected in place of a scenario, not beside one");
+    if (code < 0 && a.against)
+        code = against(&a, &err) == LB_OK ? EXIT_OK : model_options_open_error("simulate", &err);
+    for (int i = 1; code < 0 && i < (argc > 1 ? argc : 2); i++)
+        if (simulate(&a, &settings, argc > 1 ? argv[i] : NULL, &err) != LB_OK)
+            code = model_options_open_error("simulate", &err);
+    for (size_t i = 0; i < a.n_vary; i++)
+        free(a.vary[i]);
+    return code < 0 ? EXIT_OK : code;
+}

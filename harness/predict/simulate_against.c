@@ -1,0 +1,357 @@
+/* simulate_against: see simulate_against.h. */
+#include "predict/simulate_against.h"
+
+#include "common/file_io.h"
+#include "common/json_text.h"
+#include "common/values.h"
+#include "stats/stats.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* A cell as the result has it. */
+struct known {
+    const json_t *json;
+    struct settings settings;
+    struct sample *samples;
+    size_t n_samples;
+    char **texts; /* [options]: what the settings point into */
+};
+
+static enum lb_status no_memory(struct lb_error *err)
+{
+    return lb_fail(err, LB_ERR_NOMEM, "predictions: out of memory");
+}
+
+/* ---- a sample, a pass ---- */
+
+enum per_pass { WALL, COMPUTE, OTHER, BYTES, PROMPT_COMPUTE };
+
+static double of_sample(const struct sample *s, enum per_pass what)
+{
+    double prompts = (double)s->passes - s->n_pass;
+    switch (what) {
+    case WALL:
+        return (double)s->decode.wall_ns / s->n_pass;
+    case COMPUTE:
+        return (double)s->decode.compute_ns / s->n_pass;
+    case OTHER:
+        return (double)s->decode.other_ns / s->n_pass;
+    case BYTES:
+        return (double)s->decode.bytes_read / s->n_pass;
+    default:
+        return prompts > 0 ? (double)(s->all.compute_ns - s->decode.compute_ns) / prompts : 0;
+    }
+}
+
+/* ---- reading the result ---- */
+
+static enum lb_status read_result(const char *path, json_t **document, struct lb_error *err)
+{
+    struct stat info;
+    bool directory = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    char *file = directory ? file_text("%s/result.json", path) : strdup(path), *text = NULL;
+    size_t length;
+    json_error_t where;
+    enum lb_status status = file ? file_read(file, &text, &length, err) : no_memory(err);
+    if (status == LB_OK) {
+        *document = json_loadb(text, length, 0, &where);
+        if (!json_is_array(json_object_get(json_object_get(*document, "layerbench"), "cells")))
+            status = lb_fail(err, LB_ERR_INPUT, "%s: expected a result of layerbench", file);
+    }
+    free(text);
+    free(file);
+    return status;
+}
+
+/* Options of a result are typed as in a scenario; what is empty or unknown stays as by default. */
+static bool read_settings(const json_t *options, struct known *k)
+{
+    size_t count;
+    const struct option *table = options_table(&count);
+    k->settings = settings_default();
+    k->texts = calloc(count, sizeof *k->texts);
+    for (size_t i = 0; k->texts && i < count; i++) {
+        char text[256];
+        json_t *value = json_object_get(options, table[i].name);
+        if (!value || !scenario_option_text(&table[i], value, text, sizeof text) || !*text)
+            continue;
+        k->texts[i] = strdup(text);
+        if (!k->texts[i])
+            return false;
+        option_set(&table[i], &k->settings, k->texts[i], NULL);
+    }
+    return k->texts != NULL;
+}
+
+static enum lb_status read_cell(const json_t *json, struct known *k, struct lb_error *err)
+{
+    const json_t *samples = json_object_get(json, "samples");
+    size_t i;
+    json_t *sample;
+    const char *where;
+    *k = (struct known){.json = json};
+    k->samples = calloc(json_array_size(samples) + 1, sizeof *k->samples);
+    if (!k->samples || !read_settings(json_object_get(json, "options"), k))
+        return no_memory(err);
+    json_array_foreach(samples, i, sample)
+    {
+        if (!sample_from_json(sample, &k->samples[k->n_samples], &where))
+            return lb_fail(err, LB_ERR_INPUT, "cell '%s': a sample's '%s' is missing or damaged",
+                           json_string_value(json_object_get(json, "name")), where);
+        if (k->samples[k->n_samples].n_pass > 0 && of_sample(&k->samples[k->n_samples], WALL) > 0)
+            k->n_samples++;
+        else
+            sample_free(&k->samples[k->n_samples]);
+    }
+    return LB_OK;
+}
+
+static void free_known(struct known *k)
+{
+    size_t count;
+    options_table(&count);
+    for (size_t i = 0; i < k->n_samples; i++)
+        sample_free(&k->samples[i]);
+    for (size_t i = 0; k->texts && i < count; i++)
+        free(k->texts[i]);
+    free(k->texts);
+    free(k->samples);
+}
+
+static enum lb_status read_model(const json_t *document, struct sim_model *model,
+                                 struct lb_error *err)
+{
+    const json_t *scenario = json_object_get(json_object_get(document, "layerbench"), "scenario");
+    const json_t *effective = json_object_get(json_object_get(scenario, "effective"), "model");
+    const json_t *synth =
+        json_object_get(json_object_get(json_object_get(scenario, "requested"), "model"), "synth");
+    const char *path = json_string_value(json_object_get(effective, "path"));
+    if (path && file_exists(path))
+        return sim_model_of_file(path, model, err);
+    struct lb_synth shape = {
+        .shape = json_string_value(json_object_get(synth, "shape")),
+        .quant = json_string_value(json_object_get(synth, "quant")),
+        .n_layers = (uint32_t)json_integer_value(json_object_get(effective, "layers"))};
+    if (!shape.shape || !shape.quant)
+        return lb_fail(err, LB_ERR_INPUT, "the result's model '%s' is not there any more",
+                       path ? path : "");
+    return sim_model_of_shape(&shape, model, err);
+}
+
+/* ---- predicting ---- */
+
+/* Passes before those that count, as far as they matter. */
+static uint32_t prompt_passes(const struct sample *s)
+{
+    enum { MOST = 1000 };
+    uint64_t n = s->passes > s->n_pass ? s->passes - s->n_pass : 0;
+    return n < MOST ? (uint32_t)n : MOST;
+}
+
+/* Median over the samples. */
+static double median_of(const struct known *k, enum per_pass what)
+{
+    double *values = calloc(k->n_samples, sizeof *values), median = NAN;
+    for (size_t i = 0; values && i < k->n_samples; i++)
+        values[i] = of_sample(&k->samples[i], what);
+    if (values)
+        median = stats_median(values, k->n_samples);
+    free(values);
+    return median;
+}
+
+static bool is_resident(const struct known *k)
+{
+    return strcmp(k->settings.engine.prefetch, "resident") == 0;
+}
+
+static bool is_plain(const struct known *k) /* nothing is slowed or made to fail */
+{
+    return !*k->settings.engine.slow && !*k->settings.engine.fault;
+}
+
+/* The resident cell that does the same work with memory enough, or NULL. */
+static const struct known *reference_of(const struct known *cells, size_t n, const struct known *k)
+{
+    for (size_t i = 0; i < n; i++)
+        if (is_resident(&cells[i]) && is_plain(&cells[i]) && cells[i].settings.memory_limit == 0 &&
+            cells[i].n_samples > 0 && matrix_same_work(&cells[i].settings, &k->settings))
+            return &cells[i];
+    return NULL;
+}
+
+static enum lb_status predict(const struct sim_model *model, const struct known *k,
+                              const struct known *reference, double bandwidth,
+                              struct sim_check *check, struct lb_error *err)
+{
+    const struct sample *first = &k->samples[0];
+    struct sim_accesses accesses = {.order = NULL};
+    double compute = median_of(reference, COMPUTE);
+    struct settings settings = k->settings;
+    if (settings.engine.cache_layers == 0 && settings.engine.cache_bytes == 0)
+        settings.engine.cache_bytes = first->cache_bytes; /* auto: what it came to */
+    struct sim_times times = {.layers_ns = compute,
+                              .other_ns = median_of(reference, OTHER),
+                              .first_pass = median_of(reference, PROMPT_COMPUTE) / compute,
+                              .bandwidth = bandwidth};
+    check->cell = json_string_value(json_object_get(k->json, "name"));
+    check->measured_ns = median_of(k, WALL);
+    check->measured_bytes = median_of(k, BYTES);
+    enum lb_status status = sim_predict(model, &times, &accesses, &settings, prompt_passes(first),
+                                        first->n_pass, &check->prediction, err);
+    check->error = fabs(check->prediction.pass_ns / check->measured_ns - 1);
+    return status;
+}
+
+static enum lb_status predict_all(const struct sim_model *model, const struct known *cells,
+                                  size_t n, struct sim_checks *checks, struct lb_error *err)
+{
+    enum lb_status status = LB_OK;
+    for (size_t i = 0; status == LB_OK && i < n; i++) {
+        const struct known *k = &cells[i], *reference = reference_of(cells, n, k);
+        const json_t *floor = json_object_get(k->json, "floor");
+        double bandwidth = json_number_value(json_object_get(floor, "bandwidth"));
+        if (is_resident(k) || k->n_samples == 0 || !is_plain(k))
+            continue;
+        if (!reference || median_of(reference, COMPUTE) <= 0 ||
+            (bandwidth <= 0 && k->settings.engine.device_bandwidth <= 0)) {
+            checks->n_left_out++;
+            continue;
+        }
+        status = predict(model, k, reference, bandwidth, &checks->list[checks->count++], err);
+        if (status != LB_OK)
+            lb_error_prefix(err, "%s", checks->list[checks->count - 1].cell);
+    }
+    return status;
+}
+
+enum lb_status sim_check_result(const char *path, struct sim_checks *checks, struct lb_error *err)
+{
+    struct sim_model model = {.tensors = NULL};
+    *checks = (struct sim_checks){.count = 0};
+    enum lb_status status = read_result(path, &checks->document, err);
+    const json_t *list = json_object_get(json_object_get(checks->document, "layerbench"), "cells");
+    size_t n = json_array_size(list), n_read = 0;
+    struct known *cells = calloc(n + 1, sizeof *cells);
+    checks->list = calloc(n + 1, sizeof *checks->list);
+    if (status == LB_OK && (!cells || !checks->list))
+        status = no_memory(err);
+    for (; status == LB_OK && n_read < n; n_read++)
+        status = read_cell(json_array_get(list, n_read), &cells[n_read], err);
+    if (status == LB_OK)
+        status = read_model(checks->document, &model, err);
+    if (status == LB_OK)
+        status = predict_all(&model, cells, n, checks, err);
+    for (size_t i = 0; cells && i < n; i++)
+        free_known(&cells[i]);
+    free(cells);
+    sim_model_free(&model);
+    return status;
+}
+
+void sim_checks_free(struct sim_checks *checks)
+{
+    free(checks->list);
+    json_decref(checks->document);
+    *checks = (struct sim_checks){.count = 0};
+}
+
+/* ---- output ---- */
+
+struct errors {
+    double median, p95, worst;
+};
+
+/* The 95th percentile here is the smallest error that 95 of 100 cells do not exceed: the cells are
+ * all there are, not a sample. */
+static bool sum_up(const struct sim_checks *c, struct errors *e)
+{
+    double *errors = calloc(c->count + 1, sizeof *errors);
+    if (!errors || c->count == 0) {
+        free(errors);
+        return false;
+    }
+    for (size_t i = 0; i < c->count; i++)
+        errors[i] = c->list[i].error;
+    e->median = stats_median(errors, c->count);
+    e->p95 = stats_select(errors, c->count, (size_t)ceil(0.95 * (double)c->count) - 1);
+    e->worst = stats_select(errors, c->count, c->count - 1);
+    free(errors);
+    return true;
+}
+
+void sim_print_checks(const struct sim_checks *c, FILE *out)
+{
+    struct errors e;
+    size_t width = strlen("cell");
+    for (size_t i = 0; i < c->count; i++)
+        width = strlen(c->list[i].cell) > width ? strlen(c->list[i].cell) : width;
+    fprintf(out, "%-*s %10s %10s %8s %10s %10s\n", (int)width, "cell", "predicted", "measured",
+            "error", "predicted", "read");
+    for (size_t i = 0; i < c->count; i++) {
+        const struct sim_check *k = &c->list[i];
+        char time[32], measured[32], bytes[32], read[32];
+        fprintf(out, "%-*s %10s %10s %+7.1f%% %10s %10s\n", (int)width, k->cell,
+                value_human_duration(k->prediction.pass_ns, time, sizeof time),
+                value_human_duration(k->measured_ns, measured, sizeof measured),
+                100 * (k->prediction.pass_ns / k->measured_ns - 1),
+                value_human_size(k->prediction.bytes, bytes, sizeof bytes),
+                value_human_size(k->measured_bytes, read, sizeof read));
+    }
+    if (sum_up(c, &e))
+        fprintf(out,
+                "%zu cells: error %.1f%% in the median, %.1f%% at the 95th percentile, %.1f%% at "
+                "worst\n",
+                c->count, 100 * e.median, 100 * e.p95, 100 * e.worst);
+    if (c->n_left_out > 0)
+        fprintf(out,
+                "%zu cells left out: no bandwidth known, or no resident cell of the same work\n",
+                c->n_left_out);
+}
+
+static json_t *prediction_json(const struct sim_prediction *p)
+{
+    return json_pack("{s:f, s:f, s:f, s:{s:f, s:f, s:f, s:f}}", "pass_ns", p->pass_ns, "wait_ns",
+                     p->wait_ns, "bytes_read", p->bytes, "outcomes", "hit", p->hit, "prefetched",
+                     p->prefetched, "late", p->late, "miss", p->miss);
+}
+
+int sim_print_checks_json(const struct sim_checks *c, FILE *out)
+{
+    struct errors e = {0};
+    json_t *cells = json_array();
+    sum_up(c, &e);
+    for (size_t i = 0; i < c->count; i++) {
+        const struct sim_check *k = &c->list[i];
+        json_array_append_new(
+            cells, json_pack("{s:o, s:o, s:f, s:f, s:f}", "name", json_text(k->cell), "prediction",
+                             prediction_json(&k->prediction), "measured_ns", k->measured_ns,
+                             "measured_bytes", k->measured_bytes, "error", k->error));
+    }
+    json_t *document = json_pack("{s:o, s:I, s:f, s:f, s:f}", "cells", cells, "left_out",
+                                 (json_int_t)c->n_left_out, "error_median", e.median, "error_p95",
+                                 e.p95, "error_worst", e.worst);
+    int failed = document ? json_dumpf(document, out, JSON_INDENT(1)) : -1;
+    fputc('\n', out);
+    json_decref(document);
+    return failed;
+}
+
+/* ---- as part of a run ---- */
+
+enum lb_status sim_attach(struct results *r, struct lb_error *err)
+{
+    struct sim_checks checks;
+    struct lb_error why = LB_ERROR_INIT;
+    if (sim_check_result(r->directory, &checks, &why) != LB_OK)
+        results_warn(r, "no predictions: %s", why.text);
+    for (size_t i = 0; why.code == LB_OK && i < checks.count; i++)
+        for (uint32_t k = 0; k < r->matrix->count; k++)
+            if (strcmp(r->matrix->cells[k].name, checks.list[i].cell) == 0)
+                results_attach(r, k, "prediction", prediction_json(&checks.list[i].prediction));
+    sim_checks_free(&checks);
+    return results_write(r, err);
+}

@@ -1,0 +1,188 @@
+/* simulate_cell: see simulate_cell.h. */
+#include "predict/simulate_cell.h"
+
+#include "plan/budget.h"
+#include "plan/virtual.h"
+#include "storage/storage.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A cell on its way. */
+struct cell_run {
+    const struct sim_model *model;
+    const struct sim_times *times;
+    const struct settings *settings;
+    struct layout *layout;
+    struct virtual_unit *units;
+    struct virtual_options options;
+    double layers_ns; /* compute of all layers in a pass */
+};
+
+static bool reads_directly(const char *storage)
+{
+    size_t n;
+    const struct storage_ops *const *list = storage_list(&n);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i]->name, storage) == 0)
+            return list[i]->direct;
+    return false;
+}
+
+static enum lb_status compute_time(struct cell_run *run, struct lb_error *err)
+{
+    const struct sim_times *t = run->times;
+    run->layers_ns = t->layers_ns;
+    for (uint32_t i = 0; t->layer_ns && i < run->model->n_layers; i++)
+        run->layers_ns += t->layer_ns[i];
+    if (run->layers_ns == 0 && t->compute_rate > 0)
+        run->layers_ns = (double)run->model->layer_bytes / t->compute_rate * 1e9;
+    if (t->token_rate > 0) {
+        double arithmetic = run->settings->engine.batch / t->token_rate * 1e9;
+        run->layers_ns = arithmetic > run->layers_ns ? arithmetic : run->layers_ns;
+    }
+    if (run->layers_ns <= 0)
+        return lb_fail(err, LB_ERR_INPUT,
+                       "compute time: expected --compute, --compute-rate or "
+                       "--measure");
+    return LB_OK;
+}
+
+static enum lb_status make_units(struct cell_run *run, struct lb_error *err)
+{
+    const struct sim_model *m = run->model;
+    const struct lb_options *o = &run->settings->engine;
+    struct layout_options lo = {.unit_bytes = o->unit_bytes,
+                                .align = reads_directly(o->storage) ? STORAGE_ALIGN : 1,
+                                .file_bytes = m->file_bytes};
+    enum lb_status status = layout_build(m->tensors, m->n_tensors, &lo, &run->layout, err);
+    if (status != LB_OK)
+        return status;
+    const struct layout *l = run->layout;
+    run->units = calloc(l->n_units, sizeof *run->units);
+    if (!run->units)
+        return lb_fail(err, LB_ERR_NOMEM, "simulation: out of memory");
+    uint32_t first = 0;
+    for (uint32_t layer = 0; layer < l->n_layers; layer++) {
+        uint64_t bytes = 0;
+        for (uint32_t u = first; u < l->layer_first_unit[layer + 1]; u++)
+            bytes += l->units[u].bytes;
+        double ns = run->times->layer_ns ? run->times->layer_ns[layer]
+                                         : run->layers_ns * (double)bytes / (double)l->bytes;
+        for (; first < l->layer_first_unit[layer + 1]; first++)
+            run->units[first] = (struct virtual_unit){
+                .bytes = l->units[first].read_bytes,
+                .frames = l->units[first].n_frames,
+                .compute_ns = ns * (double)l->units[first].bytes / (double)bytes,
+                .layer = layer};
+    }
+    return LB_OK;
+}
+
+static enum lb_status make_options(struct cell_run *run, struct lb_error *err)
+{
+    const struct lb_options *o = &run->settings->engine;
+    double bandwidth = o->device_bandwidth > 0 ? o->device_bandwidth : run->times->bandwidth;
+    if (bandwidth <= 0)
+        return lb_fail(err, LB_ERR_INPUT, "storage bandwidth: expected --device or --measure");
+    uint32_t depth = o->queue_depth;
+    if (o->device_queue_depth && o->device_queue_depth < depth)
+        depth = o->device_queue_depth;
+    struct budget budget;
+    bool all = strcmp(o->prefetch, "resident") == 0;
+    if (!all && o->cache_layers == 0 && o->cache_bytes == 0)
+        return lb_fail(err, LB_ERR_INPUT, "cache size: expected --cache-layers or --cache-bytes");
+    enum lb_status status = budget_find(run->layout, all ? run->layout->n_layers : o->cache_layers,
+                                        o->cache_bytes, &budget, err);
+    run->options = (struct virtual_options){
+        .units = run->units,
+        .n_units = run->layout->n_units,
+        .prefetch = o->prefetch,
+        .replacement = o->replacement,
+        .scheduler = o->scheduler,
+        .protect = o->protect,
+        .distance = budget_distance(run->layout, o->prefetch_distance),
+        .max_units = budget.units,
+        .max_frames = budget.frames,
+        .max_loads = o->max_loads,
+        .seed = o->seed,
+        .bandwidth = bandwidth,
+        .latency_ns = (double)o->device_latency_ns,
+        .queue_depth = depth,
+        .chunk_bytes =
+            o->chunk_bytes < run->layout->frame_bytes ? o->chunk_bytes : run->layout->frame_bytes,
+        .other_ns = run->times->other_ns,
+        .warmup_compute = run->times->first_pass};
+    return status;
+}
+
+/* Loads of the offline optimum: belady, one read a unit, so that it costs next to nothing. */
+static enum lb_status optimum(const struct cell_run *run, double *bytes, struct lb_error *err)
+{
+    struct virtual_options o = run->options;
+    struct virtual_result r;
+    o.prefetch = "off";
+    o.replacement = "belady";
+    o.chunk_bytes = UINT32_MAX;
+    enum lb_status status = virtual_run(&o, &r, err);
+    *bytes = status == LB_OK ? (double)r.bytes / o.passes : 0;
+    return status;
+}
+
+static void describe(const struct cell_run *run, const struct virtual_result *r,
+                     struct sim_prediction *p)
+{
+    const struct virtual_options *o = &run->options;
+    const struct layout *l = run->layout;
+    double passes = o->passes, all = (double)l->read_bytes;
+    double share = (double)o->max_frames / (double)budget_all(l);
+    double load_ns = all / o->bandwidth * 1e9;
+    double least_load = load_ns * (share < 1 ? 1 - share : 0);
+    p->pass_ns = r->time_ns / passes;
+    p->wait_ns = r->wait_ns / passes;
+    p->compute_ns = r->compute_ns / passes;
+    p->floor_ns = p->compute_ns > least_load ? p->compute_ns : least_load;
+    p->hit = (double)r->layers.hits / passes;
+    p->prefetched = (double)r->layers.prefetched / passes;
+    p->late = (double)r->layers.late / passes;
+    p->miss = (double)r->layers.misses / passes;
+    p->bytes = (double)r->bytes / passes;
+    p->loads = p->bytes / (all / l->n_layers);
+    p->wasted = (double)r->wasted / passes;
+    p->evictions = (double)r->evictions / passes;
+    p->in_flight = r->in_flight;
+    p->c_over_t = run->layers_ns / load_ns;
+    p->tokens_per_s = run->settings->engine.batch / p->pass_ns * 1e9;
+    p->cache_bytes = o->max_frames * l->frame_bytes;
+    p->n_units = l->n_units;
+}
+
+enum lb_status sim_predict(const struct sim_model *model, const struct sim_times *times,
+                           const struct sim_accesses *accesses, const struct settings *settings,
+                           uint32_t warmup, uint32_t passes, struct sim_prediction *prediction,
+                           struct lb_error *err)
+{
+    struct cell_run run = {.model = model, .times = times, .settings = settings};
+    struct virtual_result result;
+    enum lb_status status = accesses->compute_ns ? LB_OK : compute_time(&run, err);
+    if (status == LB_OK)
+        status = make_units(&run, err);
+    if (status == LB_OK)
+        status = make_options(&run, err);
+    if (status == LB_OK && accesses->order && run.layout->n_units != run.layout->n_layers)
+        status = lb_fail(err, LB_ERR_INPUT, "access pattern: expected --unit layer");
+    run.options.order = accesses->order;
+    run.options.length = accesses->length;
+    run.options.compute_of = accesses->compute_ns;
+    run.options.warmup = warmup;
+    run.options.passes = passes;
+    if (status == LB_OK)
+        status = virtual_run(&run.options, &result, err);
+    if (status == LB_OK)
+        describe(&run, &result, prediction);
+    if (status == LB_OK)
+        status = optimum(&run, &prediction->optimum_bytes, err);
+    free(run.units);
+    layout_free(run.layout);
+    return status;
+}

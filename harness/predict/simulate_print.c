@@ -1,0 +1,66 @@
+/* simulate_print: predictions as a table and as JSON. */
+#include "common/json_text.h"
+#include "common/values.h"
+#include "predict/simulate.h"
+#include "result/results_json.h"
+
+#include <string.h>
+
+enum { TEXT = 48 };
+
+static int widest_name(const struct sim_row *rows, size_t n)
+{
+    size_t widest = strlen("cell");
+    for (size_t i = 0; i < n; i++)
+        widest = strlen(rows[i].cell->name) > widest ? strlen(rows[i].cell->name) : widest;
+    return (int)widest;
+}
+
+void sim_print_table(const struct sim_row *rows, size_t n, FILE *out)
+{
+    int width = widest_name(rows, n);
+    fprintf(out, "%-*s %10s %10s %10s  %-25s %10s %10s %8s %8s %6s\n", width, "cell", "pass",
+            "floor", "floor/pass", "hit/pref/late/miss", "wait", "bytes", "optimum", "tok/s",
+            "c/t");
+    for (size_t i = 0; i < n; i++) {
+        const struct sim_prediction *p = &rows[i].p;
+        char pass[TEXT], floor[TEXT], wait[TEXT], bytes[TEXT], best[TEXT], outcomes[TEXT];
+        snprintf(outcomes, sizeof outcomes, "%.1f / %.1f / %.1f / %.1f", p->hit, p->prefetched,
+                 p->late, p->miss);
+        fprintf(out, "%-*s %10s %10s %10.3f  %-25s %10s %10s %8s %8.3g %6.2g\n", width,
+                rows[i].cell->name, value_human_duration(p->pass_ns, pass, sizeof pass),
+                value_human_duration(p->floor_ns, floor, sizeof floor), p->floor_ns / p->pass_ns,
+                outcomes, value_human_duration(p->wait_ns, wait, sizeof wait),
+                value_human_size(p->bytes, bytes, sizeof bytes),
+                value_human_size(p->optimum_bytes, best, sizeof best), p->tokens_per_s,
+                p->c_over_t);
+    }
+}
+
+static json_t *row_as_json(const struct sim_row *row)
+{
+    const struct sim_prediction *p = &row->p;
+    return json_pack("{s:o, s:o, s:f, s:f, s:f, s:f, s:{s:f, s:f, s:f, s:f}, s:f, s:f, s:f, s:f, "
+                     "s:f, s:f, s:f, s:f, s:I, s:I}",
+                     "name", json_text(row->cell->name), "options",
+                     results_options(&row->cell->settings), "pass_ns", p->pass_ns, "wait_ns",
+                     p->wait_ns, "compute_ns", p->compute_ns, "floor_ns", p->floor_ns, "outcomes",
+                     "hit", p->hit, "prefetched", p->prefetched, "late", p->late, "miss", p->miss,
+                     "bytes_read", p->bytes, "optimum_bytes", p->optimum_bytes, "loads", p->loads,
+                     "wasted", p->wasted, "evictions", p->evictions, "in_flight", p->in_flight,
+                     "c_over_t", p->c_over_t, "tokens_per_s", p->tokens_per_s, "cache_bytes",
+                     (json_int_t)p->cache_bytes, "n_units", (json_int_t)p->n_units);
+}
+
+int sim_print_json(const struct sim_row *rows, size_t n, FILE *out)
+{
+    json_t *cells = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(cells, row_as_json(&rows[i]));
+    json_t *document = json_pack("{s:{s:b, s:o}}", "layerbench", "simulated", 1, "cells", cells);
+    int code = document ? json_dumpf(document, out, JSON_INDENT(1)) : -1;
+    if (code == 0)
+        fputc('\n', out);
+    json_decref(document);
+    return code;
+}

@@ -1,0 +1,259 @@
+/*
+ * tune: which settings make the best of a given memory.
+ *
+ * 1. profile two decode passes, measure the storage; 2. search under the virtual clock; 3. print
+ * the settings as options, write them as a scenario; 4. with --verify, run them in a process of
+ * their own and put the measurement beside the prediction.
+ */
+#include "predict/tune.h"
+
+#include "common/commands.h"
+#include "common/exit_codes.h"
+#include "common/file_io.h"
+#include "common/json_text.h"
+#include "common/values.h"
+#include "result/results_json.h"
+#include "sample/runner.h"
+#include "settings/cli.h"
+#include "settings/model_options.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct tune_options {
+    uint64_t memory;
+    const char *scenario;
+    uint32_t passes;
+    bool verify, json;
+};
+
+#define FIELD(name) offsetof(struct tune_options, name)
+static const struct option own[] = {
+    {"memory", "SIZE", "for the whole process", OPTION_SIZE, FIELD(memory), .min = 1 << 20},
+    {"scenario", "FILE", "write the settings as a scenario", OPTION_TEXT, FIELD(scenario),
+     .flags = 0},
+    {"verify", NULL, "run the settings and compare", OPTION_FLAG, FIELD(verify), .flags = 0},
+    {"passes", "N", "decode passes of --verify", OPTION_COUNT, FIELD(passes), .min = 1,
+     .max = 100000},
+    {"json", NULL, "print JSON", OPTION_FLAG, FIELD(json), .flags = 0},
+};
+static const struct option model_option[] = {MODEL_OPTION};
+
+/* Options that are printed even where they are as by default. */
+static const char *const always[] = {"prefetch",    "cache_bytes", "prefetch_distance",
+                                     "replacement", "scheduler",   "storage",
+                                     "unit",        "queue_depth"};
+
+static bool is_shown(const struct option *o, const struct settings *settings)
+{
+    struct settings defaults = settings_default();
+    char mine[256], usual[256];
+    for (size_t i = 0; i < sizeof always / sizeof *always; i++)
+        if (strcmp(o->name, always[i]) == 0)
+            return strcmp(o->name, "cache_bytes") != 0 || settings->engine.cache_bytes > 0;
+    option_format(o, settings, mine, sizeof mine);
+    option_format(o, &defaults, usual, sizeof usual);
+    return strcmp(mine, usual) != 0;
+}
+
+/* "--prefetch async --cache-bytes ..."; *text allocated, NULL when out of memory. */
+static char *as_options(const struct settings *settings)
+{
+    size_t count;
+    const struct option *table = options_table(&count);
+    char *text = strdup("");
+    for (size_t i = 0; text && i < count; i++) {
+        char value[256], name[64];
+        if (!is_shown(&table[i], settings))
+            continue;
+        option_format(&table[i], settings, value, sizeof value);
+        snprintf(name, sizeof name, "%s", table[i].name);
+        for (char *p = name; *p; p++)
+            *p = *p == '_' ? '-' : *p;
+        char *longer = file_text("%s%s--%s %s", text, *text ? " " : "", name, value);
+        free(text);
+        text = longer;
+    }
+    return text;
+}
+
+/* The settings alone: `run` adds the resident cell that they are compared with. */
+static json_t *as_scenario(const struct settings *settings)
+{
+    size_t count;
+    const struct option *table = options_table(&count);
+    json_t *all = results_options(settings), *fixed = json_object();
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(table[i].name, "prefetch") != 0 && is_shown(&table[i], settings))
+            json_object_set(fixed, table[i].name, json_object_get(all, table[i].name));
+    json_t *document = json_pack(
+        "{s:s, s:s, s:{s:o}, s:o, s:{s:[O]}, s:i}", "name", "tuned", "about",
+        "How fast are the settings that tune has chosen for this model, memory and machine?",
+        "model", "path", json_text(settings->engine.model_path), "fixed", fixed, "matrix",
+        "prefetch", json_object_get(all, "prefetch"), "repetitions", 3);
+    json_decref(all);
+    return document;
+}
+
+static enum lb_status write_scenario(const char *path, const struct settings *settings,
+                                     struct lb_error *err)
+{
+    json_t *document = as_scenario(settings);
+    char *text = document ? json_dumps(document, JSON_INDENT(2)) : NULL;
+    char *line = text ? file_text("%s\n", text) : NULL;
+    enum lb_status status = line ? file_replace(path, line, strlen(line), err)
+                                 : lb_fail(err, LB_ERR_NOMEM, "scenario: out of memory");
+    free(line);
+    free(text);
+    json_decref(document);
+    return status;
+}
+
+/* ---- --verify ---- */
+
+struct measured {
+    bool done;
+    double pass_ns, bytes;
+    uint64_t peak_rss_bytes;
+};
+
+static enum lb_status verify(const struct tune_facts *facts, const struct tune_options *o,
+                             const struct tune_choice *choice, struct measured *m,
+                             struct lb_error *err)
+{
+    struct settings settings = choice->settings;
+    settings.generate_tokens = o->passes;
+    struct runner_work work = {.settings = &settings,
+                               .model_path = settings.engine.model_path,
+                               .n_layers = facts->model.n_layers,
+                               .work_seed = 1};
+    struct sample sample;
+    enum lb_status status = runner_measure(&work, &sample, err);
+    if (status != LB_OK)
+        return status;
+    if (*sample.failed)
+        status = lb_fail(err, LB_ERR_STATE, "--verify: %s", sample.failed);
+    else
+        *m = (struct measured){.done = true,
+                               .pass_ns = (double)sample.decode.wall_ns / sample.n_pass,
+                               .bytes = (double)sample.decode.bytes_read / sample.n_pass,
+                               .peak_rss_bytes = sample.peak_rss_bytes};
+    sample_free(&sample);
+    return status;
+}
+
+/* ---- output ---- */
+
+static json_t *prediction_json(const struct sim_prediction *p)
+{
+    return json_pack("{s:f, s:f, s:f, s:f}", "pass_ns", p->pass_ns, "wait_ns", p->wait_ns,
+                     "bytes_read", p->bytes, "tokens_per_second", p->tokens_per_s);
+}
+
+static enum lb_status print_json(const struct tune_facts *f, const struct tune_options *o,
+                                 const struct tune_choice *c, const struct measured *m,
+                                 struct lb_error *err)
+{
+    char *options = as_options(&c->settings);
+    json_t *document = json_pack(
+        "{s:I, s:I, s:I, s:f, s:f, s:i, s:o, s:o, s:o, s:o}", "memory_bytes", (json_int_t)o->memory,
+        "fixed_bytes", (json_int_t)f->profile.fixed_bytes, "cache_bytes",
+        (json_int_t)f->cache_bytes, "bandwidth", c->bandwidth, "floor_ns", c->floor_ns,
+        "considered", (int)c->n_considered, "command_line", json_text(options), "options",
+        results_options(&c->settings), "prediction", prediction_json(&c->prediction),
+        "default_settings", c->usual.pass_ns > 0 ? prediction_json(&c->usual) : json_null());
+    if (document && m->done)
+        json_object_set_new(document, "measured",
+                            json_pack("{s:f, s:f, s:I}", "pass_ns", m->pass_ns, "bytes_read",
+                                      m->bytes, "peak_rss_bytes", (json_int_t)m->peak_rss_bytes));
+    int failed = document ? json_dumpf(document, stdout, JSON_INDENT(1)) : -1;
+    putchar('\n');
+    json_decref(document);
+    free(options);
+    return failed ? lb_fail(err, LB_ERR_NOMEM, "JSON: out of memory") : LB_OK;
+}
+
+static void print_time(const char *what, double pass_ns, double floor_ns, double bytes,
+                       uint32_t batch)
+{
+    char pass[32], floor[32], read[32];
+    printf("%-10s %s a pass (%.3g tok/s), reading %s; floor %s, share %.2f\n", what,
+           value_human_duration(pass_ns, pass, sizeof pass), batch * 1e9 / pass_ns,
+           value_human_size(bytes, read, sizeof read),
+           value_human_duration(floor_ns, floor, sizeof floor), floor_ns / pass_ns);
+}
+
+static enum lb_status print_text(const struct tune_facts *f, const struct tune_options *o,
+                                 const struct tune_choice *c, const struct measured *m,
+                                 struct lb_error *err)
+{
+    char memory[32], fixed[32], cache[32], layers[32], rate[32], peak[32];
+    char *options = as_options(&c->settings);
+    uint32_t batch = c->settings.engine.batch;
+    if (!options)
+        return lb_fail(err, LB_ERR_NOMEM, "options: out of memory");
+    printf("%s\n", options);
+    free(options);
+    printf("memory     %s: %s beside the layers, %s for %s of layers; storage %s/s\n",
+           value_human_size((double)o->memory, memory, sizeof memory),
+           value_human_size((double)f->profile.fixed_bytes, fixed, sizeof fixed),
+           value_human_size((double)f->cache_bytes, cache, sizeof cache),
+           value_human_size((double)f->model.layer_bytes, layers, sizeof layers),
+           value_human_size(c->bandwidth, rate, sizeof rate));
+    print_time("predicted", c->prediction.pass_ns, c->floor_ns, c->prediction.bytes, batch);
+    if (c->usual.pass_ns > 0)
+        print_time("default", c->usual.pass_ns, c->floor_ns, c->usual.bytes, batch);
+    if (m->done) {
+        print_time("measured", m->pass_ns, c->floor_ns, m->bytes, batch);
+        printf("%-10s %+.1f%% of the prediction; peak memory %s\n", "",
+               100 * (m->pass_ns / c->prediction.pass_ns - 1),
+               value_human_size((double)m->peak_rss_bytes, peak, sizeof peak));
+    }
+    return LB_OK;
+}
+
+static enum lb_status tune(const struct tune_options *o, const struct settings *settings,
+                           struct lb_error *err)
+{
+    struct tune_facts facts;
+    struct tune_choice choice;
+    struct measured measured = {.done = false};
+    enum lb_status status = tune_measure(settings, o->memory, &facts, err);
+    if (status == LB_OK)
+        status = tune_search(&facts, settings, &choice, err);
+    if (status == LB_OK && o->scenario)
+        status = write_scenario(o->scenario, &choice.settings, err);
+    if (status == LB_OK && o->verify)
+        status = verify(&facts, o, &choice, &measured, err);
+    if (status == LB_OK)
+        status = (o->json ? print_json : print_text)(&facts, o, &choice, &measured, err);
+    tune_free(&facts);
+    return status;
+}
+
+int command_tune(int argc, char **argv)
+{
+    struct settings settings = settings_default();
+    struct tune_options o = {.passes = 16};
+    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &o, 0},
+                                 {"model", model_option, 1, &settings, 0},
+                                 model_options_group(&settings),
+                                 {NULL, NULL, 0, NULL, 0}};
+    struct cli cli = {"tune", "--model FILE --memory SIZE [options]",
+                      "Profiles a model on this machine, then searches the settings that make the\n"
+                      "best of the memory by simulation. Prints them as options for generate.",
+                      groups};
+    int code = cli_parse(&cli, &argc, argv);
+    if (code >= 0)
+        return code;
+    if (argc > 1)
+        return cli_fail("tune", "'%s': expected options only", argv[1]);
+    if (!settings.engine.model_path)
+        return cli_fail("tune", "no model: expected --model FILE");
+    if (o.memory == 0)
+        return cli_fail("tune", "no memory: expected --memory SIZE");
+    struct lb_error err = LB_ERROR_INIT;
+    if (tune(&o, &settings, &err) != LB_OK)
+        return model_options_open_error("tune", &err);
+    return EXIT_OK;
+}

@@ -1,0 +1,51 @@
+/*
+ * tune: from what a model takes on this machine to the settings that use a given memory best.
+ *
+ *   memory = 16 MiB + 1.02 x (resident tensors + workspace + KV caches + cache)
+ *
+ * which is the most that a run of those settings may occupy.
+ */
+#ifndef TUNE_H
+#define TUNE_H
+
+#include "predict/simulate_cell.h"
+#include "predict/simulate_profile.h"
+
+/* One way to the storage, and how fast it is while the cores are busy. */
+struct tune_path {
+    const char *storage;
+    double bandwidth;  /* bytes/s */
+    double latency_ns; /* of a small read alone */
+};
+
+enum { TUNE_PATHS = 3 };
+
+struct tune_facts {
+    struct sim_model model;
+    struct sim_profile profile;
+    uint64_t cache_bytes; /* what the memory leaves */
+    struct tune_path paths[TUNE_PATHS];
+    size_t n_paths;
+};
+
+/* Profiles the model and measures the storage (with an emulated device: takes its word).
+ * LB_ERR_INPUT when the memory does not hold what must be resident and one layer. */
+enum lb_status tune_measure(const struct settings *settings, uint64_t memory,
+                            struct tune_facts *facts, struct lb_error *err);
+void tune_free(struct tune_facts *facts);
+
+struct tune_choice {
+    struct settings settings; /* the best; texts are static or the caller's */
+    struct sim_prediction prediction;
+    struct sim_prediction usual; /* of the default settings; all 0 where a layer does not fit */
+    double bandwidth;            /* of its storage */
+    double floor_ns;             /* max(compute, (bytes of all layers - cache) / bandwidth) */
+    uint32_t n_considered;
+};
+
+/* Searches unit, distance, replacement, scheduler, storage and (of an emulated device) queue depth.
+ * Among settings whose predictions are as good as equal, those nearest to the defaults. */
+enum lb_status tune_search(const struct tune_facts *facts, const struct settings *settings,
+                           struct tune_choice *choice, struct lb_error *err);
+
+#endif

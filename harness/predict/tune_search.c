@@ -1,0 +1,178 @@
+/* tune_search: every combination of settings under the virtual clock, and the best of them. */
+#include "predict/tune.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { WARMUP = 8, PASSES = 12 };
+
+#define AS_GOOD 1.005 /* times the best prediction: no difference */
+/* Compared is not how fast settings are when every thread wakes up at once, but when the one that
+ * keeps the storage busy comes this much later: settings that leave it next to nothing to do in
+ * advance are ahead on paper only. */
+#define REACTION_NS 500000
+/* Smaller pieces, and more of them, cost more bookkeeping and reads than they save. */
+#define PIECES_PER_LAYER 16
+
+/* In order of preference: what stands first is taken where it makes no difference. */
+static const uint64_t unit_sizes[] = {0,       32 << 20, 16 << 20, 8 << 20, 4 << 20,
+                                      2 << 20, 1 << 20,  1 << 19,  1 << 18, 1 << 17};
+static const char *const replacements[] = {"belady", "pin-spread", "mru"};
+static const uint32_t queue_depths[] = {32, 16, 8};
+/* Only `fixed` heeds the distance as such. */
+static const struct {
+    const char *scheduler;
+    uint32_t distance;
+} schedules[] = {{"aggressive", 2}, {"forestall", 2}, {"horizon", 2}, {"conservative", 2},
+                 {"fixed", 1},      {"fixed", 2},     {"fixed", 4},   {"fixed", 8}};
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+struct candidate {
+    struct settings settings;
+    size_t path;
+    double late_ns; /* a pass when the storage's thread is late */
+};
+
+struct search {
+    const struct tune_facts *facts;
+    struct candidate *list;
+    size_t count, room;
+};
+
+/* The storage as the simulation knows it: a device, noticed late_ns after it is done. */
+static enum lb_status predict(const struct tune_facts *f, const struct settings *settings,
+                              size_t path, int64_t late_ns, struct sim_prediction *p,
+                              struct lb_error *err)
+{
+    struct settings with_device = *settings;
+    struct sim_times times = {.layer_ns = f->profile.layer_ns, .other_ns = f->profile.other_ns};
+    struct sim_accesses accesses = {.order = NULL};
+    with_device.engine.device_bandwidth = f->paths[path].bandwidth;
+    with_device.engine.device_latency_ns = (int64_t)f->paths[path].latency_ns + late_ns;
+    return sim_predict(&f->model, &times, &accesses, &with_device, WARMUP, PASSES, p, err);
+}
+
+static enum lb_status try(struct search *s, const struct settings *settings, size_t path,
+                          struct lb_error *err)
+{
+    if (s->count == s->room) {
+        size_t room = s->room ? 2 * s->room : 256;
+        struct candidate *grown = realloc(s->list, room * sizeof *grown);
+        if (!grown)
+            return lb_fail(err, LB_ERR_NOMEM, "search: out of memory");
+        s->list = grown;
+        s->room = room;
+    }
+    s->list[s->count] = (struct candidate){.settings = *settings, .path = path};
+    struct lb_error too_small = LB_ERROR_INIT;
+    struct sim_prediction late;
+    if (predict(s->facts, settings, path, REACTION_NS, &late, &too_small) == LB_OK)
+        s->list[s->count++].late_ns = late.pass_ns;
+    else if (too_small.code != LB_ERR_INPUT) /* the unit does not fit: no candidate */
+        return lb_fail(err, too_small.code, "%s", too_small.text);
+    return LB_OK;
+}
+
+/* All combinations for one storage and unit. */
+static enum lb_status try_unit(struct search *s, struct settings settings, size_t path,
+                               struct lb_error *err)
+{
+    enum lb_status status = LB_OK;
+    /* how fast real storage is was measured at one depth: fewer reads at a time may be slower */
+    bool emulated = settings.engine.device_bandwidth > 0;
+    for (size_t q = 0; q < (emulated ? COUNT(queue_depths) : 1); q++)
+        for (size_t r = 0; r < COUNT(replacements); r++)
+            for (size_t k = 0; status == LB_OK && k < COUNT(schedules); k++) {
+                struct lb_options *o = &settings.engine;
+                if (emulated)
+                    o->queue_depth = queue_depths[q];
+                o->replacement = replacements[r];
+                o->scheduler = schedules[k].scheduler;
+                o->prefetch_distance = schedules[k].distance;
+                status = try(s, &settings, path, err);
+            }
+    return status;
+}
+
+static enum lb_status try_all(struct search *s, const struct settings *given, struct lb_error *err)
+{
+    const struct tune_facts *f = s->facts;
+    struct settings settings = *given;
+    enum lb_status status = LB_OK;
+    uint64_t layer = f->model.layer_bytes / f->model.n_layers;
+    settings.engine.cache_layers = 0;
+    settings.engine.cache_bytes = f->cache_bytes;
+    for (size_t p = 0; p < f->n_paths; p++) {
+        settings.engine.storage = f->paths[p].storage;
+        for (size_t u = 0; status == LB_OK && u < COUNT(unit_sizes); u++) {
+            settings.engine.unit_bytes = unit_sizes[u];
+            if (unit_sizes[u] < layer && (u == 0 || unit_sizes[u] >= layer / PIECES_PER_LAYER))
+                status = try_unit(s, settings, p, err);
+        }
+    }
+    return status;
+}
+
+/* The first that is as good as the best. */
+static const struct candidate *best_of(const struct search *s)
+{
+    const struct candidate *best = NULL, *c;
+    for (c = s->list; c < s->list + s->count; c++)
+        if (!best || c->late_ns < best->late_ns)
+            best = c;
+    for (c = s->list; c < s->list + s->count; c++)
+        if (c->late_ns <= AS_GOOD * best->late_ns)
+            return c;
+    return best;
+}
+
+static double floor_of(const struct tune_facts *f, const struct tune_choice *c)
+{
+    uint64_t all = f->model.layer_bytes;
+    double missing = f->cache_bytes < all ? (double)(all - f->cache_bytes) : 0;
+    double load_ns = missing / c->bandwidth * 1e9;
+    return load_ns > c->prediction.compute_ns ? load_ns : c->prediction.compute_ns;
+}
+
+/* Everything fits: nothing to search. */
+static enum lb_status all_resident(const struct tune_facts *f, const struct settings *settings,
+                                   struct tune_choice *choice, struct lb_error *err)
+{
+    choice->settings = *settings;
+    choice->settings.engine.prefetch = "resident";
+    choice->settings.engine.storage = f->paths[0].storage;
+    choice->bandwidth = f->paths[0].bandwidth;
+    choice->n_considered = 1;
+    enum lb_status status = predict(f, &choice->settings, 0, 0, &choice->prediction, err);
+    choice->floor_ns = floor_of(f, choice);
+    return status;
+}
+
+enum lb_status tune_search(const struct tune_facts *facts, const struct settings *settings,
+                           struct tune_choice *choice, struct lb_error *err)
+{
+    struct search search = {.facts = facts};
+    struct settings usual = *settings;
+    *choice = (struct tune_choice){.n_considered = 0};
+    usual.engine.cache_layers = 0;
+    usual.engine.cache_bytes = facts->cache_bytes;
+    usual.engine.storage = facts->paths[0].storage;
+    /* may not fit, where units smaller than a layer do */
+    bool known = predict(facts, &usual, 0, 0, &choice->usual, NULL) == LB_OK;
+    if (known && choice->usual.bytes == 0)
+        return all_resident(facts, settings, choice, err);
+    enum lb_status status = try_all(&search, settings, err);
+    const struct candidate *best = status == LB_OK ? best_of(&search) : NULL;
+    if (best) {
+        choice->settings = best->settings;
+        status = predict(facts, &best->settings, best->path, 0, &choice->prediction, err);
+        choice->bandwidth = facts->paths[best->path].bandwidth;
+        choice->n_considered = (uint32_t)search.count;
+        choice->floor_ns = floor_of(facts, choice);
+    } else if (status == LB_OK) {
+        status = lb_fail(err, LB_ERR_INPUT, "--memory: no unit fits into the cache it leaves");
+    }
+    free(search.list);
+    return status;
+}

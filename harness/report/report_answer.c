@@ -1,0 +1,170 @@
+/* report_answer: see report_answer.h. */
+#include "report/report_answer.h"
+
+#include "common/values.h"
+
+#include <math.h>
+#include <string.h>
+
+#define NEAR_FLOOR   1.1  /* pass / floor up to which the floor itself is the limit */
+#define BELOW_FLOOR  0.95 /* pass / floor from which the floor cannot be right */
+#define MUCH_WAITING 0.05 /* share of a pass */
+#define BUSY_STORAGE 0.9  /* share of a pass */
+
+static const char *duration(struct view *view, double ns)
+{
+    char text[64];
+    return view_text(view, "%s", value_human_duration(ns, text, sizeof text));
+}
+
+static const struct view_cell *best_streaming(const struct view *view,
+                                              const struct view_cell **worst)
+{
+    const struct view_cell *best = NULL, *resident = NULL;
+    for (size_t i = 0; i < view->n_cells; i++) {
+        const struct view_cell *c = &view->cells[i];
+        if (c->problem || c->pass.n == 0)
+            continue;
+        if (strcmp(c->prefetch, "resident") == 0) {
+            resident = c;
+            continue;
+        }
+        /* other work takes other time: compare within the first kind */
+        if (best && strcmp(c->work, best->work) != 0)
+            continue;
+        if (!best || c->pass.middle < best->pass.middle)
+            best = c;
+        if (!*worst || c->pass.middle > (*worst)->pass.middle)
+            *worst = c;
+    }
+    return best ? best : resident;
+}
+
+static const char *say_best(struct view *view, const struct view_cell *best,
+                            const struct view_cell *worst)
+{
+    const char *interval =
+        best->pass.n > 1
+            ? view_text(view, " (%s to %s in %zu runs)", duration(view, best->pass.low),
+                        duration(view, best->pass.high), best->pass.n)
+            : "";
+    const char *speed =
+        strcmp(view->pass_kind, "decode pass") == 0
+            ? view_text(view, ", %.3g tokens a second", best->batch * 1e9 / best->pass.middle)
+            : "";
+    const char *than = worst && worst != best
+                           ? view_text(view, "; that is %.2f times as fast as the slowest, %s",
+                                       worst->pass.middle / best->pass.middle, worst->label)
+                           : "";
+    return view_text(view, "The fastest setting is %s: a %s takes %s%s%s%s.", best->label,
+                     view->pass_kind, duration(view, best->pass.middle), interval, speed, than);
+}
+
+static const char *say_floor(struct view *view, const struct view_cell *best)
+{
+    const struct view_floor *floor = &best->floor;
+    if (isnan(floor->ns) || floor->ns <= 0)
+        return "How far that is from the best possible is not known: the result has no floor.";
+    const char *made_of = isnan(floor->compute_ns) || isnan(floor->load_ns) ? ""
+                          : floor->compute_ns >= floor->load_ns
+                              ? ", which is the time to compute it"
+                              : ", which is the time to read what the cache does not hold";
+    double ratio = best->pass.middle / floor->ns;
+    if (ratio < 1)
+        return view_text(view,
+                         "That is %.0f%% below its floor of %s%s: the floor was measured too "
+                         "high, so its distance is not known.",
+                         100 * (1 - ratio), duration(view, floor->ns), made_of);
+    return view_text(view,
+                     "Its floor is %s%s, so the pass takes %.2f times the least possible "
+                     "(overlap efficiency %.0f%%).",
+                     duration(view, floor->ns), made_of, ratio, 100 / ratio);
+}
+
+static const char *say_floor_limit(struct view *view, const struct view_cell *best)
+{
+    if (best->floor.compute_ns >= best->floor.load_ns)
+        return view_text(view,
+                         "What limits it is compute: storage is hidden behind it, and more cache "
+                         "or distance gains at most %s a pass.",
+                         duration(view, fmax(best->pass.middle - best->floor.ns, 0)));
+    return view_text(view,
+                     "What limits it is storage: each pass reads %.3g MB, and only more cache, "
+                     "faster storage or more work in a pass shorten it.",
+                     best->mean.bytes_read / 1e6);
+}
+
+static const char *say_compute_limit(struct view *view, const struct view_cell *best)
+{
+    return view_text(view,
+                     "What limits it is compute, which takes %s here and %s when resident; "
+                     "waiting is %.0f%% of the pass.",
+                     duration(view, best->mean.compute_ns), duration(view, best->floor.compute_ns),
+                     100 * best->mean.wait_ns / best->mean.pass_ns);
+}
+
+static const char *say_storage_limit(struct view *view, const struct view_cell *best, double busy)
+{
+    double read = best->mean.bytes_read, needed = best->floor.load_ns * best->floor.bandwidth / 1e9;
+    return view_text(view,
+                     "What limits it is storage, busy for %.0f%% of the pass: it reads %.3g MB, "
+                     "where the floor needs %.3g MB%s.",
+                     fmin(100 * busy / best->mean.pass_ns, 100), read / 1e6, needed / 1e6,
+                     read > 1.3 * needed ? "; layers that could have stayed are read again" : "");
+}
+
+static const char *say_late(struct view *view, const struct view_cell *best, double busy)
+{
+    const double *o = best->mean.outcomes, wait = best->mean.wait_ns / best->mean.pass_ns;
+    const char *idle = isnan(busy) ? ""
+                                   : view_text(view, " although storage is idle for %.0f%% of it",
+                                               100 * fmax(1 - busy / best->mean.pass_ns, 0));
+    if (strcmp(best->prefetch, "async") != 0)
+        return view_text(view,
+                         "What limits it is that loading and computing take turns: %.0f%% of the "
+                         "pass is waiting%s.",
+                         100 * wait, idle);
+    return view_text(view,
+                     "What limits it is late prefetch: %.0f%% of the pass is waiting%s (late %.3g, "
+                     "missed %.3g of %.3g layers).",
+                     100 * wait, idle, o[LB_LATE], o[LB_MISS],
+                     o[LB_HIT] + o[LB_PREFETCHED] + o[LB_LATE] + o[LB_MISS]);
+}
+
+/*
+ * At the floor the floor is the limit. Else where little is waited for, it is compute; where the
+ * storage is never idle, storage; and where it is idle while the computation waits, loads begin too
+ * late.
+ */
+static const char *say_limit(struct view *view, const struct view_cell *best)
+{
+    const struct view_floor *floor = &best->floor;
+    double pass = best->mean.pass_ns, wait = best->mean.wait_ns, busy = view_busy_ns(best);
+    if (isnan(floor->ns) || isnan(floor->compute_ns) || isnan(floor->load_ns) ||
+        best->pass.middle < BELOW_FLOOR * floor->ns)
+        return view_text(view,
+                         "What limits it is %s: %.0f%% of the pass is waiting, %.0f%% computing.",
+                         wait > 0.5 * pass ? "storage" : "compute", 100 * wait / pass,
+                         100 * best->mean.compute_ns / pass);
+    if (best->pass.middle <= NEAR_FLOOR * floor->ns)
+        return say_floor_limit(view, best);
+    if (wait < MUCH_WAITING * pass)
+        return say_compute_limit(view, best);
+    if (busy >= BUSY_STORAGE * pass)
+        return say_storage_limit(view, best, busy);
+    if (best->mean.compute_ns - floor->compute_ns > wait)
+        return say_compute_limit(view, best);
+    return say_late(view, best, busy);
+}
+
+struct report_answer report_answer(struct view *view)
+{
+    const struct view_cell *worst = NULL, *best = best_streaming(view, &worst);
+    struct report_answer answer = {best, {"Nothing was measured in this result.", "", ""}};
+    if (best) {
+        answer.sentences[0] = say_best(view, best, worst);
+        answer.sentences[1] = say_floor(view, best);
+        answer.sentences[2] = say_limit(view, best);
+    }
+    return answer;
+}

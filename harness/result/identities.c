@@ -1,0 +1,119 @@
+/* identities: see identities.h. The tolerances are those of the design. */
+#include "result/identities.h"
+
+#include "common/file_io.h"
+#include "common/json_text.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SHADOW_MEMORY 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SHADOW_MEMORY 1
+#endif
+#ifndef SHADOW_MEMORY
+#define SHADOW_MEMORY 0 /* a sanitizer's shadow counts as resident: nothing to compare then */
+#endif
+
+static void add(json_t *broken, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void add(json_t *broken, const char *format, ...)
+{
+    char text[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    json_array_append_new(broken, json_text(text));
+}
+
+static void check_counts(const struct sample *s, const struct settings *settings, json_t *broken)
+{
+    const struct sample_sums *a = &s->all, *d = &s->decode;
+    uint64_t outcomes = a->hit + a->prefetched + a->late + a->miss;
+    uint64_t decoded = d->hit + d->prefetched + d->late + d->miss;
+    if (outcomes != s->accesses || s->accesses != s->layers * s->passes)
+        add(broken,
+            "outcomes %" PRIu64 ", accesses %" PRIu64 ", layers x passes %" PRIu64
+            ": expected all the same",
+            outcomes, s->accesses, s->layers * s->passes);
+    if (decoded != s->layers * s->n_pass)
+        add(broken, "decode: outcomes %" PRIu64 ": expected layers x passes, %" PRIu64, decoded,
+            s->layers * s->n_pass);
+    if (s->n_pass != settings->generate_tokens)
+        add(broken, "%u decode passes: expected %u", s->n_pass, settings->generate_tokens);
+    if (s->log_dropped > 0)
+        add(broken, "%" PRIu64 " accesses were not logged: expected none", s->log_dropped);
+}
+
+/* compute + wait + other = wall within 1%; 2 us a pass are the clock's own. */
+static void check_times(const struct sample *s, json_t *broken)
+{
+    const struct sample_sums *a = &s->all;
+    int64_t parts = a->compute_ns + a->wait_ns + a->other_ns;
+    double off = fabs((double)(parts - a->wall_ns));
+    if (off > 0.01 * (double)a->wall_ns + 2000.0 * (double)s->passes)
+        add(broken, "compute + wait + other = %" PRId64 " ns, wall %" PRId64 " ns: expected 1%%",
+            parts, a->wall_ns);
+}
+
+/* Bytes of direct reads as the kernel counts them, within 1%; what is in flight when the passes
+ * begin or end is on one side only. */
+static void check_bytes(const struct sample *s, const struct settings *settings, json_t *broken)
+{
+    bool direct = strcmp(s->storage, "direct") == 0 || strcmp(s->storage, "uring") == 0;
+    double in_flight = (double)settings->engine.queue_depth * (double)settings->engine.chunk_bytes;
+    double largest = (double)s->layer_bytes / (double)(s->layers ? s->layers : 1);
+    double off = fabs((double)s->kernel_bytes - (double)s->all.bytes_read);
+    if (in_flight < 2 * largest)
+        in_flight = 2 * largest;
+    if (!direct || s->kernel_bytes <= 0 || s->read_errors > 0 ||
+        strcmp(s->prefetch, "resident") == 0)
+        return;
+    if (off > 0.01 * (double)s->all.bytes_read + in_flight)
+        add(broken, "bytes read %" PRIu64 ", by the kernel %" PRId64 ": expected 1%%",
+            s->all.bytes_read, s->kernel_bytes);
+}
+
+static void check_memory(const struct sample *s, json_t *broken)
+{
+    /* mapped and in-memory files count as resident memory of the process, by their nature */
+    bool whole_file = strcmp(s->storage, "mmap") == 0 || strcmp(s->storage, "memory") == 0;
+    double bound = 1.02 * (double)(s->resident_bytes + s->cache_bytes + s->kv_bytes) + 0x1p24;
+    if (SHADOW_MEMORY)
+        return;
+    if (whole_file)
+        bound += (double)s->file_bytes;
+    if ((double)s->peak_rss_bytes > bound)
+        add(broken,
+            "peak RSS %" PRIu64 ": expected at most %.0f (resident %" PRIu64 " + cache %" PRIu64
+            " + KV %" PRIu64 " + 2%% + 16 MiB)",
+            s->peak_rss_bytes, bound, s->resident_bytes, s->cache_bytes, s->kv_bytes);
+}
+
+json_t *identities_check(const struct sample *s, const struct settings *settings)
+{
+    json_t *broken = json_array();
+    check_counts(s, settings, broken);
+    check_times(s, broken);
+    check_bytes(s, settings, broken);
+    check_memory(s, broken);
+    return broken;
+}
+
+char *identities_compare(const struct sample *s, const struct sample *other, const char *other_cell)
+{
+    bool tokens = strcmp(s->tokens_hash, other->tokens_hash) == 0;
+    if (tokens && strcmp(s->logits_hash, other->logits_hash) == 0)
+        return NULL;
+    return file_text("%s hash %s: expected %s as in %s", tokens ? "logits" : "tokens",
+                     tokens ? s->logits_hash : s->tokens_hash,
+                     tokens ? other->logits_hash : other->tokens_hash, other_cell);
+}

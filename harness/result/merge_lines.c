@@ -1,0 +1,151 @@
+/* merge_lines: see merge_lines.h. */
+#include "result/merge_lines.h"
+
+#include "common/file_io.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Neighbouring lines of one sample in one file. */
+struct segment {
+    size_t file;
+    long offset, length;
+    int64_t place;
+    size_t found; /* in order of discovery, for equal places */
+};
+
+struct segments {
+    struct segment *list;
+    size_t n;
+};
+
+/* The part of a line that names its sample, up to "pass"; 0: the line is damaged. */
+static size_t head_length(const char *line)
+{
+    const char *end = strstr(line, ",\"pass\":");
+    return end ? (size_t)(end - line) : 0;
+}
+
+static bool add_segment(struct segments *s, struct segment segment)
+{
+    struct segment *grown = realloc(s->list, (s->n + 1) * sizeof *grown);
+    if (!grown)
+        return false;
+    segment.found = s->n;
+    s->list = grown;
+    s->list[s->n++] = segment;
+    return true;
+}
+
+/* Finds the segments of one log that the merged result wants. */
+static enum lb_status scan(FILE *in, size_t file, merge_place *place, void *ctx,
+                           struct segments *found, struct lb_error *err)
+{
+    char *line = NULL, *head = NULL;
+    size_t room = 0;
+    ssize_t length;
+    long at = 0;
+    bool keep = false, good = true;
+    for (; good && (length = getline(&line, &room, in)) > 0; at += length) {
+        size_t n = head_length(line);
+        if (n > 0 && head && strncmp(line, head, n) == 0 && head[n] == '\0') {
+            if (keep)
+                found->list[found->n - 1].length += length;
+            continue;
+        }
+        free(head);
+        head = strndup(line, n);
+        json_t *object = json_loads(line, 0, NULL);
+        const char *cell = json_string_value(json_object_get(object, "cell"));
+        int32_t rep = (int32_t)json_integer_value(json_object_get(object, "rep"));
+        int64_t at_place = cell && line[length - 1] == '\n' ? place(ctx, file, cell, rep) : -1;
+        keep = at_place >= 0;
+        if (keep)
+            good = add_segment(found, (struct segment){file, at, length, at_place, 0});
+        json_decref(object);
+    }
+    free(head);
+    free(line);
+    return good ? LB_OK : lb_fail(err, LB_ERR_NOMEM, "merge: out of memory");
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct segment *x = a, *y = b;
+    if (x->place != y->place)
+        return x->place < y->place ? -1 : 1;
+    return x->found < y->found ? -1 : x->found > y->found;
+}
+
+static bool copy(FILE *in, const struct segment *segment, FILE *out)
+{
+    char buffer[65536];
+    long left = segment->length;
+    if (fseek(in, segment->offset, SEEK_SET) != 0)
+        return false;
+    while (left > 0) {
+        size_t n = left < (long)sizeof buffer ? (size_t)left : sizeof buffer;
+        if (fread(buffer, 1, n, in) != n || fwrite(buffer, 1, n, out) != n)
+            return false;
+        left -= (long)n;
+    }
+    return true;
+}
+
+static FILE *open_log(const char *result)
+{
+    const char *slash = strrchr(result, '/');
+    int n = slash ? (int)(slash - result + 1) : 0;
+    char *path = file_text("%.*slayers.jsonl", n, result);
+    FILE *log = path ? fopen(path, "rb") : NULL;
+    free(path);
+    return log;
+}
+
+static enum lb_status write_segments(FILE **logs, struct segments *found, const char *path,
+                                     struct lb_error *err)
+{
+    char *temporary = file_text("%s.tmp", path);
+    FILE *out = temporary ? fopen(temporary, "wb") : NULL;
+    bool good = out != NULL;
+    if (found->n > 0)
+        qsort(found->list, found->n, sizeof *found->list, by_place);
+    for (size_t i = 0; good && i < found->n; i++)
+        good = copy(logs[found->list[i].file], &found->list[i], out);
+    good = good && fflush(out) == 0 && fsync(fileno(out)) == 0;
+    if (out && fclose(out) != 0)
+        good = false;
+    good = good && rename(temporary, path) == 0;
+    enum lb_status status =
+        good ? LB_OK : lb_fail(err, LB_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
+    if (!good && temporary)
+        unlink(temporary);
+    free(temporary);
+    return status;
+}
+
+enum lb_status merge_lines(const struct result_set *set, merge_place *place, void *ctx,
+                           const char *path, struct lb_error *err)
+{
+    struct segments found = {NULL, 0};
+    FILE **logs = calloc(set->count + 1, sizeof *logs);
+    bool any = false;
+    enum lb_status status = logs ? LB_OK : lb_fail(err, LB_ERR_NOMEM, "merge: out of memory");
+    for (size_t i = 0; i < set->count && status == LB_OK; i++) {
+        logs[i] = open_log(set->files[i].path);
+        any = any || logs[i];
+        if (logs[i])
+            status = scan(logs[i], i, place, ctx, &found, err);
+    }
+    if (status == LB_OK && any)
+        status = write_segments(logs, &found, path, err);
+    for (size_t i = 0; logs && i < set->count; i++)
+        if (logs[i])
+            fclose(logs[i]);
+    free(logs);
+    free(found.list);
+    return status;
+}

@@ -1,0 +1,252 @@
+/* results: see results.h. */
+#include "result/results.h"
+
+#include "common/file_io.h"
+#include "common/json_text.h"
+#include "result/layer_lines.h"
+#include "result/results_json.h"
+#include "result/summary_text.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static enum lb_status no_memory(struct lb_error *err)
+{
+    return lb_fail(err, LB_ERR_NOMEM, "results: out of memory");
+}
+
+static enum lb_status prepare(struct results *r, const char *directory, struct lb_error *err)
+{
+    size_t n = r->matrix->count + 1;
+    r->directory = strdup(directory);
+    r->by_cell = calloc(n, sizeof *r->by_cell);
+    r->warnings = json_array();
+    r->attached = json_object();
+    bool all = r->directory && r->by_cell && r->warnings && r->attached;
+    return all ? raw_paths_plan(r->matrix, &r->paths, err) : no_memory(err);
+}
+
+static char *path_of(const struct results *r, const char *name)
+{
+    return file_text("%s/%s", r->directory, name);
+}
+
+/* But for what a run leaves that was killed before its first result was there. */
+static bool is_empty(const char *directory)
+{
+    DIR *dir = opendir(directory);
+    bool empty = true;
+    struct dirent *entry;
+    while (dir && empty && (entry = readdir(dir)) != NULL)
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+                strcmp(entry->d_name, "result.json.tmp") == 0;
+    if (dir)
+        closedir(dir);
+    return empty;
+}
+
+enum lb_status results_open(struct results *r, const char *directory, struct lb_error *err)
+{
+    struct timespec now;
+    enum lb_status status = prepare(r, directory, err);
+    if (status == LB_OK)
+        status = file_make_directory(directory, err);
+    if (status == LB_OK && !is_empty(directory))
+        status =
+            lb_fail(err, LB_ERR_INPUT,
+                    "%s: is not empty: expected a new or empty directory (or --resume)", directory);
+    if (status != LB_OK)
+        return status;
+    clock_gettime(CLOCK_REALTIME, &now);
+    r->started_realtime_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    return LB_OK;
+}
+
+bool results_has(const struct results *r, uint32_t cell, int32_t rep)
+{
+    for (size_t k = 0; k < r->by_cell[cell].count; k++) {
+        if (r->by_cell[cell].list[k].rep == rep)
+            return true;
+    }
+    return false;
+}
+
+static bool is_known(void *ctx, const char *cell, int32_t rep)
+{
+    const struct results *r = ctx;
+    for (uint32_t i = 0; i < r->matrix->count; i++) {
+        if (strcmp(r->matrix->cells[i].name, cell) == 0)
+            return results_has(r, i, rep);
+    }
+    return false;
+}
+
+enum lb_status results_resume(struct results *r, const char *directory, struct lb_error *err)
+{
+    enum lb_status status = prepare(r, directory, err);
+    char *path = status == LB_OK ? path_of(r, "result.json") : NULL;
+    char *lines = path ? path_of(r, "layers.jsonl") : NULL, *text = NULL;
+    size_t length;
+    json_error_t where;
+    json_t *document = NULL;
+    if (status != LB_OK)
+        return status;
+    if (!path || !lines) {
+        status = no_memory(err);
+        goto done;
+    }
+    status = file_read(path, &text, &length, err);
+    if (status != LB_OK)
+        goto done;
+    document = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
+    if (!document) {
+        status = lb_fail(err, LB_ERR_INPUT, "%s: line %d, column %d: %s", path, where.line,
+                         where.column, where.text);
+        goto done;
+    }
+    status = results_from_json(r, document, err);
+    if (status == LB_OK)
+        status = layer_lines_mend(lines, is_known, r, err);
+    for (size_t i = 0; status == LB_OK && i < r->matrix->count; i++)
+        summary_bootstrap(&r->by_cell[i]);
+    lb_error_prefix(err, "%s", path);
+done:
+    json_decref(document);
+    free(text);
+    free(lines);
+    free(path);
+    return status;
+}
+
+struct summary results_summary(const struct results *r, uint32_t cell)
+{
+    const char *source;
+    int reference = matrix_reference(r->matrix, cell);
+    struct floor floor =
+        summary_floor(&r->by_cell[cell], reference < 0 ? NULL : &r->by_cell[reference],
+                      raw_paths_bandwidth(&r->paths, r->matrix, cell, &source));
+    return summary_of(&r->by_cell[cell], &floor, r->matrix->cells[cell].settings.engine.batch);
+}
+
+void results_attach(struct results *r, uint32_t cell, const char *key, json_t *value)
+{
+    const char *name = r->matrix->cells[cell].name;
+    json_t *keys = json_object_get(r->attached, name);
+    if (!keys) {
+        keys = json_object();
+        json_object_set_new(r->attached, name, keys);
+    }
+    json_object_set_new(keys, key, value);
+}
+
+bool results_attached(const struct results *r, uint32_t cell, const char *key)
+{
+    return json_object_get(json_object_get(r->attached, r->matrix->cells[cell].name), key) != NULL;
+}
+
+void results_warn(struct results *r, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    size_t i;
+    json_t *known;
+    json_array_foreach(r->warnings, i, known)
+    {
+        if (strcmp(json_string_value(known), text) == 0)
+            return; /* said before, or before a resume */
+    }
+    json_array_append_new(r->warnings, json_text(text));
+}
+
+static enum lb_status write_text(const struct results *r, const char *name,
+                                 void (*print)(const struct results *r, FILE *out),
+                                 struct lb_error *err)
+{
+    char *path = path_of(r, name), *text = NULL;
+    size_t length = 0;
+    FILE *out = path ? open_memstream(&text, &length) : NULL;
+    enum lb_status status = LB_OK;
+    if (out) {
+        print(r, out);
+        status = fclose(out) == 0 ? file_replace(path, text, length, err) : no_memory(err);
+    } else {
+        status = no_memory(err);
+    }
+    free(text);
+    free(path);
+    return status;
+}
+
+enum lb_status results_write(struct results *r, struct lb_error *err)
+{
+    char *path = path_of(r, "result.json");
+    json_t *document = path ? results_to_json(r) : NULL;
+    char *text = document ? json_dumps(document, JSON_INDENT(1)) : NULL;
+    enum lb_status status = LB_OK;
+    if (document && !r->context)
+        r->context = json_incref(json_object_get(document, "context"));
+    status = text ? file_replace(path, text, strlen(text), err)
+                  : lb_fail(err, LB_ERR_STATE,
+                            "%s: the result cannot be put into words "
+                            "(out of memory, or Google Benchmark refused)",
+                            r->directory);
+    free(text);
+    json_decref(document);
+    free(path);
+    if (status == LB_OK)
+        status = write_text(r, "summary.csv", summary_print_csv, err);
+    if (status == LB_OK)
+        status = write_text(r, "summary.md", summary_print_markdown, err);
+    return status;
+}
+
+enum lb_status results_add(struct results *r, uint32_t cell, struct sample *sample,
+                           struct lb_error *err)
+{
+    struct cell_samples *c = &r->by_cell[cell];
+    struct sample *grown = realloc(c->list, (c->count + 1) * sizeof *grown);
+    if (!grown)
+        return no_memory(err);
+    c->list = grown;
+    enum lb_status status = LB_OK;
+    char *lines = path_of(r, "layers.jsonl");
+    if (!lines)
+        return no_memory(err);
+    if (r->log)
+        status = layer_lines_append(lines, r->matrix->cells[cell].name, sample, err);
+    free(lines);
+    if (status != LB_OK)
+        return status;
+    free(sample->log); /* on disk now */
+    sample->log = NULL;
+    sample->n_log = 0;
+    c->list[c->count++] = *sample;
+    memset(sample, 0, sizeof *sample);
+    summary_bootstrap(c);
+    return results_write(r, err);
+}
+
+void results_close(struct results *r)
+{
+    for (size_t i = 0; r->by_cell && i < r->matrix->count; i++) {
+        for (size_t k = 0; k < r->by_cell[i].count; k++)
+            sample_free(&r->by_cell[i].list[k]);
+        free(r->by_cell[i].list);
+    }
+    free(r->by_cell);
+    raw_paths_free(&r->paths);
+    free(r->directory);
+    json_decref(r->context);
+    json_decref(r->environment);
+    json_decref(r->warnings);
+    json_decref(r->attached);
+    memset(r, 0, sizeof *r);
+}

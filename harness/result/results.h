@@ -1,0 +1,68 @@
+/*
+ * results: one run's directory, kept valid at every moment.
+ *
+ *   result.json   Google Benchmark's JSON and the key "layerbench"
+ *   layers.jsonl  one line an access
+ *   summary.csv, summary.md
+ *
+ * After each sample the log lines are appended first, then the other files are written to a
+ * temporary name and renamed: a run killed at any moment leaves what was measured, and
+ * results_resume() goes on from there (lines of a sample that result.json does not know are
+ * dropped then).
+ */
+#ifndef RESULTS_H
+#define RESULTS_H
+
+#include "result/summary.h"
+#include "sample/raw_paths.h"
+#include "sample/sample.h"
+#include "study/matrix.h"
+#include "study/model_file.h"
+
+struct results {
+    char *directory;
+    const struct scenario *scenario;
+    const struct matrix *matrix;
+    const char *model_path;
+    struct model_facts model;
+    uint32_t repetitions, warmup;
+    uint64_t seed;
+    int64_t started_realtime_ns;  /* of the first start, also after a resume */
+    struct cell_samples *by_cell; /* matrix->count of them */
+    struct raw_paths paths;
+    json_t *context;     /* of Google Benchmark, from the first start */
+    json_t *environment; /* environment.h */
+    json_t *warnings;    /* texts */
+    json_t *attached;    /* by name of a cell: more keys of it */
+    bool complete;
+    const char *filter, *shard; /* as given on the command line, or NULL */
+    bool log;                   /* write layers.jsonl */
+};
+
+/* A new run in `directory` (made; refused when it is there and not empty). The pointers in
+ * *results that the caller has set stay the caller's. */
+enum lb_status results_open(struct results *results, const char *directory, struct lb_error *err);
+
+/* Goes on in a directory with a result of the same scenario, model, seed and numbers. */
+enum lb_status results_resume(struct results *results, const char *directory, struct lb_error *err);
+
+/* Has this sample been taken? (also when it failed) */
+bool results_has(const struct results *results, uint32_t cell, int32_t rep);
+
+/* Takes the sample over, and writes everything. */
+enum lb_status results_add(struct results *results, uint32_t cell, struct sample *sample,
+                           struct lb_error *err);
+enum lb_status results_write(struct results *results, struct lb_error *err);
+
+/* Gives a cell one more key ("profile", "prediction"); takes the value over. */
+void results_attach(struct results *results, uint32_t cell, const char *key, json_t *value);
+bool results_attached(const struct results *results, uint32_t cell, const char *key);
+
+void results_warn(struct results *results, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+struct summary results_summary(const struct results *results, uint32_t cell);
+
+void results_close(struct results *results);
+
+#endif

@@ -1,0 +1,170 @@
+/* summary: see summary.h. */
+#include "result/summary.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a sample contributes to one figure. */
+typedef double (*figure)(const struct sample *s);
+
+static double per_pass(const struct sample *s, double sum)
+{
+    return sum / (s->n_pass ? s->n_pass : 1);
+}
+
+#define PER_PASS(name, field)                                                                      \
+    static double name(const struct sample *s)                                                     \
+    {                                                                                              \
+        return per_pass(s, (double)s->decode.field);                                               \
+    }
+PER_PASS(pass_time, wall_ns)
+PER_PASS(hits, hit)
+PER_PASS(prefetched, prefetched)
+PER_PASS(late, late)
+PER_PASS(misses, miss)
+PER_PASS(wait, wait_ns)
+PER_PASS(compute, compute_ns)
+PER_PASS(other, other_ns)
+PER_PASS(bytes, bytes_read)
+
+static double prefill(const struct sample *s)
+{
+    return (double)s->prefill_ns;
+}
+
+static double first_token(const struct sample *s)
+{
+    return (double)s->ttft_ns;
+}
+
+static double busy(const struct sample *s)
+{
+    return compute(s) + other(s);
+}
+
+static double wasted(const struct sample *s)
+{
+    return (double)s->wasted / (double)(s->passes ? s->passes : 1);
+}
+
+static double peak(const struct sample *s)
+{
+    return (double)s->peak_rss_bytes;
+}
+
+static double cached_wait(const struct sample *s)
+{
+    double n = (double)(s->decode.hit + s->decode.prefetched);
+    return n > 0 ? (double)s->cached_wait_ns / n : NAN;
+}
+
+static double uncached_wait(const struct sample *s)
+{
+    double n = (double)(s->decode.late + s->decode.miss);
+    return n > 0 ? (double)s->uncached_wait_ns / n : NAN;
+}
+
+static bool usable(const struct sample *s)
+{
+    return !*s->failed && s->n_pass > 0;
+}
+
+/* The figure of each usable sample, NANs left out; malloc. */
+static double *values_of(const struct cell_samples *c, figure f, size_t *count)
+{
+    double *values = malloc((c->count + 1) * sizeof *values);
+    *count = 0;
+    for (size_t i = 0; values && i < c->count; i++) {
+        double value = usable(&c->list[i]) ? f(&c->list[i]) : NAN;
+        if (!isnan(value))
+            values[(*count)++] = value;
+    }
+    return values;
+}
+
+/* NAN when there is none. */
+static double median_of(const struct cell_samples *c, figure f)
+{
+    size_t n;
+    double *values = values_of(c, f, &n), median = values && n > 0 ? stats_median(values, n) : NAN;
+    free(values);
+    return median;
+}
+
+struct floor summary_floor(const struct cell_samples *cell, const struct cell_samples *reference,
+                           double bandwidth)
+{
+    struct floor floor = {.bandwidth = bandwidth};
+    const struct sample *s = NULL;
+    for (size_t i = 0; i < cell->count && !s; i++)
+        s = usable(&cell->list[i]) ? &cell->list[i] : NULL;
+    double compute_ns = reference ? median_of(reference, busy) : NAN;
+    if (!s || isnan(compute_ns))
+        return floor;
+    floor.compute_ns = compute_ns;
+    if (bandwidth > 0 && strcmp(s->prefetch, "resident") != 0) {
+        double streamed = (double)s->layer_bytes - (double)s->cache_bytes;
+        floor.load_ns = streamed > 0 ? streamed / bandwidth * 1e9 : 0;
+    }
+    if (bandwidth > 0)
+        floor.all_load_ns = (double)s->layer_bytes / bandwidth * 1e9;
+    floor.ns = floor.compute_ns > floor.load_ns ? floor.compute_ns : floor.load_ns;
+    return floor;
+}
+
+void summary_bootstrap(struct cell_samples *cell)
+{
+    const struct stats_bootstrap how = {.level = 0.95, .rounds = 10000, .seed = 1};
+    size_t n;
+    double *values = values_of(cell, pass_time, &n);
+    if (!values || n < 2 || !stats_median_interval(values, n, how, &cell->interval))
+        cell->interval = (struct stats_interval){NAN, NAN};
+    free(values);
+}
+
+static void spread(const struct cell_samples *cell, struct summary *out)
+{
+    size_t n;
+    double *values = values_of(cell, pass_time, &n);
+    if (values && n > 0 && stats_summarise(values, n, &out->pass))
+        out->pass_ns = out->pass.median;
+    free(values);
+}
+
+struct summary summary_of(const struct cell_samples *cell, const struct floor *floor,
+                          uint32_t batch)
+{
+    struct summary s = {.floor = *floor, .interval = cell->interval};
+    for (size_t i = 0; i < cell->count; i++) {
+        const struct sample *sample = &cell->list[i];
+        s.n += usable(sample);
+        s.n_failed += *sample->failed != '\0';
+        s.n_broken += sample->broken && json_array_size(sample->broken) > 0;
+    }
+    if (s.n == 0)
+        return s;
+    spread(cell, &s);
+    s.prefill_ns = median_of(cell, prefill);
+    s.ttft_ns = median_of(cell, first_token);
+    s.hit = median_of(cell, hits);
+    s.prefetched = median_of(cell, prefetched);
+    s.late = median_of(cell, late);
+    s.miss = median_of(cell, misses);
+    s.wait_ns = median_of(cell, wait);
+    s.compute_ns = median_of(cell, compute);
+    s.other_ns = median_of(cell, other);
+    s.bytes = median_of(cell, bytes);
+    s.cached_ns = median_of(cell, cached_wait);
+    s.uncached_ns = median_of(cell, uncached_wait);
+    s.wasted = median_of(cell, wasted);
+    s.peak_rss_bytes = median_of(cell, peak);
+    if (s.pass_ns > 0) {
+        double share = floor->ns / s.pass_ns;
+        s.efficiency = share < 1 ? share : 1;
+        s.tokens_per_s = batch * 1e9 / s.pass_ns;
+    }
+    if (floor->all_load_ns > 0)
+        s.c_over_t = floor->compute_ns / floor->all_load_ns;
+    return s;
+}

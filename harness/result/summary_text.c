@@ -1,0 +1,391 @@
+/* summary_text: see summary_text.h. */
+#include "result/summary_text.h"
+
+#include "common/json_text.h"
+#include "common/values.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- pieces ---- */
+
+static const char *duration(double ns, char *text, size_t size)
+{
+    if (isnan(ns) || ns < 0)
+        snprintf(text, size, "-");
+    else
+        value_human_duration(ns, text, size);
+    return text;
+}
+
+static const char *why_no_figures(const struct results *r, uint32_t i)
+{
+    const struct cell_samples *c = &r->by_cell[i];
+    if (r->matrix->cells[i].skipped)
+        return r->matrix->cells[i].skipped;
+    for (size_t k = 0; k < c->count; k++) {
+        if (*c->list[k].failed)
+            return c->list[k].failed;
+    }
+    return "not measured yet";
+}
+
+static const char *first_broken(const struct results *r, uint32_t i)
+{
+    const struct cell_samples *c = &r->by_cell[i];
+    for (size_t k = 0; k < c->count; k++) {
+        if (c->list[k].broken && json_array_size(c->list[k].broken) > 0)
+            return json_string_value(json_array_get(c->list[k].broken, 0));
+    }
+    return NULL;
+}
+
+/* "3.1 / 13.5 / 0.4 / 0": whole numbers without a point. */
+static const char *outcomes(const struct summary *s, char *text, size_t size)
+{
+    const double values[] = {s->hit, s->prefetched, s->late, s->miss};
+    size_t n = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < 4 && n < size; i++) {
+        bool whole = fabs(values[i] - round(values[i])) < 0.05;
+        n += (size_t)snprintf(text + n, size - n, "%s%.*f", i ? " / " : "", whole ? 0 : 1,
+                              values[i]);
+    }
+    return text;
+}
+
+/* The texts of one row; what the table and Markdown share. */
+enum { PASS, INTERVAL, FLOOR, EFFICIENCY, OUTCOMES, WAIT, BYTES, TOKENS, RATIO, COLUMNS };
+static const char *const titles[COLUMNS] = {
+    "pass", "95% interval", "floor", "floor/pass", "hit/pref/late/miss",
+    "wait", "bytes",        "tok/s", "c/t"};
+
+static void row_texts(const struct summary *s, char texts[COLUMNS][64])
+{
+    char low[24], high[24];
+    size_t size = sizeof texts[0];
+    duration(s->pass_ns, texts[PASS], size);
+    if (isnan(s->interval.low))
+        snprintf(texts[INTERVAL], size, "-");
+    else
+        snprintf(texts[INTERVAL], size, "%s - %s", duration(s->interval.low, low, sizeof low),
+                 duration(s->interval.high, high, sizeof high));
+    duration(s->floor.ns > 0 ? s->floor.ns : NAN, texts[FLOOR], size);
+    if (s->efficiency > 0)
+        snprintf(texts[EFFICIENCY], size, "%.2f", s->efficiency);
+    else
+        snprintf(texts[EFFICIENCY], size, "-");
+    outcomes(s, texts[OUTCOMES], size);
+    duration(s->wait_ns, texts[WAIT], size);
+    value_human_size(s->bytes, texts[BYTES], size);
+    snprintf(texts[TOKENS], size, s->tokens_per_s < 1000 ? "%.3g" : "%.0f", s->tokens_per_s);
+    if (s->c_over_t > 0)
+        snprintf(texts[RATIO], size, "%.2g", s->c_over_t);
+    else
+        snprintf(texts[RATIO], size, "-");
+}
+
+/* ---- the cell in columns: one for each option that differs between cells ---- */
+
+enum { MAX_LEADS = 16 };
+struct leads {
+    const struct option *options[MAX_LEADS];
+    int widths[MAX_LEADS];
+    size_t count;
+};
+
+/* Column k of the cell. Streaming options say nothing about a reference cell: "-". The first column
+ * says "resident", beside the option's value where that tells. */
+static const char *lead_text(const struct cell *cell, const struct leads *leads, size_t k,
+                             char *text, size_t size)
+{
+    const struct option *o = leads->options[k];
+    char value[256] = "";
+    bool tells = !cell->reference || !(o->flags & OPTION_STREAMING);
+    if (tells)
+        option_format(o, &cell->settings, value, sizeof value);
+    if (cell->reference && k == 0)
+        snprintf(text, size, "%s%sresident", value, *value ? " " : "");
+    else
+        snprintf(text, size, "%s", tells ? value : "-");
+    return text;
+}
+
+static bool varies(const struct results *r, const struct option *o)
+{
+    char first[256], text[256];
+    for (size_t i = 0; i < r->matrix->count; i++) {
+        option_format(o, &r->matrix->cells[i].settings, i ? text : first, sizeof text);
+        if (i > 0 && !r->matrix->cells[i].reference && strcmp(first, text) != 0)
+            return true;
+    }
+    return false;
+}
+
+static struct leads leads_of(const struct results *r)
+{
+    struct leads leads = {.count = 0};
+    for (size_t a = 0; a < r->scenario->n_axes && leads.count < MAX_LEADS; a++) {
+        const struct option *o = r->scenario->axes[a].option;
+        if (a > 0 && !varies(r, o))
+            continue;
+        size_t k = leads.count++, width = strlen(o->name);
+        leads.options[k] = o;
+        for (size_t i = 0; i < r->matrix->count; i++) {
+            char text[256];
+            size_t n = strlen(lead_text(&r->matrix->cells[i], &leads, k, text, sizeof text));
+            width = n > width ? n : width;
+        }
+        leads.widths[k] = (int)width;
+    }
+    return leads;
+}
+
+/* ---- terminal ---- */
+
+static const char *bar(double share, char *text, size_t size)
+{
+    enum { WIDTH = 10 };
+    size_t n = 0;
+    for (int i = 0; i < WIDTH && n + 4 < size; i++)
+        n += (size_t)snprintf(text + n, size - n, "%s",
+                              share * WIDTH >= i + 0.5 ? "\xe2\x96\x88" : "\xc2\xb7");
+    return text;
+}
+
+static void print_row(const struct results *r, uint32_t i, FILE *out, bool colour)
+{
+    struct summary s = results_summary(r, i);
+    char t[COLUMNS][64], drawn[64];
+    if (s.n == 0) {
+        fprintf(out, "%2zu  %s\n", s.n, why_no_figures(r, i));
+        return;
+    }
+    row_texts(&s, t);
+    const char *tint = !colour               ? ""
+                       : s.efficiency >= 0.9 ? "\033[32m"
+                       : s.efficiency >= 0.6 ? "\033[33m"
+                                             : "\033[31m";
+    fprintf(out, "%2zu %8s %19s %8s  %s%s %4s%s %20s %8s %8s %6s %6s\n", s.n, t[PASS], t[INTERVAL],
+            t[FLOOR], tint, bar(s.efficiency, drawn, sizeof drawn), t[EFFICIENCY],
+            colour ? "\033[0m" : "", t[OUTCOMES], t[WAIT], t[BYTES], t[TOKENS], t[RATIO]);
+    const char *broken = first_broken(r, i);
+    if (s.n_failed > 0)
+        fprintf(out, "    %zu failed: %s\n", s.n_failed, why_no_figures(r, i));
+    if (broken)
+        fprintf(out, "    INVALID: %s\n", broken);
+}
+
+void summary_print_table(const struct results *r, FILE *out, bool colour)
+{
+    struct leads leads = leads_of(r);
+    for (size_t k = 0; k < leads.count; k++)
+        fprintf(out, "%-*s ", leads.widths[k], leads.options[k]->name);
+    fprintf(out, "%2s %8s %19s %8s  %15s %20s %8s %8s %6s %6s\n", "n", titles[PASS],
+            titles[INTERVAL], titles[FLOOR], titles[EFFICIENCY], titles[OUTCOMES], titles[WAIT],
+            titles[BYTES], titles[TOKENS], titles[RATIO]);
+    for (uint32_t i = 0; i < r->matrix->count; i++) {
+        char text[256];
+        for (size_t k = 0; k < leads.count; k++)
+            fprintf(out, "%-*s ", leads.widths[k],
+                    lead_text(&r->matrix->cells[i], &leads, k, text, sizeof text));
+        print_row(r, i, out, colour);
+    }
+}
+
+/* ---- Markdown ---- */
+
+static void markdown_leads(const struct results *r, const struct leads *leads, uint32_t i,
+                           FILE *out)
+{
+    char text[256];
+    fputc('|', out);
+    for (size_t k = 0; k < leads->count; k++)
+        fprintf(out, " %s |", lead_text(&r->matrix->cells[i], leads, k, text, sizeof text));
+}
+
+static void markdown_title(const struct leads *leads, const char *const *more, size_t count,
+                           FILE *out)
+{
+    fputc('|', out);
+    for (size_t k = 0; k < leads->count; k++)
+        fprintf(out, " %s |", leads->options[k]->name);
+    for (size_t k = 0; k < count; k++)
+        fprintf(out, " %s |", more[k]);
+    fputs("\n|", out);
+    for (size_t k = 0; k < leads->count + count; k++)
+        fputs("---|", out);
+    fputc('\n', out);
+}
+
+static void print_figures(const struct results *r, const struct leads *leads, FILE *out)
+{
+    const char *more[COLUMNS + 1] = {"n"};
+    memcpy(more + 1, titles, sizeof titles);
+    markdown_title(leads, more, COLUMNS + 1, out);
+    for (uint32_t i = 0; i < r->matrix->count; i++) {
+        struct summary s = results_summary(r, i);
+        char t[COLUMNS][64];
+        markdown_leads(r, leads, i, out);
+        fprintf(out, " %zu%s |", s.n, first_broken(r, i) ? " **(invalid)**" : "");
+        if (s.n == 0) {
+            fprintf(out, " %s | | | | | | | | |\n", why_no_figures(r, i));
+            continue;
+        }
+        row_texts(&s, t);
+        for (int k = 0; k < COLUMNS; k++)
+            fprintf(out, " %s |", t[k]);
+        fputc('\n', out);
+    }
+}
+
+/* The figures by which earlier work judged prefetching, beside the ones that tell. */
+static void print_old_and_honest(const struct results *r, const struct leads *leads, FILE *out)
+{
+    static const char *const more[] = {"synchronous loads",
+                                       "prefetch hits",
+                                       "access, cached",
+                                       "access, not cached",
+                                       "late",
+                                       "wait",
+                                       "pass",
+                                       "floor",
+                                       "floor/pass"};
+    fputs("\n## The usual figures beside the honest ones\n\n"
+          "Synchronous loads (what the computing thread reads itself: every load without a "
+          "background thread, misses with one) and prefetch hits say how a layer came, not how "
+          "long the computation stood still: that is wait, and what it could have been is the "
+          "floor. All per decode pass; an access is the mean wait for one layer.\n\n",
+          out);
+    markdown_title(leads, more, sizeof more / sizeof *more, out);
+    for (uint32_t i = 0; i < r->matrix->count; i++) {
+        struct summary s = results_summary(r, i);
+        char cached[32], uncached[32], t[COLUMNS][64];
+        if (s.n == 0 || r->matrix->cells[i].reference)
+            continue;
+        bool background = strcmp(r->matrix->cells[i].settings.engine.prefetch, "async") == 0;
+        row_texts(&s, t);
+        markdown_leads(r, leads, i, out);
+        fprintf(out, " %.1f | %.1f | %s | %s | %.1f | %s | %s | %s | %s |\n",
+                background ? s.miss : s.prefetched + s.late + s.miss, s.prefetched,
+                duration(s.cached_ns, cached, sizeof cached),
+                duration(s.uncached_ns, uncached, sizeof uncached), s.late, t[WAIT], t[PASS],
+                t[FLOOR], t[EFFICIENCY]);
+    }
+}
+
+static void print_notes(const char *title, const json_t *texts, FILE *out)
+{
+    size_t i;
+    json_t *text;
+    if (json_array_size(texts) == 0)
+        return;
+    fprintf(out, "\n## %s\n\n", title);
+    json_array_foreach(texts, i, text) fprintf(out, "- %s\n", json_string_value(text));
+}
+
+void summary_print_markdown(const struct results *r, FILE *out)
+{
+    char model[32], layers[32];
+    fprintf(out, "# %s\n\n%s\n\n", r->scenario->name, r->scenario->about);
+    fprintf(out,
+            "Model %s (%s, %u layers of together %s); %u repetitions, seed %llu%s. Pass: median of "
+            "the samples' mean decode pass, with its bootstrap interval. Floor: the least time a "
+            "pass can take, the larger of "
+            "resident compute and (bytes of all layers - cache) / bandwidth. Outcomes, wait and "
+            "bytes are per decode pass.\n\n",
+            r->model_path, value_human_size((double)r->model.file_bytes, model, sizeof model),
+            r->model.n_layers,
+            value_human_size((double)r->model.layer_bytes, layers, sizeof layers), r->repetitions,
+            (unsigned long long)r->seed, r->complete ? "" : "; **not complete**");
+    struct leads leads = leads_of(r);
+    print_figures(r, &leads, out);
+    print_old_and_honest(r, &leads, out);
+    print_notes("Warnings", r->warnings, out);
+}
+
+/* ---- CSV ---- */
+
+static void csv_text(FILE *out, const char *text)
+{
+    fputc('"', out);
+    for (; *text; text++) {
+        if (*text == '"')
+            fputc('"', out);
+        fputc(*text, out);
+    }
+    fputc('"', out);
+}
+
+static void csv_number(FILE *out, double value)
+{
+    if (isfinite(value))
+        fprintf(out, ",%.10g", value);
+    else
+        fputc(',', out);
+}
+
+static void csv_row(const struct results *r, uint32_t i, FILE *out)
+{
+    struct summary s = results_summary(r, i);
+    const double known = s.n > 0 ? 1 : NAN;
+    const double values[] = {s.pass_ns,
+                             s.pass.mean,
+                             s.pass.sd,
+                             s.pass.min,
+                             s.pass.max,
+                             s.prefill_ns,
+                             s.ttft_ns,
+                             s.tokens_per_s,
+                             s.floor.ns > 0 ? s.floor.ns : NAN,
+                             s.efficiency > 0 ? s.efficiency : NAN,
+                             s.hit,
+                             s.prefetched,
+                             s.late,
+                             s.miss,
+                             s.wasted,
+                             s.wait_ns,
+                             s.compute_ns,
+                             s.other_ns,
+                             s.bytes,
+                             s.cached_ns,
+                             s.uncached_ns,
+                             s.c_over_t > 0 ? s.c_over_t : NAN,
+                             s.peak_rss_bytes,
+                             s.interval.low,
+                             s.interval.high,
+                             s.pass.cv,
+                             s.pass.p90,
+                             s.pass.p99,
+                             (double)s.pass.outliers,
+                             s.pass.drift,
+                             s.bytes / s.pass_ns * 1e9,
+                             s.floor.bandwidth > 0 ? s.floor.bandwidth : NAN};
+    csv_text(out, r->matrix->cells[i].name);
+    for (size_t a = 0; a < r->scenario->n_axes; a++) {
+        char text[256];
+        option_format(r->scenario->axes[a].option, &r->matrix->cells[i].settings, text,
+                      sizeof text);
+        fputc(',', out);
+        csv_text(out, text);
+    }
+    fprintf(out, ",%d,%zu,%zu,%zu", r->matrix->cells[i].reference, s.n, s.n_failed, s.n_broken);
+    for (size_t k = 0; k < sizeof values / sizeof *values; k++)
+        csv_number(out, values[k] * known);
+    fputc('\n', out);
+}
+
+void summary_print_csv(const struct results *r, FILE *out)
+{
+    fputs("cell", out);
+    for (size_t a = 0; a < r->scenario->n_axes; a++)
+        fprintf(out, ",%s", r->scenario->axes[a].option->name);
+    fputs(",reference,n,failed,invalid,pass_ns,pass_mean_ns,pass_sd_ns,pass_min_ns,pass_max_ns,"
+          "prefill_ns,ttft_ns,tokens_per_second,floor_ns,efficiency,hit,prefetched,late,miss,"
+          "wasted,wait_ns,compute_ns,other_ns,bytes_read,cached_wait_ns,uncached_wait_ns,c_over_t,"
+          "peak_rss_bytes,pass_low_ns,pass_high_ns,pass_cv,pass_p90_ns,pass_p99_ns,outliers,drift,"
+          "bandwidth_used,bandwidth_raw\n",
+          out);
+    for (uint32_t i = 0; i < r->matrix->count; i++)
+        csv_row(r, i, out);
+}

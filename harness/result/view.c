@@ -1,0 +1,200 @@
+/* view: memory, notes, and the document of a result. See view.h; the cells are in view_cells.c. */
+#include "result/view.h"
+
+#include "common/values.h"
+#include "settings/options.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct view_block {
+    struct view_block *next;
+    max_align_t data[];
+};
+
+void *view_alloc(struct view *view, size_t count, size_t size)
+{
+    struct view_block *block = NULL;
+    if (size == 0 || count < (SIZE_MAX - sizeof *block) / size)
+        block = calloc(1, sizeof *block + count * size);
+    if (!block) {
+        fputs("layerbench: out of memory\n", stderr);
+        exit(5);
+    }
+    block->next = view->blocks;
+    view->blocks = block;
+    return block->data;
+}
+
+__attribute__((format(printf, 2, 0))) static char *format_text(struct view *view,
+                                                               const char *format, va_list args)
+{
+    va_list again;
+    va_copy(again, args);
+    int length = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    char *text = view_alloc(view, (size_t)(length < 0 ? 0 : length) + 1, 1);
+    vsnprintf(text, (size_t)(length < 0 ? 0 : length) + 1, format, args);
+    return text;
+}
+
+char *view_text(struct view *view, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    char *text = format_text(view, format, args);
+    va_end(args);
+    return text;
+}
+
+void *view_grow(struct view *view, void *array, size_t count, size_t size)
+{
+    if (count != 0 && (count & (count - 1)) != 0)
+        return array;
+    void *larger = view_alloc(view, count ? 2 * count : 1, size);
+    if (count)
+        memcpy(larger, array, count * size);
+    return larger;
+}
+
+void view_note(struct view *view, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    view->notes = view_grow(view, view->notes, view->n_notes, sizeof *view->notes);
+    view->notes[view->n_notes++] = format_text(view, format, args);
+    va_end(args);
+}
+
+/* ---- JSON ---- */
+
+static const char *text_of(struct view *view, const json_t *value)
+{
+    if (json_is_string(value))
+        return json_string_value(value);
+    if (json_is_boolean(value))
+        return json_is_true(value) ? "on" : "off";
+    if (json_is_integer(value))
+        return view_text(view, "%lld", (long long)json_integer_value(value));
+    if (json_is_real(value))
+        return view_text(view, "%.6g", json_real_value(value));
+    const char *text = "", *key;
+    json_t *item;
+    size_t i;
+    json_array_foreach(value, i, item) text =
+        view_text(view, "%s%s%s", text, *text ? " " : "", text_of(view, item));
+    json_object_foreach((json_t *)value, key, item) text =
+        view_text(view, "%s%s%s", text, *text ? " " : "", text_of(view, item));
+    return text;
+}
+
+const char *view_field(struct view *view, const json_t *object, const char *path)
+{
+    char key[64];
+    while (*path) {
+        size_t length = strcspn(path, ".");
+        snprintf(key, sizeof key, "%.*s", (int)length, path);
+        object = json_object_get(object, key);
+        path += length + (path[length] == '.');
+    }
+    const json_t *inner = json_object_get(object, "value");
+    return text_of(view, inner ? inner : object);
+}
+
+const char *view_option(struct view *view, const struct view_cell *cell, const char *key)
+{
+    return text_of(view, json_object_get(cell->options, key));
+}
+
+const char *view_option_label(struct view *view, const struct view_cell *cell, const char *key)
+{
+    const char *value = view_option(view, cell, key);
+    size_t count;
+    const struct option *table = options_table(&count), *option = option_find(table, count, key);
+    bool size = option && (option->kind == OPTION_SIZE || option->kind == OPTION_SIZE32);
+    uint64_t bytes;
+    char text[32];
+    if (!size || !value_parse_size(value, &bytes))
+        return value;
+    value_format_size(bytes, text, sizeof text);
+    return view_text(view, "%s", text);
+}
+
+/* ---- the document ---- */
+
+static void read_document(struct view *view)
+{
+    const json_t *cells = json_object_get(view->document, "cells");
+    view->scenario = view_field(view, view->document, "scenario.requested.name");
+    view->about = view_field(view, view->document, "scenario.requested.about");
+    view->machine = view_field(view, view->document, "environment.cpu_model");
+    view->revision = view_field(view, view->document, "environment.git_revision");
+    view->n_layers = (size_t)strtoul(
+        view_field(view, view->document, "scenario.effective.model.layers"), NULL, 10);
+    if (!json_is_array(cells))
+        view_note(view, "result.json has no list layerbench.cells");
+    else if (json_array_size(cells) == 0)
+        view_note(view, "result.json holds no cell: nothing has been measured");
+    if (json_is_false(json_object_get(view->document, "complete")))
+        view_note(view, "the run is not complete; drawn is what was measured");
+    view_read_cells(view, cells);
+}
+
+enum lb_status view_open(const char *path, struct view *view, struct lb_error *err)
+{
+    *view = (struct view){.scenario = "", .about = "", .machine = "", .revision = ""};
+    view->cache_unit = "layers";
+    view->pass_kind = "decode pass";
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return lb_fail(err, LB_ERR_INPUT, "%s: no such result", path);
+    const char *slash = strrchr(path, '/');
+    if (S_ISDIR(st.st_mode))
+        view->dir = view_text(view, "%s", path);
+    else
+        view->dir =
+            slash ? view_text(view, "%.*s", (int)(slash - path) + 1, path) : view_text(view, ".");
+    for (size_t n = strlen(view->dir); n > 1 && view->dir[n - 1] == '/'; n--)
+        view->dir[n - 1] = '\0';
+    const char *file = S_ISDIR(st.st_mode) ? view_text(view, "%s/result.json", path) : path;
+    json_error_t error;
+    view->root = json_load_file(file, 0, &error);
+    view->document = json_object_get(view->root, "layerbench");
+    if (view->document) {
+        read_document(view);
+        return LB_OK;
+    }
+    if (json_object_get(view->root, "comparisons"))
+        return LB_OK;
+    const char *log = view_text(view, "%s/layers.jsonl", view->dir);
+    const char *what = view->root ? view_text(view,
+                                              "%s: not a result of layerbench "
+                                              "(expected a key 'layerbench')",
+                                              file)
+                       : access(file, F_OK) != 0
+                           ? view_text(view, "%s: no such file", file)
+                           : view_text(view, "%s: damaged: line %d, column %d: %s", file,
+                                       error.line, error.column, error.text);
+    if (access(log, R_OK) != 0 || (view->root && !S_ISDIR(st.st_mode))) {
+        lb_fail(err, LB_ERR_INPUT, "%s", what);
+        view_close(view);
+        return LB_ERR_INPUT;
+    }
+    view_note(view, "%s; drawn is what layers.jsonl shows", what);
+    return LB_OK;
+}
+
+void view_close(struct view *view)
+{
+    json_decref(view->root);
+    while (view->blocks) {
+        struct view_block *next = view->blocks->next;
+        free(view->blocks);
+        view->blocks = next;
+    }
+    *view = (struct view){.dir = NULL};
+}

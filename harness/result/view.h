@@ -1,0 +1,127 @@
+/*
+ * view: a result as figures, report and trace see it.
+ *
+ * Reads a run directory or a result.json tolerantly: whatever is damaged or missing becomes a
+ * note (one line for people) and the rest is there. The cells' options are decoded, their samples
+ * summarised; layers.jsonl is read by access_log.h. Times in the samples are nanoseconds.
+ * Everything is owned by the view and lives until view_close().
+ */
+#ifndef VIEW_H
+#define VIEW_H
+
+#include "base/status.h"
+#include "engine.h"
+#include "stats/histogram.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VIEW_OUTCOMES 4 /* indexed by enum lb_outcome */
+
+/* Median of n runs; low and high: its 95% interval, which needs n = 6 (below: smallest and largest
+ * run). n = 0: nothing measured. */
+struct view_estimate {
+    double middle, low, high;
+    size_t n;
+};
+
+/* Passes are decode passes (the prompt's, where nothing was decoded). */
+struct view_sample {
+    int64_t rep, seq, start_ns, ttft_ns, prefill_ns;
+    double pass_ns; /* mean of its passes, because neighbouring passes load different layers */
+    double outcomes[VIEW_OUTCOMES], wait_ns, compute_ns, other_ns, bytes_read; /* in a pass, mean */
+    double wasted, peak_rss_bytes;
+    const char *tokens_hash; /* "" when absent */
+};
+
+/* The least time of a pass and what it is made of; NAN where not recorded. */
+struct view_floor {
+    double ns;
+    double compute_ns;  /* resident compute */
+    double load_ns;     /* (bytes of all layers - cache) / bandwidth */
+    double all_load_ns; /* bytes of all layers / bandwidth */
+    double bandwidth;   /* bytes/s */
+};
+
+/* What layers.jsonl says of a cell's passes. */
+struct view_log {
+    uint64_t passes;   /* of all repetitions */
+    uint64_t accesses; /* all phases */
+    double busy_ns;    /* time within those passes in which at least one read was under way */
+    struct histogram *wait, *read; /* ns, of the accesses in those passes and of their reads; NULL:
+                                      none were logged */
+};
+
+struct view_cell {
+    const char *name;
+    const char *label; /* short: the options that vary in this result */
+    const char *prefetch, *replacement;
+    const char *work;         /* options that change the work or the machine, as text */
+    const char *problem;      /* why it has no figures, or NULL */
+    double cache;             /* in view.cache_unit; NAN when not given */
+    double distance;          /* layers; NAN when not given */
+    double batch;             /* sequences */
+    bool reference;           /* resident, added by the run to measure compute alone */
+    const json_t *options;    /* object */
+    double predicted_pass_ns; /* of the simulator; NAN when the result has none */
+    struct view_sample *samples;
+    size_t n_samples;
+    struct view_estimate pass; /* ns */
+    struct view_sample mean;   /* over the samples: outcomes and times of a pass */
+    struct view_floor floor;
+    struct view_log log;
+};
+
+struct view {
+    char *dir;              /* where result.json lies */
+    json_t *root;           /* result.json, or NULL */
+    const json_t *document; /* its key "layerbench", or NULL */
+    const char *scenario, *about;
+    const char *machine, *revision; /* "" when not recorded */
+    const char *cache_unit;         /* "layers" or "MiB" */
+    const char *pass_kind;          /* "decode pass", or "prompt pass" where nothing was decoded */
+    struct view_cell *cells;        /* with samples or a problem; in the order of the result */
+    size_t n_cells;
+    size_t n_layers; /* 0: not known */
+    char **notes;
+    size_t n_notes;
+    struct view_block *blocks; /* memory */
+};
+
+/* `path`: a run directory, or a result.json. Fails only where there is nothing to draw from:
+ * neither a readable result.json nor a layers.jsonl beside it. */
+enum lb_status view_open(const char *path, struct view *view, struct lb_error *err);
+void view_close(struct view *view);
+
+/* Records one line for people about something that is damaged, missing or left out. */
+void view_note(struct view *view, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Zeroed memory of the view's life time; ends the program when there is none. */
+void *view_alloc(struct view *view, size_t count, size_t size);
+char *view_text(struct view *view, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Room for one more in an array of `count` that grows by doubling. */
+void *view_grow(struct view *view, void *array, size_t count, size_t size);
+
+/* The cell of that name, added (without samples) where `add` says so; NULL when unknown. */
+struct view_cell *view_cell(struct view *view, const char *name, bool add);
+
+/* An option as text ("" when absent), numbers as written. */
+const char *view_option(struct view *view, const struct view_cell *cell, const char *key);
+/* The same for people: sizes with their unit, as in a scenario ("1MiB"). */
+const char *view_option_label(struct view *view, const struct view_cell *cell, const char *key);
+/* A field of the environment or another object as text, "" when absent: a plain value, or the
+ * "value" of {"value", "source"}. `path` is keys joined by '.'. */
+const char *view_field(struct view *view, const json_t *object, const char *path);
+
+/* Fills the cells from layerbench.cells; called by view_open. */
+void view_read_cells(struct view *view, const json_t *cells);
+
+/* Time in a pass in which the storage was busy: as logged; where there is no log, what the bytes
+ * take at the storage's bandwidth. NAN: neither is known. */
+double view_busy_ns(const struct view_cell *cell);
+
+struct view_estimate view_estimate(double *values, size_t n); /* sorts them */
+
+#endif

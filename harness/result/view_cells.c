@@ -1,0 +1,392 @@
+/* view_cells: the cells of a result: options, samples, labels. See view.h. */
+#include "result/view.h"
+
+#include "common/values.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int64_t integer(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_number(value) ? (int64_t)json_number_value(value) : 0;
+}
+
+/* ---- statistics ---- */
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The interval between the k-th smallest and the k-th largest value contains the median of the
+ * distribution with probability 1 - 2 P(Binomial(n, 1/2) < k), whatever the distribution. */
+struct view_estimate view_estimate(double *values, size_t n)
+{
+    struct view_estimate e = {.middle = NAN, .low = NAN, .high = NAN, .n = n};
+    if (n == 0)
+        return e;
+    qsort(values, n, sizeof *values, ascending);
+    e.middle = n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+    double probability = pow(0.5, (double)n), below = probability;
+    size_t k = 1;
+    while (k < n / 2) {
+        probability *= (double)(n - k + 1) / (double)k;
+        if (below + probability > 0.025)
+            break;
+        below += probability;
+        k++;
+    }
+    e.low = values[k - 1];
+    e.high = values[n - k];
+    return e;
+}
+
+double view_busy_ns(const struct view_cell *cell)
+{
+    if (cell->log.passes > 0)
+        return cell->log.busy_ns / (double)cell->log.passes;
+    return cell->mean.bytes_read / cell->floor.bandwidth * 1e9;
+}
+
+/* ---- cells ---- */
+
+/* Options that change what is computed or the machine it runs on: cells that differ in one of
+ * them do not belong on one line. */
+static const char *const work_options[] = {
+    "batch",   "threads", "prompt_tokens", "context",   "generate_tokens", "device",
+    "kernels", "kv",      "memory_limit",  "page_cache"};
+
+/* Whether the option has more than one value among the cells that were asked for. */
+static bool option_varies(const struct view *view, const char *key)
+{
+    const json_t *first = NULL;
+    for (size_t i = 0; i < view->n_cells; i++) {
+        const json_t *value = json_object_get(view->cells[i].options, key);
+        if (view->cells[i].reference || !value)
+            continue;
+        if (first && !json_equal(first, value))
+            return true;
+        first = value;
+    }
+    return false;
+}
+
+/* "threads 2, batch 4": the work options that vary. */
+static void name_work(struct view *view)
+{
+    for (size_t k = 0; k < sizeof work_options / sizeof *work_options; k++) {
+        if (!option_varies(view, work_options[k]))
+            continue;
+        for (size_t i = 0; i < view->n_cells; i++) {
+            struct view_cell *cell = &view->cells[i];
+            const char *value = view_option(view, cell, work_options[k]);
+            cell->work = view_text(view, "%s%s%s %s", cell->work, *cell->work ? ", " : "",
+                                   work_options[k], value);
+        }
+    }
+}
+
+static double number_option(struct view *view, const struct view_cell *cell, const char *key)
+{
+    double value = NAN;
+    value_parse_real(view_option(view, cell, key), &value);
+    return value;
+}
+
+struct view_cell *view_cell(struct view *view, const char *name, bool add)
+{
+    for (size_t i = 0; i < view->n_cells; i++)
+        if (strcmp(view->cells[i].name, name) == 0)
+            return &view->cells[i];
+    if (!add)
+        return NULL;
+    view->cells = view_grow(view, view->cells, view->n_cells, sizeof *view->cells);
+    struct view_cell *cell = &view->cells[view->n_cells++];
+    *cell = (struct view_cell){.name = view_text(view, "%s", name),
+                               .label = view_text(view, "%s", name),
+                               .prefetch = "",
+                               .replacement = "",
+                               .work = "",
+                               .cache = NAN,
+                               .distance = NAN,
+                               .batch = 1,
+                               .predicted_pass_ns = NAN,
+                               .floor = {NAN, NAN, NAN, NAN, NAN}};
+    return cell;
+}
+
+static double number(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+/* Sums over `passes`, from the sample's key "decode" or, where there is none, from the sample. */
+static void read_sums(const json_t *json, double passes, struct view_sample *sample)
+{
+    const json_t *outcomes = json_object_get(json, "outcomes");
+    for (int i = 0; i < VIEW_OUTCOMES; i++)
+        sample->outcomes[i] =
+            (double)integer(outcomes, lb_outcome_name((enum lb_outcome)i)) / passes;
+    sample->wait_ns = (double)integer(json, "wait_ns") / passes;
+    sample->compute_ns = (double)integer(json, "compute_ns") / passes;
+    sample->other_ns = (double)integer(json, "other_ns") / passes;
+    sample->bytes_read = (double)integer(json, "bytes_read") / passes;
+}
+
+/* False for a sample without times. */
+static bool read_sample(const struct view *view, const json_t *json, struct view_sample *sample)
+{
+    const json_t *passes = json_object_get(json, "pass_ns"), *pass;
+    const json_t *decode = json_object_get(json, "decode");
+    double n = 0, sum = 0;
+    size_t i;
+    *sample = (struct view_sample){
+        .rep = integer(json, "rep"),
+        .seq = integer(json, "seq"),
+        .start_ns = integer(json, "start_ns"),
+        .ttft_ns = integer(json, "ttft_ns"),
+        .prefill_ns = integer(json, "prefill_ns"),
+        .wasted = (double)integer(json, "wasted"),
+        .peak_rss_bytes = (double)integer(json, "peak_rss_bytes"),
+        .tokens_hash = json_string_value(json_object_get(json, "tokens_hash")),
+    };
+    json_array_foreach(passes, i, pass)
+    {
+        if (json_number_value(pass) > 0) {
+            sum += json_number_value(pass);
+            n++;
+        }
+    }
+    bool decoded = strcmp(view->pass_kind, "decode pass") == 0;
+    sample->pass_ns = decoded ? (n > 0 ? sum / n : 0) : (double)sample->prefill_ns;
+    if (decoded && decode)
+        read_sums(decode, n > 0 ? n : 1, sample);
+    else
+        read_sums(json, n + (sample->prefill_ns > 0), sample);
+    return sample->pass_ns > 0;
+}
+
+/* The cache as it took effect, from the first sample; where there is none, as asked for. */
+static double cache_of(struct view *view, const struct view_cell *cell, const json_t *json)
+{
+    const json_t *sample = json_array_get(json_object_get(json, "samples"), 0);
+    uint64_t bytes;
+    if (strcmp(view->cache_unit, "layers") == 0) {
+        double layers = number(sample, "cache_layers");
+        return isnan(layers) ? number_option(view, cell, "cache_layers") : layers;
+    }
+    if (!isnan(number(sample, "cache_bytes")))
+        return number(sample, "cache_bytes") / 0x1p20;
+    return value_parse_size(view_option(view, cell, "cache_bytes"), &bytes) ? (double)bytes / 0x1p20
+                                                                            : NAN;
+}
+
+static void decode_options(struct view *view, struct view_cell *cell, const json_t *json)
+{
+    cell->options = json_object_get(json, "options");
+    cell->reference = json_is_true(json_object_get(json, "reference"));
+    cell->prefetch = view_option(view, cell, "prefetch");
+    cell->replacement = view_option(view, cell, "replacement");
+    cell->distance = number_option(view, cell, "prefetch_distance");
+    double batch = number_option(view, cell, "batch");
+    cell->batch = batch > 0 ? batch : 1;
+    cell->cache = cache_of(view, cell, json);
+}
+
+static void summarise(struct view *view, struct view_cell *cell)
+{
+    struct view_sample *mean = &cell->mean;
+    double *passes = view_alloc(view, cell->n_samples, sizeof *passes), n = (double)cell->n_samples;
+    for (size_t i = 0; i < cell->n_samples; i++) {
+        const struct view_sample *s = &cell->samples[i];
+        passes[i] = s->pass_ns;
+        mean->pass_ns += s->pass_ns / n;
+        mean->wait_ns += s->wait_ns / n;
+        mean->compute_ns += s->compute_ns / n;
+        mean->other_ns += s->other_ns / n;
+        mean->bytes_read += s->bytes_read / n;
+        for (int o = 0; o < VIEW_OUTCOMES; o++)
+            mean->outcomes[o] += s->outcomes[o] / n;
+        if (s->peak_rss_bytes > mean->peak_rss_bytes)
+            mean->peak_rss_bytes = s->peak_rss_bytes;
+    }
+    cell->pass = view_estimate(passes, cell->n_samples);
+    if (cell->n_samples == 0 && !cell->problem)
+        cell->problem = "no sample was measured";
+}
+
+static struct view_floor read_floor(const json_t *json)
+{
+    const json_t *floor = json_object_get(json, "floor");
+    const json_t *sample = json_array_get(json_object_get(json, "samples"), 0);
+    struct view_floor f = {number(floor, "ns"), number(floor, "compute_ns"),
+                           number(floor, "load_ns"), number(floor, "all_load_ns"),
+                           number(floor, "bandwidth")};
+    if (isnan(f.ns))
+        f.ns = number(sample, "floor_ns");
+    return f;
+}
+
+static void read_cell(struct view *view, const json_t *json, size_t index)
+{
+    const char *name = json_string_value(json_object_get(json, "name"));
+    if (!name) {
+        view_note(view, "cells[%zu]: has no name; left out", index);
+        return;
+    }
+    struct view_cell *cell = view_cell(view, name, true);
+    if (cell->options) {
+        view_note(view, "cell '%s' stands twice; the first counts", name);
+        return;
+    }
+    const json_t *samples = json_object_get(json, "samples"), *sample;
+    decode_options(view, cell, json);
+    cell->floor = read_floor(json);
+    cell->predicted_pass_ns = number(json_object_get(json, "prediction"), "pass_ns");
+    const char *failed = json_string_value(json_object_get(json, "failed"));
+    cell->problem = json_string_value(json_object_get(json, "invalid"));
+    if (!cell->problem)
+        cell->problem = json_string_value(json_object_get(json, "skipped"));
+    cell->samples = view_alloc(view, json_array_size(samples) + 1, sizeof *cell->samples);
+    size_t i, damaged = 0;
+    json_array_foreach(samples, i, sample)
+    {
+        if (read_sample(view, sample, &cell->samples[cell->n_samples]))
+            cell->n_samples++;
+        else
+            damaged++;
+    }
+    if (damaged)
+        view_note(view, "cell '%s': %zu sample%s without times; left out", name, damaged,
+                  damaged == 1 ? "" : "s");
+    if (failed && cell->n_samples > 0)
+        view_note(view, "cell '%s': %zu samples failed: %s", name,
+                  json_array_size(json_object_get(json, "failures")), failed);
+    else if (failed && !cell->problem)
+        cell->problem = failed;
+    summarise(view, cell);
+}
+
+/* ---- labels ---- */
+
+static const char *label_part(struct view *view, const struct view_cell *cell, const char *key)
+{
+    const char *value = view_option_label(view, cell, key);
+    bool no_distance =
+        strcmp(cell->prefetch, "off") == 0 || strcmp(cell->prefetch, "resident") == 0;
+    if (!*value || (no_distance && strcmp(key, "prefetch_distance") == 0))
+        return "";
+    if (strcmp(key, "cache_layers") == 0 || strcmp(key, "cache_bytes") == 0)
+        return view_text(view, " C=%s", value);
+    if (strcmp(key, "memory_limit") == 0)
+        return view_text(view, " limit=%s", value);
+    if (strcmp(key, "device") == 0)
+        return view_text(view, " %s", value);
+    if (strcmp(key, "prefetch_distance") == 0)
+        return view_text(view, " d=%s", value);
+    if (value[0] >= 'a' && value[0] <= 'z' && strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
+        return view_text(view, " %s", value);
+    return view_text(view, " %s=%s", key, value);
+}
+
+/* Whether the option says something about a reference cell, which reads nothing. */
+static bool is_of_compute(const char *key)
+{
+    static const char *const keys[] = {
+        "batch", "threads", "prompt_tokens", "generate_tokens", "context", "kernels", "kv"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (strcmp(keys[i], key) == 0)
+            return true;
+    return false;
+}
+
+/* Options that tell the cells apart, besides prefetch and replacement: cache and distance first. */
+static size_t varying_options(const struct view *view, const char **keys, size_t most)
+{
+    static const char *const leading[] = {"prefetch", "replacement", "cache_layers", "cache_bytes",
+                                          "prefetch_distance"};
+    const size_t n_leading = sizeof leading / sizeof *leading;
+    size_t n = 0;
+    for (size_t i = 2; i < n_leading; i++)
+        if (option_varies(view, leading[i]))
+            keys[n++] = leading[i];
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(view->n_cells ? view->cells[0].options : NULL), key, value)
+    {
+        bool led = false;
+        for (size_t i = 0; i < n_leading; i++)
+            led = led || strcmp(key, leading[i]) == 0;
+        if (!led && n < most && option_varies(view, key))
+            keys[n++] = key;
+    }
+    return n;
+}
+
+/* "async belady C=8 d=2", without what is the same in all cells. Double quotes would end a name in
+ * a figure's table. */
+static void label_cells(struct view *view)
+{
+    const char *keys[64];
+    size_t n = varying_options(view, keys, sizeof keys / sizeof *keys);
+    bool modes = option_varies(view, "prefetch"), policies = option_varies(view, "replacement");
+    if (!policies && n == 0)
+        modes = true;
+    for (size_t c = 0; c < view->n_cells; c++) {
+        struct view_cell *cell = &view->cells[c];
+        if (!*cell->prefetch)
+            continue;
+        bool resident = strcmp(cell->prefetch, "resident") == 0;
+        char *text = view_text(view, "%s%s%s", modes || resident ? cell->prefetch : "",
+                               policies && !resident ? " " : "",
+                               policies && !resident ? cell->replacement : "");
+        for (size_t i = 0; i < n; i++)
+            if (!cell->reference || is_of_compute(keys[i]))
+                text = view_text(view, "%s%s", text, label_part(view, cell, keys[i]));
+        for (char *quote = strchr(text, '"'); quote; quote = strchr(quote, '"'))
+            *quote = '\'';
+        cell->label = text + strspn(text, " ");
+    }
+}
+
+/* Layers where every cell says its cache in layers, else MiB; decode where any cell decoded. */
+static void choose_units(struct view *view, const json_t *cells)
+{
+    const json_t *cell, *sample;
+    size_t i, j;
+    bool decoded = false;
+    json_array_foreach(cells, i, cell)
+    {
+        const json_t *options = json_object_get(cell, "options");
+        if (!json_is_true(json_object_get(cell, "reference")) &&
+            !json_is_number(json_object_get(options, "cache_layers")) &&
+            json_object_get(options, "cache_bytes"))
+            view->cache_unit = "MiB";
+        json_array_foreach(json_object_get(cell, "samples"), j, sample)
+        {
+            decoded = decoded || json_array_size(json_object_get(sample, "pass_ns")) > 0;
+        }
+    }
+    if (!decoded)
+        view->pass_kind = "prompt pass";
+}
+
+void view_read_cells(struct view *view, const json_t *cells)
+{
+    size_t i;
+    const json_t *cell;
+    choose_units(view, cells);
+    json_array_foreach(cells, i, cell)
+    {
+        read_cell(view, cell, i);
+    }
+    name_work(view);
+    label_cells(view);
+    for (i = 0; i < view->n_cells; i++)
+        if (view->cells[i].problem)
+            view_note(view, "%s is not drawn: %s", view->cells[i].label, view->cells[i].problem);
+}

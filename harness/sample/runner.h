@@ -1,0 +1,26 @@
+/*
+ * runner: measures one sample in a fresh process of this same program (command "sample").
+ *
+ * Whatever happens to that process (an error, a crash, a kill, no end in time) becomes the sample's
+ * `failed`; the run goes on. The process dies with the run.
+ */
+#ifndef RUNNER_H
+#define RUNNER_H
+
+#include "sample/sample.h"
+
+struct runner_work {
+    const struct settings *settings;
+    const char *model_path;
+    uint32_t n_layers;
+    uint64_t work_seed; /* of the prompts; the same for all cells of a run */
+    uint32_t timeout_s; /* then it is killed; 0: never */
+    bool profile;       /* time every operation: slower, for a sample that does not count */
+};
+
+/* The descriptor is inside a child process: the error is the harness's own (no memory, no
+ * process). */
+enum lb_status runner_measure(const struct runner_work *work, struct sample *sample,
+                              struct lb_error *err);
+
+#endif

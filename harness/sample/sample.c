@@ -1,0 +1,284 @@
+/* sample: its JSON form and how it goes from process to process. See sample.h. */
+#include "sample/sample.h"
+
+#include "common/json_text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum field_kind { NUMBER, TEXT };
+
+struct field {
+    const char *name;
+    size_t offset;
+    enum field_kind kind;
+    size_t size; /* of a text's array */
+};
+
+#define NUMBER_OF(name)                                                                            \
+    {                                                                                              \
+#name, offsetof(struct sample, name), NUMBER, 0                                            \
+    }
+#define TEXT_OF(name)                                                                              \
+    {                                                                                              \
+#name, offsetof(struct sample, name), TEXT, sizeof((struct sample *)0)->name               \
+    }
+
+/* Numbers of 64 bits, signed or not: all below 2^63. */
+static const struct field fields[] = {
+    NUMBER_OF(start_ns),
+    NUMBER_OF(load_ns),
+    NUMBER_OF(ttft_ns),
+    NUMBER_OF(prefill_ns),
+    NUMBER_OF(between_ns),
+    NUMBER_OF(cached_wait_ns),
+    NUMBER_OF(uncached_wait_ns),
+    NUMBER_OF(passes),
+    NUMBER_OF(layers),
+    NUMBER_OF(accesses),
+    NUMBER_OF(log_dropped),
+    NUMBER_OF(wasted),
+    NUMBER_OF(evictions),
+    NUMBER_OF(protected_evictions),
+    NUMBER_OF(prefetches_started),
+    NUMBER_OF(prefetches_completed),
+    NUMBER_OF(prefetches_cancelled),
+    NUMBER_OF(prefetches_used),
+    NUMBER_OF(prefetches_failed),
+    NUMBER_OF(prefetch_mean_ns),
+    NUMBER_OF(reads),
+    NUMBER_OF(read_errors),
+    NUMBER_OF(kernel_bytes),
+    NUMBER_OF(file_bytes),
+    NUMBER_OF(layer_bytes),
+    NUMBER_OF(model_resident_bytes),
+    NUMBER_OF(resident_bytes),
+    NUMBER_OF(cache_bytes),
+    NUMBER_OF(kv_bytes),
+    NUMBER_OF(allocations),
+    NUMBER_OF(peak_rss_bytes),
+    NUMBER_OF(major_faults),
+    NUMBER_OF(cpu_ns),
+    NUMBER_OF(cache_layers),
+    NUMBER_OF(threads),
+    NUMBER_OF(cached_before_ppm),
+    TEXT_OF(tokens_hash),
+    TEXT_OF(logits_hash),
+    TEXT_OF(prefetch),
+    TEXT_OF(replacement),
+    TEXT_OF(scheduler),
+    TEXT_OF(storage),
+    TEXT_OF(kernels),
+    TEXT_OF(notice),
+};
+#define N_FIELDS (sizeof fields / sizeof *fields)
+
+struct sum_field {
+    const char *name;
+    size_t offset;
+};
+#define SUM_OF(name)                                                                               \
+    {                                                                                              \
+#name, offsetof(struct sample_sums, name)                                                  \
+    }
+static const struct sum_field outcome_fields[] = {SUM_OF(hit), SUM_OF(prefetched), SUM_OF(late),
+                                                  SUM_OF(miss)};
+static const struct sum_field sum_fields[] = {
+    SUM_OF(bytes_read), SUM_OF(wall_ns), SUM_OF(compute_ns), SUM_OF(wait_ns), SUM_OF(other_ns)};
+#define N_OUTCOMES (sizeof outcome_fields / sizeof *outcome_fields)
+#define N_SUMS     (sizeof sum_fields / sizeof *sum_fields)
+
+void sample_free(struct sample *s)
+{
+    free(s->pass_ns);
+    free(s->log);
+    free(s->units);
+    json_decref(s->broken);
+    json_decref(s->profile);
+    memset(s, 0, sizeof *s);
+}
+
+/* ---- to JSON ---- */
+
+static json_t *number_at(const void *base, size_t offset)
+{
+    int64_t value;
+    memcpy(&value, (const char *)base + offset, sizeof value);
+    return json_integer(value);
+}
+
+static void add_sums(json_t *object, const struct sample_sums *sums)
+{
+    json_t *outcomes = json_object();
+    for (size_t i = 0; i < N_OUTCOMES; i++)
+        json_object_set_new(outcomes, outcome_fields[i].name,
+                            number_at(sums, outcome_fields[i].offset));
+    json_object_set_new(object, "outcomes", outcomes);
+    for (size_t i = 0; i < N_SUMS; i++)
+        json_object_set_new(object, sum_fields[i].name, number_at(sums, sum_fields[i].offset));
+}
+
+json_t *sample_to_json(const struct sample *s)
+{
+    json_t *object = json_object(), *passes = json_array(), *decode = json_object();
+    json_object_set_new(object, "rep", json_integer(s->rep));
+    json_object_set_new(object, "seq", json_integer(s->seq));
+    if (*s->failed) {
+        json_object_set_new(object, "start_ns", json_integer(s->start_ns));
+        json_object_set_new(object, "failed", json_text(s->failed));
+        json_decref(passes);
+        json_decref(decode);
+        return object;
+    }
+    for (uint32_t i = 0; i < s->n_pass; i++)
+        json_array_append_new(passes, json_integer(s->pass_ns[i]));
+    add_sums(object, &s->all);
+    json_object_set_new(object, "pass_ns", passes);
+    add_sums(decode, &s->decode);
+    json_object_set_new(object, "decode", decode);
+    for (size_t i = 0; i < N_FIELDS; i++) {
+        const char *text = (const char *)s + fields[i].offset;
+        json_object_set_new(object, fields[i].name,
+                            fields[i].kind == NUMBER ? number_at(s, fields[i].offset)
+                                                     : json_text(text));
+    }
+    if (s->broken && json_array_size(s->broken) > 0)
+        json_object_set(object, "broken", s->broken);
+    if (s->profile)
+        json_object_set(object, "profile", s->profile);
+    return object;
+}
+
+/* ---- from JSON ---- */
+
+static bool take_number(const json_t *object, const char *name, void *base, size_t offset)
+{
+    json_t *value = json_object_get(object, name);
+    int64_t number = json_integer_value(value);
+    memcpy((char *)base + offset, &number, sizeof number);
+    return json_is_integer(value);
+}
+
+static bool take_sums(const json_t *object, struct sample_sums *sums, const char **where)
+{
+    json_t *outcomes = json_object_get(object, "outcomes");
+    for (size_t i = 0; i < N_OUTCOMES; i++) {
+        *where = outcome_fields[i].name;
+        if (!take_number(outcomes, outcome_fields[i].name, sums, outcome_fields[i].offset))
+            return false;
+    }
+    for (size_t i = 0; i < N_SUMS; i++) {
+        *where = sum_fields[i].name;
+        if (!take_number(object, sum_fields[i].name, sums, sum_fields[i].offset))
+            return false;
+    }
+    return true;
+}
+
+static bool take_passes(const json_t *list, struct sample *s)
+{
+    if (!json_is_array(list))
+        return false;
+    s->pass_ns = calloc(json_array_size(list) + 1, sizeof *s->pass_ns);
+    if (!s->pass_ns)
+        return false;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        json_t *value = json_array_get(list, i);
+        if (!json_is_integer(value))
+            return false;
+        s->pass_ns[s->n_pass++] = json_integer_value(value);
+    }
+    return true;
+}
+
+static bool take_fields(const json_t *object, struct sample *s, const char **where)
+{
+    for (size_t i = 0; i < N_FIELDS; i++) {
+        *where = fields[i].name;
+        if (fields[i].kind == NUMBER) {
+            if (!take_number(object, fields[i].name, s, fields[i].offset))
+                return false;
+            continue;
+        }
+        const char *text = json_string_value(json_object_get(object, fields[i].name));
+        if (!text)
+            return false;
+        snprintf((char *)s + fields[i].offset, fields[i].size, "%s", text);
+    }
+    return true;
+}
+
+bool sample_from_json(const json_t *object, struct sample *s, const char **where)
+{
+    memset(s, 0, sizeof *s);
+    json_t *rep = json_object_get(object, "rep"), *seq = json_object_get(object, "seq");
+    const char *failed = json_string_value(json_object_get(object, "failed"));
+    *where = json_is_integer(rep) ? "seq" : "rep";
+    if (!json_is_integer(rep) || !json_is_integer(seq))
+        return false;
+    s->rep = (int32_t)json_integer_value(rep);
+    s->seq = (uint32_t)json_integer_value(seq);
+    if (failed) {
+        snprintf(s->failed, sizeof s->failed, "%s", failed);
+        *where = "start_ns";
+        return take_number(object, "start_ns", s, offsetof(struct sample, start_ns));
+    }
+    *where = "pass_ns";
+    if (take_passes(json_object_get(object, "pass_ns"), s) && take_sums(object, &s->all, where) &&
+        take_sums(json_object_get(object, "decode"), &s->decode, where) &&
+        take_fields(object, s, where)) {
+        json_t *broken = json_object_get(object, "broken");
+        s->broken = json_is_array(broken) ? json_incref(broken) : NULL;
+        s->profile = json_incref(json_object_get(object, "profile"));
+        return true;
+    }
+    sample_free(s);
+    return false;
+}
+
+/* ---- from process to process: both are the same program ---- */
+
+bool sample_write(const struct sample *s, FILE *out)
+{
+    json_t *object = sample_to_json(s);
+    char *text = json_dumps(object, JSON_COMPACT);
+    size_t head[3] = {text ? strlen(text) : 0, s->n_log, s->n_units};
+    bool done = text && fwrite(head, sizeof head, 1, out) == 1 &&
+                fwrite(text, 1, head[0], out) == head[0] &&
+                fwrite(s->log, sizeof *s->log, s->n_log, out) == s->n_log &&
+                fwrite(s->units, sizeof *s->units, s->n_units, out) == s->n_units &&
+                fflush(out) == 0;
+    free(text);
+    json_decref(object);
+    return done;
+}
+
+static bool receive_log(FILE *in, size_t n, struct lb_access **log, size_t *count)
+{
+    *log = malloc((n + 1) * sizeof **log);
+    *count = *log ? fread(*log, sizeof **log, n, in) : 0;
+    return *log && *count == n;
+}
+
+bool sample_receive(FILE *in, struct sample *s)
+{
+    size_t head[3];
+    const char *where;
+    memset(s, 0, sizeof *s);
+    if (fread(head, sizeof head, 1, in) != 1)
+        return false;
+    char *text = malloc(head[0] + 1);
+    json_t *object = NULL;
+    if (text && fread(text, 1, head[0], in) == head[0])
+        object = json_loadb(text, head[0], 0, NULL);
+    free(text);
+    bool done = object && sample_from_json(object, s, &where);
+    json_decref(object);
+    if (!done)
+        return false;
+    done = receive_log(in, head[1], &s->log, &s->n_log) &&
+           receive_log(in, head[2], &s->units, &s->n_units);
+    if (!done)
+        sample_free(s);
+    return done;
+}

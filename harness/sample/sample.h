@@ -1,0 +1,80 @@
+/*
+ * sample: one repetition of one cell: what is measured, and how it travels.
+ *
+ * A sample is measured in a process of its own (command "sample"), which opens the model, runs
+ * the prefill and the decode passes and writes what happened to a file descriptor; the run
+ * (runner.h) reads it from there. Inside the timed window of a pass: the pass (lb_engine_prefill,
+ * lb_engine_decode), nothing else. Choosing the next token and hashing logits lie between passes,
+ * and their time is recorded as between_ns.
+ */
+#ifndef SAMPLE_H
+#define SAMPLE_H
+
+#include "settings/options.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+/* Sums over passes, all times ns. */
+struct sample_sums {
+    uint64_t hit, prefetched, late, miss;
+    uint64_t bytes_read;
+    int64_t wall_ns, compute_ns, wait_ns, other_ns;
+};
+
+struct sample {
+    int32_t rep;
+    uint32_t seq;
+    int64_t start_ns; /* since the run began */
+    char failed[256]; /* why there is nothing below; "" when it went well */
+
+    int64_t load_ns; /* lb_engine_open */
+    int64_t ttft_ns; /* from before the open to the first token chosen */
+    int64_t prefill_ns;
+    int64_t *pass_ns; /* each decode pass */
+    uint32_t n_pass;
+    int64_t between_ns; /* decode phase outside the passes */
+    struct sample_sums all, decode;
+
+    int64_t cached_wait_ns,
+        uncached_wait_ns; /* decode: waits of hit + prefetched, of late + miss */
+    uint64_t passes, layers, accesses, log_dropped;
+    uint64_t wasted, evictions, protected_evictions;
+    uint64_t prefetches_started, prefetches_completed, prefetches_cancelled, prefetches_used,
+        prefetches_failed;
+    int64_t prefetch_mean_ns;
+    uint64_t reads, read_errors;
+    int64_t kernel_bytes; /* read in the passes as the kernel counts it; -1: not known */
+    uint64_t file_bytes, layer_bytes, model_resident_bytes;
+    uint64_t resident_bytes, cache_bytes, kv_bytes; /* memory of the engine */
+    uint64_t allocations;                           /* during the decode passes */
+    uint64_t peak_rss_bytes, major_faults;
+    int64_t cpu_ns; /* user and system, whole process */
+    uint64_t cache_layers, threads;
+    int64_t cached_before_ppm; /* of the model file in the page cache; -1: not known */
+    char tokens_hash[17], logits_hash[17];
+    char prefetch[16], replacement[16], scheduler[16], storage[16], kernels[16]; /* in force */
+    char notice[256];
+
+    uint32_t origin;       /* of merged results: which one it came from; not in the JSON */
+    struct lb_access *log; /* n_log of them; not in the JSON */
+    size_t n_log;
+    struct lb_access *units; /* n_units of them, where they are smaller than a layer; not in the
+                                JSON */
+    size_t n_units;
+    json_t *broken;  /* identities that do not hold, an array of texts; or NULL */
+    json_t *profile; /* of the decode passes (op_profile.h), where it was asked for; or NULL */
+};
+
+void sample_free(struct sample *sample);
+
+/* Everything but the log. sample_from_json gives false when a field is missing or of a wrong
+ * type; *where then names it. */
+json_t *sample_to_json(const struct sample *sample);
+bool sample_from_json(const json_t *object, struct sample *sample, const char **where);
+
+/* What the process writes and the run reads: the JSON, then the logs. */
+bool sample_write(const struct sample *sample, FILE *out);
+bool sample_receive(FILE *in, struct sample *sample);
+
+#endif

@@ -1,0 +1,526 @@
+/* scenario: the strict reader. See scenario.h. */
+#include "study/scenario.h"
+
+#include "common/file_io.h"
+#include "common/nearest.h"
+#include "common/sha256.h"
+#include "settings/options.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What the functions below share: the scenario being filled, and where errors go. */
+struct reader {
+    struct scenario *s;
+    struct lb_error *err;
+};
+
+static bool fail(const struct reader *r, const char *where, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static bool fail(const struct reader *r, const char *where, const char *format, ...)
+{
+    char text[400];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    lb_fail(r->err, LB_ERR_INPUT, "%s: %s%s%s", r->s->path, where, *where ? ": " : "", text);
+    return false;
+}
+
+static bool no_memory(const struct reader *r)
+{
+    lb_fail(r->err, LB_ERR_NOMEM, "%s: out of memory", r->s->path);
+    return false;
+}
+
+/* Keeps a copy of text for as long as the scenario lives. */
+static const char *keep(const struct reader *r, const char *text)
+{
+    struct scenario *s = r->s;
+    char **grown = realloc(s->texts, (s->n_texts + 1) * sizeof *grown);
+    if (!grown)
+        return NULL;
+    s->texts = grown;
+    char *copy = strdup(text);
+    if (copy)
+        s->texts[s->n_texts++] = copy;
+    return copy;
+}
+
+/* A value as it stood in the document, short enough for a message. */
+static void show(const json_t *value, char *text, size_t size)
+{
+    char *dumped = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    snprintf(text, size, "%.80s", dumped ? dumped : "?");
+    free(dumped);
+}
+
+static bool wrong(const struct reader *r, const char *where, const json_t *value,
+                  const char *expected)
+{
+    char got[128];
+    show(value, got, sizeof got);
+    return fail(r, where, "%s: expected %s", got, expected);
+}
+
+/* Refuses keys that are not in the NULL-terminated list. */
+static bool known_keys(const struct reader *r, const char *where, json_t *object,
+                       const char *const *known)
+{
+    const char *key;
+    json_t *value;
+    size_t count = 0;
+    while (known[count])
+        count++;
+    json_object_foreach(object, key, value)
+    {
+        size_t i = 0;
+        while (i < count && strcmp(known[i], key) != 0)
+            i++;
+        if (i < count)
+            continue;
+        const char *near = nearest_name(key, known, count);
+        if (near)
+            return fail(r, where, "unknown key '%.60s': did you mean '%s'?", key, near);
+        char names[160] = "";
+        for (size_t k = 0, used = 0; k < count && used < sizeof names; k++)
+            used +=
+                (size_t)snprintf(names + used, sizeof names - used, "%s%s", k ? " " : "", known[k]);
+        return fail(r, where, "unknown key '%.60s': expected one of %s", key, names);
+    }
+    return true;
+}
+
+/* ---- values of options ---- */
+
+/* {"bandwidth": "500MB/s", "latency": "100us"} as the option's text; numbers are bytes/s and a
+ * depth. False: a wrong type inside. */
+static bool device_text(json_t *object, char *text, size_t size)
+{
+    const char *key;
+    json_t *value;
+    size_t n = 0;
+    text[0] = '\0';
+    json_object_foreach(object, key, value)
+    {
+        char number[32];
+        const char *amount = json_string_value(value);
+        if (json_is_number(value)) {
+            snprintf(number, sizeof number, "%.17g", json_number_value(value));
+            amount = number;
+        }
+        if (!amount || n >= size)
+            return false;
+        n += (size_t)snprintf(text + n, size - n, "%s%s=%s", n ? "," : "", key, amount);
+    }
+    return n > 0 && n < size;
+}
+
+bool scenario_option_text(const struct option *o, json_t *value, char *text, size_t size)
+{
+    bool amount = o->kind == OPTION_COUNT || o->kind == OPTION_COUNT64 || o->kind == OPTION_SIZE ||
+                  o->kind == OPTION_SIZE32;
+    bool real = o->kind == OPTION_REAL || o->kind == OPTION_BANDWIDTH;
+    if (json_is_string(value)) {
+        bool word = amount && !(o->kind == OPTION_SIZE || o->kind == OPTION_SIZE32);
+        for (const char *const *w = o->words; word && w && *w; w++)
+            word = strcmp(*w, json_string_value(value)) != 0;
+        if (word || o->kind == OPTION_REAL) /* "8" is no number */
+            return false;
+        return snprintf(text, size, "%s", json_string_value(value)) < (int)size;
+    }
+    if (json_is_boolean(value) && o->kind == OPTION_BOOL)
+        return snprintf(text, size, "%s", json_is_true(value) ? "on" : "off") > 0;
+    if (json_is_integer(value) && (amount || real))
+        return snprintf(text, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value)) > 0;
+    if (json_is_real(value) && real)
+        return snprintf(text, size, "%.17g", json_real_value(value)) > 0;
+    if (json_is_object(value) && o->kind == OPTION_CUSTOM)
+        return device_text(value, text, size);
+    return false;
+}
+
+/* The option's canonical text for a JSON value, kept; NULL after an error. */
+static const char *option_text(const struct reader *r, const char *where, const struct option *o,
+                               json_t *value)
+{
+    char text[256], canonical[256], expected[400]; /* the settings point into text */
+    struct settings settings = settings_default();
+    struct lb_error ignored = LB_ERROR_INIT;
+    if (!scenario_option_text(o, value, text, sizeof text) ||
+        option_set(o, &settings, text, &ignored) != LB_OK) {
+        option_expected(o, expected, sizeof expected);
+        wrong(r, where, value, expected);
+        return NULL;
+    }
+    option_format(o, &settings, canonical, sizeof canonical);
+    const char *kept = keep(r, canonical);
+    if (!kept)
+        no_memory(r);
+    return kept;
+}
+
+static const struct option *known_option(const struct reader *r, const char *where, const char *key)
+{
+    size_t count;
+    const struct option *table = options_table(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(table[i].name, key) == 0)
+            return &table[i];
+    }
+    const char *names[128];
+    size_t n = 0;
+    for (size_t i = 0; i < count && n < sizeof names / sizeof *names; i++)
+        names[n++] = table[i].name;
+    const char *near = nearest_name(key, names, n);
+    fail(r, where, "unknown option '%.60s'%s%s%s", key, near ? ": did you mean '" : "",
+         near ? near : "", near ? "'?" : "");
+    return NULL;
+}
+
+/* An object of options with one value each, into *values (allocated). */
+static bool read_values(const struct reader *r, const char *where, json_t *object,
+                        struct scenario_value **values, size_t *count)
+{
+    const char *key;
+    json_t *value;
+    if (!json_is_object(object))
+        return wrong(r, where, object, "an object of options");
+    *values = calloc(json_object_size(object) + 1, sizeof **values);
+    if (!*values)
+        return no_memory(r);
+    json_object_foreach(object, key, value)
+    {
+        char place[192];
+        snprintf(place, sizeof place, "%s.%.80s", where, key);
+        const struct option *o = known_option(r, where, key);
+        const char *text = o ? option_text(r, place, o, value) : NULL;
+        if (!text)
+            return false;
+        (*values)[(*count)++] = (struct scenario_value){o, text};
+    }
+    return true;
+}
+
+/* ---- the parts of the document ---- */
+
+static bool read_axis(const struct reader *r, const char *key, json_t *list,
+                      struct scenario_axis *axis)
+{
+    char where[192];
+    snprintf(where, sizeof where, "matrix.%.80s", key);
+    axis->option = known_option(r, "matrix", key);
+    if (!axis->option)
+        return false;
+    if (!json_is_array(list) || json_array_size(list) == 0)
+        return wrong(r, where, list, "a list with at least one value");
+    axis->texts = calloc(json_array_size(list), sizeof *axis->texts);
+    if (!axis->texts)
+        return no_memory(r);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        snprintf(where, sizeof where, "matrix.%.80s[%zu]", key, i);
+        const char *text = option_text(r, where, axis->option, json_array_get(list, i));
+        if (!text)
+            return false;
+        for (size_t j = 0; j < axis->count; j++) {
+            if (strcmp(axis->texts[j], text) == 0)
+                return fail(r, where, "%s: expected a value that does not stand there already",
+                            text);
+        }
+        axis->texts[axis->count++] = text;
+    }
+    return true;
+}
+
+static bool read_matrix(const struct reader *r, json_t *object)
+{
+    const char *key;
+    json_t *list;
+    if (!object)
+        return fail(r, "", "no 'matrix': expected an object of options with lists of values");
+    if (!json_is_object(object) || json_object_size(object) == 0)
+        return wrong(r, "matrix", object,
+                     "an object with at least one option and a list of its values");
+    r->s->axes = calloc(json_object_size(object), sizeof *r->s->axes);
+    if (!r->s->axes)
+        return no_memory(r);
+    json_object_foreach(object, key, list)
+    {
+        if (!read_axis(r, key, list, &r->s->axes[r->s->n_axes++]))
+            return false;
+    }
+    return true;
+}
+
+static const struct scenario_axis *axis_of(const struct scenario *s, const struct option *o)
+{
+    for (size_t i = 0; i < s->n_axes; i++) {
+        if (s->axes[i].option == o)
+            return &s->axes[i];
+    }
+    return NULL;
+}
+
+/* An exclusion can only mean values of the matrix: anything else is a slip of the pen. */
+static bool check_exclusion(const struct reader *r, const char *where,
+                            const struct scenario_exclusion *e)
+{
+    if (e->count == 0)
+        return fail(r, where, "{}: expected at least one option of the matrix");
+    for (size_t i = 0; i < e->count; i++) {
+        const struct scenario_axis *axis = axis_of(r->s, e->values[i].option);
+        size_t k = 0;
+        while (axis && k < axis->count && strcmp(axis->texts[k], e->values[i].text) != 0)
+            k++;
+        if (!axis || k == axis->count)
+            return fail(r, where, "%s = %s: expected %s", e->values[i].option->name,
+                        e->values[i].text,
+                        axis ? "a value that stands under matrix" : "an option of the matrix");
+    }
+    return true;
+}
+
+static bool read_exclusions(const struct reader *r, json_t *list)
+{
+    if (!list)
+        return true;
+    if (!json_is_array(list))
+        return wrong(r, "exclude", list, "a list of objects of options");
+    r->s->exclusions = calloc(json_array_size(list) + 1, sizeof *r->s->exclusions);
+    if (!r->s->exclusions)
+        return no_memory(r);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        char where[32];
+        snprintf(where, sizeof where, "exclude[%zu]", i);
+        struct scenario_exclusion *e = &r->s->exclusions[r->s->n_exclusions++];
+        if (!read_values(r, where, json_array_get(list, i), &e->values, &e->count) ||
+            !check_exclusion(r, where, e))
+            return false;
+    }
+    return true;
+}
+
+static bool read_text(const struct reader *r, const char *where, json_t *value, const char **text)
+{
+    if (!json_is_string(value) || json_string_length(value) == 0)
+        return wrong(r, where, value, "a text that is not empty");
+    *text = keep(r, json_string_value(value));
+    return *text ? true : no_memory(r);
+}
+
+static bool read_count(const struct reader *r, const char *where, json_t *value, json_int_t least,
+                       json_int_t most, json_int_t *count)
+{
+    char expected[96];
+    snprintf(expected, sizeof expected,
+             "a whole number from %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT, least, most);
+    if (!json_is_integer(value) || json_integer_value(value) < least ||
+        json_integer_value(value) > most)
+        return wrong(r, where, value, expected);
+    *count = json_integer_value(value);
+    return true;
+}
+
+static bool read_choice(const struct reader *r, const char *where, const char *kind, json_t *value,
+                        const char **text)
+{
+    struct option o = {.name = kind, .kind = OPTION_CHOICE, .choice_kind = kind, .offset = 0};
+    const char *chosen = NULL;
+    struct lb_error ignored = LB_ERROR_INIT;
+    if (json_is_string(value) &&
+        option_set(&o, &chosen, json_string_value(value), &ignored) == LB_OK)
+        return read_text(r, where, value, text);
+    char expected[400];
+    option_expected(&o, expected, sizeof expected);
+    return wrong(r, where, value, expected);
+}
+
+static bool read_synth(const struct reader *r, json_t *object)
+{
+    static const char *const known[] = {"shape", "quant", "seed", "layers", NULL};
+    struct model_synth *synth = &r->s->model_synth;
+    json_t *value;
+    json_int_t number;
+    if (!json_is_object(object))
+        return wrong(r, "model.synth", object, "an object with shape and quant");
+    if (!json_object_get(object, "shape") || !json_object_get(object, "quant"))
+        return fail(r, "model.synth", "no '%s': expected a text",
+                    json_object_get(object, "shape") ? "quant" : "shape");
+    if (!known_keys(r, "model.synth", object, known))
+        return false;
+    if ((value = json_object_get(object, "shape")) &&
+        !read_choice(r, "model.synth.shape", "shape", value, &synth->shape))
+        return false;
+    if ((value = json_object_get(object, "quant")) &&
+        !read_choice(r, "model.synth.quant", "quant", value, &synth->quant))
+        return false;
+    if ((value = json_object_get(object, "seed"))) {
+        if (!read_count(r, "model.synth.seed", value, 0, INT64_MAX, &number))
+            return false;
+        synth->seed = (uint64_t)number;
+    }
+    if ((value = json_object_get(object, "layers"))) {
+        if (!read_count(r, "model.synth.layers", value, 1, 65535, &number))
+            return false;
+        synth->n_layers = (uint32_t)number;
+    }
+    return true;
+}
+
+static bool read_model(const struct reader *r, json_t *object)
+{
+    static const char *const known[] = {"path", "synth", NULL};
+    if (!object)
+        return fail(r, "", "no 'model': expected an object with either 'path' or 'synth'");
+    if (!json_is_object(object) || json_object_size(object) != 1)
+        return wrong(r, "model", object, "an object with either 'path' or 'synth'");
+    if (!known_keys(r, "model", object, known))
+        return false;
+    json_t *path = json_object_get(object, "path");
+    if (path)
+        return read_text(r, "model.path", path, &r->s->model_path);
+    return read_synth(r, json_object_get(object, "synth"));
+}
+
+static bool read_numbers(const struct reader *r, json_t *root)
+{
+    json_int_t repetitions = 3, warmup = 1, seed = 1;
+    json_t *value;
+    if ((value = json_object_get(root, "repetitions")) &&
+        !read_count(r, "repetitions", value, 1, 1000000, &repetitions))
+        return false;
+    if ((value = json_object_get(root, "warmup")) &&
+        !read_count(r, "warmup", value, 0, 1000, &warmup))
+        return false;
+    if ((value = json_object_get(root, "seed")) &&
+        !read_count(r, "seed", value, 0, INT64_MAX, &seed))
+        return false;
+    r->s->repetitions = (uint32_t)repetitions;
+    r->s->warmup = (uint32_t)warmup;
+    r->s->seed = (uint64_t)seed;
+    return true;
+}
+
+/* An option stands in one place only, and one budget rules the cache. */
+static bool check_together(const struct reader *r)
+{
+    const struct scenario *s = r->s;
+    const char *budget = NULL;
+    for (size_t i = 0; i < s->n_fixed + s->n_axes; i++) {
+        bool fixed = i < s->n_fixed;
+        const struct option *o = fixed ? s->fixed[i].option : s->axes[i - s->n_fixed].option;
+        if (fixed && axis_of(s, o))
+            return fail(r, "fixed", "'%s' stands under matrix too: expected it in one place",
+                        o->name);
+        if (strcmp(o->name, "cache_layers") == 0 || strcmp(o->name, "cache_bytes") == 0) {
+            if (budget)
+                return fail(r, fixed ? "fixed" : "matrix",
+                            "'%s' stands beside '%s': expected one of them", o->name, budget);
+            budget = o->name;
+        }
+    }
+    return true;
+}
+
+/* The name becomes a directory and part of file names. */
+static bool check_name(const struct reader *r)
+{
+    const char *n = r->s->name;
+    if (strlen(n) > 80 || strchr("-_.", n[0]) ||
+        n[strspn(n, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")])
+        return fail(r, "name", "\"%.80s\": expected at most 80 letters, digits, '-', '_', '.'", n);
+    return true;
+}
+
+static bool read_document(const struct reader *r, json_t *root)
+{
+    static const char *const known[] = {
+        "name",   "about",   "expected_minutes", "expected_reading", "model", "fixed",
+        "matrix", "exclude", "repetitions",      "warmup",           "seed",  NULL};
+    json_t *value;
+    const char *reading;
+    if (!json_is_object(root))
+        return wrong(r, "", root, "an object with name, about, matrix");
+    if (!known_keys(r, "", root, known))
+        return false;
+    if (!(value = json_object_get(root, "name")))
+        return fail(r, "", "no 'name': expected a text");
+    if (!read_text(r, "name", value, &r->s->name) || !check_name(r))
+        return false;
+    if (!(value = json_object_get(root, "about")))
+        return fail(r, "", "no 'about': expected a text that says which question is asked");
+    if (!read_text(r, "about", value, &r->s->about))
+        return false;
+    if ((value = json_object_get(root, "expected_reading")) &&
+        !read_text(r, "expected_reading", value, &reading))
+        return false;
+    if ((value = json_object_get(root, "expected_minutes")) &&
+        !(json_is_number(value) && json_number_value(value) > 0))
+        return wrong(r, "expected_minutes", value, "a number above 0: how long the run takes");
+    if ((value = json_object_get(root, "fixed")) &&
+        !read_values(r, "fixed", value, &r->s->fixed, &r->s->n_fixed))
+        return false;
+    return read_model(r, json_object_get(root, "model")) &&
+           read_matrix(r, json_object_get(root, "matrix")) &&
+           read_exclusions(r, json_object_get(root, "exclude")) && read_numbers(r, root) &&
+           check_together(r);
+}
+
+enum lb_status scenario_from_json(json_t *document, const char *path, const char *sha256,
+                                  struct scenario *s, struct lb_error *err)
+{
+    struct reader r = {s, err};
+    memset(s, 0, sizeof *s);
+    s->path = path;
+    s->model_synth.seed = 1;
+    s->document = json_incref(document);
+    snprintf(s->sha256, sizeof s->sha256, "%s", sha256);
+    (void)read_document(&r, document);
+    if (err->code != LB_OK)
+        scenario_free(s);
+    return err->code;
+}
+
+enum lb_status scenario_read(const char *path, struct scenario *s, struct lb_error *err)
+{
+    memset(s, 0, sizeof *s);
+    char *text = NULL;
+    size_t length;
+    enum lb_status status = file_read(path, &text, &length, err);
+    if (status != LB_OK)
+        return status;
+    struct sha256 hash;
+    sha256_begin(&hash);
+    sha256_add(&hash, text, length);
+    char sha256[65];
+    sha256_end(&hash, sha256);
+    json_error_t where;
+    json_t *document = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
+    free(text);
+    if (!document)
+        return lb_fail(err, LB_ERR_INPUT, "%s: line %d, column %d: %s", path, where.line,
+                       where.column, where.text);
+    status = scenario_from_json(document, path, sha256, s, err);
+    json_decref(document);
+    return status;
+}
+
+void scenario_free(struct scenario *s)
+{
+    for (size_t i = 0; i < s->n_axes; i++)
+        free(s->axes[i].texts);
+    for (size_t i = 0; i < s->n_exclusions; i++)
+        free(s->exclusions[i].values);
+    for (size_t i = 0; i < s->n_texts; i++)
+        free(s->texts[i]);
+    free(s->axes);
+    free(s->exclusions);
+    free(s->fixed);
+    free(s->texts);
+    json_decref(s->document);
+    memset(s, 0, sizeof *s);
+}

@@ -1,0 +1,64 @@
+/*
+ * scenario: a study as a JSON document: which model, which options fixed, which varied.
+ *
+ * Read strictly: an unknown or doubled key, a wrong type or an impossible value is an error that
+ * names the file, the place inside the document and what was expected. Amounts are kept as the
+ * canonical text of their option (option.h), so that 1024KiB and 1MiB are the same value.
+ */
+#ifndef SCENARIO_H
+#define SCENARIO_H
+
+#include "base/status.h"
+#include "settings/option.h"
+#include "study/model_file.h"
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct scenario_value { /* one option set to one value */
+    const struct option *option;
+    const char *text;
+};
+
+struct scenario_axis { /* one option under "matrix" */
+    const struct option *option;
+    const char **texts;
+    size_t count;
+};
+
+struct scenario_exclusion { /* a cell that has all these values is left out */
+    struct scenario_value *values;
+    size_t count;
+};
+
+struct scenario {
+    const char *path;
+    const char *name, *about;
+    const char *model_path; /* NULL: model_synth */
+    struct model_synth model_synth;
+    struct scenario_value *fixed;
+    size_t n_fixed;
+    struct scenario_axis *axes;
+    size_t n_axes;
+    struct scenario_exclusion *exclusions;
+    size_t n_exclusions;
+    uint32_t repetitions, warmup;
+    uint64_t seed;
+    json_t *document; /* as it was read */
+    char sha256[65];  /* of the file's bytes */
+    char **texts;     /* owns the texts above */
+    size_t n_texts;
+};
+
+enum lb_status scenario_read(const char *path, struct scenario *scenario, struct lb_error *err);
+/* The same from a document that was read before, such as a result's `requested`; takes a reference
+ * to it. `path` is for messages. */
+enum lb_status scenario_from_json(json_t *document, const char *path, const char *sha256,
+                                  struct scenario *scenario, struct lb_error *err);
+/* A JSON value of a scenario or result as text for option_set(); false when its type cannot be
+ * right. */
+bool scenario_option_text(const struct option *option, json_t *value, char *text, size_t size);
+void scenario_free(struct scenario *scenario);
+
+#endif
