@@ -1,111 +1,14 @@
-/*
- * files: the part of engine.h that needs no engine: the tokenizer alone, the header
- * of a file, synthetic models, and what can be chosen.
- */
+/* model_files: the header of a model file, and synthetic models, without an engine. */
 #include "engine.h"
 
 #include "base/memory.h"
-#include "cache/cache.h"
 #include "gguf/gguf.h"
-#include "kernels/kernels.h"
-#include "plan/planner.h"
 #include "quant/quant.h"
-#include "storage/storage.h"
 #include "synth/synth.h"
-#include "text/sampler.h"
-#include "text/tokenizer.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-/* ---- tokenizer alone ---- */
-
-struct lb_vocab {
-    struct tokenizer *tokenizer;
-};
-
-enum lb_status lb_vocab_open(const char *path, struct lb_vocab **out, struct lb_error *err)
-{
-    *out = NULL;
-    struct gguf_file *file = NULL;
-    struct lb_vocab *vocab = NULL;
-    enum lb_status status = gguf_open(path, quant_tensor_bytes, &file, err);
-    if (status != LB_OK)
-        goto done;
-    vocab = lb_calloc(1, sizeof *vocab);
-    if (!vocab) {
-        status = lb_fail(err, LB_ERR_NOMEM, "vocabulary: out of memory");
-        goto done;
-    }
-    status = tokenizer_open(file, &vocab->tokenizer, err);
-    if (status == LB_OK)
-        *out = vocab;
-    else
-        lb_free(vocab);
-done:
-    gguf_close(file);
-    return status;
-}
-
-void lb_vocab_close(struct lb_vocab *vocab)
-{
-    if (!vocab)
-        return;
-    tokenizer_close(vocab->tokenizer);
-    lb_free(vocab);
-}
-
-enum lb_status lb_vocab_tokenize(const struct lb_vocab *vocab, const char *text, size_t length,
-                                 struct lb_text_options options, int32_t **ids, size_t *count,
-                                 struct lb_error *err)
-{
-    struct tokenizer_options o = {.bos = options.bos, .special = options.special};
-    return tokenizer_encode(vocab->tokenizer, text, length, o, ids, count, err);
-}
-
-void lb_release(void *block)
-{
-    lb_free(block);
-}
-
-/* ---- sampler ---- */
-
-struct lb_sampler {
-    struct sampler *sampler;
-};
-
-enum lb_status lb_sampler_open(const struct lb_sampling *sampling, uint32_t n_vocab,
-                               struct lb_sampler **out, struct lb_error *err)
-{
-    *out = NULL;
-    struct lb_sampler *s = lb_calloc(1, sizeof *s);
-    if (!s)
-        return lb_fail(err, LB_ERR_NOMEM, "sampler: out of memory");
-    struct sampler_options o = {.temperature = sampling->temperature,
-                                .top_k = sampling->top_k,
-                                .top_p = sampling->top_p,
-                                .seed = sampling->seed};
-    enum lb_status status = sampler_open(&o, n_vocab, &s->sampler, err);
-    if (status == LB_OK)
-        *out = s;
-    else
-        lb_free(s);
-    return status;
-}
-
-void lb_sampler_close(struct lb_sampler *sampler)
-{
-    if (!sampler)
-        return;
-    sampler_close(sampler->sampler);
-    lb_free(sampler);
-}
-
-int32_t lb_sampler_next(struct lb_sampler *sampler, const float *logits)
-{
-    return sampler_next(sampler->sampler, logits);
-}
 
 /* ---- header of a file ---- */
 
@@ -253,81 +156,4 @@ enum lb_status lb_synth_inspect(const struct lb_synth *synth, const struct lb_in
     }
     lb_free(tensors);
     return LB_OK;
-}
-
-/* ---- what can be chosen ---- */
-
-static bool choice_set(struct lb_choice *choice, const char *name, const char *about,
-                       bool available)
-{
-    *choice = (struct lb_choice){.name = name, .about = about, .available = available};
-    return true;
-}
-
-static bool prefetch_at(size_t i, struct lb_choice *choice)
-{
-    static const struct lb_choice modes[] = {
-        {"off", "every missing layer is loaded when the computation needs it", true},
-        {"sync", "blocking read-ahead on the computing thread", true},
-        {"async", "a background thread reads ahead while the computation runs",
-         LB_ASYNC_PREFETCH != 0},
-        {"resident", "everything is loaded at open; nothing streams", true},
-    };
-    if (i >= sizeof modes / sizeof *modes)
-        return false;
-    *choice = modes[i];
-    return true;
-}
-
-bool lb_choice_at(const char *kind, size_t i, struct lb_choice *choice)
-{
-    size_t n;
-    if (strcmp(kind, "prefetch") == 0)
-        return prefetch_at(i, choice);
-    if (strcmp(kind, "replacement") == 0) {
-        const struct cache_policy *const *list = cache_policies(&n);
-        return i < n && choice_set(choice, list[i]->name, list[i]->about, true);
-    }
-    if (strcmp(kind, "scheduler") == 0) {
-        const struct planner_scheduler *const *list = planner_schedulers(&n);
-        return i < n && choice_set(choice, list[i]->name, list[i]->about, true);
-    }
-    if (strcmp(kind, "storage") == 0) {
-        const struct storage_ops *const *list = storage_list(&n);
-        return i < n && choice_set(choice, list[i]->name, list[i]->about, true);
-    }
-    if (strcmp(kind, "device") == 0) {
-        const struct storage_preset *list = storage_presets(&n);
-        return i < n && choice_set(choice, list[i].name, list[i].about, true);
-    }
-    if (strcmp(kind, "kernels") == 0) {
-        const struct kernels_ops *const *list = kernels_list(&n);
-        if (i == 0)
-            return choice_set(choice, "auto", "the best that this processor has", true);
-        return i <= n &&
-               choice_set(choice, list[i - 1]->name, list[i - 1]->about, list[i - 1]->available());
-    }
-    if (strcmp(kind, "shape") == 0) {
-        const struct synth_shape *list = synth_shapes(&n);
-        return i < n && choice_set(choice, list[i].name, list[i].architecture, true);
-    }
-    if (strcmp(kind, "quant") == 0) {
-        const char *const *list = synth_mixes(&n);
-        return i < n && choice_set(choice, list[i], "", true);
-    }
-    return false;
-}
-
-bool lb_device_preset(const char *name, struct lb_device *device)
-{
-    size_t n;
-    const struct storage_preset *list = storage_presets(&n);
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(list[i].name, name) == 0) {
-            const struct storage_device *d = &list[i].device;
-            *device = (struct lb_device){d->bandwidth, d->latency_ns, d->queue_depth};
-            return true;
-        }
-    }
-    return false;
 }

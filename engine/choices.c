@@ -1,0 +1,87 @@
+/* choices: what can be chosen, from the lists of the rooms. */
+#include "engine.h"
+
+#include "cache/cache.h"
+#include "kernels/kernels.h"
+#include "plan/planner.h"
+#include "quant/quant.h"
+#include "storage/storage.h"
+#include "synth/synth.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool choice_set(struct lb_choice *choice, const char *name, const char *about,
+                       bool available)
+{
+    *choice = (struct lb_choice){.name = name, .about = about, .available = available};
+    return true;
+}
+
+static bool prefetch_at(size_t i, struct lb_choice *choice)
+{
+    static const struct lb_choice modes[] = {
+        {"off", "every missing layer is loaded when the computation needs it", true},
+        {"sync", "blocking read-ahead on the computing thread", true},
+        {"async", "a background thread reads ahead while the computation runs",
+         LB_ASYNC_PREFETCH != 0},
+        {"resident", "everything is loaded at open; nothing streams", true},
+    };
+    if (i >= sizeof modes / sizeof *modes)
+        return false;
+    *choice = modes[i];
+    return true;
+}
+
+bool lb_choice_at(const char *kind, size_t i, struct lb_choice *choice)
+{
+    size_t n;
+    if (strcmp(kind, "prefetch") == 0)
+        return prefetch_at(i, choice);
+    if (strcmp(kind, "replacement") == 0) {
+        const struct cache_policy *const *list = cache_policies(&n);
+        return i < n && choice_set(choice, list[i]->name, list[i]->about, true);
+    }
+    if (strcmp(kind, "scheduler") == 0) {
+        const struct planner_scheduler *const *list = planner_schedulers(&n);
+        return i < n && choice_set(choice, list[i]->name, list[i]->about, true);
+    }
+    if (strcmp(kind, "storage") == 0) {
+        const struct storage_ops *const *list = storage_list(&n);
+        return i < n && choice_set(choice, list[i]->name, list[i]->about, true);
+    }
+    if (strcmp(kind, "device") == 0) {
+        const struct storage_preset *list = storage_presets(&n);
+        return i < n && choice_set(choice, list[i].name, list[i].about, true);
+    }
+    if (strcmp(kind, "kernels") == 0) {
+        const struct kernels_ops *const *list = kernels_list(&n);
+        if (i == 0)
+            return choice_set(choice, "auto", "the best that this processor has", true);
+        return i <= n &&
+               choice_set(choice, list[i - 1]->name, list[i - 1]->about, list[i - 1]->available());
+    }
+    if (strcmp(kind, "shape") == 0) {
+        const struct synth_shape *list = synth_shapes(&n);
+        return i < n && choice_set(choice, list[i].name, list[i].architecture, true);
+    }
+    if (strcmp(kind, "quant") == 0) {
+        const char *const *list = synth_mixes(&n);
+        return i < n && choice_set(choice, list[i], "", true);
+    }
+    return false;
+}
+
+bool lb_device_preset(const char *name, struct lb_device *device)
+{
+    size_t n;
+    const struct storage_preset *list = storage_presets(&n);
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(list[i].name, name) == 0) {
+            const struct storage_device *d = &list[i].device;
+            *device = (struct lb_device){d->bandwidth, d->latency_ns, d->queue_depth};
+            return true;
+        }
+    }
+    return false;
+}
