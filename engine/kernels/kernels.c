@@ -48,6 +48,12 @@ enum lb_status kernels_select(const char *tier, const struct kernels_ops **ops,
                    tier);
 }
 
+const char *kernels_order_name(uint32_t order)
+{
+    static const char *const names[N_KERNELS_ORDERS] = {"rows", "streams"};
+    return order < N_KERNELS_ORDERS ? names[order] : NULL;
+}
+
 enum kernels_format kernels_format_of(uint32_t type)
 {
     const struct quant_info *info = quant_info(type);
@@ -77,13 +83,17 @@ size_t kernels_scratch_bytes(uint32_t n_tokens, uint32_t head_dim)
     return round_up(product > attention ? product : attention, 64);
 }
 
-/* Matrix-vector: so many bytes that the begin of the streams (see simd_x86.h) does not count, in 16
- * streams an odd number of rows apart, which keeps them off each other's places in the caches.
- * Matrix-matrix: a few tiles. */
+/* Matrix-vector: so many bytes that the begin of a row's stretch or of the streams (see simd_x86.h)
+ * does not count; 16 streams an odd number of rows apart, which keeps them off each other's places
+ * in the caches. Matrix-matrix: a few tiles. */
 uint32_t kernels_row_chunk(const struct kernels_product *p)
 {
     if (p->n_tokens > MATVEC_TOKENS)
         return 2 * TILE_ROWS;
+    if (p->order == KERNELS_ROWS) {
+        size_t rows = round_up((size_t)128 * 1024 / (p->row_bytes + 1), TILE_ROWS);
+        return rows < TILE_ROWS ? TILE_ROWS : rows > 512 ? 512 : (uint32_t)rows;
+    }
     size_t apart = (size_t)320 * 1024 / 16 / (p->row_bytes + 1) | 1;
     return 16 * (uint32_t)(apart < 31 ? apart : 31);
 }

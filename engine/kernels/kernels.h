@@ -32,6 +32,17 @@ enum kernels_format {
 
 enum kernels_format kernels_format_of(uint32_t type);
 
+/* In which order a product of one token (or a few) asks for its weights. The bits are the same;
+ * which is faster is a property of the memory and changes with its state. */
+enum kernels_order {
+    KERNELS_ROWS,    /* one row after the other */
+    KERNELS_STREAMS, /* several rows side by side, far from each other */
+    N_KERNELS_ORDERS
+};
+
+/* "rows", "streams"; NULL for none of them */
+const char *kernels_order_name(uint32_t order);
+
 /* One product y = x * W^T. `input` is what ops->prepare made of x[n_tokens, n_in]. */
 struct kernels_product {
     uint32_t type; /* enum quant_type of W */
@@ -40,6 +51,7 @@ struct kernels_product {
     const void *input; /* format kernels_format_of(type) */
     float *y;          /* y[t * y_stride + row] */
     size_t y_stride;
+    enum kernels_order order; /* below ops->n_orders */
 };
 
 enum kernels_kv { KERNELS_KV_F32, KERNELS_KV_F16 };
@@ -63,6 +75,7 @@ struct kernels_ops {
     const char *name;  /* "generic", "avx2", "avx512", "neon" */
     const char *about; /* one line for `layerbench list` */
     bool (*available)(void);
+    uint32_t n_orders; /* of enum kernels_order that differ; 0 and 1: one */
 
     /* input[tokens first..last-1] from x[t * x_stride + i], i < n_in; tokens may be shared
      * out over threads. `input` holds kernels_input_bytes(format, n_tokens, n_in), 64-aligned. */

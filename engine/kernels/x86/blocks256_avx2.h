@@ -188,4 +188,23 @@ INLINE void scale_halves(__m256i scales, __m256i halves[2])
     halves[1] = _mm256_permute2x128_si256(scales, scales, 0x11);
 }
 
+/* ---- products ---- */
+
+/* Onto lanes that sum to I; pairs of unsigned products fit int16: at most 2 * 63 * 127. */
+INLINE __m256i add_products(uint32_t type, __m256i sum, __m256i q, const int8_t *x, __m256i scale)
+{
+    __m256i pairs =
+        type == QUANT_IQ4_XS ? signed_pair_products(q, load256(x)) : pair_products(q, load256(x));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, scale));
+}
+
+/* The words of mins256 x the sums of activations of a cell, in lanes */
+INLINE __m256i min_products(uint32_t type, __m256i min, const struct input_view *v, size_t cell)
+{
+    if (groups256(type) == 8)
+        return _mm256_zextsi128_si256(
+            _mm_madd_epi16(_mm256_castsi256_si128(min), load128(v->sum32 + cell * 8)));
+    return _mm256_madd_epi16(min, load256(v->sum16 + cell * 16));
+}
+
 #endif

@@ -86,6 +86,37 @@ INLINE void bytes256(uint32_t type, const uint8_t *block, __m512i q[4])
     }
 }
 
+/* The weights of Q4_K and Q5_K in the order of the paired activations */
+INLINE void bytes_paired(uint32_t type, const uint8_t *block, __m512i q[4])
+{
+    const uint8_t *qs = block + (type == QUANT_Q4_K ? offsetof(struct block_q4_k, qs)
+                                                    : offsetof(struct block_q5_k, qs));
+    for (int i = 0; i < 2; i++) {
+        __m512i both = load512(qs + 64 * i);
+        __asm__("" : "+v"(both)); /* or the compiler loads it twice */
+        q[2 * i] = _mm512_and_si512(both, _mm512_set1_epi8(15));
+        q[2 * i + 1] = _mm512_gf2p8affine_epi64_epi8(both, _mm512_set1_epi64(HIGH_NIBBLE), 0);
+    }
+    if (type == QUANT_Q4_K)
+        return;
+    const __m512i fifth = twice256(block + offsetof(struct block_q5_k, qh));
+    for (int i = 0; i < 4; i++) { /* groups 0 and 2, 1 and 3, 4 and 6, 5 and 7 */
+        const int first = i + i / 2 * 2;
+        __m512i parts = matrices(ONE_BIT(first, 4), ONE_BIT(first + 2, 4));
+        q[i] = _mm512_or_si512(q[i], _mm512_gf2p8affine_epi64_epi8(fifth, parts, 0));
+    }
+}
+
+/* The weights in the order of the activations that one token or a few take: paired where there are
+ * 8 groups */
+INLINE void bytes_for_token(uint32_t type, const uint8_t *block, __m512i q[4])
+{
+    if (groups256(type) == 8)
+        bytes_paired(type, block, q);
+    else
+        bytes256(type, block, q);
+}
+
 /* ---- scales ---- */
 
 /* Q4_K, Q5_K. The head is d, dmin, then three words of scales A, B, C; the result is, bytewise,

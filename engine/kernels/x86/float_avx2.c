@@ -45,6 +45,26 @@ INLINE void multiply_add(uint32_t type, const uint8_t *row, uint32_t at, const f
             _mm256_fmadd_ps(weights(type, row, at + 8 * j), _mm256_loadu_ps(x + 8 * j), sum[j]);
 }
 
+/* One token, one row after the other */
+INLINE void in_rows(uint32_t type, const struct kernels_product *p, const uint8_t *w,
+                    uint32_t row_begin, uint32_t row_end)
+{
+    const float *x = p->input;
+    const uint32_t n_whole = p->n_in / 32 * 32;
+    uint8_t copy[128];
+    for (uint32_t row = row_begin; row < row_end; row++, w += p->row_bytes) {
+        __m256 sum[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                         _mm256_setzero_ps()};
+        for (uint32_t i = 0; i < n_whole; i += 32) {
+            prefetch_row(w + i * element_bytes(type), 32 * element_bytes(type));
+            multiply_add(type, w, i, x + i, sum);
+        }
+        if (n_whole < p->n_in)
+            multiply_add(type, rest_of(type, w, p->n_in, copy), 0, x + n_whole, sum);
+        p->y[row] = sum32(sum);
+    }
+}
+
 INLINE void visit(uint32_t type, const uint8_t *row, uint32_t begin, uint32_t end, const float *x,
                   float sums[32])
 {
@@ -136,6 +156,10 @@ INLINE void two_rows(uint32_t type, const struct kernels_product *p, const uint8
 INLINE void product(uint32_t type, const struct kernels_product *p, const uint8_t *w,
                     uint32_t row_begin, uint32_t row_end)
 {
+    if (p->n_tokens == 1 && p->order == KERNELS_ROWS) {
+        in_rows(type, p, w, row_begin, row_end);
+        return;
+    }
     if (p->n_tokens == 1) {
         in_streams(type, 1, p, w, row_begin, row_end, streams);
         return;

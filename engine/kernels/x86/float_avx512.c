@@ -52,6 +52,25 @@ INLINE float sum32(struct lanes32 s)
     return _mm512_reduce_add_ps(_mm512_add_ps(s.low, s.high));
 }
 
+/* One token, one row after the other */
+INLINE void in_rows(uint32_t type, const struct kernels_product *p, const uint8_t *w,
+                    uint32_t row_begin, uint32_t row_end)
+{
+    const float *x = p->input;
+    const uint32_t n_whole = p->n_in / 32 * 32;
+    for (uint32_t row = row_begin; row < row_end; row++, w += p->row_bytes) {
+        struct lanes32 sum = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+        for (uint32_t i = 0; i < n_whole; i += 32) {
+            if (i % 256 == 0)
+                prefetch_row(w + i * element_bytes(type), 256 * element_bytes(type));
+            multiply_add(&sum, weights(type, w, i, 0xffffffffu), x + i);
+        }
+        if (n_whole < p->n_in)
+            multiply_add(&sum, weights(type, w, n_whole, used_of(n_whole, p->n_in)), x + n_whole);
+        p->y[row] = sum32(sum);
+    }
+}
+
 INLINE void visit(uint32_t type, const uint8_t *row, uint32_t begin, uint32_t end, const float *x,
                   float sums[32])
 {
@@ -155,6 +174,10 @@ INLINE void tile(uint32_t type, const struct kernels_product *p, const uint8_t *
 INLINE void product(uint32_t type, const struct kernels_product *p, const uint8_t *w,
                     uint32_t row_begin, uint32_t row_end, void *scratch)
 {
+    if (p->n_tokens == 1 && p->order == KERNELS_ROWS) {
+        in_rows(type, p, w, row_begin, row_end);
+        return;
+    }
     if (p->n_tokens == 1) {
         in_streams(type, 1, p, w, row_begin, row_end, streams);
         return;

@@ -20,7 +20,10 @@ static void product(const struct kernels_product *p, const void *w, uint32_t row
         product32_avx2(p, w, row_begin, row_end, scratch);
         break;
     case KERNELS_INT8_256:
-        product256_avx2(p, w, row_begin, row_end, scratch);
+        if (p->n_tokens == 1 && p->order == KERNELS_ROWS)
+            rows256_avx2(p, w, row_begin, row_end);
+        else
+            product256_avx2(p, w, row_begin, row_end, scratch);
     }
 }
 
@@ -28,6 +31,7 @@ const struct kernels_ops kernels_avx2 = {
     .name = "avx2",
     .about = "x86-64 with AVX2, FMA and F16C (2013 and later)",
     .available = available,
+    .n_orders = N_KERNELS_ORDERS,
     .prepare = prepare_avx2,
     .product = product,
     .attention = attention_avx2,

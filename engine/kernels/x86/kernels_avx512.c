@@ -22,13 +22,19 @@ static void product(const struct kernels_product *p, const void *w, uint32_t row
         float_avx512(p, w, row_begin, row_end, scratch);
         break;
     case KERNELS_INT8_32:
-        if (p->n_tokens <= MATVEC_TOKENS)
+        if (p->n_tokens == 1 && p->order == KERNELS_ROWS && p->type == QUANT_Q8_0)
+            product32_avx2(p, w, row_begin, row_end, scratch);
+        else if (p->n_tokens <= MATVEC_TOKENS && p->order == KERNELS_ROWS)
+            rows32_avx512(p, w, row_begin, row_end);
+        else if (p->n_tokens <= MATVEC_TOKENS)
             matvec32_avx512(p, w, row_begin, row_end);
         else
             tile32_avx512(p, w, row_begin, row_end, scratch);
         break;
     case KERNELS_INT8_256:
-        if (p->n_tokens <= MATVEC_TOKENS)
+        if (p->n_tokens <= MATVEC_TOKENS && p->order == KERNELS_ROWS)
+            rows256_avx512(p, w, row_begin, row_end);
+        else if (p->n_tokens <= MATVEC_TOKENS)
             matvec256_avx512(p, w, row_begin, row_end);
         else
             tile256_avx512(p, w, row_begin, row_end, scratch);
@@ -39,6 +45,7 @@ const struct kernels_ops kernels_avx512 = {
     .name = "avx512",
     .about = "x86-64 with AVX-512 VBMI, VNNI and GFNI (Ice Lake, Zen 4 and later)",
     .available = available,
+    .n_orders = N_KERNELS_ORDERS,
     .prepare = prepare_avx512,
     .product = product,
     .attention = attention_avx512,

@@ -59,35 +59,6 @@ INLINE void scale_words(uint32_t type, __m512i scales, int i, __m512i s[4])
 
 /* ---- step 2 ---- */
 
-/* The weights of Q4_K and Q5_K in the order of the paired activations */
-INLINE void bytes_paired(uint32_t type, const uint8_t *block, __m512i q[4])
-{
-    const uint8_t *qs = block + (type == QUANT_Q4_K ? offsetof(struct block_q4_k, qs)
-                                                    : offsetof(struct block_q5_k, qs));
-    for (int i = 0; i < 2; i++) {
-        __m512i both = load512(qs + 64 * i);
-        __asm__("" : "+v"(both)); /* or the compiler loads it twice */
-        q[2 * i] = _mm512_and_si512(both, _mm512_set1_epi8(15));
-        q[2 * i + 1] = _mm512_gf2p8affine_epi64_epi8(both, _mm512_set1_epi64(HIGH_NIBBLE), 0);
-    }
-    if (type == QUANT_Q4_K)
-        return;
-    const __m512i fifth = twice256(block + offsetof(struct block_q5_k, qh));
-    for (int i = 0; i < 4; i++) { /* groups 0 and 2, 1 and 3, 4 and 6, 5 and 7 */
-        const int first = i + i / 2 * 2;
-        __m512i parts = matrices(ONE_BIT(first, 4), ONE_BIT(first + 2, 4));
-        q[i] = _mm512_or_si512(q[i], _mm512_gf2p8affine_epi64_epi8(fifth, parts, 0));
-    }
-}
-
-INLINE void bytes_of(uint32_t type, const uint8_t *block, __m512i q[4])
-{
-    if (groups256(type) == 8)
-        bytes_paired(type, block, q);
-    else
-        bytes256(type, block, q);
-}
-
 /* In each quarter lanes 0 and 1 sum to I of row a, lanes 2 and 3 to that of row b, still with the
  * offset of the weights */
 INLINE __m512i products(const __m512i a[4], const __m512i b[4], const int8_t *x, const __m512i s[4])
@@ -167,8 +138,8 @@ INLINE void multiply(uint32_t type, const int n, const struct input_view *v,
 #pragma GCC unroll 2
     for (int i = 0; i < 2; i++) {
         __m512i first[4], second[4], s[4];
-        bytes_of(type, b[2 * i], first);
-        bytes_of(type, b[2 * i + 1], second);
+        bytes_for_token(type, b[2 * i], first);
+        bytes_for_token(type, b[2 * i + 1], second);
         if (type != QUANT_IQ4_XS)
             scale_words(type, scales, i, s);
         for (int t = 0; t < n; t++) {

@@ -1,8 +1,9 @@
 /*
  * product256_avx2: products with weights in blocks of 256, the float order of generic.h.
  *
- * One token: one block of each of 8 rows at a time; in the end a lane is a row. More: one block of
- * up to 16 rows is unpacked once and goes against four tokens at a time (lane t is token t).
+ * One token in streams: one block of each of 8 rows at a time; in the end a lane is a row. More:
+ * one block of up to 16 rows is unpacked once and goes against four tokens at a time (lane t is
+ * token t).
  */
 #include "kernels/x86/blocks256_avx2.h"
 
@@ -10,30 +11,13 @@
 
 #define ROWS_AT_ONCE 16
 
-/* Onto lanes that sum to I; pairs of unsigned products fit int16: at most 2 * 63 * 127. */
-INLINE __m256i add_products(uint32_t type, __m256i sum, __m256i q, const int8_t *x, __m256i scale)
-{
-    __m256i pairs =
-        type == QUANT_IQ4_XS ? signed_pair_products(q, load256(x)) : pair_products(q, load256(x));
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, scale));
-}
-
-/* The words of mins256 x the sums of activations of a cell, in lanes */
-INLINE __m256i min_products(uint32_t type, __m256i min, const struct input_view *v, size_t cell)
-{
-    if (groups256(type) == 8)
-        return _mm256_zextsi128_si256(
-            _mm_madd_epi16(_mm256_castsi256_si128(min), load128(v->sum32 + cell * 8)));
-    return _mm256_madd_epi16(min, load256(v->sum16 + cell * 16));
-}
-
 /* Lane j: the sum of the lanes of v[j]; with 8 groups only the lower four are used. */
 INLINE __m128i sum_mins(uint32_t type, const __m256i v[4])
 {
     return groups256(type) == 16 ? sum4(v) : _mm256_castsi256_si128(sum4_halves(v));
 }
 
-/* ---- one token ---- */
+/* ---- one token, streams ---- */
 
 /* One block of each of 8 rows on their way to the sums */
 struct column {

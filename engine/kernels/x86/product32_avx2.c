@@ -1,8 +1,9 @@
 /*
  * product32_avx2: products with weights in blocks of 32, the float order of generic.h.
  *
- * One token: four blocks of each of 8 rows at a time; in the end a lane is a row. More: a row at a
- * time, eight blocks in eight registers against one token after the other.
+ * One token in streams: four blocks of each of 8 rows at a time; in the end a lane is a row. One
+ * token in rows, and more tokens: a row at a time, eight blocks in eight registers against one
+ * token after the other.
  */
 #include "kernels/x86/simd_avx2.h"
 
@@ -75,7 +76,7 @@ INLINE __m256 terms(uint32_t type, __m256i sums, __m256 d, __m256 m, __m256i bia
     return _mm256_mul_ps(term, scale);
 }
 
-/* ---- one token ---- */
+/* ---- one token, streams ---- */
 
 /* The f-th four blocks of 8 rows onto their sums; the first row's are at w, the others `stride`
  * bytes apart */
@@ -122,7 +123,7 @@ INLINE void streams(uint32_t type, const int n, const struct kernels_product *p,
     store_rows(y, apart, sum);
 }
 
-/* ---- several tokens ---- */
+/* ---- rows ---- */
 
 /* The halfs at `offset` of eight blocks that follow each other, as floats */
 INLINE __m256 factors32(uint32_t type, const uint8_t *blocks, size_t offset)
@@ -150,14 +151,21 @@ INLINE struct eight unpack(uint32_t type, const uint8_t *blocks)
     return e;
 }
 
-/* Eight blocks x one token onto sum */
-INLINE float add_eight(uint32_t type, const struct eight *e, const struct input_view *v,
-                       size_t cell, float sum)
+/* Eight blocks x one token: I of each */
+INLINE __m256i products_of_eight(uint32_t type, const struct eight *e, const struct input_view *v,
+                                 size_t cell)
 {
     __m256i lanes[8];
     for (int j = 0; j < 8; j++)
         lanes[j] = products(type, e->q[j], load256(v->q + cell * GROUP + 32 * j));
-    __m256 term = terms(type, sums(type, lanes), e->d, e->m, load256(v->bias + cell * 8),
+    return sums(type, lanes);
+}
+
+/* Eight terms onto sum */
+INLINE float add_eight(uint32_t type, __m256i products, __m256 d, __m256 m,
+                       const struct input_view *v, size_t cell, float sum)
+{
+    __m256 term = terms(type, products, d, m, load256(v->bias + cell * 8),
                         _mm256_loadu_ps(v->scale + cell * 8));
     /* each half: ((t0 + t1) + t2) + t3 */
     __m256 four = _mm256_add_ps(term, _mm256_permute_ps(term, 1));
@@ -174,12 +182,36 @@ INLINE struct eight group(uint32_t type, const uint8_t *row, uint32_t n_in, uint
     const uint8_t *blocks = row + g * bytes;
     uint8_t copy[8 * sizeof(struct block_q8_0)];
     uint32_t left = n_in / 32 - g * 8;
-    prefetch_ahead(blocks, bytes);
+    if (g % 4 == 0) /* four groups are whole lines */
+        prefetch_row(blocks, 4 * bytes);
     if (left < 8) {
         memset(copy, 0, sizeof copy);
         blocks = memcpy(copy, blocks, left * block_bytes32(type));
     }
     return unpack(type, blocks);
+}
+
+/* What follows the products of eight blocks stands behind those of the next eight, so that its long
+ * chain of small operations does not hold them up. */
+INLINE void one_token_in_rows(uint32_t type, const struct kernels_product *p, const uint8_t *w,
+                              uint32_t row_begin, uint32_t row_end)
+{
+    const struct input_view v = input_view(KERNELS_INT8_32, p->input, 1, p->n_in, NULL);
+    for (uint32_t row = row_begin; row < row_end; row++, w += p->row_bytes) {
+        struct eight e = group(type, w, p->n_in, 0);
+        __m256i products = products_of_eight(type, &e, &v, 0);
+        __m256 d = e.d, m = e.m;
+        float sum = 0;
+        for (uint32_t g = 1; g < v.n_groups; g++) {
+            e = group(type, w, p->n_in, g);
+            __m256i next = products_of_eight(type, &e, &v, g);
+            sum = add_eight(type, products, d, m, &v, g - 1, sum);
+            products = next;
+            d = e.d;
+            m = e.m;
+        }
+        p->y[row] = add_eight(type, products, d, m, &v, v.n_groups - 1, sum);
+    }
 }
 
 INLINE void some_tokens(uint32_t type, const struct kernels_product *p, const uint8_t *w,
@@ -190,8 +222,11 @@ INLINE void some_tokens(uint32_t type, const struct kernels_product *p, const ui
         memset(sums, 0, p->n_tokens * sizeof *sums);
         for (uint32_t g = 0; g < v.n_groups; g++) {
             struct eight e = group(type, w, p->n_in, g);
-            for (uint32_t t = 0; t < p->n_tokens; t++)
-                sums[t] = add_eight(type, &e, &v, (size_t)g * p->n_tokens + t, sums[t]);
+            for (uint32_t t = 0; t < p->n_tokens; t++) {
+                size_t cell = (size_t)g * p->n_tokens + t;
+                sums[t] = add_eight(type, products_of_eight(type, &e, &v, cell), e.d, e.m, &v, cell,
+                                    sums[t]);
+            }
         }
         for (uint32_t t = 0; t < p->n_tokens; t++)
             p->y[t * p->y_stride + row] = sums[t];
@@ -201,7 +236,9 @@ INLINE void some_tokens(uint32_t type, const struct kernels_product *p, const ui
 INLINE void product(uint32_t type, const struct kernels_product *p, const uint8_t *w,
                     uint32_t row_begin, uint32_t row_end, float *sums)
 {
-    if (p->n_tokens == 1)
+    if (p->n_tokens == 1 && p->order == KERNELS_ROWS)
+        one_token_in_rows(type, p, w, row_begin, row_end);
+    else if (p->n_tokens == 1)
         in_streams(type, 1, p, w, row_begin, row_end, streams);
     else
         some_tokens(type, p, w, row_begin, row_end, sums);

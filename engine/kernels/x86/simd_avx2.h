@@ -6,8 +6,8 @@
 
 #include "kernels/x86/simd_x86.h"
 
-void product32_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
-                    uint32_t row_end, void *scratch);
+void rows256_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
+                  uint32_t row_end);
 void product256_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
                      uint32_t row_end, void *scratch);
 void float_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
