@@ -34,6 +34,7 @@ struct lb_options lb_options_default(void)
                    : processors > 16 ? 16
                                      : (uint32_t)processors,
         .kernels = "auto",
+        .product = "auto",
         .batch = 1,
         .max_tokens = 512,
         .kv = "f32",
@@ -327,7 +328,12 @@ static enum lb_status open_session(struct lb_engine *e, struct lb_error *err)
                                        .context = o->context,
                                        .max_tokens = o->max_tokens,
                                        .kv = KERNELS_KV_F32,
+                                       .order = N_KERNELS_ORDERS,
                                        .profile = o->profile};
+    if (strcmp(o->product, "auto") != 0 && !kernels_find_order(o->product, &so.order))
+        return lb_fail(err, LB_ERR_INPUT, "product: '%s': expected auto, rows or streams",
+                       o->product);
+    o->product = so.order == N_KERNELS_ORDERS ? "auto" : kernels_order_name(so.order);
     if (strcmp(o->kv, "f16") == 0)
         so.kv = KERNELS_KV_F16;
     else if (strcmp(o->kv, "f32") != 0)

@@ -46,6 +46,7 @@ struct lb_options {
     /* compute */
     uint32_t threads;    /* default: processors available, at most 16 */
     const char *kernels; /* "auto", "generic", "avx2", ... */
+    const char *product; /* order of products of one token: "auto", "rows", "streams" */
     uint32_t context; /* positions per sequence; 0: what the model was trained for, at most 4096 */
     uint32_t batch;   /* sequences; default 1 */
     uint32_t max_tokens;      /* tokens in one pass (prefill chunk); default 512 */
@@ -85,7 +86,7 @@ struct lb_model_info lb_engine_model(const struct lb_engine *engine);
 
 /* What is really in force, after defaults, clamping and fallback. */
 struct lb_effective {
-    const char *prefetch, *replacement, *scheduler, *storage, *kernels, *kv;
+    const char *prefetch, *replacement, *scheduler, *storage, *kernels, *product, *kv;
     uint32_t cache_layers; /* capacity in layers (whole layers that fit) */
     uint64_t cache_bytes;
     uint32_t prefetch_distance, threads, batch, context, n_units;
@@ -156,6 +157,9 @@ struct lb_stats {
     uint64_t reads, bytes_read, read_errors;
     /* sums over all passes */
     int64_t wait_ns, compute_ns, other_ns, wall_ns;
+    /* products of one token (jobs): by the order in which they asked for weights, and how often the
+     * faster one changed; all 0 where the instruction set has one order */
+    uint64_t products_rows, products_streams, product_changes;
     /* memory */
     uint64_t resident_bytes; /* embeddings, norm, head, workspace */
     uint64_t cache_bytes;    /* frames the cache may hold */

@@ -45,6 +45,7 @@ struct lb_effective lb_engine_effective(const struct lb_engine *e)
                                  .scheduler = o->scheduler,
                                  .storage = o->storage,
                                  .kernels = e->ops->name,
+                                 .product = e->ops->order_tokens > 0 ? o->product : "rows",
                                  .kv = o->kv,
                                  .cache_layers = c.layers_capacity,
                                  .cache_bytes = c.frames_capacity * c.frame_bytes,
@@ -109,6 +110,10 @@ struct lb_stats lb_engine_stats(struct lb_engine *e)
     s.prefetches_failed = c.prefetches_failed;
     s.prefetch_mean_ns =
         c.prefetches_completed ? c.prefetch_ns / (int64_t)c.prefetches_completed : 0;
+    struct model_orders orders = model_session_orders(e->session);
+    s.products_rows = orders.products[KERNELS_ROWS];
+    s.products_streams = orders.products[KERNELS_STREAMS];
+    s.product_changes = orders.changes;
     s.reads = c.reads;
     s.bytes_read = c.bytes_read;
     s.read_errors = c.read_errors;

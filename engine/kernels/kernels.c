@@ -54,6 +54,16 @@ const char *kernels_order_name(uint32_t order)
     return order < N_KERNELS_ORDERS ? names[order] : NULL;
 }
 
+bool kernels_find_order(const char *name, enum kernels_order *order)
+{
+    for (uint32_t k = 0; k < N_KERNELS_ORDERS; k++)
+        if (strcmp(name, kernels_order_name(k)) == 0) {
+            *order = (enum kernels_order)k;
+            return true;
+        }
+    return false;
+}
+
 enum kernels_format kernels_format_of(uint32_t type)
 {
     const struct quant_info *info = quant_info(type);

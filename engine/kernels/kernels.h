@@ -42,6 +42,8 @@ enum kernels_order {
 
 /* "rows", "streams"; NULL for none of them */
 const char *kernels_order_name(uint32_t order);
+/* The order of that name; false: none has it. */
+bool kernels_find_order(const char *name, enum kernels_order *order);
 
 /* One product y = x * W^T. `input` is what ops->prepare made of x[n_tokens, n_in]. */
 struct kernels_product {
@@ -51,7 +53,7 @@ struct kernels_product {
     const void *input; /* format kernels_format_of(type) */
     float *y;          /* y[t * y_stride + row] */
     size_t y_stride;
-    enum kernels_order order; /* below ops->n_orders */
+    enum kernels_order order;
 };
 
 enum kernels_kv { KERNELS_KV_F32, KERNELS_KV_F16 };
@@ -75,7 +77,7 @@ struct kernels_ops {
     const char *name;  /* "generic", "avx2", "avx512", "neon" */
     const char *about; /* one line for `layerbench list` */
     bool (*available)(void);
-    uint32_t n_orders; /* of enum kernels_order that differ; 0 and 1: one */
+    uint32_t order_tokens; /* products of up to so many tokens heed their order; 0: none does */
 
     /* input[tokens first..last-1] from x[t * x_stride + i], i < n_in; tokens may be shared
      * out over threads. `input` holds kernels_input_bytes(format, n_tokens, n_in), 64-aligned. */

@@ -96,6 +96,8 @@ struct model_session_options {
     uint32_t max_tokens;  /* most tokens in one forward call */
     enum kernels_kv kv;
     bool profile; /* time every operation (model_profile_*); products are not merged then */
+    /* of products that heed one; N_KERNELS_ORDERS: the fastest, found while running */
+    enum kernels_order order;
 };
 
 struct model_session;
@@ -126,6 +128,13 @@ struct model_batch {
  * they held before the call. */
 enum lb_status model_forward(struct model_session *session, const struct model_weights *weights,
                              const struct model_batch *batch, float *logits, struct lb_error *err);
+
+/* Jobs of products by each order (of sets and numbers of tokens that heed one), and how often the
+ * fastest of a shape changed. */
+struct model_orders {
+    uint64_t products[N_KERNELS_ORDERS], changes;
+};
+struct model_orders model_session_orders(const struct model_session *session);
 
 /* ---- profile: where a pass's time goes ---- */
 

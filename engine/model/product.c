@@ -6,6 +6,7 @@
  */
 #include "model/session.h"
 
+#include "base/clock.h"
 #include "quant/quant.h"
 
 #include <assert.h>
@@ -92,10 +93,38 @@ static uint32_t row_chunk(const struct model_session *s, uint32_t items)
     return fair >= best ? best : fair > 0 ? fair : LEAST_ROWS;
 }
 
+static struct order_shape *shape_of_job(struct model_session *s, uint32_t items)
+{
+    uint32_t types = 0;
+    for (uint32_t i = 0; i < s->n_parts; i++)
+        types = types << 8 ^ s->parts[i].kernel.type;
+    return order_shape_of(&s->orders, types, s->parts[0].kernel.n_in, s->n_tokens, items);
+}
+
+/* The job, its products in one order: the one asked for, or the fastest. */
+static void run_in_order(struct model_session *s, uint32_t items)
+{
+    struct order_shape *shape =
+        s->options.order == N_KERNELS_ORDERS ? shape_of_job(s, items) : NULL;
+    enum kernels_order order = shape                                 ? order_next(shape)
+                               : s->options.order < N_KERNELS_ORDERS ? s->options.order
+                                                                     : KERNELS_ROWS;
+    for (uint32_t i = 0; i < s->n_parts; i++)
+        s->parts[i].kernel.order = order;
+    int64_t begin_ns = shape ? lb_now_ns() : 0;
+    session_share(s, items, row_chunk(s, items), product_rows);
+    if (shape)
+        order_took(&s->orders, shape, order, (double)(lb_now_ns() - begin_ns), items);
+    else
+        s->orders.products[order]++;
+}
+
 static void run_parts(struct model_session *s, uint32_t items)
 {
-    if (s->n_tokens > 0)
+    if (s->n_tokens > s->ops->order_tokens)
         session_share(s, items, row_chunk(s, items), product_rows);
+    else if (s->n_tokens > 0)
+        run_in_order(s, items);
     s->n_parts = 0;
 }
 

@@ -185,6 +185,13 @@ void model_session_truncate(struct model_session *session, uint32_t sequence, ui
         session->length[sequence] = position;
 }
 
+struct model_orders model_session_orders(const struct model_session *session)
+{
+    struct model_orders orders = {.changes = session->orders.changes};
+    memcpy(orders.products, session->orders.products, sizeof orders.products);
+    return orders;
+}
+
 uint32_t model_session_length(const struct model_session *session, uint32_t sequence)
 {
     assert(sequence < session->options.n_sequences);

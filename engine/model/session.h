@@ -6,6 +6,7 @@
 #define MODEL_SESSION_H
 
 #include "model/binding.h"
+#include "model/order.h"
 
 #include <stddef.h>
 
@@ -103,6 +104,7 @@ struct model_session {
     uint32_t prepare_width;
     struct session_part parts[SESSION_PARTS]; /* products of the job under way */
     uint32_t n_parts;
+    struct order_chooser orders;
 
     /* profile, or NULL */
     struct model_profile_entry *profile;

@@ -308,10 +308,11 @@ static void bad_options(struct whole_model *whole)
         struct model_session_options options;
         const char *expected;
     } cases[] = {
-        {{0, 8, 8, KERNELS_KV_F32, false}, "sequences: 0: expected at least 1"},
-        {{1, 0, 8, KERNELS_KV_F32, false}, "context: 0: expected at least 1"},
-        {{1, 8, 0, KERNELS_KV_F32, false}, "tokens in a pass: 0: expected at least 1"},
-        {{4000, 1u << 31, 8, KERNELS_KV_F32, false},
+        {{0, 8, 8, KERNELS_KV_F32, false, KERNELS_ROWS}, "sequences: 0: expected at least 1"},
+        {{1, 0, 8, KERNELS_KV_F32, false, KERNELS_ROWS}, "context: 0: expected at least 1"},
+        {{1, 8, 0, KERNELS_KV_F32, false, KERNELS_ROWS},
+         "tokens in a pass: 0: expected at least 1"},
+        {{4000, 1u << 31, 8, KERNELS_KV_F32, false, KERNELS_ROWS},
          "KV cache: 2147483648 positions for 4000 sequences take 17592186044416000 bytes: expected "
          "fewer"},
     };

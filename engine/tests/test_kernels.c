@@ -202,7 +202,8 @@ static void make_reference(const struct shape *s, const char *weights, const voi
 
 /* ---- running one set ---- */
 
-/* Rows begin..end-1, tokens 0..n_tokens-1 into y[MAX_TOKENS][Y_STRIDE], everything guarded. */
+/* In an order drawn at random, rows begin..end-1, tokens 0..n_tokens-1 into
+ * y[MAX_TOKENS][Y_STRIDE], everything guarded. */
 static void run(const struct kernels_ops *ops, const struct shape *s, const char *weights,
                 const float *x, uint32_t n_tokens, uint32_t begin, uint32_t end, float *y)
 {
@@ -222,6 +223,7 @@ static void run(const struct kernels_ops *ops, const struct shape *s, const char
     struct kernels_product p = {.type = s->type,
                                 .n_in = s->n_in,
                                 .n_tokens = n_tokens,
+                                .order = lb_random_below(&rng, N_KERNELS_ORDERS),
                                 .row_bytes = s->row_bytes,
                                 .input = input.data,
                                 .y = got,

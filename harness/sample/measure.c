@@ -194,6 +194,9 @@ static void collect(struct work *w, struct sample *out)
     out->kv_bytes = s.kv_bytes;
     out->cache_layers = e.cache_layers;
     out->threads = e.threads;
+    out->products_rows = s.products_rows;
+    out->products_streams = s.products_streams;
+    out->product_changes = s.product_changes;
     snprintf(out->tokens_hash, sizeof out->tokens_hash, "%016" PRIx64, w->tokens_hash);
     snprintf(out->logits_hash, sizeof out->logits_hash, "%016" PRIx64, w->logits_hash);
     snprintf(out->prefetch, sizeof out->prefetch, "%s", e.prefetch);
@@ -201,6 +204,7 @@ static void collect(struct work *w, struct sample *out)
     snprintf(out->scheduler, sizeof out->scheduler, "%s", e.scheduler);
     snprintf(out->storage, sizeof out->storage, "%s", e.storage);
     snprintf(out->kernels, sizeof out->kernels, "%s", e.kernels);
+    snprintf(out->product, sizeof out->product, "%s", e.product);
     snprintf(out->notice, sizeof out->notice, "%s", lb_engine_notice(w->engine));
     out->peak_rss_bytes = peak_rss();
     if (getrusage(RUSAGE_SELF, &usage) == 0) {

@@ -13,15 +13,25 @@ struct field {
     size_t offset;
     enum field_kind kind;
     size_t size; /* of a text's array */
+    bool later;  /* results from before it was there lack it: then 0 or "" */
 };
 
 #define NUMBER_OF(name)                                                                            \
     {                                                                                              \
-#name, offsetof(struct sample, name), NUMBER, 0                                            \
+#name, offsetof(struct sample, name), NUMBER, 0, false                                     \
     }
 #define TEXT_OF(name)                                                                              \
     {                                                                                              \
-#name, offsetof(struct sample, name), TEXT, sizeof((struct sample *)0)->name               \
+#name, offsetof(struct sample, name), TEXT, sizeof((struct sample *)0)->name, false        \
+    }
+
+#define LATER_NUMBER_OF(name)                                                                      \
+    {                                                                                              \
+#name, offsetof(struct sample, name), NUMBER, 0, true                                      \
+    }
+#define LATER_TEXT_OF(name)                                                                        \
+    {                                                                                              \
+#name, offsetof(struct sample, name), TEXT, sizeof((struct sample *)0)->name, true         \
     }
 
 /* Numbers of 64 bits, signed or not: all below 2^63. */
@@ -61,6 +71,9 @@ static const struct field fields[] = {
     NUMBER_OF(cpu_ns),
     NUMBER_OF(cache_layers),
     NUMBER_OF(threads),
+    LATER_NUMBER_OF(products_rows),
+    LATER_NUMBER_OF(products_streams),
+    LATER_NUMBER_OF(product_changes),
     NUMBER_OF(cached_before_ppm),
     TEXT_OF(tokens_hash),
     TEXT_OF(logits_hash),
@@ -69,6 +82,7 @@ static const struct field fields[] = {
     TEXT_OF(scheduler),
     TEXT_OF(storage),
     TEXT_OF(kernels),
+    LATER_TEXT_OF(product),
     TEXT_OF(notice),
 };
 #define N_FIELDS (sizeof fields / sizeof *fields)
@@ -195,6 +209,8 @@ static bool take_fields(const json_t *object, struct sample *s, const char **whe
 {
     for (size_t i = 0; i < N_FIELDS; i++) {
         *where = fields[i].name;
+        if (fields[i].later && !json_object_get(object, fields[i].name))
+            continue;
         if (fields[i].kind == NUMBER) {
             if (!take_number(object, fields[i].name, s, fields[i].offset))
                 return false;

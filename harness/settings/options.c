@@ -16,6 +16,7 @@ static const char *const choices_prefetch[] = {"off", "sync", "async", "resident
 static const char *const choices_advice[] = {"normal", "sequential", "random", "willneed", NULL};
 static const char *const choices_kv[] = {"f16", "f32", NULL};
 static const char *const choices_page_cache[] = {"as-is", "cold", "warm", NULL};
+static const char *const choices_product[] = {"auto", "rows", "streams", NULL};
 static const char *const choices_slow[] = {"", "io", "compute", "wait", NULL};
 static const char *const choices_fault[] = {"", "eio", "short", "delay", "dead", NULL};
 
@@ -159,6 +160,9 @@ static const struct option table[] = {
     {"threads", "N", "compute threads", OPTION_COUNT, ENGINE(threads), .min = 1, .max = 256},
     {"kernels", "NAME", "instruction set", OPTION_CHOICE, ENGINE(kernels),
      .choice_kind = "kernels"},
+    {"product", "ORDER",
+     "in which products of one token ask for their weights; auto: the faster one", OPTION_CHOICE,
+     ENGINE(product), .choices = choices_product},
     {"context", "N", "positions a sequence can hold; auto: what the model was trained for",
      OPTION_COUNT, ENGINE(context), .min = 1, .words = words_auto},
     {"batch", "N", "sequences decoded in one pass", OPTION_COUNT, ENGINE(batch), .min = 1,
