@@ -6,19 +6,20 @@
 #include "cache/policy.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 struct cache {
     /* fixed after open */
     const struct cache_policy *policy;
+    void *state; /* the policy's */
     uint32_t n_units;
     void (*evicted)(void *ctx, uint32_t unit); /* may be NULL */
     void *ctx;
     /* budget: what is held may exceed it between a resize and the evictions that follow */
     uint32_t max_units;
     uint64_t max_frames;
-    bool *stays;
-    /* state */
+    /* what is there */
     struct cache_unit *units;
     uint64_t *absent; /* bit i: unit i is absent */
     uint32_t units_held;
@@ -29,28 +30,45 @@ struct cache {
     struct cache_counters counters;
 };
 
-static const struct cache_policy *const policies[] = {
-    &policy_lru,       &policy_fifo,       &policy_random, &policy_mru,
-    &policy_pin_first, &policy_pin_spread, &policy_belady,
-};
+#define CACHE_POLICY_ADDRESS(name) &policy_##name,
+static const struct cache_policy *const policies[] = {CACHE_POLICIES(CACHE_POLICY_ADDRESS)};
+enum { N_POLICIES = sizeof policies / sizeof *policies };
 
 const struct cache_policy *const *cache_policies(size_t *count)
 {
-    *count = sizeof policies / sizeof *policies;
+    *count = N_POLICIES;
     return policies;
 }
 
-static const struct cache_policy *policy_named(const char *name, struct lb_error *err)
+static enum lb_status find_policy(const char *name, const struct cache_policy **policy,
+                                  struct lb_error *err)
 {
-    size_t n;
-    const struct cache_policy *const *list = cache_policies(&n);
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(list[i]->name, name) == 0)
-            return list[i];
-    lb_fail(err, LB_ERR_INPUT,
-            "replacement '%s': expected lru, fifo, random, mru, pin-first, pin-spread or belady",
-            name);
-    return NULL;
+    char names[256] = "";
+    for (size_t i = 0; i < N_POLICIES; i++) {
+        if (strcmp(policies[i]->name, name) == 0) {
+            *policy = policies[i];
+            return LB_OK;
+        }
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s",
+                 i == 0               ? ""
+                 : i + 1 < N_POLICIES ? ", "
+                                      : " or ",
+                 policies[i]->name);
+    }
+    return lb_fail(err, LB_ERR_INPUT, "replacement '%s': expected %s", name, names);
+}
+
+static enum lb_status check_policy(const struct cache_policy *policy, struct lb_error *err)
+{
+    const char *missing = !policy->victim                     ? "victim"
+                          : policy->opened && !policy->closed ? "closed"
+                          : policy->closed && !policy->opened ? "opened"
+                                                              : NULL;
+    if (missing)
+        return lb_fail(err, LB_ERR_UNSUPPORTED, "replacement '%s': no hook '%s'", policy->name,
+                       missing);
+    return LB_OK;
 }
 
 /* ---- open and budget ---- */
@@ -62,8 +80,8 @@ static void set_budget(struct cache *cache, uint32_t max_units, uint64_t max_fra
         total += cache->units[i].frames;
     cache->max_units = max_units && max_units < cache->n_units ? max_units : cache->n_units;
     cache->max_frames = max_frames && max_frames < total ? max_frames : total;
-    if (cache->policy->pin)
-        cache->policy->pin(cache, cache->stays);
+    if (cache->policy->resized)
+        cache->policy->resized(cache->state, cache);
 }
 
 enum lb_status cache_open(const struct cache_options *options, uint32_t n_units,
@@ -71,10 +89,12 @@ enum lb_status cache_open(const struct cache_options *options, uint32_t n_units,
 {
     *out = NULL;
     assert(n_units > 0);
-    const struct cache_policy *policy = policy_named(options->replacement, err);
-    if (!policy)
-        return LB_ERR_INPUT;
-    assert(policy->victim);
+    const struct cache_policy *policy = options->policy;
+    enum lb_status status = policy ? LB_OK : find_policy(options->replacement, &policy, err);
+    if (status == LB_OK)
+        status = check_policy(policy, err);
+    if (status != LB_OK)
+        return status;
     uint32_t largest = 1;
     for (uint32_t i = 0; frames_of && i < n_units; i++)
         largest = frames_of[i] > largest ? frames_of[i] : largest;
@@ -91,9 +111,10 @@ enum lb_status cache_open(const struct cache_options *options, uint32_t n_units,
     cache->ctx = options->ctx;
     cache->random.state = options->seed;
     cache->units = lb_calloc(n_units, sizeof *cache->units);
-    cache->stays = lb_calloc(n_units, sizeof *cache->stays);
     cache->absent = lb_calloc(n_units / 64 + 1, sizeof *cache->absent);
-    if (!cache->units || !cache->stays || !cache->absent) {
+    if (policy->opened)
+        cache->state = policy->opened(cache);
+    if (!cache->units || !cache->absent || (policy->opened && !cache->state)) {
         cache_close(cache);
         return lb_fail(err, LB_ERR_NOMEM, "cache: out of memory");
     }
@@ -110,8 +131,9 @@ void cache_close(struct cache *cache)
 {
     if (!cache)
         return;
+    if (cache->state)
+        cache->policy->closed(cache->state);
     lb_free(cache->units);
-    lb_free(cache->stays);
     lb_free(cache->absent);
     lb_free(cache);
 }
@@ -138,11 +160,6 @@ const struct cache_unit *cache_unit(const struct cache *cache, uint32_t unit)
 {
     assert(unit < cache->n_units);
     return &cache->units[unit];
-}
-
-bool cache_stays(const struct cache *cache, uint32_t unit)
-{
-    return cache->stays[unit];
 }
 
 uint32_t cache_units_held(const struct cache *cache)
@@ -206,29 +223,29 @@ bool cache_may_evict(const struct cache_choice *choice, uint32_t unit)
 
 /* The natural order needs no search: going back from the unit before the current one, next uses
  * come closer and closer. */
-static int64_t furthest_in_cycle(const struct cache_choice *choice, bool stays)
+static int64_t furthest_in_cycle(const struct cache_choice *choice, const bool *except)
 {
     const struct cache *cache = choice->cache;
     uint32_t unit = (uint32_t)(choice->position % cache->n_units);
     for (uint32_t i = 0; i < cache->n_units; i++) {
         unit = unit ? unit - 1 : cache->n_units - 1;
-        if ((stays || !cache->stays[unit]) && cache_may_evict(choice, unit))
+        if (!(except && except[unit]) && cache_may_evict(choice, unit))
             return unit;
     }
     return -1;
 }
 
-int64_t cache_furthest(const struct cache_choice *choice, bool stays)
+int64_t cache_furthest(const struct cache_choice *choice, const bool *except)
 {
     if (!choice->sequence->order && choice->sequence->cyclic)
-        return furthest_in_cycle(choice, stays);
+        return furthest_in_cycle(choice, except);
     uint64_t furthest = 0;
     int64_t found = -1;
     for (uint32_t i = 0; i < choice->cache->n_units; i++) {
         if (choice->cache->units[i].state != CACHE_RESIDENT)
             continue;
         uint64_t next = next_use(choice, i);
-        if ((found < 0 || next > furthest) && (stays || !choice->cache->stays[i]) &&
+        if ((found < 0 || next > furthest) && !(except && except[i]) &&
             cache_may_evict(choice, i)) {
             furthest = next;
             found = i;
@@ -242,11 +259,11 @@ int64_t cache_victim(struct cache *cache, struct cache_choice *choice)
     choice->random_state = lb_random_next(&cache->random);
     uint32_t window = choice->window;
     choice->window = 0;
-    int64_t victim = cache->policy->victim(choice);
+    int64_t victim = cache->policy->victim(cache->state, choice);
     choice->window = window;
     if (victim >= 0 && is_protected(choice, (uint32_t)victim)) {
         cache->counters.protected_evictions++;
-        victim = cache->policy->victim(choice);
+        victim = cache->policy->victim(cache->state, choice);
     }
     assert(victim < 0 || cache_may_evict(choice, (uint32_t)victim));
     return victim;
@@ -291,6 +308,8 @@ static void set_absent(struct cache *cache, uint32_t unit)
     cache->units_held--;
     cache->frames_held -= u->frames;
     cache->shrinking = cache->shrinking && cache_excess(cache);
+    if (cache->policy->evicted)
+        cache->policy->evicted(cache->state, unit);
 }
 
 void cache_evict(struct cache *cache, uint32_t unit)
@@ -316,6 +335,8 @@ void cache_begin_load(struct cache *cache, uint32_t unit, bool prefetch)
     cache->absent[unit / 64] &= ~(UINT64_C(1) << unit % 64);
     cache->units_held++;
     cache->frames_held += u->frames;
+    if (cache->policy->loaded)
+        cache->policy->loaded(cache->state, unit);
 }
 
 void cache_end_load(struct cache *cache, uint32_t unit)
@@ -334,9 +355,12 @@ void cache_pin(struct cache *cache, uint32_t unit)
 {
     assert(unit < cache->n_units && cache->units[unit].state == CACHE_RESIDENT);
     struct cache_unit *u = &cache->units[unit];
+    bool first = u->used_seq == u->loaded_seq;
     u->pins++;
     u->fresh = false;
     u->used_seq = ++cache->sequence;
+    if (cache->policy->used)
+        cache->policy->used(cache->state, unit, first);
 }
 
 void cache_unpin(struct cache *cache, uint32_t unit)
@@ -371,8 +395,8 @@ static bool unit_sane(const struct cache *cache, uint32_t i, struct lb_error *er
 
 bool cache_sane(const struct cache *cache, struct lb_error *err)
 {
-    uint32_t held = 0, stay = 0;
-    uint64_t frames = 0, stay_frames = 0;
+    uint32_t held = 0;
+    uint64_t frames = 0;
     for (uint32_t i = 0; i < cache->n_units; i++) {
         if (!unit_sane(cache, i, err))
             return false;
@@ -380,8 +404,6 @@ bool cache_sane(const struct cache *cache, struct lb_error *err)
             held++;
             frames += cache->units[i].frames;
         }
-        stay += cache->stays[i];
-        stay_frames += cache->stays[i] ? cache->units[i].frames : 0;
     }
     if (held != cache->units_held || frames != cache->frames_held)
         return lb_fail(err, LB_ERR_STATE, "%u units of %llu frames held, counted as %u of %llu",
@@ -392,10 +414,6 @@ bool cache_sane(const struct cache *cache, struct lb_error *err)
         return lb_fail(err, LB_ERR_STATE, "%u units of %llu frames held, budget %u of %llu", held,
                        (unsigned long long)frames, cache->max_units,
                        (unsigned long long)cache->max_frames),
-               false;
-    if (stay > cache->max_units || stay_frames > cache->max_frames)
-        return lb_fail(err, LB_ERR_STATE, "%u units stay in a budget of %u", stay,
-                       cache->max_units),
                false;
     return true;
 }

@@ -63,27 +63,43 @@ struct cache_choice {
     uint64_t random_state; /* for `random`: changes with every choice, from the seed */
 };
 
-/* One file a policy; the list is in cache.c. */
+/*
+ * A replacement policy: one file, and its name in the list of policy.h. What it must remember it
+ * keeps in a state of its own. A unit's life as it sees it: loaded, used any number of times,
+ * evicted.
+ */
 struct cache_policy {
     const char *name, *about;
-    /* required: the unit to evict among those that cache_may_evict() allows; -1: none */
-    int64_t (*victim)(const struct cache_choice *choice);
-    /* optional: units that stay while any other may leave (pin-first, pin-spread); asked once
-     * after open or resize */
-    void (*pin)(const struct cache *cache, bool *stays);
+    /* optional, both or none: makes and frees the state that the others are handed (NULL without
+     * them). opened returns NULL when out of memory; budget and seed are not known yet */
+    void *(*opened)(const struct cache *cache);
+    void (*closed)(void *state);
+    /* optional: the budget is set, after open and whenever it changes */
+    void (*resized)(void *state, const struct cache *cache);
+    /* optional: the unit takes its place, its load begins */
+    void (*loaded)(void *state, uint32_t unit);
+    /* optional: the computation uses it. first: since it was loaded, so that on demand loaded and
+     * the first use are one access */
+    void (*used)(void *state, uint32_t unit, bool first);
+    /* optional: the unit left, by the policy's choice or another's, or its load was cancelled */
+    void (*evicted)(void *state, uint32_t unit);
+    /* required: the unit to evict among those that cache_may_evict() allows; -1: none. May be asked
+     * again before anything is evicted */
+    int64_t (*victim)(void *state, const struct cache_choice *choice);
 };
 const struct cache_policy *const *cache_policies(size_t *count);
 
 /* Whether the unit may leave: resident, not pinned, not protected, no harm done. */
 bool cache_may_evict(const struct cache_choice *choice, uint32_t unit);
-/* The one needed last among those that may leave, units that stay left out unless `stays`; -1:
- * none. What belady does, and what pin policies do with the rest. */
-int64_t cache_furthest(const struct cache_choice *choice, bool stays);
+/* The one needed last among those that may leave, without those of except[n_units] (may be NULL);
+ * -1: none. What belady does, and what pin policies do with the rest. */
+int64_t cache_furthest(const struct cache_choice *choice, const bool *except);
 
 struct cache_options {
-    const char *replacement; /* name of a policy */
-    uint32_t max_units;      /* units at a time; 0: no such limit */
-    uint64_t max_frames;     /* frames at a time; 0: no such limit */
+    const char *replacement;           /* name of a policy */
+    const struct cache_policy *policy; /* this one instead of a name, for tests; or NULL */
+    uint32_t max_units;                /* units at a time; 0: no such limit */
+    uint64_t max_frames;               /* frames at a time; 0: no such limit */
     uint64_t seed;
     /* optional: told of every unit that leaves, before cache_evict() returns */
     void (*evicted)(void *ctx, uint32_t unit);
@@ -91,15 +107,15 @@ struct cache_options {
 };
 
 /* frames_of[n_units]: frames each unit takes (all 1 when NULL). LB_ERR_INPUT: unknown policy, or a
- * budget in which the largest unit does not fit. */
+ * budget in which the largest unit does not fit. LB_ERR_UNSUPPORTED: a policy without a hook it
+ * must have. */
 enum lb_status cache_open(const struct cache_options *options, uint32_t n_units,
                           const uint32_t *frames_of, struct cache **cache, struct lb_error *err);
 void cache_close(struct cache *cache);
 
 uint32_t cache_n_units(const struct cache *cache);
 const struct cache_unit *cache_unit(const struct cache *cache, uint32_t unit);
-bool cache_stays(const struct cache *cache, uint32_t unit); /* pinned by policy */
-uint32_t cache_units_held(const struct cache *cache);       /* resident and in flight */
+uint32_t cache_units_held(const struct cache *cache); /* resident and in flight */
 uint64_t cache_frames_held(const struct cache *cache);
 uint32_t cache_max_units(const struct cache *cache);
 uint64_t cache_max_frames(const struct cache *cache);

@@ -5,9 +5,10 @@
  */
 #include "cache/policy.h"
 
-static int64_t victim(const struct cache_choice *choice)
+static int64_t victim(void *state, const struct cache_choice *choice)
 {
-    return cache_furthest(choice, true);
+    (void)state;
+    return cache_furthest(choice, NULL);
 }
 
 const struct cache_policy policy_belady = {

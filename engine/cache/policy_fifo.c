@@ -1,23 +1,12 @@
 /* fifo: the unit that was loaded longest ago leaves. */
 #include "cache/policy.h"
 
-static int64_t victim(const struct cache_choice *choice)
-{
-    const struct cache_unit *units = cache_unit(choice->cache, 0);
-    uint32_t n = cache_n_units(choice->cache);
-    uint64_t oldest = UINT64_MAX;
-    int64_t found = -1;
-    for (uint32_t i = 0; i < n; i++) {
-        if (units[i].loaded_seq < oldest && cache_may_evict(choice, i)) {
-            oldest = units[i].loaded_seq;
-            found = i;
-        }
-    }
-    return found;
-}
-
 const struct cache_policy policy_fifo = {
     .name = "fifo",
     .about = "first in, first out; no hits on a cyclic scan",
-    .victim = victim,
+    .opened = policy_list_opened,
+    .closed = policy_list_closed,
+    .loaded = policy_list_append,
+    .evicted = policy_list_remove,
+    .victim = policy_list_victim,
 };

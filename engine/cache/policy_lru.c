@@ -1,23 +1,19 @@
 /* lru: the unit whose last use (or load, when not used yet) is longest ago leaves. */
 #include "cache/policy.h"
 
-static int64_t victim(const struct cache_choice *choice)
+static void used(void *lists, uint32_t unit, bool first)
 {
-    const struct cache_unit *units = cache_unit(choice->cache, 0);
-    uint32_t n = cache_n_units(choice->cache);
-    uint64_t oldest = UINT64_MAX;
-    int64_t found = -1;
-    for (uint32_t i = 0; i < n; i++) {
-        if (units[i].used_seq < oldest && cache_may_evict(choice, i)) {
-            oldest = units[i].used_seq;
-            found = i;
-        }
-    }
-    return found;
+    (void)first;
+    policy_list_append(lists, unit);
 }
 
 const struct cache_policy policy_lru = {
     .name = "lru",
     .about = "least recently used; no hits on a cyclic scan",
-    .victim = victim,
+    .opened = policy_list_opened,
+    .closed = policy_list_closed,
+    .loaded = policy_list_append,
+    .used = used,
+    .evicted = policy_list_remove,
+    .victim = policy_list_victim,
 };

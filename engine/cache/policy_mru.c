@@ -3,26 +3,34 @@
  * when there is no other.
  */
 #include "cache/policy.h"
+#include "cache/unit_lists.h"
 
-static int64_t victim(const struct cache_choice *choice)
+static void used(void *lists, uint32_t unit, bool first)
 {
-    const struct cache_unit *units = cache_unit(choice->cache, 0);
-    uint32_t n = cache_n_units(choice->cache);
-    int64_t found = -1;
-    for (uint32_t i = 0; i < n; i++) {
-        if (!cache_may_evict(choice, i))
+    (void)first;
+    policy_list_append(lists, unit);
+}
+
+static int64_t victim(void *lists, const struct cache_choice *choice)
+{
+    int64_t unused = -1;
+    for (int64_t i = unit_list_last(lists, 0); i >= 0; i = unit_list_before(lists, (uint32_t)i)) {
+        if (!cache_may_evict(choice, (uint32_t)i))
             continue;
-        bool better =
-            found < 0 || units[found].fresh > units[i].fresh ||
-            (units[found].fresh == units[i].fresh && units[found].used_seq < units[i].used_seq);
-        if (better)
-            found = i;
+        if (!cache_unit(choice->cache, (uint32_t)i)->fresh)
+            return i;
+        unused = unused < 0 ? i : unused;
     }
-    return found;
+    return unused;
 }
 
 const struct cache_policy policy_mru = {
     .name = "mru",
     .about = "most recently used; as good as belady on a cyclic scan without prefetch",
+    .opened = policy_list_opened,
+    .closed = policy_list_closed,
+    .loaded = policy_list_append,
+    .used = used,
+    .evicted = policy_list_remove,
     .victim = victim,
 };

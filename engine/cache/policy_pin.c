@@ -6,12 +6,19 @@
  * pin-first keeps the first units of a pass; pin-spread takes them at even distances, so that
  * loads come evenly and hide better behind compute.
  */
+#include "base/memory.h"
 #include "cache/policy.h"
 
-static int64_t victim(const struct cache_choice *choice)
+/* The state: which units stay while any other may leave. */
+static void *opened(const struct cache *cache)
 {
-    int64_t found = cache_furthest(choice, false);
-    return found >= 0 ? found : cache_furthest(choice, true);
+    return lb_calloc(cache_n_units(cache), sizeof(bool));
+}
+
+static int64_t victim(void *stays, const struct cache_choice *choice)
+{
+    int64_t found = cache_furthest(choice, stays);
+    return found >= 0 ? found : cache_furthest(choice, NULL);
 }
 
 /* Frames and units that the set may take. */
@@ -35,8 +42,9 @@ static struct room room_of(const struct cache *cache)
     return (struct room){room.units - 1, room.frames - largest};
 }
 
-static void pin_first(const struct cache *cache, bool *stays)
+static void pin_first(void *state, const struct cache *cache)
 {
+    bool *stays = state;
     struct room room = room_of(cache);
     uint32_t n = cache_n_units(cache);
     uint64_t frames = 0;
@@ -62,8 +70,9 @@ static uint64_t frames_of_spread(const struct cache *cache, uint32_t k)
     return frames;
 }
 
-static void pin_spread(const struct cache *cache, bool *stays)
+static void pin_spread(void *state, const struct cache *cache)
 {
+    bool *stays = state;
     struct room room = room_of(cache);
     uint32_t n = cache_n_units(cache);
     uint32_t low = 0, high = room.units < n ? room.units : n; /* `low` units are known to fit */
@@ -81,13 +90,17 @@ static void pin_spread(const struct cache *cache, bool *stays)
 const struct cache_policy policy_pin_first = {
     .name = "pin-first",
     .about = "the first units stay, the others stream",
+    .opened = opened,
+    .closed = lb_free,
+    .resized = pin_first,
     .victim = victim,
-    .pin = pin_first,
 };
 
 const struct cache_policy policy_pin_spread = {
     .name = "pin-spread",
     .about = "evenly spread units stay, the others stream",
+    .opened = opened,
+    .closed = lb_free,
+    .resized = pin_spread,
     .victim = victim,
-    .pin = pin_spread,
 };

@@ -2,8 +2,9 @@
 #include "base/random.h"
 #include "cache/policy.h"
 
-static int64_t victim(const struct cache_choice *choice)
+static int64_t victim(void *state, const struct cache_choice *choice)
 {
+    (void)state;
     struct lb_random random = {choice->random_state};
     uint32_t n = cache_n_units(choice->cache), candidates = 0;
     int64_t found = -1;
