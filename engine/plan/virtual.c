@@ -3,17 +3,16 @@
 
 #include "base/memory.h"
 #include "plan/planner.h"
+#include "plan/queue.h"
 
 #include <assert.h>
 #include <string.h>
 
-struct pending { /* a load in flight */
+struct pending { /* a load in flight, beside what queue.loads says of it */
     uint32_t unit;
-    bool prefetch, demand;
-    uint64_t for_access;
-    uint64_t to_hand;     /* bytes not handed over yet */
-    uint32_t outstanding; /* reads in flight */
-    double first, last;   /* first read handed over, last completion */
+    bool prefetch;
+    uint64_t to_hand; /* bytes not handed over yet */
+    double first;     /* when the first read was handed over */
 };
 
 struct flight { /* a read in flight */
@@ -27,15 +26,16 @@ struct clockwork {
     struct cache_sequence sequence;
     struct planner_state plan;
     bool is_async, is_sync;
-    uint32_t max_prefetches, depth, low_water;
+    uint32_t max_prefetches;
     double now;
     /* device and queue */
-    double device_free;     /* when it has transferred all it was given */
-    double served;          /* completion of the last load */
-    struct flight *flights; /* [depth], ring in order of completion */
-    uint32_t flight_head, n_flights;
-    struct pending *loads; /* [max_prefetches + 1], unordered */
-    uint32_t n_loads, n_prefetching;
+    double device_free; /* when it has transferred all it was given */
+    double served;      /* completion of the last load */
+    struct queue queue;
+    struct flight *flights; /* [queue.depth], ring in order of completion */
+    uint32_t flight_head;
+    struct pending *loads; /* [queue.max_loads] */
+    uint32_t n_prefetching;
     double loads_since, load_time; /* integral of loads in flight over time */
     int worst;                     /* outcome of the current layer's units so far */
     struct virtual_result sum;
@@ -45,7 +45,7 @@ struct clockwork {
 
 static void count_in_flight(struct clockwork *v)
 {
-    v->load_time += v->n_loads * (v->now - v->loads_since);
+    v->load_time += v->queue.n_loads * (v->now - v->loads_since);
     v->loads_since = v->now;
 }
 
@@ -53,67 +53,42 @@ static void begin_load(struct clockwork *v, const struct planner_step *step, boo
 {
     count_in_flight(v);
     cache_begin_load(v->cache, step->unit, prefetch);
-    assert(v->n_loads <= v->max_prefetches);
-    v->loads[v->n_loads++] = (struct pending){.unit = step->unit,
-                                              .prefetch = prefetch,
-                                              .demand = !prefetch,
-                                              .for_access = step->for_access,
-                                              .to_hand = v->o->units[step->unit].bytes};
+    uint32_t i = queue_add(&v->queue, !prefetch, step->for_access);
+    v->loads[i] = (struct pending){
+        .unit = step->unit, .prefetch = prefetch, .to_hand = v->o->units[step->unit].bytes};
     v->n_prefetching += prefetch;
     v->sum.loads++;
     v->sum.bytes += v->o->units[step->unit].bytes;
 }
 
-static int64_t most_needed(const struct clockwork *v)
-{
-    int64_t best = -1;
-    for (uint32_t i = 0; i < v->n_loads; i++) {
-        const struct pending *a = &v->loads[i], *b = best < 0 ? NULL : &v->loads[best];
-        if (a->to_hand > 0 &&
-            (!b || (a->demand != b->demand ? a->demand : a->for_access < b->for_access)))
-            best = i;
-    }
-    return best;
-}
-
 static void submit(struct clockwork *v)
 {
     int64_t i;
-    while (v->n_flights < v->depth && (i = most_needed(v)) >= 0) {
+    while ((i = queue_next(&v->queue)) >= 0) {
         struct pending *load = &v->loads[i];
         uint64_t bytes = load->to_hand < v->o->chunk_bytes ? load->to_hand : v->o->chunk_bytes;
         if (v->device_free < v->now)
             v->device_free = v->now;
         if (v->o->bandwidth > 0)
             v->device_free += (double)bytes / v->o->bandwidth * 1e9;
-        if (load->first < 0 || load->to_hand == v->o->units[load->unit].bytes)
+        if (load->to_hand == v->o->units[load->unit].bytes)
             load->first = v->now;
         load->to_hand -= bytes;
-        load->outstanding++;
-        v->flights[(v->flight_head + v->n_flights++) % v->depth] =
+        v->flights[(v->flight_head + v->queue.in_flight) % v->queue.depth] =
             (struct flight){(uint32_t)i, v->device_free + v->o->latency_ns};
+        queue_handed_over(&v->queue, (uint32_t)i, load->to_hand == 0);
     }
 }
 
 static void end_load(struct clockwork *v, uint32_t index)
 {
     count_in_flight(v);
-    struct pending load = v->loads[index];
-    cache_end_load(v->cache, load.unit);
-    v->n_prefetching -= load.prefetch;
-    planner_measured_load(&v->plan, v->now - (load.first > v->served ? load.first : v->served));
+    const struct pending *load = &v->loads[index];
+    cache_end_load(v->cache, load->unit);
+    v->n_prefetching -= load->prefetch;
+    planner_measured_load(&v->plan, v->now - (load->first > v->served ? load->first : v->served));
     v->served = v->now;
-    v->loads[index] = v->loads[--v->n_loads];
-    for (uint32_t i = 0; i < v->n_flights; i++) { /* the last load has moved */
-        struct flight *f = &v->flights[(v->flight_head + i) % v->depth];
-        if (f->load == v->n_loads)
-            f->load = index;
-    }
-}
-
-static bool has_room(const struct clockwork *v)
-{
-    return v->n_flights <= v->low_water && most_needed(v) < 0;
+    queue_take_out(&v->queue, index);
 }
 
 static bool plan_one(struct clockwork *v)
@@ -129,7 +104,7 @@ static bool plan_one(struct clockwork *v)
 static void pump(struct clockwork *v)
 {
     submit(v);
-    while (v->is_async && has_room(v) && plan_one(v))
+    while (v->is_async && queue_has_room(&v->queue) && plan_one(v))
         submit(v);
 }
 
@@ -145,13 +120,12 @@ static void moved(struct clockwork *v)
 /* The next completion, which lies at or after now. */
 static void complete_one(struct clockwork *v)
 {
-    assert(v->n_flights > 0);
+    assert(v->queue.in_flight > 0);
     struct flight f = v->flights[v->flight_head];
-    v->flight_head = (v->flight_head + 1) % v->depth;
-    v->n_flights--;
+    v->flight_head = (v->flight_head + 1) % v->queue.depth;
     v->now = f.done > v->now ? f.done : v->now;
-    struct pending *load = &v->loads[f.load];
-    if (--load->outstanding == 0 && load->to_hand == 0)
+    queue_completed(&v->queue, f.load);
+    if (queue_has_ended(&v->queue, f.load))
         end_load(v, f.load);
     pump(v);
 }
@@ -162,7 +136,7 @@ static void complete_one(struct clockwork *v)
 static void compute(struct clockwork *v, double ns)
 {
     double end = v->now + ns;
-    while (v->n_flights > 0 && v->flights[v->flight_head].done < end)
+    while (v->queue.in_flight > 0 && v->flights[v->flight_head].done < end)
         complete_one(v);
     v->now = end;
     v->sum.compute_ns += ns;
@@ -186,7 +160,7 @@ static void read_ahead(struct clockwork *v)
         for (any = false; plan_one(v); any = true)
             ;
         submit(v);
-        while (v->n_loads > 0)
+        while (v->queue.n_loads > 0)
             complete_one(v);
     } while (any);
 }
@@ -237,8 +211,9 @@ static void access_one(struct clockwork *v, double compute_ns)
     if (u->state != CACHE_RESIDENT) {
         if (u->state == CACHE_ABSENT)
             demand(v, unit);
-        for (uint32_t i = 0; i < v->n_loads; i++)
-            v->loads[i].demand |= v->loads[i].unit == unit;
+        for (uint32_t i = 0; i < v->queue.max_loads; i++)
+            if (v->loads[i].unit == unit && v->queue.loads[i].taken)
+                queue_urge(&v->queue, i);
         while (u->state != CACHE_RESIDENT)
             complete_one(v);
     }
@@ -292,9 +267,10 @@ static enum lb_status set_up(struct clockwork *v, struct lb_error *err)
                        "forestall",
                        o->scheduler);
     uint32_t *frames_of = lb_calloc(o->n_units, sizeof *frames_of);
-    v->flights = lb_calloc(v->depth, sizeof *v->flights);
+    enum lb_status status = queue_open(&v->queue, v->max_prefetches + 1, o->queue_depth, err);
+    v->flights = lb_calloc(o->queue_depth, sizeof *v->flights);
     v->loads = lb_calloc((size_t)v->max_prefetches + 1, sizeof *v->loads);
-    if (!frames_of || !v->flights || !v->loads) {
+    if (status != LB_OK || !frames_of || !v->flights || !v->loads) {
         lb_free(frames_of);
         return lb_fail(err, LB_ERR_NOMEM, "simulation: out of memory");
     }
@@ -304,7 +280,7 @@ static enum lb_status set_up(struct clockwork *v, struct lb_error *err)
                                .max_units = resident ? 0 : o->max_units,
                                .max_frames = resident ? 0 : o->max_frames,
                                .seed = o->seed};
-    enum lb_status status = cache_open(&co, o->n_units, frames_of, &v->cache, err);
+    status = cache_open(&co, o->n_units, frames_of, &v->cache, err);
     lb_free(frames_of);
     if (status == LB_OK)
         status = cache_sequence_open(&v->sequence, o->n_units, o->order, o->length, true, err);
@@ -321,8 +297,6 @@ enum lb_status virtual_run(const struct virtual_options *options, struct virtual
 {
     struct clockwork v = {.o = options};
     assert(options->queue_depth > 0 && options->chunk_bytes > 0 && options->passes > 0);
-    v.depth = options->queue_depth;
-    v.low_water = v.depth == 1 ? 0 : v.depth < 8 ? 1 : v.depth / 4;
     v.max_prefetches = options->max_loads ? options->max_loads : options->queue_depth;
     enum lb_status status = set_up(&v, err);
     if (status == LB_OK) {
@@ -344,6 +318,7 @@ enum lb_status virtual_run(const struct virtual_options *options, struct virtual
     }
     cache_sequence_close(&v.sequence);
     cache_close(v.cache);
+    queue_close(&v.queue);
     lb_free(v.flights);
     lb_free(v.loads);
     return status;

@@ -2,6 +2,7 @@
 #include "prefetch/loader.h"
 
 #include "base/memory.h"
+#include "plan/queue.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -9,16 +10,11 @@
 
 enum { REAP_BATCH = 64 };
 
-enum load_state { LOAD_FREE, LOAD_ACTIVE, LOAD_ENDED };
-
-struct load {
-    enum load_state state;
+struct load { /* beside what queue.loads says of it */
     struct loader_request request;
     struct loader_result result;
-    uint32_t extent;      /* next to read from, index into layout->extents */
-    uint32_t handed;      /* bytes of it that were handed over */
-    uint32_t outstanding; /* reads in flight */
-    bool handed_all;      /* no more reads to hand over: all done, failed or aborted */
+    uint32_t extent; /* next to read from, index into layout->extents */
+    uint32_t handed; /* bytes of it that were handed over */
 };
 
 struct read {
@@ -30,10 +26,10 @@ struct read {
 struct loader {
     const struct layout *layout;
     struct storage *storage;
-    uint32_t chunk_bytes, depth, low_water;
-    struct load *loads;
-    uint32_t max_loads, n_loads, n_waiting; /* taken; with reads to hand over */
-    struct read *reads;                     /* [depth], by tag */
+    uint32_t chunk_bytes;
+    struct queue queue;
+    struct load *loads; /* [queue.max_loads] */
+    struct read *reads; /* [queue.depth], by tag */
     uint32_t *free_tags, n_free_tags;
 };
 
@@ -48,20 +44,19 @@ enum lb_status loader_open(const struct layout *layout, struct storage *storage,
     l->layout = layout;
     l->storage = storage;
     l->chunk_bytes = options->chunk_bytes / STORAGE_ALIGN * STORAGE_ALIGN;
-    l->depth = options->queue_depth;
-    if (l->depth > storage_depth(storage))
-        l->depth = storage_depth(storage);
-    l->low_water = l->depth == 1 ? 0 : l->depth < 8 ? 1 : l->depth / 4;
-    l->max_loads = options->max_loads;
-    assert(l->chunk_bytes > 0 && l->depth > 0 && l->max_loads > 0);
-    l->loads = lb_calloc(l->max_loads, sizeof *l->loads);
-    l->reads = lb_calloc(l->depth, sizeof *l->reads);
-    l->free_tags = lb_calloc(l->depth, sizeof *l->free_tags);
-    if (!l->loads || !l->reads || !l->free_tags) {
+    assert(l->chunk_bytes > 0);
+    uint32_t depth = options->queue_depth;
+    if (depth > storage_depth(storage))
+        depth = storage_depth(storage);
+    enum lb_status status = queue_open(&l->queue, options->max_loads, depth, err);
+    l->loads = lb_calloc(options->max_loads, sizeof *l->loads);
+    l->reads = lb_calloc(depth, sizeof *l->reads);
+    l->free_tags = lb_calloc(depth, sizeof *l->free_tags);
+    if (status != LB_OK || !l->loads || !l->reads || !l->free_tags) {
         loader_close(l);
         return lb_fail(err, LB_ERR_NOMEM, "loader: out of memory");
     }
-    for (uint32_t i = 0; i < l->depth; i++)
+    for (uint32_t i = 0; i < depth; i++)
         l->free_tags[l->n_free_tags++] = i;
     *out = l;
     return LB_OK;
@@ -71,96 +66,68 @@ void loader_close(struct loader *loader)
 {
     if (!loader)
         return;
-    assert(loader->n_loads == 0);
+    assert(loader_idle(loader));
+    queue_close(&loader->queue);
     lb_free(loader->loads);
     lb_free(loader->reads);
     lb_free(loader->free_tags);
     lb_free(loader);
 }
 
-static struct load *find(struct loader *l, uint32_t unit)
+/* The place of a load of the unit that has not ended, or -1. */
+static int64_t find(const struct loader *l, uint32_t unit)
 {
-    for (uint32_t i = 0; i < l->max_loads; i++)
-        if (l->loads[i].state == LOAD_ACTIVE && l->loads[i].request.unit == unit)
-            return &l->loads[i];
-    return NULL;
+    for (uint32_t i = 0; i < l->queue.max_loads; i++)
+        if (l->queue.loads[i].taken && !queue_has_ended(&l->queue, i) &&
+            l->loads[i].request.unit == unit)
+            return i;
+    return -1;
 }
 
 void loader_add(struct loader *loader, const struct loader_request *request)
 {
-    assert(loader->n_loads < loader->max_loads && !find(loader, request->unit));
-    struct load *load = loader->loads;
-    while (load->state != LOAD_FREE)
-        load++;
-    *load = (struct load){.state = LOAD_ACTIVE,
-                          .request = *request,
-                          .result = {.unit = request->unit, .request_ns = request->request_ns},
-                          .extent = loader->layout->units[request->unit].first_extent};
-    loader->n_loads++;
-    loader->n_waiting++;
+    assert(find(loader, request->unit) < 0);
+    uint32_t i = queue_add(&loader->queue, request->demand, request->for_access);
+    loader->loads[i] =
+        (struct load){.request = *request,
+                      .result = {.unit = request->unit, .request_ns = request->request_ns},
+                      .extent = loader->layout->units[request->unit].first_extent};
 }
 
 void loader_urge(struct loader *loader, uint32_t unit)
 {
-    struct load *load = find(loader, unit);
-    if (load)
-        load->request.demand = true;
+    int64_t i = find(loader, unit);
+    if (i >= 0)
+        queue_urge(&loader->queue, (uint32_t)i);
 }
 
 /* No further reads of the load; it ends when those in flight have. */
-static void stop_handing(struct loader *l, struct load *load)
+static void cancel(struct loader *l, uint32_t i)
 {
-    if (!load->handed_all) {
-        load->handed_all = true;
-        l->n_waiting--;
-    }
-    if (load->outstanding == 0)
-        load->state = LOAD_ENDED;
-}
-
-static void cancel(struct loader *l, struct load *load)
-{
-    if (load->result.error == 0 && !load->handed_all)
-        load->result.error = ECANCELED;
-    stop_handing(l, load);
+    if (l->loads[i].result.error == 0 && l->queue.loads[i].waiting)
+        l->loads[i].result.error = ECANCELED;
+    queue_stop(&l->queue, i);
 }
 
 void loader_cancel(struct loader *loader, uint32_t unit)
 {
-    struct load *load = find(loader, unit);
-    if (load && load->result.first_ns == 0 && load->outstanding == 0)
-        cancel(loader, load);
+    int64_t i = find(loader, unit);
+    if (i >= 0 && loader->loads[i].result.first_ns == 0 && loader->queue.loads[i].outstanding == 0)
+        cancel(loader, (uint32_t)i);
 }
 
 void loader_abort(struct loader *loader)
 {
-    for (uint32_t i = 0; i < loader->max_loads; i++)
-        if (loader->loads[i].state == LOAD_ACTIVE)
-            cancel(loader, &loader->loads[i]);
+    for (uint32_t i = 0; i < loader->queue.max_loads; i++)
+        if (loader->queue.loads[i].taken)
+            cancel(loader, i);
 }
 
 /* ---- reads ---- */
 
-static bool needed_before(const struct loader_request *a, const struct loader_request *b)
+static bool hand_over(struct loader *l, uint32_t index)
 {
-    return a->demand != b->demand ? a->demand : a->for_access < b->for_access;
-}
-
-/* The load whose read goes next, or NULL. */
-static struct load *most_needed(struct loader *l)
-{
-    struct load *best = NULL;
-    for (uint32_t i = 0; l->n_waiting > 0 && i < l->max_loads; i++) {
-        struct load *load = &l->loads[i];
-        if (load->state == LOAD_ACTIVE && !load->handed_all &&
-            (!best || needed_before(&load->request, &best->request)))
-            best = load;
-    }
-    return best;
-}
-
-static bool hand_over(struct loader *l, struct load *load)
-{
+    struct load *load = &l->loads[index];
     const struct layout_unit *unit = &l->layout->units[load->request.unit];
     const struct layout_extent *extent = &l->layout->extents[load->extent];
     uint32_t left = extent->bytes - load->handed, tag = l->free_tags[l->n_free_tags - 1];
@@ -172,34 +139,31 @@ static bool hand_over(struct loader *l, struct load *load)
     if (storage_submit(l->storage, &read) == STORAGE_BUSY)
         return false;
     l->n_free_tags--;
-    l->reads[tag] = (struct read){(uint32_t)(load - l->loads), read.bytes, read.offset};
-    load->outstanding++;
+    l->reads[tag] = (struct read){index, read.bytes, read.offset};
     load->handed += read.bytes;
     if (load->handed == extent->bytes) {
         load->handed = 0;
         load->extent++;
     }
-    if (load->extent == unit->first_extent + unit->n_extents)
-        stop_handing(l, load);
+    queue_handed_over(&l->queue, index, load->extent == unit->first_extent + unit->n_extents);
     return true;
 }
 
 void loader_submit(struct loader *loader)
 {
-    struct load *load;
-    while (loader->n_free_tags > 0 && (load = most_needed(loader)) != NULL)
-        if (!hand_over(loader, load))
+    int64_t load;
+    while ((load = queue_next(&loader->queue)) >= 0)
+        if (!hand_over(loader, (uint32_t)load))
             return;
 }
 
 static void complete(struct loader *l, const struct storage_done *done)
 {
-    assert(done->tag < l->depth);
+    assert(done->tag < l->queue.depth);
     const struct read *read = &l->reads[done->tag];
-    struct load *load = &l->loads[read->load];
-    struct loader_result *r = &load->result;
+    struct loader_result *r = &l->loads[read->load].result;
     l->free_tags[l->n_free_tags++] = (uint32_t)done->tag;
-    load->outstanding--;
+    queue_completed(&l->queue, read->load);
     if (r->first_ns == 0 || done->submit_ns < r->first_ns)
         r->first_ns = done->submit_ns;
     if (done->done_ns > r->done_ns)
@@ -214,9 +178,7 @@ static void complete(struct loader *l, const struct storage_done *done)
             r->error_offset = read->offset;
             r->error_bytes = read->bytes;
         }
-        stop_handing(l, load);
-    } else if (load->handed_all && load->outstanding == 0) {
-        load->state = LOAD_ENDED;
+        queue_stop(&l->queue, read->load);
     }
 }
 
@@ -224,14 +186,15 @@ static void complete(struct loader *l, const struct storage_done *done)
  * low water otherwise, but never more than end the load that ends first. */
 static uint32_t worth_waking(const struct loader *l)
 {
-    uint32_t in_flight = l->depth - l->n_free_tags;
-    uint32_t enough = l->n_waiting > 0           ? l->depth / 4
-                      : in_flight > l->low_water ? in_flight - l->low_water
-                                                 : in_flight;
-    for (uint32_t i = 0; i < l->max_loads; i++)
-        if (l->loads[i].state == LOAD_ACTIVE && l->loads[i].handed_all &&
-            l->loads[i].outstanding < enough)
-            enough = l->loads[i].outstanding;
+    const struct queue *q = &l->queue;
+    uint32_t low_water = queue_low_water(q);
+    uint32_t enough = q->n_waiting > 0           ? q->depth / 4
+                      : q->in_flight > low_water ? q->in_flight - low_water
+                                                 : q->in_flight;
+    for (uint32_t i = 0; i < q->max_loads; i++)
+        if (q->loads[i].taken && !q->loads[i].waiting && q->loads[i].outstanding > 0 &&
+            q->loads[i].outstanding < enough)
+            enough = q->loads[i].outstanding;
     return enough > 0 ? enough : 1;
 }
 
@@ -244,35 +207,35 @@ void loader_reap(struct loader *loader, int64_t timeout_ns)
         complete(loader, &done[i]);
 }
 
+static int64_t find_ended(const struct loader *l)
+{
+    for (uint32_t i = 0; i < l->queue.max_loads; i++)
+        if (queue_has_ended(&l->queue, i))
+            return i;
+    return -1;
+}
+
 bool loader_has_ended(const struct loader *loader)
 {
-    for (uint32_t i = 0; i < loader->max_loads; i++)
-        if (loader->loads[i].state == LOAD_ENDED)
-            return true;
-    return false;
+    return find_ended(loader) >= 0;
 }
 
 bool loader_take(struct loader *loader, struct loader_result *result)
 {
-    for (uint32_t i = 0; i < loader->max_loads; i++) {
-        struct load *load = &loader->loads[i];
-        if (load->state != LOAD_ENDED)
-            continue;
-        *result = load->result;
-        load->state = LOAD_FREE;
-        loader->n_loads--;
-        return true;
-    }
-    return false;
+    int64_t i = find_ended(loader);
+    if (i < 0)
+        return false;
+    *result = loader->loads[i].result;
+    queue_take_out(&loader->queue, (uint32_t)i);
+    return true;
 }
 
 bool loader_idle(const struct loader *loader)
 {
-    return loader->n_loads == 0;
+    return loader->queue.n_loads == 0;
 }
 
 bool loader_has_room(const struct loader *loader)
 {
-    return loader->n_waiting == 0 && loader->n_loads < loader->max_loads &&
-           loader->depth - loader->n_free_tags <= loader->low_water;
+    return queue_has_room(&loader->queue);
 }
