@@ -241,6 +241,10 @@ struct lb_inspect {
 enum lb_status lb_inspect_file(const char *path, const struct lb_inspect *inspect,
                                struct lb_error *err);
 
+/* Of a tensor by its name: the layer, and its place in the order in which a pass takes the layer's
+ * tensors, smaller first. False: no tensor of a layer that the engine knows. */
+bool lb_tensor_order(const char *name, uint32_t *layer, uint32_t *rank);
+
 struct lb_synth {
     const char *shape, *quant;
     uint64_t seed;

@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "gguf/gguf.h"
+#include "model/model.h"
 #include "quant/quant.h"
 #include "synth/synth.h"
 
@@ -92,6 +93,11 @@ static void inspect_pair(const struct lb_inspect *inspect, const struct gguf_pai
         break;
     }
     inspect->pair(inspect->ctx, pair->key, kind_name(pair->kind), value);
+}
+
+bool lb_tensor_order(const char *name, uint32_t *layer, uint32_t *rank)
+{
+    return model_tensor_order(name, layer, rank);
 }
 
 enum lb_status lb_inspect_file(const char *path, const struct lb_inspect *inspect,

@@ -87,6 +87,20 @@ static const char *name_of(enum model_role role, uint32_t layer, char *name, siz
     return name;
 }
 
+bool model_tensor_order(const char *name, uint32_t *layer, uint32_t *rank)
+{
+    int after = 0;
+    if (sscanf(name, "blk.%" SCNu32 "%n", layer, &after) != 1)
+        return false;
+    for (int role = ROLE_FIRST_OF_LAYER; role < ROLE_COUNT; role++) {
+        if (strcmp(name + after, strstr(specs[role].name, "%u") + 2) == 0) {
+            *rank = (uint32_t)role;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* "64 x 512", or "64" for vectors; as GGUF tools print shapes, row length first. */
 static const char *shape_text(const uint64_t ne[4], char *text, size_t size)
 {

@@ -58,6 +58,9 @@ const struct model_config *model_config(const struct model *model);
 /* All tensors of one layer in the order in which the forward pass needs them (layer -1: the
  * resident ones). The ids used below are indices into this list. */
 const struct model_tensor *model_tensors(const struct model *model, int layer, uint32_t *count);
+/* The same order by name alone, for those who have no model: tensors of a layer come in the order
+ * of their ranks. False: no tensor of a layer that a supported architecture has. */
+bool model_tensor_order(const char *name, uint32_t *layer, uint32_t *rank);
 
 /* ---- weights: how the forward pass gets them ---- */
 

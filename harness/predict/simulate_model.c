@@ -7,12 +7,6 @@
 
 enum { ROW = 4096 };
 
-/* The order in which a layer's forward pass takes its tensors; others come last. */
-static const char *const access_order[] = {
-    "attn_norm",   "attn_q",   "attn_k",   "attn_v", "attn_q_norm", "attn_k_norm",
-    "attn_output", "ffn_norm", "ffn_gate", "ffn_up", "ffn_down",
-};
-
 struct ranked {
     struct layout_tensor tensor;
     uint32_t rank;
@@ -24,16 +18,6 @@ struct collection {
     uint64_t file_bytes;
     bool failed; /* out of memory */
 };
-
-static uint32_t rank_of(const char *suffix)
-{
-    const uint32_t n = sizeof access_order / sizeof *access_order;
-    size_t length = strcspn(suffix, ".");
-    for (uint32_t i = 0; i < n; i++)
-        if (strlen(access_order[i]) == length && strncmp(suffix, access_order[i], length) == 0)
-            return 2 * i + (strcmp(suffix + length, ".bias") == 0);
-    return 2 * n;
-}
 
 static void take_file(void *ctx, uint32_t version, uint64_t file_bytes, size_t n_pairs,
                       size_t n_tensors)
@@ -51,12 +35,10 @@ static void take_tensor(void *ctx, const char *name, const char *type, uint32_t 
                         const uint64_t *ne, uint64_t file_offset, uint64_t bytes)
 {
     struct collection *c = ctx;
-    unsigned layer;
-    int suffix = 0;
+    uint32_t layer, rank;
     (void)type;
     (void)n_dims;
-    if (c->failed || c->count == c->room || sscanf(name, "blk.%u.%n", &layer, &suffix) != 1 ||
-        suffix == 0)
+    if (c->failed || c->count == c->room || !lb_tensor_order(name, &layer, &rank))
         return;
     uint64_t rows = ne[1] * ne[2] * ne[3];
     if (rows == 0 || rows > UINT32_MAX)
@@ -65,7 +47,7 @@ static void take_tensor(void *ctx, const char *name, const char *type, uint32_t 
                                                      .file_offset = file_offset,
                                                      .row_bytes = bytes / rows,
                                                      .n_rows = (uint32_t)rows},
-                                          .rank = rank_of(name + suffix)};
+                                          .rank = rank};
 }
 
 static int by_access(const void *a, const void *b)
