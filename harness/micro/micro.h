@@ -11,12 +11,12 @@
 
 #include "base/pool.h"
 #include "base/status.h"
+#include "kernels/kernels.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct kernels_ops;
 struct micro_model;
 
 struct micro {
@@ -54,9 +54,10 @@ struct micro_case {
     /* products */
     const struct kernels_ops *ops;
     uint32_t type, n_in, n_rows, n_tokens;
-    uint32_t rows;        /* of one iteration: all, or as many as take a moment */
-    double deviation;     /* found once */
-    uint32_t output_hash; /* of the rows that were checked */
+    enum kernels_order order; /* model: N_KERNELS_ORDERS: auto */
+    uint32_t rows;            /* of one iteration: all, or as many as take a moment */
+    double deviation;         /* found once */
+    uint32_t output_hash;     /* of the rows that were checked */
     /* memory, storage and accesses */
     const char *variant; /* back-end, prefetch, or the model's file */
     uint32_t block_bytes, queue_depth;

@@ -13,14 +13,16 @@
 
 #include <string.h>
 
-#define BEGIN_TOKENS 16   /* before the decode step */
+#define BEGIN_TOKENS 16 /* before the decode step */
+#define BEGIN_STEPS  2
 #define MOST_CALLS   1024 /* passes of one sample */
 #define ROOF_NS      10000000
 
-static const uint32_t pass_tokens[] = {1, 16, 64, 256, 512}; /* 1: a decode step */
+static const uint32_t pass_tokens[] = {1, 2, 4, 8, 16, 64, 256, 512}; /* 1: a decode step */
 
 struct micro_model {
     const struct kernels_ops *ops; /* that the engine was opened with */
+    enum kernels_order order;
     struct lb_engine *engine;
     float *logits;
     uint32_t n_vocab;
@@ -56,10 +58,10 @@ void micro_model_close(struct micro *m)
     m->model = NULL;
 }
 
-/* The model, resident, with the instruction set of the case. */
+/* The model, resident, with the instruction set and the order of the case. */
 static enum lb_status open_model(struct micro *m, const struct micro_case *c, struct lb_error *err)
 {
-    if (m->model && m->model->ops == c->ops)
+    if (m->model && m->model->ops == c->ops && m->model->order == c->order)
         return LB_OK;
     micro_model_close(m);
     struct tensor_bytes bytes = {0};
@@ -71,6 +73,7 @@ static enum lb_status open_model(struct micro *m, const struct micro_case *c, st
     o.model_path = c->variant;
     o.prefetch = "resident";
     o.kernels = c->ops->name;
+    o.product = c->order == N_KERNELS_ORDERS ? "auto" : kernels_order_name(c->order);
     o.threads = (uint32_t)lb_pool_threads(m->pool);
     o.context = BEGIN_TOKENS + sizeof model->tokens / sizeof *model->tokens;
     if (lb_inspect_file(c->variant, &inspect, err) || lb_engine_open(&o, &model->engine, err))
@@ -83,18 +86,11 @@ static enum lb_status open_model(struct micro *m, const struct micro_case *c, st
     for (uint32_t i = 0; i < sizeof model->tokens / sizeof *model->tokens; i++)
         model->tokens[i] = (int32_t)(i * 7919 % model->n_vocab);
     model->ops = c->ops;
+    model->order = c->order;
     return LB_OK;
 }
 
 /* ---- one sample ---- */
-
-/* What comes before the timed passes: the layers are loaded, if they are not yet, and a decode step
- * has something to follow. */
-static enum lb_status begin(struct micro_model *model, struct lb_error *err)
-{
-    lb_engine_truncate(model->engine, 0, 0);
-    return lb_engine_prefill(model->engine, 0, model->tokens, BEGIN_TOKENS, false, NULL, err);
-}
 
 /* One decode step after BEGIN_TOKENS, or a prompt of c->n_tokens. */
 static enum lb_status run(struct micro_model *model, const struct micro_case *c,
@@ -105,6 +101,19 @@ static enum lb_status run(struct micro_model *model, const struct micro_case *c,
     return decode ? lb_engine_decode(model->engine, model->tokens, 1, model->logits, err)
                   : lb_engine_prefill(model->engine, 0, model->tokens, c->n_tokens, false,
                                       model->logits, err);
+}
+
+/* What comes before the timed passes: the layers are loaded, if they are not yet, the engine has
+ * found the orders of its products, and a decode step has something to follow. */
+static enum lb_status begin(struct micro_model *model, const struct micro_case *c,
+                            struct lb_error *err)
+{
+    lb_engine_truncate(model->engine, 0, 0);
+    enum lb_status status =
+        lb_engine_prefill(model->engine, 0, model->tokens, BEGIN_TOKENS, false, NULL, err);
+    for (int i = 0; status == LB_OK && c->n_tokens == 1 && i < BEGIN_STEPS; i++)
+        status = run(model, c, err);
+    return status;
 }
 
 /* The same tokens have to give the same logits, pass after pass. */
@@ -125,7 +134,7 @@ static enum lb_status measure(struct micro *m, struct micro_case *c, struct micr
     double calls_ns[MOST_CALLS];
     enum lb_status status = open_model(m, c, err);
     if (status == LB_OK)
-        status = begin(m->model, err);
+        status = begin(m->model, c, err);
     double before = decode ? micro_memory_rate(m, ROOF_NS) : 0;
     int64_t start = lb_now_ns();
     while (status == LB_OK && sample->iterations < MOST_CALLS &&
@@ -149,6 +158,32 @@ static enum lb_status measure(struct micro *m, struct micro_case *c, struct micr
     return LB_OK;
 }
 
+/* Decode steps in the order that the engine finds and in each by itself, and prompts */
+static bool add_passes(struct micro_list *list, const struct kernels_ops *ops, const char *path)
+{
+    /* a long prompt of a large model takes the portable kernels minutes */
+    const uint32_t most = ops == &kernels_generic ? 16 : UINT32_MAX;
+    for (size_t i = 0; i < sizeof pass_tokens / sizeof *pass_tokens; i++) {
+        const uint32_t n_tokens = pass_tokens[i];
+        const bool in_orders = n_tokens == 1 && ops->order_tokens > 0;
+        for (uint32_t k = 0; n_tokens <= most && k <= (in_orders ? N_KERNELS_ORDERS : 0); k++) {
+            struct micro_case *c =
+                n_tokens > 1 ? micro_add(list, "model/prompt/%s/tokens:%u", ops->name, n_tokens)
+                : k > 0
+                    ? micro_add(list, "model/decode/%s/%s", ops->name, kernels_order_name(k - 1))
+                    : micro_add(list, "model/decode/%s", ops->name);
+            if (!c)
+                return false;
+            c->measure = measure;
+            c->ops = ops;
+            c->order = k > 0 ? (enum kernels_order)(k - 1) : N_KERNELS_ORDERS;
+            c->variant = path;
+            c->n_tokens = n_tokens;
+        }
+    }
+    return true;
+}
+
 enum lb_status micro_list_model(struct micro_list *list, const char *path, struct lb_error *err)
 {
     const struct lb_inspect nothing = {.ctx = NULL};
@@ -160,21 +195,8 @@ enum lb_status micro_list_model(struct micro_list *list, const char *path, struc
         lb_error_prefix(err, "--model");
         return err->code;
     }
-    for (size_t k = 0; k < n_sets; k++) {
-        /* a long prompt of a large model takes the portable kernels minutes */
-        size_t n = sets[k] == &kernels_generic ? 2 : sizeof pass_tokens / sizeof *pass_tokens;
-        for (size_t i = 0; sets[k]->available() && i < n; i++) {
-            struct micro_case *c =
-                pass_tokens[i] == 1
-                    ? micro_add(list, "model/decode/%s", sets[k]->name)
-                    : micro_add(list, "model/prompt/%s/tokens:%u", sets[k]->name, pass_tokens[i]);
-            if (!c)
-                return lb_fail(err, LB_ERR_NOMEM, "out of memory for benchmarks");
-            c->measure = measure;
-            c->ops = sets[k];
-            c->variant = path;
-            c->n_tokens = pass_tokens[i];
-        }
-    }
+    for (size_t k = 0; k < n_sets; k++)
+        if (sets[k]->available() && !add_passes(list, sets[k], path))
+            return lb_fail(err, LB_ERR_NOMEM, "out of memory for benchmarks");
     return LB_OK;
 }

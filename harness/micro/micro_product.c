@@ -35,7 +35,7 @@ static const struct shape shapes[] = {
     {"tinyllama-1.1b/ffn_down", 5632, 2048}, {"llama-2-7b/attn_q", 4096, 4096},
     {"llama-2-7b/ffn_up", 4096, 11008},      {"llama-2-7b/ffn_down", 11008, 4096},
 };
-static const uint32_t token_counts[] = {1, 4, 16, 64, 256};
+static const uint32_t token_counts[] = {1, 2, 4, 8, 16, 64, 256};
 
 /* ---- work on all threads ---- */
 
@@ -152,6 +152,7 @@ static enum lb_status open_bench(struct micro *m, const struct micro_case *c, st
     b->product = (struct kernels_product){.type = c->type,
                                           .n_in = c->n_in,
                                           .n_tokens = c->n_tokens,
+                                          .order = c->order,
                                           .row_bytes = quant_row_bytes(c->type, c->n_in),
                                           .input = b->input,
                                           .y = b->y,
@@ -246,29 +247,39 @@ static enum lb_status measure(struct micro *m, struct micro_case *c, struct micr
     return status;
 }
 
+/* One case for each order in which the set can take such a product */
+static bool add_orders(struct micro_list *list, uint32_t type, const struct kernels_ops *ops,
+                       const struct shape *shape, uint32_t n_tokens)
+{
+    const uint32_t n_orders = n_tokens <= ops->order_tokens ? N_KERNELS_ORDERS : 1;
+    for (uint32_t order = 0; order < n_orders; order++) {
+        struct micro_case *c = micro_add(
+            list, "product/%s/%s/%s/tokens:%u%s%s", quant_info(type)->name, ops->name, shape->name,
+            n_tokens, n_orders > 1 ? "/" : "", n_orders > 1 ? kernels_order_name(order) : "");
+        if (!c)
+            return false;
+        c->measure = measure;
+        c->ops = ops;
+        c->type = type;
+        c->order = (enum kernels_order)order;
+        c->n_in = shape->n_in;
+        c->n_rows = shape->n_rows;
+        c->n_tokens = n_tokens;
+    }
+    return true;
+}
+
 enum lb_status micro_list_products(struct micro_list *list, struct lb_error *err)
 {
     size_t n_sets;
     const struct kernels_ops *const *sets = kernels_list(&n_sets);
     for (uint32_t type = 0; type < QUANT_TYPE_LIMIT; type++) {
-        const struct quant_info *info = quant_info(type);
-        for (size_t s = 0; info && s < sizeof shapes / sizeof *shapes; s++)
+        for (size_t s = 0; quant_info(type) && s < sizeof shapes / sizeof *shapes; s++)
             for (size_t t = 0; t < sizeof token_counts / sizeof *token_counts; t++)
-                for (size_t k = 0; k < n_sets; k++) {
-                    if (!sets[k]->available())
-                        continue;
-                    struct micro_case *c =
-                        micro_add(list, "product/%s/%s/%s/tokens:%u", info->name, sets[k]->name,
-                                  shapes[s].name, token_counts[t]);
-                    if (!c)
+                for (size_t k = 0; k < n_sets; k++)
+                    if (sets[k]->available() &&
+                        !add_orders(list, type, sets[k], &shapes[s], token_counts[t]))
                         return lb_fail(err, LB_ERR_NOMEM, "out of memory for benchmarks");
-                    c->measure = measure;
-                    c->ops = sets[k];
-                    c->type = type;
-                    c->n_in = shapes[s].n_in;
-                    c->n_rows = shapes[s].n_rows;
-                    c->n_tokens = token_counts[t];
-                }
     }
     return LB_OK;
 }
