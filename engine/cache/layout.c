@@ -73,11 +73,14 @@ static void next_frame(struct packing *p)
 
 /* Writes units of frames [from, to) of what was packed since the last unit ended; its extents
  * and runs are the next ones from *extent and *run on. */
-static void write_unit(struct packing *p, uint32_t layer, uint32_t from, uint32_t to,
-                       uint32_t *extent, uint32_t *run)
+static void write_unit(struct packing *p, const struct layout_tensor *last, uint32_t from,
+                       uint32_t to, uint32_t *extent, uint32_t *run)
 {
     struct layout *out = p->out;
-    struct layout_unit u = {.layer = layer, .n_frames = to - from, .first_extent = *extent};
+    struct layout_unit u = {.layer = last->layer,
+                            .part = p->unit_bytes == LAYOUT_UNIT_LAYER ? 0 : last->part,
+                            .n_frames = to - from,
+                            .first_extent = *extent};
     u.first_run = *run;
     for (; *extent < p->n_extents && out->extents[*extent].frame < to; ++*extent) {
         out->extents[*extent].frame -= from;
@@ -103,12 +106,18 @@ static int by_access(const void *a, const void *b)
     return (x->first > y->first) - (x->first < y->first);
 }
 
-/* Ends the unit; for a unit size, cuts its frames into pieces of nearly equal size. */
-static void end_unit(struct packing *p, uint32_t layer)
+static bool has_size(uint64_t unit_bytes)
+{
+    return unit_bytes > LAYOUT_UNIT_EXPERT;
+}
+
+/* Ends the unit, whose last tensor is given; for a unit size, cuts its frames into pieces of
+ * nearly equal size. */
+static void end_unit(struct packing *p, const struct layout_tensor *last)
 {
     close_extent(p);
     uint32_t n_frames = p->frame + (p->fill > 0), pieces = 1;
-    if (p->unit_bytes > LAYOUT_UNIT_TENSOR) {
+    if (has_size(p->unit_bytes)) {
         uint64_t per_piece = p->unit_bytes / p->frame_bytes;
         if (per_piece == 0)
             per_piece = 1;
@@ -120,7 +129,7 @@ static void end_unit(struct packing *p, uint32_t layer)
         uint32_t to = (uint32_t)((uint64_t)n_frames * (i + 1) / pieces);
         if (p->out) {
             uint32_t first = run;
-            write_unit(p, layer, from, to, &extent, &run);
+            write_unit(p, last, from, to, &extent, &run);
             qsort(p->out->runs + first, run - first, sizeof *p->out->runs, by_access);
         }
         p->n_units++;
@@ -188,24 +197,28 @@ static bool starts_unit(const struct packing *p, const struct layout_tensor *t)
     return p->unit_bytes == LAYOUT_UNIT_TENSOR && t->n_rows > 1 && p->has_matrix;
 }
 
+static bool crosses(const struct packing *p, const struct layout_tensor *last,
+                    const struct layout_tensor *t)
+{
+    return t->layer != last->layer || (t->part != last->part && p->unit_bytes != LAYOUT_UNIT_LAYER);
+}
+
 static void pack(struct packing *p, uint32_t n_tensors)
 {
-    uint32_t layer = 0;
+    const struct layout_tensor *last = &p->tensors[p->order[0]];
     for (uint32_t i = 0; i < n_tensors; i++) {
         const struct layout_tensor *t = &p->tensors[p->order[i]];
-        if (t->layer != layer || starts_unit(p, t))
-            end_unit(p, layer);
-        if (t->layer != layer) {
-            layer = t->layer;
-            if (p->out)
-                p->out->layer_first_unit[layer] = p->n_units;
-        }
+        if (crosses(p, last, t) || starts_unit(p, t))
+            end_unit(p, last);
+        if (t->layer != last->layer && p->out)
+            p->out->layer_first_unit[t->layer] = p->n_units;
+        last = t;
         pack_tensor(p, p->order[i]);
         p->has_matrix |= t->n_rows > 1;
     }
-    end_unit(p, layer);
+    end_unit(p, last);
     if (p->out)
-        p->out->layer_first_unit[layer + 1] = p->n_units;
+        p->out->layer_first_unit[last->layer + 1] = p->n_units;
 }
 
 static enum lb_status check_tensors(const struct layout_tensor *tensors, uint32_t n,
@@ -216,6 +229,10 @@ static enum lb_status check_tensors(const struct layout_tensor *tensors, uint32_
     for (uint32_t i = 0; i < n; i++) {
         const struct layout_tensor *t = &tensors[i];
         uint32_t before = i ? tensors[i - 1].layer : 0;
+        if (i && t->layer == before && t->part < tensors[i - 1].part)
+            return lb_fail(err, LB_ERR_INPUT,
+                           "tensor %u: part %u after part %u of layer %u: expected parts in order",
+                           i, t->part, tensors[i - 1].part, before);
         if (t->layer != before && (i == 0 || t->layer != before + 1))
             return lb_fail(err, LB_ERR_INPUT,
                            "tensor %u: layer %u after layer %u: expected layers "
@@ -276,7 +293,7 @@ static uint32_t choose_frame(const struct packing *model, uint32_t n_tensors, ui
                              uint64_t bytes)
 {
     uint64_t most = FRAME_LARGEST, best = 0, least = UINT64_MAX;
-    if (model->unit_bytes > LAYOUT_UNIT_TENSOR)
+    if (has_size(model->unit_bytes))
         while (most > FRAME_SMALLEST && most > model->unit_bytes)
             most /= 2;
     while (most < needed)
@@ -295,7 +312,7 @@ static uint32_t choose_frame(const struct packing *model, uint32_t n_tensors, ui
 }
 
 struct placed {
-    uint32_t layer, index;
+    uint32_t layer, part, index;
     uint64_t file_offset;
 };
 
@@ -304,18 +321,22 @@ static int by_file(const void *a, const void *b)
     const struct placed *x = a, *y = b;
     if (x->layer != y->layer)
         return x->layer < y->layer ? -1 : 1;
+    if (x->part != y->part)
+        return x->part < y->part ? -1 : 1;
     return (x->file_offset > y->file_offset) - (x->file_offset < y->file_offset);
 }
 
-/* Order of placement: as in the file when a layer is read whole, else as accessed. */
-static uint32_t *order_of(const struct layout_tensor *tensors, uint32_t n, bool file_order)
+/* Order of placement: as in the file when a layer or a part is read whole, else as accessed. */
+static uint32_t *order_of(const struct layout_tensor *tensors, uint32_t n, uint64_t unit_bytes)
 {
+    bool by_layer = unit_bytes == LAYOUT_UNIT_LAYER, by_part = unit_bytes == LAYOUT_UNIT_EXPERT;
     uint32_t *order = lb_calloc(n, sizeof *order);
     struct placed *placed = lb_calloc(n, sizeof *placed);
     if (order && placed) {
         for (uint32_t i = 0; i < n; i++)
-            placed[i] = (struct placed){tensors[i].layer, i, tensors[i].file_offset};
-        if (file_order)
+            placed[i] = (struct placed){tensors[i].layer, by_layer ? 0 : tensors[i].part, i,
+                                        tensors[i].file_offset};
+        if (by_layer || by_part)
             qsort(placed, n, sizeof *placed, by_file);
         for (uint32_t i = 0; i < n; i++)
             order[i] = placed[i].index;
@@ -367,7 +388,7 @@ enum lb_status layout_build(const struct layout_tensor *tensors, uint32_t n_tens
     for (uint32_t i = 0; i < n_tensors; i++)
         bytes += tensors[i].n_rows * tensors[i].row_bytes;
 
-    uint32_t *order = order_of(tensors, n_tensors, options->unit_bytes == LAYOUT_UNIT_LAYER);
+    uint32_t *order = order_of(tensors, n_tensors, options->unit_bytes);
     if (!order)
         return lb_fail(err, LB_ERR_NOMEM, "layout: out of memory");
     struct packing p = {.tensors = tensors,
@@ -397,4 +418,25 @@ void layout_free(struct layout *layout)
     lb_free(layout->runs);
     lb_free(layout->layer_first_unit);
     lb_free(layout);
+}
+
+/* The first of units [low, high), all of one layer, that belongs to `part` or a later one. */
+static uint32_t first_of_part(const struct layout *l, uint32_t low, uint32_t high, uint64_t part)
+{
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (l->units[middle].part < part)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+uint32_t layout_part(const struct layout *layout, uint32_t layer, uint32_t part, uint32_t *n_units)
+{
+    uint32_t low = layout->layer_first_unit[layer], high = layout->layer_first_unit[layer + 1];
+    uint32_t first = first_of_part(layout, low, high, part);
+    *n_units = first_of_part(layout, first, high, (uint64_t)part + 1) - first;
+    return first;
 }

@@ -10,8 +10,12 @@
  *   extent = one contiguous aligned read of the file into one frame
  *   run    = rows of one tensor that lie in one frame
  *
- * A layer's tensors are laid out in file order (few large extents) for `unit: layer`
- * and in access order for smaller units. Pure: no I/O, no memory of frames.
+ * A layer's weights are divided into parts by when they are needed: part 0 always is; of
+ * the others, the experts of a mixture, a pass needs only some. A unit never crosses parts,
+ * except for `unit: layer`. A tensor that holds all experts is given as one slice for each.
+ *
+ * A layer's (part's) tensors are laid out in file order (few large extents) for `unit: layer`
+ * and `expert`, and in access order for smaller units. Pure: no I/O, no memory of frames.
  */
 #ifndef CACHE_LAYOUT_H
 #define CACHE_LAYOUT_H
@@ -20,9 +24,11 @@
 
 #include <stdint.h>
 
-/* A tensor of a layer; the input lists them in access order, layer by layer. */
+/* A tensor of a layer, or an expert's slice of one; the input lists them in access order, layer
+ * by layer, in a layer part by part. */
 struct layout_tensor {
     uint32_t layer; /* 0.. without gaps, ascending */
+    uint32_t part;  /* 0: needed in every pass; 1 + e: expert e; ascending in a layer */
     uint64_t file_offset, row_bytes;
     uint32_t n_rows;
 };
@@ -41,7 +47,7 @@ struct layout_run {
 };
 
 struct layout_unit {
-    uint32_t layer;
+    uint32_t layer, part;
     uint32_t n_frames;
     uint64_t bytes;      /* weights */
     uint64_t read_bytes; /* sum of its extents */
@@ -62,9 +68,10 @@ struct layout {
 
 #define LAYOUT_UNIT_LAYER  0u
 #define LAYOUT_UNIT_TENSOR 1u
+#define LAYOUT_UNIT_EXPERT 2u /* a part of a layer; where there are no experts, a layer */
 
 struct layout_options {
-    uint64_t unit_bytes;  /* LAYOUT_UNIT_LAYER, LAYOUT_UNIT_TENSOR, or a size */
+    uint64_t unit_bytes;  /* one of LAYOUT_UNIT_, or a size */
     uint32_t frame_bytes; /* 0: 2 MiB, or as much less as makes frames waste little */
     uint32_t align;       /* of file offsets and sizes of reads */
     uint64_t file_bytes;
@@ -74,5 +81,8 @@ enum lb_status layout_build(const struct layout_tensor *tensors, uint32_t n_tens
                             const struct layout_options *options, struct layout **layout,
                             struct lb_error *err);
 void layout_free(struct layout *layout);
+
+/* The units of a part: the first of them, and how many (0: the layer has no such part). */
+uint32_t layout_part(const struct layout *layout, uint32_t layer, uint32_t part, uint32_t *n_units);
 
 #endif

@@ -71,6 +71,7 @@ static void check_layout(const struct layout *l, const struct layout_tensor *ten
             const struct layout_tensor *t = &tensors[r->tensor];
             bad += t->layer != u->layer || r->first != next_row[r->tensor] || r->last <= r->first;
             bad += r->tensor < last_tensor || !source_of(l, u, r, t);
+            bad += u->part != (o->unit_bytes == LAYOUT_UNIT_LAYER ? 0 : t->part);
             last_tensor = r->tensor;
             next_row[r->tensor] = r->last;
             sum += (r->last - r->first) * t->row_bytes;
@@ -80,7 +81,7 @@ static void check_layout(const struct layout *l, const struct layout_tensor *ten
         read_bytes += u->read_bytes;
         extents += u->n_extents;
         runs += u->n_runs;
-        if (o->unit_bytes > LAYOUT_UNIT_TENSOR && u->n_frames > 1)
+        if (o->unit_bytes > LAYOUT_UNIT_EXPERT && u->n_frames > 1)
             bad += (uint64_t)u->n_frames * l->frame_bytes > o->unit_bytes;
     }
     for (uint32_t i = 0; i < n; i++)
@@ -95,13 +96,15 @@ enum { MOST = 60 };
 /* Layers of a few matrices and vectors, each layer's tensors in a random order in the file. */
 static uint32_t random_model(struct lb_random *r, struct layout_tensor *tensors, uint64_t *file)
 {
+    bool mixture = lb_random_below(r, 2);
     uint32_t layers = 1 + lb_random_below(r, 5), n = 0;
     uint64_t at = 32 * lb_random_below(r, 1000);
     for (uint32_t layer = 0; layer < layers; layer++) {
-        uint32_t first = n, count = 1 + lb_random_below(r, 11);
+        uint32_t first = n, count = 1 + lb_random_below(r, 11), part = 0;
         for (uint32_t i = 0; i < count; i++)
             tensors[n++] = (struct layout_tensor){
                 .layer = layer,
+                .part = part += mixture && lb_random_below(r, 3) == 0,
                 .row_bytes = 2 * (1 + lb_random_below(r, 3000)),
                 .n_rows = lb_random_below(r, 3) ? 1 + lb_random_below(r, 900) : 1};
         for (uint32_t i = count; i > 0; i--) { /* file places in shuffled order, some with gaps */
@@ -121,14 +124,14 @@ static void random_models(void)
 {
     struct lb_random r = {7};
     static const uint32_t aligns[] = {1, 4096};
-    static const uint64_t unit_sizes[] = {LAYOUT_UNIT_LAYER, LAYOUT_UNIT_TENSOR, 5000, 100000,
-                                          1000000};
+    static const uint64_t unit_sizes[] = {
+        LAYOUT_UNIT_LAYER, LAYOUT_UNIT_TENSOR, LAYOUT_UNIT_EXPERT, 5000, 100000, 1000000};
     for (int round = 0; round < 60; round++) {
         struct layout_tensor tensors[MOST] = {0};
         struct layout_options o = {0};
         uint32_t n = random_model(&r, tensors, &o.file_bytes);
         for (int a = 0; a < 2; a++) {
-            for (int u = 0; u < 5; u++) {
+            for (int u = 0; u < 6; u++) {
                 struct lb_error err = LB_ERROR_INIT;
                 struct layout *l;
                 char what[80];
@@ -199,6 +202,66 @@ static void waste(void)
     }
 }
 
+/* A mixture as files have it: norms and attention, then three tensors of all experts, gate, down
+ * and up. One unit for part 0, one for each expert, of three extents where its slices lie. */
+static void experts(void)
+{
+    enum { LAYERS = 3, EXPERTS = 20, SLICE = 6 * 2304 };
+    static struct layout_tensor tensors[LAYERS * (2 + 3 * EXPERTS)];
+    uint32_t n = 0;
+    uint64_t layer_bytes = 4096 + 40 * 2304 + 3 * EXPERTS * SLICE, before = 100000;
+    for (uint32_t layer = 0; layer < LAYERS; layer++) {
+        uint64_t at = before + layer * layer_bytes, attention = at + 4096,
+                 slices = attention + 40 * 2304;
+        tensors[n++] = (struct layout_tensor){layer, 0, at, 4096, 1};
+        tensors[n++] = (struct layout_tensor){layer, 0, attention, 2304, 40};
+        for (uint32_t e = 0; e < EXPERTS; e++) /* gate, up, down */
+            for (uint32_t k = 0; k < 3; k++)
+                tensors[n++] = (struct layout_tensor){
+                    layer, 1 + e, slices + ((3 - k) % 3 * EXPERTS + e) * SLICE, 2304, 6};
+    }
+    struct layout_options o = {.align = 1, .file_bytes = before + LAYERS * layer_bytes};
+    struct lb_error err = LB_ERROR_INIT;
+    struct layout *l;
+    o.unit_bytes = LAYOUT_UNIT_EXPERT;
+    CHECK(layout_build(tensors, n, &o, &l, &err) == LB_OK, "%s", err.text);
+    check_layout(l, tensors, n, &o, "experts");
+    CHECK(l->n_units == LAYERS * (1 + EXPERTS));
+    for (uint32_t layer = 0; layer < LAYERS; layer++) {
+        for (uint32_t part = 0; part <= EXPERTS; part++) {
+            uint32_t count, unit = layout_part(l, layer, part, &count);
+            CHECK(count == 1 && unit == layer * (1 + EXPERTS) + part);
+            CHECK(l->units[unit].n_extents >= (part ? 3 : 1) && l->units[unit].part == part);
+            CHECK(l->units[unit].bytes == (part ? 3 * SLICE : 4096 + 40 * 2304));
+        }
+        uint32_t count;
+        layout_part(l, layer, EXPERTS + 1, &count);
+        CHECK(count == 0);
+    }
+    layout_free(l);
+    o.unit_bytes = 16384; /* pieces of an expert */
+    o.frame_bytes = 8192;
+    CHECK(layout_build(tensors, n, &o, &l, &err) == LB_OK, "%s", err.text);
+    check_layout(l, tensors, n, &o, "pieces of experts");
+    for (uint32_t layer = 0; layer < LAYERS; layer++) {
+        for (uint32_t part = 0, next = l->layer_first_unit[layer]; part <= EXPERTS; part++) {
+            uint32_t count, unit = layout_part(l, layer, part, &count);
+            uint64_t bytes = 0;
+            for (uint32_t i = 0; i < count; i++)
+                bytes += l->units[unit + i].bytes;
+            CHECK(unit == next && count > 1 && bytes == (part ? 3 * SLICE : 4096 + 40 * 2304));
+            next = unit + count;
+        }
+    }
+    layout_free(l);
+    o = (struct layout_options){.align = 1, .file_bytes = o.file_bytes};
+    CHECK(layout_build(tensors, n, &o, &l, &err) == LB_OK && l->n_units == LAYERS, "whole layers");
+    layout_free(l);
+    tensors[4].part = 0;
+    CHECK(layout_build(tensors, n, &o, &l, &err) == LB_ERR_INPUT);
+    CHECK_TEXT(err.text, "tensor 4: part 0 after part 1 of layer 0: expected parts in order");
+}
+
 static void refusals(void)
 {
     struct layout_tensor t[2] = {{.layer = 0, .row_bytes = 100, .n_rows = 10},
@@ -246,6 +309,7 @@ int main(void)
 {
     random_models();
     waste();
+    experts();
     refusals();
     out_of_memory();
     return check_done();
