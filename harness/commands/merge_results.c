@@ -149,8 +149,6 @@ static enum lb_status take_all(struct merge *m, struct lb_error *err)
     }
     for (size_t i = 0; i < m->matrix.count; i++) /* what nobody has measured is not borrowed */
         m->matrix.cells[i].borrowed &= m->results.by_cell[i].count > 0;
-    for (size_t i = 0; i < m->matrix.count; i++)
-        summary_bootstrap(&m->results.by_cell[i]);
     for (size_t i = 0; i < m->set.count; i++)
         results_take_rest(&m->results, m->set.files[i].document);
     m->results.environment = json_incref(json_object_get(m->set.files[0].ours, "environment"));
@@ -280,6 +278,7 @@ static enum lb_status merge(struct merge *m, char *const *paths, size_t n, const
         status = join_logs(m, err);
     if (status != LB_OK)
         return status;
+    results_warn_of_figures(&m->results);
     note_missing(m);
     note_machines(m);
     status = results_write(&m->results, err);

@@ -362,28 +362,6 @@ static int64_t since_start(const struct run *run)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - run->results.started_realtime_ns;
 }
 
-/* What a reader of the figures has to know: spikes, drift, a floor that cannot be right. */
-static void warn_of_figures(struct run *run)
-{
-    struct results *r = &run->results;
-    for (uint32_t i = 0; i < run->matrix.count; i++) {
-        struct summary s = results_summary(r, i);
-        const char *name = run->matrix.cells[i].name;
-        if (s.n == 0)
-            continue;
-        if (s.n >= 5 && s.pass.outliers > 0)
-            results_warn(r, "%s: %zu of %zu samples are outliers (kept)", name, s.pass.outliers,
-                         s.n);
-        if (fabs(s.pass.drift) > 0.05)
-            results_warn(r, "%s: drifts by %+.0f%% over the run", name, 100 * s.pass.drift);
-        if (s.floor.ns > 1.05 * s.pass_ns)
-            results_warn(r,
-                         "%s: the floor lies above the measured pass by %.0f%%: it was measured "
-                         "wrongly, or the machine was busier then",
-                         name, 100 * (s.floor.ns / s.pass_ns - 1));
-    }
-}
-
 /* With a budget: is there time for another round? Rounds are whole, so that cells stay equal. */
 static bool time_is_up(struct run *run, size_t next)
 {
@@ -489,7 +467,7 @@ static enum lb_status measure_all(struct run *run, struct lb_error *err)
         return status;
     environment_finish(r->environment);
     take_warnings(r, environment_changes(r->environment));
-    warn_of_figures(run);
+    results_warn_of_figures(&run->results);
     r->complete = true;
     status = results_write(r, err);
     if (status == LB_OK)

@@ -35,9 +35,7 @@ void figure_runs(struct figure_input *in, const struct view_cell *const *cells, 
     const char *n = least == most ? view_text(in->view, "n = %zu", most)
                                   : view_text(in->view, "n = %zu-%zu", least, most);
     in->runs = view_text(in->view, "%s run%s, %s", n, most == 1 ? "" : "s",
-                         most == 1    ? "no interval"
-                         : least >= 6 ? "95% intervals"
-                                      : "bars: least to most");
+                         most == 1 ? "no interval" : stats_estimate_name(least, most));
 }
 
 /* ---- the cells whose accesses are drawn ---- */

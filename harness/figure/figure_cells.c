@@ -37,7 +37,7 @@ static const struct view_cell *fastest(const struct view_cell *const *cells, siz
 {
     const struct view_cell *best = NULL;
     for (size_t i = 0; i < n; i++)
-        if (!best || cells[i]->pass.middle < best->pass.middle)
+        if (!best || cells[i]->pass.median < best->pass.median)
             best = cells[i];
     return best;
 }
@@ -77,7 +77,7 @@ const char *figure_pass_time_by_cache(struct figure_input *in, FILE *data)
                              : one_mode          ? c->replacement
                                         : view_text(in->view, "%s %s", c->prefetch, c->replacement);
         fprintf(data, "\"%s\" \"%s\" %g %.6g %.6g %.6g %.6g %.6g %.6g\n",
-                panels ? c->replacement : "", series, c->cache, figure_ms(c->pass.middle),
+                panels ? c->replacement : "", series, c->cache, figure_ms(c->pass.median),
                 figure_ms(c->pass.low), figure_ms(c->pass.high), figure_ms(c->floor.ns),
                 known ? figure_ms(load * layers * missing / (layers - 1)) : NAN,
                 known && missing > 0 ? figure_ms(load * layers) : NAN);
@@ -93,7 +93,7 @@ const char *figure_pass_time_by_cache(struct figure_input *in, FILE *data)
     const struct view_cell *best = fastest(cells, n);
     in->reading = view_text(
         in->view, "The fastest is %s with a %s of %.3g ms; its floor is %.3g ms.", best->label,
-        in->view->pass_kind, figure_ms(best->pass.middle), figure_ms(best->floor.ns));
+        in->view->pass_kind, figure_ms(best->pass.median), figure_ms(best->floor.ns));
     return NULL;
 }
 
@@ -164,7 +164,7 @@ const char *figure_pass_time_by_distance(struct figure_input *in, FILE *data)
                                      ? c->replacement
                                      : view_text(in->view, "%g %s", c->cache, in->view->cache_unit);
             fprintf(data, "\"%s\" \"%s\" %g %.6g %.6g %.6g %.6g\n", c->prefetch, series,
-                    c->distance, figure_ms(c->pass.middle), figure_ms(c->pass.low),
+                    c->distance, figure_ms(c->pass.median), figure_ms(c->pass.low),
                     figure_ms(c->pass.high), figure_ms(c->floor.ns));
             cells[shown++] = c;
         }
@@ -174,7 +174,7 @@ const char *figure_pass_time_by_distance(struct figure_input *in, FILE *data)
     in->settings = view_text(in->view, "pass = '%s'\n", in->view->pass_kind);
     const struct view_cell *best = fastest(cells, shown);
     in->reading = view_text(in->view, "The fastest is %s with %.3g ms.", best->label,
-                            figure_ms(best->pass.middle));
+                            figure_ms(best->pass.median));
     return NULL;
 }
 
@@ -196,7 +196,7 @@ const char *figure_cache_by_distance(struct figure_input *in, FILE *data)
     fprintf(data, "# cache_%s distance pass_ms wait_ms\n", in->view->cache_unit);
     for (size_t i = 0; i < kept; i++)
         fprintf(data, "%g %g %.6g %.6g\n", cells[i]->cache, cells[i]->distance,
-                figure_ms(cells[i]->pass.middle), figure_ms(cells[i]->mean.wait_ns));
+                figure_ms(cells[i]->pass.median), figure_ms(cells[i]->mean.wait_ns));
     figure_runs(in, cells, kept);
     in->runs = view_text(in->view, "%.*s, medians", (int)strcspn(in->runs, ","), in->runs);
     in->settings = view_text(in->view, "unit = '%s'; pass = '%s'; mode = '%s'\n",
@@ -206,7 +206,7 @@ const char *figure_cache_by_distance(struct figure_input *in, FILE *data)
         view_text(in->view,
                   "The best of the grid is a cache of %g %s and a distance of %g: "
                   "%.3g ms.",
-                  best->cache, in->view->cache_unit, best->distance, figure_ms(best->pass.middle));
+                  best->cache, in->view->cache_unit, best->distance, figure_ms(best->pass.median));
     return NULL;
 }
 
@@ -340,11 +340,11 @@ const char *figure_memory_by_speed(struct figure_input *in, FILE *data)
     fprintf(data, "# series memory_MiB tokens_per_s low high best(1: none is faster with less)\n");
     for (size_t i = 0; i < n; i++) {
         const struct view_cell *c = shown[i];
-        double tokens = c->batch * 1e9, speed = tokens / c->pass.middle;
+        double tokens = c->batch * 1e9, speed = tokens / c->pass.median;
         bool beaten = false;
         for (size_t j = 0; j < n && !beaten; j++)
             beaten = j != i && shown[j]->mean.peak_rss_bytes <= c->mean.peak_rss_bytes &&
-                     shown[j]->batch / shown[j]->pass.middle > c->batch / c->pass.middle;
+                     shown[j]->batch / shown[j]->pass.median > c->batch / c->pass.median;
         n_best += !beaten;
         fprintf(data, "\"%s\" %.6g %.6g %.6g %.6g %d\n", c->prefetch,
                 c->mean.peak_rss_bytes / 0x1p20, speed, tokens / c->pass.high, tokens / c->pass.low,
@@ -355,7 +355,7 @@ const char *figure_memory_by_speed(struct figure_input *in, FILE *data)
     in->reading = view_text(view,
                             "%zu of %zu cells are not beaten in both memory and speed; the "
                             "fastest, %s, makes %.3g tokens a second in %.4g MiB.",
-                            n_best, n, best->label, best->batch * 1e9 / best->pass.middle,
+                            n_best, n, best->label, best->batch * 1e9 / best->pass.median,
                             best->mean.peak_rss_bytes / 0x1p20);
     return NULL;
 }

@@ -20,8 +20,8 @@ const char *figure_prediction(struct figure_input *in, FILE *data)
         if (c->problem || c->pass.n == 0 || isnan(c->predicted_pass_ns))
             continue;
         fprintf(data, "\"%s\" %.6g %.6g %.6g %.6g\n", c->prefetch, figure_ms(c->predicted_pass_ns),
-                figure_ms(c->pass.middle), figure_ms(c->pass.low), figure_ms(c->pass.high));
-        worst = fmax(worst, fabs(c->predicted_pass_ns / c->pass.middle - 1));
+                figure_ms(c->pass.median), figure_ms(c->pass.low), figure_ms(c->pass.high));
+        worst = fmax(worst, fabs(c->predicted_pass_ns / c->pass.median - 1));
         shown[n++] = c;
     }
     if (n == 0)
@@ -151,7 +151,7 @@ const char *figure_drift(struct figure_input *in, FILE *data)
         const struct view_cell *c = &view->cells[i];
         for (size_t s = 0; s < c->n_samples && !c->problem && c->pass.n > 1; s++)
             moments[n++] = (struct moment){c->samples[s].start_ns,
-                                           c->samples[s].pass_ns / c->pass.middle, c->prefetch};
+                                           c->samples[s].pass_ns / c->pass.median, c->prefetch};
     }
     if (n < 3)
         return "needs at least three samples of cells that ran more than once";

@@ -212,7 +212,7 @@ const struct view_cell **figure_best(struct figure_input *in, unsigned axes, siz
         while (at < n && compare_by(group[i], best[at], axes) > 0)
             at++;
         if (at < n && compare_by(group[i], best[at], axes) == 0) {
-            if (group[i]->pass.middle < best[at]->pass.middle)
+            if (group[i]->pass.median < best[at]->pass.median)
                 best[at] = group[i];
             continue;
         }

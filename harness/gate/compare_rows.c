@@ -1,6 +1,8 @@
 /* compare_rows: see compare_rows.h. */
 #include "gate/compare_rows.h"
 
+#include "sample/sample.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,16 +22,11 @@ static double number(const json_t *object, const char *key)
     return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
-/* The mean of the decode passes: neighbouring passes load different layers. */
 static double pass_ns(const json_t *sample, double batch)
 {
     (void)batch;
-    const json_t *passes = json_object_get(sample, "pass_ns");
-    size_t n = json_array_size(passes);
-    double sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += json_number_value(json_array_get(passes, i));
-    return n > 0 ? sum / (double)n : NAN;
+    double pass = sample_json_pass_ns(sample);
+    return pass > 0 ? pass : NAN;
 }
 
 static double tokens_per_second(const json_t *sample, double batch)

@@ -34,7 +34,7 @@ static double of_sample(const struct sample *s, enum per_pass what)
     double prompts = (double)s->passes - s->n_pass;
     switch (what) {
     case WALL:
-        return (double)s->decode.wall_ns / s->n_pass;
+        return sample_pass_ns(s);
     case COMPUTE:
         return (double)s->decode.compute_ns / s->n_pass;
     case OTHER:

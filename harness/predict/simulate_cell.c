@@ -1,6 +1,8 @@
 /* simulate_cell: see simulate_cell.h. */
 #include "predict/simulate_cell.h"
 
+#include "result/floor.h"
+
 #include "plan/budget.h"
 #include "plan/virtual.h"
 #include "storage/storage.h"
@@ -135,13 +137,12 @@ static void describe(const struct cell_run *run, const struct virtual_result *r,
     const struct virtual_options *o = &run->options;
     const struct layout *l = run->layout;
     double passes = o->passes, all = (double)l->read_bytes;
-    double share = (double)o->max_frames / (double)budget_all(l);
-    double load_ns = all / o->bandwidth * 1e9;
-    double least_load = load_ns * (share < 1 ? 1 - share : 0);
+    double cached = (double)o->max_frames / (double)budget_all(l) * all; /* frames as bytes read */
     p->pass_ns = r->time_ns / passes;
     p->wait_ns = r->wait_ns / passes;
     p->compute_ns = r->compute_ns / passes;
-    p->floor_ns = p->compute_ns > least_load ? p->compute_ns : least_load;
+    struct floor floor = floor_of(p->compute_ns, all, cached, o->bandwidth);
+    p->floor_ns = floor.ns;
     p->hit = (double)r->layers.hits / passes;
     p->prefetched = (double)r->layers.prefetched / passes;
     p->late = (double)r->layers.late / passes;
@@ -151,7 +152,7 @@ static void describe(const struct cell_run *run, const struct virtual_result *r,
     p->wasted = (double)r->wasted / passes;
     p->evictions = (double)r->evictions / passes;
     p->in_flight = r->in_flight;
-    p->c_over_t = run->layers_ns / load_ns;
+    p->c_over_t = floor.all_load_ns > 0 ? run->layers_ns / floor.all_load_ns : 0;
     p->tokens_per_s = run->settings->engine.batch / p->pass_ns * 1e9;
     p->cache_bytes = o->max_frames * l->frame_bytes;
     p->n_units = l->n_units;

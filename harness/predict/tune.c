@@ -135,7 +135,7 @@ static enum lb_status verify(const struct tune_facts *facts, const struct tune_o
         status = lb_fail(err, LB_ERR_STATE, "--verify: %s", sample.failed);
     else
         *m = (struct measured){.done = true,
-                               .pass_ns = (double)sample.decode.wall_ns / sample.n_pass,
+                               .pass_ns = sample_pass_ns(&sample),
                                .bytes = (double)sample.decode.bytes_read / sample.n_pass,
                                .peak_rss_bytes = sample.peak_rss_bytes};
     sample_free(&sample);

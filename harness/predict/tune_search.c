@@ -1,6 +1,8 @@
 /* tune_search: every combination of settings under the virtual clock, and the best of them. */
 #include "predict/tune.h"
 
+#include "result/floor.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -127,12 +129,11 @@ static const struct candidate *best_of(const struct search *s)
     return best;
 }
 
-static double floor_of(const struct tune_facts *f, const struct tune_choice *c)
+static double floor_ns(const struct tune_facts *f, const struct tune_choice *c)
 {
-    uint64_t all = f->model.layer_bytes;
-    double missing = f->cache_bytes < all ? (double)(all - f->cache_bytes) : 0;
-    double load_ns = missing / c->bandwidth * 1e9;
-    return load_ns > c->prediction.compute_ns ? load_ns : c->prediction.compute_ns;
+    return floor_of(c->prediction.compute_ns, (double)f->model.layer_bytes, (double)f->cache_bytes,
+                    c->bandwidth)
+        .ns;
 }
 
 /* Everything fits: nothing to search. */
@@ -145,7 +146,7 @@ static enum lb_status all_resident(const struct tune_facts *f, const struct sett
     choice->bandwidth = f->paths[0].bandwidth;
     choice->n_considered = 1;
     enum lb_status status = predict(f, &choice->settings, 0, 0, &choice->prediction, err);
-    choice->floor_ns = floor_of(f, choice);
+    choice->floor_ns = floor_ns(f, choice);
     return status;
 }
 
@@ -169,7 +170,7 @@ enum lb_status tune_search(const struct tune_facts *facts, const struct settings
         status = predict(facts, &best->settings, best->path, 0, &choice->prediction, err);
         choice->bandwidth = facts->paths[best->path].bandwidth;
         choice->n_considered = (uint32_t)search.count;
-        choice->floor_ns = floor_of(facts, choice);
+        choice->floor_ns = floor_ns(facts, choice);
     } else if (status == LB_OK) {
         status = lb_fail(err, LB_ERR_INPUT, "--memory: no unit fits into the cache it leaves");
     }

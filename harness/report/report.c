@@ -243,10 +243,10 @@ static void write_shared_row(FILE *out, const struct subject *subjects, size_t n
             fputs(k ? "<td data-v=\"\">&ndash;</td><td data-v=\"\">&ndash;</td>" : "", out);
             continue;
         }
-        fprintf(out, "<td data-v=\"%.6g\">%.4g</td>", c->pass.middle / 1e6, c->pass.middle / 1e6);
+        fprintf(out, "<td data-v=\"%.6g\">%.4g</td>", c->pass.median / 1e6, c->pass.median / 1e6);
         if (k)
-            fprintf(out, "<td data-v=\"%.6g\">%.3f</td>", c->pass.middle / first->pass.middle,
-                    c->pass.middle / first->pass.middle);
+            fprintf(out, "<td data-v=\"%.6g\">%.3f</td>", c->pass.median / first->pass.median,
+                    c->pass.median / first->pass.median);
     }
     fputs("</tr>\n", out);
 }

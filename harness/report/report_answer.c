@@ -7,7 +7,6 @@
 #include <string.h>
 
 #define NEAR_FLOOR   1.1  /* pass / floor up to which the floor itself is the limit */
-#define BELOW_FLOOR  0.95 /* pass / floor from which the floor cannot be right */
 #define MUCH_WAITING 0.05 /* share of a pass */
 #define BUSY_STORAGE 0.9  /* share of a pass */
 
@@ -32,9 +31,9 @@ static const struct view_cell *best_streaming(const struct view *view,
         /* other work takes other time: compare within the first kind */
         if (best && strcmp(c->work, best->work) != 0)
             continue;
-        if (!best || c->pass.middle < best->pass.middle)
+        if (!best || c->pass.median < best->pass.median)
             best = c;
-        if (!*worst || c->pass.middle > (*worst)->pass.middle)
+        if (!*worst || c->pass.median > (*worst)->pass.median)
             *worst = c;
     }
     return best ? best : resident;
@@ -50,14 +49,14 @@ static const char *say_best(struct view *view, const struct view_cell *best,
             : "";
     const char *speed =
         strcmp(view->pass_kind, "decode pass") == 0
-            ? view_text(view, ", %.3g tokens a second", best->batch * 1e9 / best->pass.middle)
+            ? view_text(view, ", %.3g tokens a second", best->batch * 1e9 / best->pass.median)
             : "";
     const char *than = worst && worst != best
                            ? view_text(view, "; that is %.2f times as fast as the slowest, %s",
-                                       worst->pass.middle / best->pass.middle, worst->label)
+                                       worst->pass.median / best->pass.median, worst->label)
                            : "";
     return view_text(view, "The fastest setting is %s: a %s takes %s%s%s%s.", best->label,
-                     view->pass_kind, duration(view, best->pass.middle), interval, speed, than);
+                     view->pass_kind, duration(view, best->pass.median), interval, speed, than);
 }
 
 static const char *say_floor(struct view *view, const struct view_cell *best)
@@ -69,7 +68,7 @@ static const char *say_floor(struct view *view, const struct view_cell *best)
                           : floor->compute_ns >= floor->load_ns
                               ? ", which is the time to compute it"
                               : ", which is the time to read what the cache does not hold";
-    double ratio = best->pass.middle / floor->ns;
+    double ratio = best->pass.median / floor->ns;
     if (ratio < 1)
         return view_text(view,
                          "That is %.0f%% below its floor of %s%s: the floor was measured too "
@@ -87,7 +86,7 @@ static const char *say_floor_limit(struct view *view, const struct view_cell *be
         return view_text(view,
                          "What limits it is compute: storage is hidden behind it, and more cache "
                          "or distance gains at most %s a pass.",
-                         duration(view, fmax(best->pass.middle - best->floor.ns, 0)));
+                         duration(view, fmax(best->pass.median - best->floor.ns, 0)));
     return view_text(view,
                      "What limits it is storage: each pass reads %.3g MB, and only more cache, "
                      "faster storage or more work in a pass shorten it.",
@@ -141,12 +140,12 @@ static const char *say_limit(struct view *view, const struct view_cell *best)
     const struct view_floor *floor = &best->floor;
     double pass = best->mean.pass_ns, wait = best->mean.wait_ns, busy = view_busy_ns(best);
     if (isnan(floor->ns) || isnan(floor->compute_ns) || isnan(floor->load_ns) ||
-        best->pass.middle < BELOW_FLOOR * floor->ns)
+        best->pass.median < floor->ns)
         return view_text(view,
                          "What limits it is %s: %.0f%% of the pass is waiting, %.0f%% computing.",
                          wait > 0.5 * pass ? "storage" : "compute", 100 * wait / pass,
                          100 * best->mean.compute_ns / pass);
-    if (best->pass.middle <= NEAR_FLOOR * floor->ns)
+    if (best->pass.median <= NEAR_FLOOR * floor->ns)
         return say_floor_limit(view, best);
     if (wait < MUCH_WAITING * pass)
         return say_compute_limit(view, best);

@@ -155,24 +155,24 @@ static void cell_row(FILE *out, const struct view *view, const struct view_cell 
                    c->label, c->problem ? c->problem : "not measured");
         return;
     }
-    double share = c->floor.ns / c->pass.middle;
+    double share = c->floor.ns / c->pass.median;
     bool decoded = strcmp(view->pass_kind, "decode pass") == 0;
     html_print(out, "<tr%s><th scope=\"row\">%s</th>", best ? " class=best" : "", c->label);
     fprintf(out, "<td>%zu</td>", c->pass.n);
-    cell_ms(out, c->pass.middle);
+    cell_ms(out, c->pass.median);
     cell_ms(out, c->pass.low);
     cell_ms(out, c->pass.high);
     cell_ms(out, c->floor.ns);
     if (isnan(share))
         number_cell(out, share, "");
     else
-        fprintf(out, "<td class=share style=\"--share:%.0f%%\">%.2f</td>", 100 * fmin(share, 1),
-                fmin(share, 1));
+        fprintf(out, "<td class=share style=\"--share:%.0f%%\">%.2f%s</td>", 100 * fmin(share, 1),
+                share, share > 1 ? "?" : "");
     cell_ms(out, c->mean.wait_ns);
     for (int o = 0; o < VIEW_OUTCOMES; o++)
         cell_value(out, c->mean.outcomes[o], 3);
     cell_value(out, c->mean.bytes_read / 1e6, 4);
-    cell_value(out, decoded ? c->batch * 1e9 / c->pass.middle : NAN, 3);
+    cell_value(out, decoded ? c->batch * 1e9 / c->pass.median : NAN, 3);
     cell_value(out, c->mean.peak_rss_bytes / 0x1p20, 4);
     fputs("</tr>\n", out);
 }
@@ -187,8 +187,9 @@ void html_cells(FILE *out, struct view *view, const struct view_cell *best)
           out);
     html_print(
         out,
-        "Pass: median of the runs' %ses; low and high: its 95%% interval (fewer than 6 runs: "
-        "least and most). Wait, outcomes and megabytes read are means of a pass.</caption>\n",
+        "Pass: median of the runs' %ses; low and high: its 95%% interval by order statistics "
+        "(fewer than 6 runs: least and most). A share above 1, marked ?, shows that the floor is "
+        "wrong. Wait, outcomes and megabytes read are means of a pass.</caption>\n",
         view->pass_kind);
     fputs("<thead><tr>", out);
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)

@@ -112,8 +112,6 @@ enum lb_status results_resume(struct results *r, const char *directory, struct l
     status = results_from_json(r, document, err);
     if (status == LB_OK)
         status = layer_lines_mend(lines, is_known, r, err);
-    for (size_t i = 0; status == LB_OK && i < r->matrix->count; i++)
-        summary_bootstrap(&r->by_cell[i]);
     lb_error_prefix(err, "%s", path);
 done:
     json_decref(document);
@@ -123,13 +121,33 @@ done:
     return status;
 }
 
+double results_bandwidth(const struct results *r, uint32_t cell, const char **source)
+{
+    double best = raw_paths_bandwidth(&r->paths, r->matrix, cell, source);
+    for (uint32_t i = 0; i < r->matrix->count; i++) {
+        if (!raw_paths_same(&r->paths, i, cell))
+            continue;
+        for (size_t k = 0; k < r->by_cell[i].count; k++) {
+            const struct sample *s = &r->by_cell[i].list[k];
+            double used = *s->failed || s->decode.wall_ns <= 0
+                              ? 0
+                              : (double)s->decode.bytes_read / (double)s->decode.wall_ns * 1e9;
+            if (used > best) {
+                best = used;
+                *source = "the passes of a cell that reads in the same way";
+            }
+        }
+    }
+    return best;
+}
+
 struct summary results_summary(const struct results *r, uint32_t cell)
 {
     const char *source;
     int reference = matrix_reference(r->matrix, cell);
     struct floor floor =
         summary_floor(&r->by_cell[cell], reference < 0 ? NULL : &r->by_cell[reference],
-                      raw_paths_bandwidth(&r->paths, r->matrix, cell, &source));
+                      results_bandwidth(r, cell, &source));
     return summary_of(&r->by_cell[cell], &floor, r->matrix->cells[cell].settings.engine.batch);
 }
 
@@ -164,6 +182,26 @@ void results_warn(struct results *r, const char *format, ...)
             return; /* said before, or before a resume */
     }
     json_array_append_new(r->warnings, json_text(text));
+}
+
+void results_warn_of_figures(struct results *r)
+{
+    for (uint32_t i = 0; i < r->matrix->count; i++) {
+        struct summary s = results_summary(r, i);
+        const char *name = r->matrix->cells[i].name;
+        if (s.n == 0)
+            continue;
+        if (s.n >= 5 && s.pass.outliers > 0)
+            results_warn(r, "%s: %zu of %zu samples are outliers (kept)", name, s.pass.outliers,
+                         s.n);
+        if (fabs(s.pass.drift) > 0.05)
+            results_warn(r, "%s: drifts by %+.0f%% over the run", name, 100 * s.pass.drift);
+        if (floor_is_wrong(&s.floor, s.pass_ns))
+            results_warn(r,
+                         "%s: the floor is wrong: it lies above the measured pass by %.1f%%; what "
+                         "it was made of was slower than what the pass had",
+                         name, 100 * (s.efficiency - 1));
+    }
 }
 
 static enum lb_status write_text(const struct results *r, const char *name,
@@ -230,7 +268,6 @@ enum lb_status results_add(struct results *r, uint32_t cell, struct sample *samp
     sample->n_log = 0;
     c->list[c->count++] = *sample;
     memset(sample, 0, sizeof *sample);
-    summary_bootstrap(c);
     return results_write(r, err);
 }
 

@@ -61,6 +61,11 @@ bool results_attached(const struct results *results, uint32_t cell, const char *
 void results_warn(struct results *results, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Bytes/s that the floor of a cell rests on: the most that was seen on its path in this run, in raw
+ * reads or in a pass. 0: none applies. *source says which, in words. */
+double results_bandwidth(const struct results *results, uint32_t cell, const char **source);
+/* Warns of what a reader of the figures has to know: outliers, drift, a floor that is wrong. */
+void results_warn_of_figures(struct results *results);
 struct summary results_summary(const struct results *results, uint32_t cell);
 
 void results_close(struct results *results);

@@ -113,9 +113,9 @@ static void repeat(void *ctx, uint32_t index, struct gbench_result *result)
         result->error = s->failed;
         return;
     }
-    double n = s->n_pass, pass_ns = (double)s->decode.wall_ns / n;
+    double n = s->n_pass;
     result->iteration_ns = s->pass_ns;
-    counter(result, "tokens_per_second", r->batch * 1e9 / pass_ns);
+    counter(result, "tokens_per_second", r->batch * 1e9 / sample_pass_ns(s));
     counter(result, "hit", (double)s->decode.hit / n);
     counter(result, "prefetched", (double)s->decode.prefetched / n);
     counter(result, "late", (double)s->decode.late / n);
@@ -219,7 +219,7 @@ static json_t *floor_json(const struct results *r, uint32_t i, const struct summ
     json_object_set_new(object, "load_ns", number_or_null(f->load_ns));
     json_object_set_new(object, "all_load_ns", number_or_null(f->all_load_ns));
     const char *source;
-    (void)raw_paths_bandwidth(&r->paths, r->matrix, i, &source);
+    (void)results_bandwidth(r, i, &source);
     json_object_set_new(object, "bandwidth", number_or_null(f->bandwidth));
     json_object_set_new(object, "bandwidth_source", json_text(source));
     /* what the passes made of it, waits and all */

@@ -18,7 +18,6 @@ static double per_pass(const struct sample *s, double sum)
     {                                                                                              \
         return per_pass(s, (double)s->decode.field);                                               \
     }
-PER_PASS(pass_time, wall_ns)
 PER_PASS(hits, hit)
 PER_PASS(prefetched, prefetched)
 PER_PASS(late, late)
@@ -36,6 +35,11 @@ static double prefill(const struct sample *s)
 static double first_token(const struct sample *s)
 {
     return (double)s->ttft_ns;
+}
+
+static double pass_time(const struct sample *s)
+{
+    return sample_pass_ns(s);
 }
 
 static double busy(const struct sample *s)
@@ -92,50 +96,45 @@ static double median_of(const struct cell_samples *c, figure f)
     return median;
 }
 
+/* NAN when there is none. */
+static double least_of(const struct cell_samples *c, figure f)
+{
+    double least = NAN;
+    for (size_t i = 0; i < c->count; i++)
+        if (usable(&c->list[i]))
+            least = fmin(least, f(&c->list[i])); /* fmin ignores NAN */
+    return least;
+}
+
 struct floor summary_floor(const struct cell_samples *cell, const struct cell_samples *reference,
                            double bandwidth)
 {
-    struct floor floor = {.bandwidth = bandwidth};
     const struct sample *s = NULL;
     for (size_t i = 0; i < cell->count && !s; i++)
         s = usable(&cell->list[i]) ? &cell->list[i] : NULL;
-    double compute_ns = reference ? median_of(reference, busy) : NAN;
+    double compute_ns = reference ? least_of(reference, busy) : NAN;
     if (!s || isnan(compute_ns))
-        return floor;
-    floor.compute_ns = compute_ns;
-    if (bandwidth > 0 && strcmp(s->prefetch, "resident") != 0) {
-        double streamed = (double)s->layer_bytes - (double)s->cache_bytes;
-        floor.load_ns = streamed > 0 ? streamed / bandwidth * 1e9 : 0;
-    }
-    if (bandwidth > 0)
-        floor.all_load_ns = (double)s->layer_bytes / bandwidth * 1e9;
-    floor.ns = floor.compute_ns > floor.load_ns ? floor.compute_ns : floor.load_ns;
-    return floor;
-}
-
-void summary_bootstrap(struct cell_samples *cell)
-{
-    const struct stats_bootstrap how = {.level = 0.95, .rounds = 10000, .seed = 1};
-    size_t n;
-    double *values = values_of(cell, pass_time, &n);
-    if (!values || n < 2 || !stats_median_interval(values, n, how, &cell->interval))
-        cell->interval = (struct stats_interval){NAN, NAN};
-    free(values);
+        return (struct floor){.bandwidth = bandwidth};
+    bool reads = strcmp(s->prefetch, "resident") != 0;
+    return floor_of(compute_ns, (double)s->layer_bytes,
+                    reads ? (double)s->cache_bytes : (double)s->layer_bytes, bandwidth);
 }
 
 static void spread(const struct cell_samples *cell, struct summary *out)
 {
     size_t n;
     double *values = values_of(cell, pass_time, &n);
-    if (values && n > 0 && stats_summarise(values, n, &out->pass))
-        out->pass_ns = out->pass.median;
+    if (values && n > 0 && stats_summarise(values, n, &out->pass)) {
+        out->estimate = stats_estimate(values, n);
+        out->pass_ns = out->estimate.median;
+    }
     free(values);
 }
 
 struct summary summary_of(const struct cell_samples *cell, const struct floor *floor,
                           uint32_t batch)
 {
-    struct summary s = {.floor = *floor, .interval = cell->interval};
+    struct summary s = {.floor = *floor};
     for (size_t i = 0; i < cell->count; i++) {
         const struct sample *sample = &cell->list[i];
         s.n += usable(sample);
@@ -160,8 +159,7 @@ struct summary summary_of(const struct cell_samples *cell, const struct floor *f
     s.wasted = median_of(cell, wasted);
     s.peak_rss_bytes = median_of(cell, peak);
     if (s.pass_ns > 0) {
-        double share = floor->ns / s.pass_ns;
-        s.efficiency = share < 1 ? share : 1;
+        s.efficiency = floor->ns / s.pass_ns;
         s.tokens_per_s = batch * 1e9 / s.pass_ns;
     }
     if (floor->all_load_ns > 0)

@@ -57,22 +57,23 @@ static const char *outcomes(const struct summary *s, char *text, size_t size)
 /* The texts of one row; what the table and Markdown share. */
 enum { PASS, INTERVAL, FLOOR, EFFICIENCY, OUTCOMES, WAIT, BYTES, TOKENS, RATIO, COLUMNS };
 static const char *const titles[COLUMNS] = {
-    "pass", "95% interval", "floor", "floor/pass", "hit/pref/late/miss",
-    "wait", "bytes",        "tok/s", "c/t"};
+    "pass", "interval", "floor", "floor/pass", "hit/pref/late/miss",
+    "wait", "bytes",    "tok/s", "c/t"};
 
 static void row_texts(const struct summary *s, char texts[COLUMNS][64])
 {
     char low[24], high[24];
     size_t size = sizeof texts[0];
     duration(s->pass_ns, texts[PASS], size);
-    if (isnan(s->interval.low))
+    if (s->estimate.n < 2)
         snprintf(texts[INTERVAL], size, "-");
     else
-        snprintf(texts[INTERVAL], size, "%s - %s", duration(s->interval.low, low, sizeof low),
-                 duration(s->interval.high, high, sizeof high));
+        snprintf(texts[INTERVAL], size, "%s - %s", duration(s->estimate.low, low, sizeof low),
+                 duration(s->estimate.high, high, sizeof high));
     duration(s->floor.ns > 0 ? s->floor.ns : NAN, texts[FLOOR], size);
     if (s->efficiency > 0)
-        snprintf(texts[EFFICIENCY], size, "%.2f", s->efficiency);
+        snprintf(texts[EFFICIENCY], size, "%.2f%s", s->efficiency,
+                 floor_is_wrong(&s->floor, s->pass_ns) ? "?" : "");
     else
         snprintf(texts[EFFICIENCY], size, "-");
     outcomes(s, texts[OUTCOMES], size);
@@ -288,16 +289,18 @@ void summary_print_markdown(const struct results *r, FILE *out)
 {
     char model[32], layers[32];
     fprintf(out, "# %s\n\n%s\n\n", r->scenario->name, r->scenario->about);
-    fprintf(out,
-            "Model %s (%s, %u layers of together %s); %u repetitions, seed %llu%s. Pass: median of "
-            "the samples' mean decode pass, with its bootstrap interval. Floor: the least time a "
-            "pass can take, the larger of "
-            "resident compute and (bytes of all layers - cache) / bandwidth. Outcomes, wait and "
-            "bytes are per decode pass.\n\n",
-            r->model_path, value_human_size((double)r->model.file_bytes, model, sizeof model),
-            r->model.n_layers,
-            value_human_size((double)r->model.layer_bytes, layers, sizeof layers), r->repetitions,
-            (unsigned long long)r->seed, r->complete ? "" : "; **not complete**");
+    fprintf(
+        out,
+        "Model %s (%s, %u layers of together %s); %u repetitions, seed %llu%s. Pass: median of "
+        "the samples' mean decode pass. Interval: 95%% of that median by order statistics; below "
+        "%d samples there is none: least to most. Floor: the least time a pass can take, the "
+        "larger of resident compute and (bytes of all layers - cache) / bandwidth, each the "
+        "best that was seen in the run; a pass below it, marked ?, shows that it is wrong. "
+        "Outcomes, wait and bytes are per decode pass.\n\n",
+        r->model_path, value_human_size((double)r->model.file_bytes, model, sizeof model),
+        r->model.n_layers, value_human_size((double)r->model.layer_bytes, layers, sizeof layers),
+        r->repetitions, (unsigned long long)r->seed, r->complete ? "" : "; **not complete**",
+        STATS_INTERVAL_NEEDS);
     struct leads leads = leads_of(r);
     print_figures(r, &leads, out);
     print_old_and_honest(r, &leads, out);
@@ -352,8 +355,8 @@ static void csv_row(const struct results *r, uint32_t i, FILE *out)
                              s.uncached_ns,
                              s.c_over_t > 0 ? s.c_over_t : NAN,
                              s.peak_rss_bytes,
-                             s.interval.low,
-                             s.interval.high,
+                             s.estimate.low,
+                             s.estimate.high,
                              s.pass.cv,
                              s.pass.p90,
                              s.pass.p99,

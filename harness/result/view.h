@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "engine.h"
 #include "stats/histogram.h"
+#include "stats/stats.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -19,13 +20,6 @@
 #include <stdint.h>
 
 #define VIEW_OUTCOMES 4 /* indexed by enum lb_outcome */
-
-/* Median of n runs; low and high: its 95% interval, which needs n = 6 (below: smallest and largest
- * run). n = 0: nothing measured. */
-struct view_estimate {
-    double middle, low, high;
-    size_t n;
-};
 
 /* Passes are decode passes (the prompt's, where nothing was decoded). */
 struct view_sample {
@@ -68,8 +62,8 @@ struct view_cell {
     double predicted_pass_ns; /* of the simulator; NAN when the result has none */
     struct view_sample *samples;
     size_t n_samples;
-    struct view_estimate pass; /* ns */
-    struct view_sample mean;   /* over the samples: outcomes and times of a pass */
+    struct stats_estimate pass; /* ns, of the samples */
+    struct view_sample mean;    /* over the samples: outcomes and times of a pass */
     struct view_floor floor;
     struct view_log log;
 };
@@ -121,7 +115,5 @@ void view_read_cells(struct view *view, const json_t *cells);
 /* Time in a pass in which the storage was busy: as logged; where there is no log, what the bytes
  * take at the storage's bandwidth. NAN: neither is known. */
 double view_busy_ns(const struct view_cell *cell);
-
-struct view_estimate view_estimate(double *values, size_t n); /* sorts them */
 
 #endif

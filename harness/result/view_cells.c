@@ -2,6 +2,7 @@
 #include "result/view.h"
 
 #include "common/values.h"
+#include "sample/sample.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -11,37 +12,6 @@ static int64_t integer(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
     return json_is_number(value) ? (int64_t)json_number_value(value) : 0;
-}
-
-/* ---- statistics ---- */
-
-static int ascending(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* The interval between the k-th smallest and the k-th largest value contains the median of the
- * distribution with probability 1 - 2 P(Binomial(n, 1/2) < k), whatever the distribution. */
-struct view_estimate view_estimate(double *values, size_t n)
-{
-    struct view_estimate e = {.middle = NAN, .low = NAN, .high = NAN, .n = n};
-    if (n == 0)
-        return e;
-    qsort(values, n, sizeof *values, ascending);
-    e.middle = n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-    double probability = pow(0.5, (double)n), below = probability;
-    size_t k = 1;
-    while (k < n / 2) {
-        probability *= (double)(n - k + 1) / (double)k;
-        if (below + probability > 0.025)
-            break;
-        below += probability;
-        k++;
-    }
-    e.low = values[k - 1];
-    e.high = values[n - k];
-    return e;
 }
 
 double view_busy_ns(const struct view_cell *cell)
@@ -142,7 +112,7 @@ static bool read_sample(const struct view *view, const json_t *json, struct view
 {
     const json_t *passes = json_object_get(json, "pass_ns"), *pass;
     const json_t *decode = json_object_get(json, "decode");
-    double n = 0, sum = 0;
+    double n = 0;
     size_t i;
     *sample = (struct view_sample){
         .rep = integer(json, "rep"),
@@ -156,13 +126,10 @@ static bool read_sample(const struct view *view, const json_t *json, struct view
     };
     json_array_foreach(passes, i, pass)
     {
-        if (json_number_value(pass) > 0) {
-            sum += json_number_value(pass);
-            n++;
-        }
+        n += json_number_value(pass) > 0;
     }
     bool decoded = strcmp(view->pass_kind, "decode pass") == 0;
-    sample->pass_ns = decoded ? (n > 0 ? sum / n : 0) : (double)sample->prefill_ns;
+    sample->pass_ns = decoded ? sample_json_pass_ns(json) : (double)sample->prefill_ns;
     if (decoded && decode)
         read_sums(decode, n > 0 ? n : 1, sample);
     else
@@ -214,7 +181,7 @@ static void summarise(struct view *view, struct view_cell *cell)
         if (s->peak_rss_bytes > mean->peak_rss_bytes)
             mean->peak_rss_bytes = s->peak_rss_bytes;
     }
-    cell->pass = view_estimate(passes, cell->n_samples);
+    cell->pass = stats_estimate(passes, cell->n_samples);
     if (cell->n_samples == 0 && !cell->problem)
         cell->problem = "no sample was measured";
 }

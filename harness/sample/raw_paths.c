@@ -196,10 +196,19 @@ double raw_paths_bandwidth(const struct raw_paths *paths, const struct matrix *m
     if (!paths->of_cell || paths->of_cell[i] < 0)
         return 0;
     const struct raw_path *path = &paths->list[paths->of_cell[i]];
-    double idle = median_of(path, false), busy = median_of(path, true);
-    if (path->count > 0)
-        *source = busy > idle ? "raw reads, busy cores" : "raw reads, idle cores";
-    return busy > idle ? busy : idle;
+    double best = 0;
+    for (size_t k = 0; k < path->count; k++) {
+        if (path->samples[k].bandwidth <= best)
+            continue;
+        best = path->samples[k].bandwidth;
+        *source = path->samples[k].busy ? "raw reads, busy cores" : "raw reads, idle cores";
+    }
+    return best;
+}
+
+bool raw_paths_same(const struct raw_paths *paths, size_t a, size_t b)
+{
+    return paths->of_cell && paths->of_cell[a] >= 0 && paths->of_cell[a] == paths->of_cell[b];
 }
 
 json_t *raw_paths_to_json(const struct raw_paths *paths)

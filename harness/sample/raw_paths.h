@@ -3,10 +3,10 @@
  *
  * Cells that read in the same way (back-end, chunk, queue depth, readers) share a path. A path is
  * measured once with idle and once with busy cores in every round of samples, each time in a
- * process of its own; its bandwidth is the higher of the two medians, because on virtual machines
- * the same reads can be twice as fast while the cores are busy. An emulated device has the
- * bandwidth that it was given. Reads that memory serves (storage memory, a warm or unknown page
- * cache) have none.
+ * process of its own; its bandwidth is the highest reading, because it bounds what a pass can read
+ * (on virtual machines the same reads can be twice as fast while the cores are busy). An emulated
+ * device has the bandwidth that it was given. Reads that memory serves (storage memory, a warm or
+ * unknown page cache) have none.
  */
 #ifndef RAW_PATHS_H
 #define RAW_PATHS_H
@@ -46,6 +46,9 @@ enum lb_status raw_paths_measure(struct raw_paths *paths, size_t k, const struct
 /* Bytes/s below cell i, 0 where none applies or none is known; *source says which, in words. */
 double raw_paths_bandwidth(const struct raw_paths *paths, const struct matrix *matrix, size_t i,
                            const char **source);
+
+/* Whether both cells have a measured path, and the same. */
+bool raw_paths_same(const struct raw_paths *paths, size_t a, size_t b);
 
 json_t *raw_paths_to_json(const struct raw_paths *paths);
 /* Samples of another part of the run, each once, in the order of time; what is unknown there is

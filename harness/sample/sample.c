@@ -112,6 +112,26 @@ void sample_free(struct sample *s)
     memset(s, 0, sizeof *s);
 }
 
+double sample_pass_ns(const struct sample *s)
+{
+    return s->n_pass > 0 ? (double)s->decode.wall_ns / s->n_pass : 0;
+}
+
+double sample_json_pass_ns(const json_t *sample)
+{
+    struct sample s = {.n_pass = 0};
+    size_t i;
+    json_t *pass;
+    json_array_foreach(json_object_get(sample, "pass_ns"), i, pass)
+    {
+        if (json_number_value(pass) > 0) {
+            s.decode.wall_ns += (int64_t)json_number_value(pass);
+            s.n_pass++;
+        }
+    }
+    return sample_pass_ns(&s);
+}
+
 /* ---- to JSON ---- */
 
 static json_t *number_at(const void *base, size_t offset)

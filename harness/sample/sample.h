@@ -70,6 +70,12 @@ struct sample {
 
 void sample_free(struct sample *sample);
 
+/* The pass time of a sample: the mean of its decode passes, because the loads of neighbouring
+ * passes differ while their sum does not. 0 where nothing was decoded. */
+double sample_pass_ns(const struct sample *sample);
+/* The same of a sample as JSON, whatever else it lacks. */
+double sample_json_pass_ns(const json_t *sample);
+
 /* Everything but the log. sample_from_json gives false when a field is missing or of a wrong
  * type; *where then names it. */
 json_t *sample_to_json(const struct sample *sample);

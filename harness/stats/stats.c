@@ -73,6 +73,41 @@ double stats_median(double *x, size_t n)
     return 0.5 * (lower + least(x, n / 2, n));
 }
 
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+struct stats_estimate stats_estimate(double *x, size_t n)
+{
+    struct stats_estimate e = {.median = NAN, .low = NAN, .high = NAN, .n = n};
+    if (n == 0)
+        return e;
+    qsort(x, n, sizeof *x, ascending);
+    double probability = pow(0.5, (double)n), below = probability; /* P(Binomial < k) */
+    size_t k = 1;
+    while (k < n / 2) {
+        probability *= (double)(n - k + 1) / (double)k;
+        if (below + probability > 0.025)
+            break;
+        below += probability;
+        k++;
+    }
+    e.median = n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
+    e.low = x[k - 1];
+    e.high = x[n - k];
+    e.coverage = 1 - 2 * below;
+    return e;
+}
+
+const char *stats_estimate_name(size_t least_n, size_t most_n)
+{
+    return least_n >= STATS_INTERVAL_NEEDS ? "95% interval"
+           : most_n < STATS_INTERVAL_NEEDS ? "least to most"
+                                           : "95% interval (below 6 runs: least to most)";
+}
+
 size_t stats_percentile_needs(double q)
 {
     return (size_t)ceil(log(0.00129) / log(q));

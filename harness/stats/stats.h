@@ -26,6 +26,24 @@ size_t stats_percentile_needs(double q);
  * where n does not allow it; reorders x. */
 double stats_percentile(double *x, size_t n, double q);
 
+/* The median of n values, and how far the values that it was taken from leave it open. THE
+ * estimate of a median here, in tables, CSV, figures and report alike.
+ *
+ * From STATS_INTERVAL_NEEDS values on low..high is a 95% interval: the k-th smallest and the k-th
+ * largest value hold the median of the distribution with the probability 1 - 2 P(Binomial(n, 1/2) <
+ * k), whatever the distribution, and k is the largest for which that is at least 0.95. With fewer
+ * values no interval reaches 0.95, and low..high is from the least to the most value. n = 0: NAN.
+ */
+struct stats_estimate {
+    double median, low, high;
+    size_t n;
+    double coverage; /* of low..high: the probability above */
+};
+#define STATS_INTERVAL_NEEDS 6
+struct stats_estimate stats_estimate(double *x, size_t n); /* reorders x */
+/* What low..high is, for people: "95% interval", "least to most" or, of several n, both. */
+const char *stats_estimate_name(size_t least_n, size_t most_n);
+
 struct stats_summary {
     size_t n;
     double min, max, mean, median;
@@ -64,8 +82,6 @@ struct stats_sample {
     uint32_t block;
 };
 
-bool stats_median_interval(const double *x, size_t n, struct stats_bootstrap how,
-                           struct stats_interval *interval);
 /* Of median(head) / median(base), the arms resampled each by itself. */
 bool stats_ratio_interval(const double *base, size_t n_base, const double *head, size_t n_head,
                           struct stats_bootstrap how, struct stats_interval *interval);

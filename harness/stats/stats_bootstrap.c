@@ -1,5 +1,5 @@
 /*
- * stats_bootstrap: percentile bootstrap of medians and ratios of medians. See stats.h.
+ * stats_bootstrap: percentile bootstrap of ratios of medians. See stats.h.
  *
  * A resample is not built. The samples are sorted once, a resample is how many times each block was
  * drawn, and its median is found by walking the sorted samples and adding those counts.
@@ -131,11 +131,4 @@ bool stats_ratio_interval(const double *base, size_t n_base, const double *head,
     free(times);
     free(estimates);
     return good;
-}
-
-bool stats_median_interval(const double *x, size_t n, struct stats_bootstrap how,
-                           struct stats_interval *interval)
-{
-    static const double one = 1; /* the ratio to a constant 1 is the median itself */
-    return stats_ratio_interval(&one, 1, x, n, how, interval);
 }
