@@ -21,7 +21,8 @@ struct cache {
     uint64_t max_frames;
     /* what is there */
     struct cache_unit *units;
-    uint64_t *absent; /* bit i: unit i is absent */
+    uint64_t *held; /* bit i: unit i is not absent */
+    uint32_t hand;  /* where the last search for room ended */
     uint32_t units_held;
     uint64_t frames_held;
     bool shrinking;
@@ -111,17 +112,15 @@ enum lb_status cache_open(const struct cache_options *options, uint32_t n_units,
     cache->ctx = options->ctx;
     cache->random.state = options->seed;
     cache->units = lb_calloc(n_units, sizeof *cache->units);
-    cache->absent = lb_calloc(n_units / 64 + 1, sizeof *cache->absent);
+    cache->held = lb_calloc(n_units / 64 + 1, sizeof *cache->held);
     if (policy->opened)
         cache->state = policy->opened(cache);
-    if (!cache->units || !cache->absent || (policy->opened && !cache->state)) {
+    if (!cache->units || !cache->held || (policy->opened && !cache->state)) {
         cache_close(cache);
         return lb_fail(err, LB_ERR_NOMEM, "cache: out of memory");
     }
-    for (uint32_t i = 0; i < n_units; i++) {
+    for (uint32_t i = 0; i < n_units; i++)
         cache->units[i].frames = frames_of ? frames_of[i] : 1;
-        cache->absent[i / 64] |= UINT64_C(1) << i % 64;
-    }
     set_budget(cache, options->max_units, options->max_frames);
     *out = cache;
     return LB_OK;
@@ -134,7 +133,7 @@ void cache_close(struct cache *cache)
     if (cache->state)
         cache->policy->closed(cache->state);
     lb_free(cache->units);
-    lb_free(cache->absent);
+    lb_free(cache->held);
     lb_free(cache);
 }
 
@@ -193,65 +192,34 @@ bool cache_fits(const struct cache *cache, uint32_t unit)
            cache->frames_held + cache->units[unit].frames <= cache->max_frames;
 }
 
-uint32_t cache_next_absent(const struct cache *cache, uint32_t from)
+const uint64_t *cache_held(const struct cache *cache)
 {
-    uint64_t mask = ~UINT64_C(0) << from % 64;
-    for (uint32_t word = from / 64; word <= (cache->n_units - 1) / 64; word++, mask = ~UINT64_C(0))
-        if (cache->absent[word] & mask)
-            return word * 64 + (uint32_t)__builtin_ctzll(cache->absent[word] & mask);
-    return cache->n_units;
+    return cache->held;
 }
 
 /* ---- choice of victims ---- */
 
-static uint64_t next_use(const struct cache_choice *choice, uint32_t unit)
-{
-    return cache_sequence_next(choice->sequence, unit, choice->position);
-}
-
 static bool is_protected(const struct cache_choice *choice, uint32_t unit)
 {
-    return choice->window && next_use(choice, unit) <= choice->position + choice->window;
+    enum future_kind kind;
+    return choice->window &&
+           future_next(choice->future, unit, choice->position, &kind) <=
+               choice->position + choice->window &&
+           kind != FUTURE_ESTIMATED;
 }
 
 bool cache_may_evict(const struct cache_choice *choice, uint32_t unit)
 {
     const struct cache_unit *u = &choice->cache->units[unit];
-    return u->state == CACHE_RESIDENT && u->pins == 0 && !is_protected(choice, unit) &&
-           next_use(choice, unit) > choice->for_access;
-}
-
-/* The natural order needs no search: going back from the unit before the current one, next uses
- * come closer and closer. */
-static int64_t furthest_in_cycle(const struct cache_choice *choice, const bool *except)
-{
-    const struct cache *cache = choice->cache;
-    uint32_t unit = (uint32_t)(choice->position % cache->n_units);
-    for (uint32_t i = 0; i < cache->n_units; i++) {
-        unit = unit ? unit - 1 : cache->n_units - 1;
-        if (!(except && except[unit]) && cache_may_evict(choice, unit))
-            return unit;
-    }
-    return -1;
-}
-
-int64_t cache_furthest(const struct cache_choice *choice, const bool *except)
-{
-    if (!choice->sequence->order && choice->sequence->cyclic)
-        return furthest_in_cycle(choice, except);
-    uint64_t furthest = 0;
-    int64_t found = -1;
-    for (uint32_t i = 0; i < choice->cache->n_units; i++) {
-        if (choice->cache->units[i].state != CACHE_RESIDENT)
-            continue;
-        uint64_t next = next_use(choice, i);
-        if ((found < 0 || next > furthest) && !(except && except[i]) &&
-            cache_may_evict(choice, i)) {
-            furthest = next;
-            found = i;
-        }
-    }
-    return found;
+    if (u->state != CACHE_RESIDENT || u->pins > 0)
+        return false;
+    enum future_kind kind;
+    uint64_t next = future_next(choice->future, unit, choice->position, &kind);
+    if (choice->doubt > 0 && future_likelihood(choice->future, unit) > 1 - choice->doubt)
+        return false;
+    return kind == FUTURE_ESTIMATED ||
+           (next > choice->for_access &&
+            (choice->window == 0 || next > choice->position + choice->window));
 }
 
 int64_t cache_victim(struct cache *cache, struct cache_choice *choice)
@@ -269,20 +237,27 @@ int64_t cache_victim(struct cache *cache, struct cache_choice *choice)
     return victim;
 }
 
-/* Whether evicting all that may leave would make room. */
-static bool can_make_room(const struct cache *cache, const struct cache_choice *choice,
-                          uint32_t unit)
+/* Whether evicting what may leave would make room: looks no further than it must. */
+static bool can_make_room(struct cache *cache, const struct cache_choice *choice, uint32_t unit)
 {
     uint64_t frames = 0;
-    uint32_t units = 0;
-    for (uint32_t i = 0; i < cache->n_units; i++) {
-        if (cache_may_evict(choice, i)) {
-            frames += cache->units[i].frames;
+    uint32_t units = 0, n_words = cache->n_units / 64 + 1;
+    for (uint32_t i = 0; i < n_words; i++) {
+        uint32_t word = (cache->hand + i) % n_words;
+        for (uint64_t bits = cache->held[word]; bits; bits &= bits - 1) {
+            uint32_t held = word * 64 + (uint32_t)__builtin_ctzll(bits);
+            if (!cache_may_evict(choice, held))
+                continue;
+            frames += cache->units[held].frames;
             units++;
+            if (cache->units_held - units < cache->max_units &&
+                cache->frames_held - frames + cache->units[unit].frames <= cache->max_frames) {
+                cache->hand = word;
+                return true;
+            }
         }
     }
-    return cache->units_held - units < cache->max_units &&
-           cache->frames_held - frames + cache->units[unit].frames <= cache->max_frames;
+    return false;
 }
 
 bool cache_make_room(struct cache *cache, struct cache_choice *choice, uint32_t unit)
@@ -304,7 +279,7 @@ static void set_absent(struct cache *cache, uint32_t unit)
     struct cache_unit *u = &cache->units[unit];
     u->state = CACHE_ABSENT;
     u->fresh = false;
-    cache->absent[unit / 64] |= UINT64_C(1) << unit % 64;
+    cache->held[unit / 64] &= ~(UINT64_C(1) << unit % 64);
     cache->units_held--;
     cache->frames_held -= u->frames;
     cache->shrinking = cache->shrinking && cache_excess(cache);
@@ -332,7 +307,7 @@ void cache_begin_load(struct cache *cache, uint32_t unit, bool prefetch)
     u->state = CACHE_LOADING;
     u->fresh = prefetch;
     u->loaded_seq = u->used_seq = ++cache->sequence;
-    cache->absent[unit / 64] &= ~(UINT64_C(1) << unit % 64);
+    cache->held[unit / 64] |= UINT64_C(1) << unit % 64;
     cache->units_held++;
     cache->frames_held += u->frames;
     if (cache->policy->loaded)
@@ -374,9 +349,9 @@ void cache_unpin(struct cache *cache, uint32_t unit)
 static bool unit_sane(const struct cache *cache, uint32_t i, struct lb_error *err)
 {
     const struct cache_unit *u = &cache->units[i];
-    bool absent = cache->absent[i / 64] >> i % 64 & 1;
-    if (absent != (u->state == CACHE_ABSENT))
-        return lb_fail(err, LB_ERR_STATE, "unit %u: absent bit %d in state %d", i, absent,
+    bool held = cache->held[i / 64] >> i % 64 & 1;
+    if (held != (u->state != CACHE_ABSENT))
+        return lb_fail(err, LB_ERR_STATE, "unit %u: held bit %d in state %d", i, held,
                        (int)u->state),
                false;
     if (u->pins && u->state != CACHE_RESIDENT)

@@ -10,31 +10,13 @@
 #define CACHE_CACHE_H
 
 #include "base/status.h"
+#include "cache/future.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum cache_state { CACHE_ABSENT, CACHE_LOADING, CACHE_RESIDENT };
-
-/* The order in which units are needed, as far as it is known. */
-struct cache_sequence {
-    uint32_t n_units;
-    const uint32_t *order; /* NULL: 0..n_units-1 */
-    uint64_t length;       /* of order; n_units when order is NULL */
-    bool cyclic;           /* starts again after length; else ends */
-    /* made by cache_sequence_open for order != NULL: positions of each unit */
-    uint64_t *positions;
-    uint64_t *first_position; /* [n_units + 1] into positions */
-};
-enum lb_status cache_sequence_open(struct cache_sequence *sequence, uint32_t n_units,
-                                   const uint32_t *order, uint64_t length, bool cyclic,
-                                   struct lb_error *err);
-void cache_sequence_close(struct cache_sequence *sequence);
-#define CACHE_NEVER UINT64_MAX
-/* The unit needed at a position, and the first position >= `from` at which a unit is needed. */
-uint32_t cache_sequence_at(const struct cache_sequence *sequence, uint64_t position);
-uint64_t cache_sequence_next(const struct cache_sequence *sequence, uint32_t unit, uint64_t from);
 
 struct cache_unit { /* read by policies and planner, written by cache.c only */
     uint32_t frames;
@@ -56,10 +38,12 @@ struct cache;
 /* What a replacement policy sees when it has to choose. */
 struct cache_choice {
     const struct cache *cache;
-    const struct cache_sequence *sequence;
+    const struct future *future;
     uint64_t position;     /* of the access that is being computed or waited for */
     uint64_t for_access;   /* do no harm: units needed at or before this position stay */
     uint32_t window;       /* units needed up to position+window are protected; 0: none */
+    double doubt;          /* that what is loaded is needed at all: units likelier than 1 - doubt
+                            * to be needed in their next turn stay; 0: it is known to be */
     uint64_t random_state; /* for `random`: changes with every choice, from the seed */
 };
 
@@ -91,10 +75,6 @@ const struct cache_policy *const *cache_policies(size_t *count);
 
 /* Whether the unit may leave: resident, not pinned, not protected, no harm done. */
 bool cache_may_evict(const struct cache_choice *choice, uint32_t unit);
-/* The one needed last among those that may leave, without those of except[n_units] (may be NULL);
- * -1: none. What belady does, and what pin policies do with the rest. */
-int64_t cache_furthest(const struct cache_choice *choice, const bool *except);
-
 struct cache_options {
     const char *replacement;           /* name of a policy */
     const struct cache_policy *policy; /* this one instead of a name, for tests; or NULL */
@@ -121,8 +101,8 @@ uint32_t cache_max_units(const struct cache *cache);
 uint64_t cache_max_frames(const struct cache *cache);
 struct cache_counters cache_counters(const struct cache *cache);
 bool cache_fits(const struct cache *cache, uint32_t unit); /* without evicting */
-/* The first absent unit from `from` on (not wrapping), or n_units. */
-uint32_t cache_next_absent(const struct cache *cache, uint32_t from);
+/* Bit i: unit i is resident or in flight. */
+const uint64_t *cache_held(const struct cache *cache);
 
 /* The victim the policy names, or -1. */
 int64_t cache_victim(struct cache *cache, struct cache_choice *choice);

@@ -7,18 +7,70 @@
  * loads come evenly and hide better behind compute.
  */
 #include "base/memory.h"
+#include "cache/furthest.h"
 #include "cache/policy.h"
 
-/* The state: which units stay while any other may leave. */
-static void *opened(const struct cache *cache)
+struct pin {
+    struct furthest *set, *rest;
+    bool stays[]; /* [n_units] in the set */
+};
+
+static void closed(void *state)
 {
-    return lb_calloc(cache_n_units(cache), sizeof(bool));
+    struct pin *pin = state;
+    furthest_close(pin->set);
+    furthest_close(pin->rest);
+    lb_free(pin);
 }
 
-static int64_t victim(void *stays, const struct cache_choice *choice)
+static void *opened(const struct cache *cache)
 {
-    int64_t found = cache_furthest(choice, stays);
-    return found >= 0 ? found : cache_furthest(choice, NULL);
+    uint32_t n = cache_n_units(cache);
+    struct pin *pin = lb_calloc(1, sizeof *pin + n * sizeof *pin->stays);
+    if (!pin)
+        return NULL;
+    pin->set = furthest_open(n);
+    pin->rest = furthest_open(n);
+    if (pin->set && pin->rest)
+        return pin;
+    closed(pin);
+    return NULL;
+}
+
+static void loaded(void *state, uint32_t unit)
+{
+    struct pin *pin = state;
+    furthest_touch(pin->stays[unit] ? pin->set : pin->rest, unit);
+}
+
+static void used(void *state, uint32_t unit, bool first)
+{
+    (void)first;
+    loaded(state, unit);
+}
+
+static void evicted(void *state, uint32_t unit)
+{
+    struct pin *pin = state;
+    furthest_remove(pin->stays[unit] ? pin->set : pin->rest, unit);
+}
+
+static int64_t victim(void *state, const struct cache_choice *choice)
+{
+    struct pin *pin = state;
+    int64_t found = furthest_find(pin->rest, choice);
+    return found >= 0 ? found : furthest_find(pin->set, choice);
+}
+
+/* The unit is or is not in the set from now on. */
+static void set_stays(struct pin *pin, const struct cache *cache, uint32_t unit, bool stays)
+{
+    bool held = cache_unit(cache, unit)->state != CACHE_ABSENT;
+    if (held)
+        evicted(pin, unit);
+    pin->stays[unit] = stays;
+    if (held)
+        loaded(pin, unit);
 }
 
 /* Frames and units that the set may take. */
@@ -44,13 +96,12 @@ static struct room room_of(const struct cache *cache)
 
 static void pin_first(void *state, const struct cache *cache)
 {
-    bool *stays = state;
     struct room room = room_of(cache);
     uint32_t n = cache_n_units(cache);
     uint64_t frames = 0;
     for (uint32_t i = 0; i < n; i++) {
         frames += cache_unit(cache, i)->frames;
-        stays[i] = i < room.units && frames <= room.frames;
+        set_stays(state, cache, i, i < room.units && frames <= room.frames);
     }
 }
 
@@ -72,7 +123,6 @@ static uint64_t frames_of_spread(const struct cache *cache, uint32_t k)
 
 static void pin_spread(void *state, const struct cache *cache)
 {
-    bool *stays = state;
     struct room room = room_of(cache);
     uint32_t n = cache_n_units(cache);
     uint32_t low = 0, high = room.units < n ? room.units : n; /* `low` units are known to fit */
@@ -84,15 +134,18 @@ static void pin_spread(void *state, const struct cache *cache)
             high = k - 1;
     }
     for (uint32_t i = 0; i < n; i++)
-        stays[i] = in_spread(i, low, n);
+        set_stays(state, cache, i, in_spread(i, low, n));
 }
 
 const struct cache_policy policy_pin_first = {
     .name = "pin-first",
     .about = "the first units stay, the others stream",
     .opened = opened,
-    .closed = lb_free,
+    .closed = closed,
     .resized = pin_first,
+    .loaded = loaded,
+    .used = used,
+    .evicted = evicted,
     .victim = victim,
 };
 
@@ -100,7 +153,10 @@ const struct cache_policy policy_pin_spread = {
     .name = "pin-spread",
     .about = "evenly spread units stay, the others stream",
     .opened = opened,
-    .closed = lb_free,
+    .closed = closed,
     .resized = pin_spread,
+    .loaded = loaded,
+    .used = used,
+    .evicted = evicted,
     .victim = victim,
 };

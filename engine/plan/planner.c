@@ -44,62 +44,41 @@ void planner_measured_load(struct planner_state *state, double ns)
     measured(&state->load_ns, ns);
 }
 
-static uint64_t missing_in_cycle(const struct planner_state *state, uint64_t ahead)
-{
-    uint32_t n = cache_n_units(state->cache);
-    uint32_t at = (uint32_t)(state->position % n);
-    uint32_t unit = cache_next_absent(state->cache, at);
-    if (unit == n && (unit = cache_next_absent(state->cache, 0)) == n)
-        return CACHE_NEVER;
-    uint64_t away = unit >= at ? unit - at : n - at + unit;
-    return away <= ahead ? state->position + away : CACHE_NEVER;
-}
-
 uint64_t planner_missing(const struct planner_state *state, uint64_t ahead)
 {
-    const struct cache_sequence *sequence = state->sequence;
-    if (!sequence->order && sequence->cyclic)
-        return missing_in_cycle(state, ahead);
-    for (uint64_t i = state->position; i - state->position <= ahead; i++) {
-        if (!sequence->cyclic && i >= sequence->length)
-            return CACHE_NEVER;
-        if (cache_unit(state->cache, cache_sequence_at(sequence, i))->state == CACHE_ABSENT)
-            return i;
-    }
-    return CACHE_NEVER;
+    return future_first(state->future, state->position, state->position + ahead,
+                        cache_held(state->cache));
 }
 
-/* Units after the current one that protection keeps: the prefetch window, but no more than fit
- * beside the current one, or nothing could ever leave. */
+/* Positions after the current one whose units protection keeps: the prefetch window, but no more
+ * than fit beside the current one, or nothing could ever leave. */
 static uint32_t window(const struct planner_state *state)
 {
     if (!state->protect)
         return 0;
     const struct cache *cache = state->cache;
-    uint32_t most = cache_max_units(cache) - 1;
-    if (most > state->distance)
-        most = state->distance;
-    uint64_t frames = 0;
-    for (uint32_t i = 0; i <= most; i++) {
-        if (!state->sequence->cyclic && state->position + i >= state->sequence->length)
+    uint64_t frames = 0, position = state->position, end = position + state->distance;
+    uint32_t units = 0;
+    for (uint64_t at = position; at <= end; at++) {
+        at = future_first(state->future, at, end, NULL);
+        if (at == FUTURE_NEVER)
             break;
-        uint32_t unit = cache_sequence_at(state->sequence, state->position + i);
-        frames += cache_unit(cache, unit)->frames;
-        if (frames > cache_max_frames(cache))
-            return i ? i - 1 : 0;
+        frames += cache_unit(cache, future_at(state->future, at))->frames;
+        if (++units > cache_max_units(cache) || frames > cache_max_frames(cache))
+            return at > position ? (uint32_t)(at - position - 1) : 0;
     }
-    return most;
+    return state->distance;
 }
 
 bool planner_next(struct planner_state *state, struct planner_step *step)
 {
     uint64_t access = state->scheduler->next(state);
-    if (access == CACHE_NEVER)
+    if (access == FUTURE_NEVER)
         return false;
-    uint32_t unit = cache_sequence_at(state->sequence, access);
+    uint32_t unit = future_at(state->future, access);
     if (!cache_fits(state->cache, unit)) {
         struct cache_choice choice = {.cache = state->cache,
-                                      .sequence = state->sequence,
+                                      .future = state->future,
                                       .position = state->position,
                                       .for_access = access,
                                       .window = window(state)};
@@ -113,7 +92,7 @@ bool planner_next(struct planner_state *state, struct planner_step *step)
 bool planner_make_room(struct planner_state *state, uint32_t unit)
 {
     struct cache_choice choice = {.cache = state->cache,
-                                  .sequence = state->sequence,
+                                  .future = state->future,
                                   .position = state->position,
                                   .for_access = state->position,
                                   .window = window(state)};

@@ -19,7 +19,7 @@
 
 struct planner_state {
     struct cache *cache; /* pins, loads in flight */
-    const struct cache_sequence *sequence;
+    struct future *future;
     uint64_t position; /* index of the access that is being computed or waited for */
     uint32_t distance; /* accesses to look ahead (in units; callers turn layers into units) */
     bool protect;
@@ -31,7 +31,7 @@ struct planner_state {
 /* A scheduler says which missing unit to fetch now, if any. */
 struct planner_scheduler {
     const char *name, *about;
-    /* required: the position of the access to fetch for, or CACHE_NEVER */
+    /* required: the position of the access to fetch for, or FUTURE_NEVER */
     uint64_t (*next)(const struct planner_state *state);
     /* Whether it wants its loads requested at once, or one by one as the storage has room. */
     bool eager;
@@ -44,7 +44,7 @@ const struct planner_scheduler *planner_scheduler(const char *name);
 void planner_measured_compute(struct planner_state *state, double ns);
 void planner_measured_load(struct planner_state *state, double ns);
 
-/* The first position in [position, position + ahead] whose unit is absent, or CACHE_NEVER. */
+/* The first position in [position, position + ahead] whose unit is absent, or FUTURE_NEVER. */
 uint64_t planner_missing(const struct planner_state *state, uint64_t ahead);
 
 struct planner_step {

@@ -9,7 +9,7 @@
 static uint64_t next(const struct planner_state *state)
 {
     uint64_t near = planner_missing(state, state->distance);
-    return near != CACHE_NEVER ? near : schedule_forestall.next(state);
+    return near != FUTURE_NEVER ? near : schedule_forestall.next(state);
 }
 
 const struct planner_scheduler schedule_aggressive = {

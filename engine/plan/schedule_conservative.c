@@ -17,11 +17,13 @@ static bool victim_is_free(const struct planner_state *state, uint64_t missing)
     for (uint32_t i = 0; i < n; i++) {
         if (units[i].state == CACHE_ABSENT)
             continue;
-        uint64_t then = cache_sequence_next(state->sequence, i, missing);
+        enum future_kind kind;
+        uint64_t then = future_next(state->future, i, missing, &kind);
         if (then > furthest) {
-            uint64_t now = cache_sequence_next(state->sequence, i, state->position);
+            uint64_t now = future_next(state->future, i, state->position, NULL);
             furthest = then;
-            is_free = now == then && units[i].state == CACHE_RESIDENT && units[i].pins == 0;
+            is_free = (now == then || kind == FUTURE_ESTIMATED) &&
+                      units[i].state == CACHE_RESIDENT && units[i].pins == 0;
         }
     }
     return is_free;
@@ -30,10 +32,11 @@ static bool victim_is_free(const struct planner_state *state, uint64_t missing)
 static uint64_t next(const struct planner_state *state)
 {
     uint64_t missing = planner_missing(state, cache_n_units(state->cache));
-    if (missing == CACHE_NEVER)
-        return CACHE_NEVER;
-    uint32_t unit = cache_sequence_at(state->sequence, missing);
-    return cache_fits(state->cache, unit) || victim_is_free(state, missing) ? missing : CACHE_NEVER;
+    if (missing == FUTURE_NEVER)
+        return FUTURE_NEVER;
+    uint32_t unit = future_at(state->future, missing);
+    return cache_fits(state->cache, unit) || victim_is_free(state, missing) ? missing
+                                                                            : FUTURE_NEVER;
 }
 
 const struct planner_scheduler schedule_conservative = {

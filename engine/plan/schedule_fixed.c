@@ -3,7 +3,7 @@
 
 static uint64_t next(const struct planner_state *state)
 {
-    return state->distance ? planner_missing(state, state->distance) : CACHE_NEVER;
+    return state->distance ? planner_missing(state, state->distance) : FUTURE_NEVER;
 }
 
 const struct planner_scheduler schedule_fixed = {

@@ -11,20 +11,22 @@ static uint64_t next(const struct planner_state *state)
 {
     if (state->compute_ns <= 0 || state->load_ns <= 0)
         return planner_missing(state, state->distance);
-    uint64_t first = CACHE_NEVER, ahead = cache_max_units(state->cache);
+    uint64_t first = FUTURE_NEVER, ahead = cache_max_units(state->cache);
     struct planner_state from = *state;
     for (double i = 1;; i++) {
         uint64_t missing = planner_missing(&from, ahead);
-        if (missing == CACHE_NEVER)
-            return CACHE_NEVER;
-        if (first == CACHE_NEVER)
+        if (missing == FUTURE_NEVER)
+            return FUTURE_NEVER;
+        if (first == FUTURE_NEVER)
             first = missing;
-        double left = missing > state->position ? (double)(missing - state->position - 1) : 0;
+        double left = missing > state->position
+                          ? future_accesses(state->future, state->position + 1, missing)
+                          : 0;
         if (i * state->load_ns > left * state->compute_ns)
             return first;
         uint64_t step = missing + 1 - from.position;
         if (step > ahead)
-            return CACHE_NEVER;
+            return FUTURE_NEVER;
         ahead -= step;
         from.position = missing + 1;
     }

@@ -23,7 +23,7 @@ struct flight { /* a read in flight */
 struct clockwork {
     const struct virtual_options *o;
     struct cache *cache;
-    struct cache_sequence sequence;
+    struct future *future;
     struct planner_state plan;
     bool is_async, is_sync;
     uint32_t max_prefetches;
@@ -184,8 +184,8 @@ static void count_access(struct clockwork *v, const struct cache_unit *u)
 /* Whether the access at `position` is the last one of a layer's units in a row. */
 static bool ends_layer(const struct clockwork *v, uint64_t position)
 {
-    uint32_t unit = cache_sequence_at(&v->sequence, position);
-    uint32_t next = cache_sequence_at(&v->sequence, position + 1);
+    uint32_t unit = future_at(v->future, position);
+    uint32_t next = future_at(v->future, position + 1);
     return v->o->order || next <= unit || v->o->units[unit].layer != v->o->units[next].layer;
 }
 
@@ -203,7 +203,7 @@ static void count_layer(struct clockwork *v)
 static void access_one(struct clockwork *v, double compute_ns)
 {
     double need = v->now;
-    uint32_t unit = cache_sequence_at(&v->sequence, v->plan.position);
+    uint32_t unit = future_at(v->future, v->plan.position);
     const struct cache_unit *u = cache_unit(v->cache, unit);
     count_access(v, u);
     if (ends_layer(v, v->plan.position))
@@ -232,8 +232,8 @@ static void access_one(struct clockwork *v, double compute_ns)
 static void run_pass(struct clockwork *v, double factor)
 {
     const struct virtual_options *o = v->o;
-    for (uint64_t i = 0; i < v->sequence.length; i++) {
-        uint32_t unit = cache_sequence_at(&v->sequence, i);
+    for (uint64_t i = 0; i < future_length(v->future); i++) {
+        uint32_t unit = future_at(v->future, i);
         access_one(v, factor * (o->compute_of ? o->compute_of[i] : o->units[unit].compute_ns));
     }
     if (o->other_ns > 0)
@@ -283,9 +283,11 @@ static enum lb_status set_up(struct clockwork *v, struct lb_error *err)
     status = cache_open(&co, o->n_units, frames_of, &v->cache, err);
     lb_free(frames_of);
     if (status == LB_OK)
-        status = cache_sequence_open(&v->sequence, o->n_units, o->order, o->length, true, err);
+        status = o->order
+                     ? future_open_sequence(o->n_units, o->order, o->length, true, &v->future, err)
+                     : future_open_cycle(o->n_units, NULL, &v->future, err);
     v->plan = (struct planner_state){.cache = v->cache,
-                                     .sequence = &v->sequence,
+                                     .future = v->future,
                                      .distance = v->is_async || v->is_sync ? o->distance : 0,
                                      .protect = o->protect,
                                      .scheduler = scheduler};
@@ -316,7 +318,7 @@ enum lb_status virtual_run(const struct virtual_options *options, struct virtual
         result->wasted = after.wasted - before.wasted;
         result->protected_evictions = after.protected_evictions - before.protected_evictions;
     }
-    cache_sequence_close(&v.sequence);
+    future_close(v.future);
     cache_close(v.cache);
     queue_close(&v.queue);
     lb_free(v.flights);

@@ -45,7 +45,7 @@ struct streamer {
     pthread_mutex_t mu;
     /* guarded by mu */
     struct cache *cache;
-    struct cache_sequence sequence;
+    struct future *future;
     struct planner_state plan; /* plan.position is the next access, or the one in use */
     struct unit_load *loads;   /* [n_units] */
     uint32_t n_loading, n_prefetching;

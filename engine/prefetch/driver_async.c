@@ -95,7 +95,7 @@ static void cancel_locked(struct streamer *s, uint32_t unit)
 static void cancel_prefetches_locked(struct streamer *s, bool all)
 {
     for (uint32_t i = 0; s->n_prefetching > 0 && i < s->n_units; i++) {
-        uint64_t next = cache_sequence_next(&s->sequence, i, s->plan.position);
+        uint64_t next = future_next(s->future, i, s->plan.position, NULL);
         if (cache_unit(s->cache, i)->state == CACHE_LOADING && s->loads[i].prefetch &&
             (all || next - s->plan.position > s->plan.distance))
             cancel_locked(s, i);

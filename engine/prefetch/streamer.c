@@ -239,14 +239,13 @@ static enum lb_status assemble(struct streamer *s, const struct streamer_options
     struct loader_options options = {.max_loads = s->max_prefetches + 1,
                                      .queue_depth = o->queue_depth,
                                      .chunk_bytes = o->chunk_bytes};
-    status = cache_sequence_open(&s->sequence, s->n_units, NULL, 0, true, err);
+    status = future_open_cycle(s->n_units, NULL, &s->future, err);
     if (status == LB_OK)
         status = open_cache(s, o, &budget, err);
     if (status == LB_OK)
         status = loader_open(s->layout, s->storage, &options, &s->loader, err);
     s->distance = o->prefetch_distance;
-    s->plan =
-        (struct planner_state){.cache = s->cache, .sequence = &s->sequence, .protect = o->protect};
+    s->plan = (struct planner_state){.cache = s->cache, .future = s->future, .protect = o->protect};
     return status;
 }
 
@@ -287,7 +286,7 @@ void streamer_close(struct streamer *streamer)
     stop_driver(streamer);
     loader_close(streamer->loader);
     cache_close(streamer->cache);
-    cache_sequence_close(&streamer->sequence);
+    future_close(streamer->future);
     frames_close(streamer->frames);
     lb_free(streamer->loads);
     pthread_mutex_destroy(&streamer->mu);
@@ -337,7 +336,7 @@ enum lb_status streamer_acquire(struct streamer *s, uint32_t unit, const uint8_t
     enum lb_status status = LB_OK;
     access->need_ns = lb_now_ns();
     pthread_mutex_lock(&s->mu);
-    assert(unit == cache_sequence_at(&s->sequence, s->plan.position));
+    assert(unit == future_at(s->future, s->plan.position));
     if (s->broken) {
         status = lb_fail(err, LB_ERR_STATE, "unit %u: an earlier load failed; rewind first", unit);
         goto done;
@@ -373,7 +372,7 @@ void streamer_release(struct streamer *s, uint32_t unit)
 {
     int64_t now = lb_now_ns();
     pthread_mutex_lock(&s->mu);
-    assert(unit == cache_sequence_at(&s->sequence, s->plan.position));
+    assert(unit == future_at(s->future, s->plan.position));
     planner_measured_compute(&s->plan, (double)(now - s->acquired_ns));
     cache_unpin(s->cache, unit);
     s->plan.position++;
@@ -387,7 +386,7 @@ void streamer_release(struct streamer *s, uint32_t unit)
 void streamer_rewind(struct streamer *s)
 {
     pthread_mutex_lock(&s->mu);
-    uint32_t unit = cache_sequence_at(&s->sequence, s->plan.position);
+    uint32_t unit = future_at(s->future, s->plan.position);
     if (cache_unit(s->cache, unit)->pins)
         cache_unpin(s->cache, unit);
     s->plan.position = (s->plan.position + s->n_units - 1) / s->n_units * s->n_units;
@@ -423,7 +422,7 @@ enum lb_status streamer_preload(struct streamer *s, uint32_t n_layers, struct lb
 
 static void evict_excess_locked(struct streamer *s)
 {
-    struct cache_choice choice = {.cache = s->cache, .sequence = &s->sequence};
+    struct cache_choice choice = {.cache = s->cache, .future = s->future};
     choice.position = choice.for_access = s->plan.position;
     while (cache_excess(s->cache)) {
         int64_t victim = cache_victim(s->cache, &choice);

@@ -15,11 +15,11 @@ static struct cache *open_cache(const char *replacement, uint32_t n, uint32_t c)
     return cache;
 }
 
-static struct cache_sequence cycle(uint32_t n)
+static struct future *cycle(uint32_t n)
 {
-    struct cache_sequence s;
-    CHECK(cache_sequence_open(&s, n, NULL, 0, true, NULL) == LB_OK);
-    return s;
+    struct future *f;
+    CHECK(future_open_cycle(n, NULL, &f, NULL) == LB_OK);
+    return f;
 }
 
 /* Makes exactly the units of `text` ("#": resident, ".": absent, "L": in flight, "p": pinned). */
@@ -57,10 +57,10 @@ static void check_plan(const struct plan *p)
 {
     uint32_t n = (uint32_t)strlen(p->units);
     struct cache *cache = open_cache(p->replacement, n, p->slots);
-    struct cache_sequence s = cycle(n);
+    struct future *future = cycle(n);
     set_units(cache, p->units);
     struct planner_state state = {.cache = cache,
-                                  .sequence = &s,
+                                  .future = future,
                                   .position = p->position,
                                   .distance = p->distance,
                                   .protect = p->protect,
@@ -76,6 +76,7 @@ static void check_plan(const struct plan *p)
               "%s %s: %llu", p->scheduler, p->units, (unsigned long long)step.for_access);
     }
     CHECK(is_in(cache, found ? p->after : p->units), "%s %s", p->scheduler, p->units);
+    future_close(future);
     cache_close(cache);
 }
 
@@ -144,8 +145,8 @@ static void plans(void)
 /* Demand loads: protection yields when nothing else is left, pins and loads in flight do not. */
 static void demand(void)
 {
-    struct cache_sequence s = cycle(8);
-    struct planner_state state = {.sequence = &s, .position = 0, .distance = 3, .protect = true};
+    struct planner_state state = {
+        .future = cycle(8), .position = 0, .distance = 3, .protect = true};
     state.scheduler = planner_scheduler("fixed");
     state.cache = open_cache("lru", 8, 3);
     set_units(state.cache, ".#...#.#");
@@ -159,13 +160,15 @@ static void demand(void)
     set_units(state.cache, ".pLL....");
     CHECK(!planner_make_room(&state, 0) && is_in(state.cache, ".###...."));
     cache_close(state.cache);
+    future_close(state.future);
 }
 
 /* ---- rules under random operations ---- */
 
 struct walk {
     struct cache *cache;
-    struct cache_sequence sequence;
+    struct future *future;
+    uint64_t length;
     struct planner_state state;
     struct lb_random random;
     uint32_t loading[64], n_loading;
@@ -174,9 +177,9 @@ struct walk {
 static uint64_t next_use(const struct walk *w, uint32_t unit, uint64_t from)
 {
     uint64_t i = from;
-    while (i < from + w->sequence.length && cache_sequence_at(&w->sequence, i) != unit)
+    while (i < from + w->length && future_at(w->future, i) != unit)
         i++;
-    return i < from + w->sequence.length ? i : CACHE_NEVER;
+    return i < from + w->length ? i : FUTURE_NEVER;
 }
 
 static void finish_one(struct walk *w)
@@ -201,8 +204,8 @@ static void ask(struct walk *w, const char *what)
     memcpy(before, cache_unit(w->cache, 0), n * sizeof *before);
     bool found = planner_next(&w->state, &step);
     uint64_t earliest = w->state.position;
-    while (earliest < w->state.position + w->sequence.length &&
-           before[cache_sequence_at(&w->sequence, earliest)].state != CACHE_ABSENT)
+    while (earliest < w->state.position + w->length &&
+           before[future_at(w->future, earliest)].state != CACHE_ABSENT)
         earliest++;
     if (found)
         CHECK(step.for_access == earliest && cache_fits(w->cache, step.unit), "%s", what);
@@ -224,7 +227,7 @@ static void ask(struct walk *w, const char *what)
 
 static void access_next(struct walk *w, const char *what)
 {
-    uint32_t unit = cache_sequence_at(&w->sequence, w->state.position);
+    uint32_t unit = future_at(w->future, w->state.position);
     if (cache_unit(w->cache, unit)->state == CACHE_ABSENT) {
         while (!planner_make_room(&w->state, unit)) {
             CHECK(w->n_loading > 0, "%s: no room and nothing in flight", what);
@@ -256,10 +259,12 @@ static void random_walk(const char *scheduler, const char *replacement, uint64_t
     for (uint32_t i = 0; i < length; i++)
         order[i] = i < n ? i : lb_random_below(r, n);
     bool natural = lb_random_below(r, 2);
-    CHECK(cache_sequence_open(&w.sequence, n, natural ? NULL : order, length, true, NULL) == LB_OK);
+    w.length = natural ? n : length;
+    CHECK((natural ? future_open_cycle(n, NULL, &w.future, NULL)
+                   : future_open_sequence(n, order, length, true, &w.future, NULL)) == LB_OK);
     w.cache = open_cache(replacement, n, c);
     w.state = (struct planner_state){.cache = w.cache,
-                                     .sequence = &w.sequence,
+                                     .future = w.future,
                                      .distance = lb_random_below(r, n + 3),
                                      .protect = lb_random_below(r, 2),
                                      .compute_ns = 1 + lb_random_below(r, 100),
@@ -273,7 +278,7 @@ static void random_walk(const char *scheduler, const char *replacement, uint64_t
         access_next(&w, what);
         CHECK(cache_sane(w.cache, &err), "%s: %s", what, err.text);
     }
-    cache_sequence_close(&w.sequence);
+    future_close(w.future);
     cache_close(w.cache);
 }
 

@@ -225,10 +225,9 @@ static struct streamer_counters predict(const struct rig *rig, const struct sett
                                .max_units = cache_max_units(rig->s->cache),
                                .max_frames = now.frames_capacity,
                                .seed = x->o.seed};
-    struct cache_sequence sequence;
-    struct planner_state state = {.sequence = &sequence, .protect = x->o.protect};
+    struct planner_state state = {.protect = x->o.protect};
     CHECK(cache_open(&co, l->n_units, frames, &state.cache, &err) == LB_OK, "%s", err.text);
-    CHECK(cache_sequence_open(&sequence, l->n_units, NULL, 0, true, &err) == LB_OK);
+    CHECK(future_open_cycle(l->n_units, NULL, &state.future, &err) == LB_OK);
     state.scheduler = planner_scheduler("fixed");
     if (strcmp(x->o.prefetch, "sync") == 0)
         state.distance = x->o.prefetch_distance * l->n_units / l->n_layers;
@@ -253,6 +252,7 @@ static struct streamer_counters predict(const struct rig *rig, const struct sett
         }
         cache_unpin(state.cache, unit);
     }
+    future_close(state.future);
     cache_close(state.cache);
     lb_free(frames);
     return c;
