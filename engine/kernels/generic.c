@@ -180,13 +180,15 @@ static const float *cache_row(const struct kernels_attention *a, const void *cac
     return buffer;
 }
 
-/* One token: out = sum p_j v_j / sum p_j with p_j = exp(s_j - max s). The maximum grows from
- * block to block of positions; what was summed before is scaled down to it (Milakov and
- * Gimelshein 2018, Dao et al. 2022). */
-static void attend(const struct kernels_attention *a, uint32_t kv_head, const float *q,
-                   uint32_t begin, uint32_t end, float *buffer, float *out)
+/* One token: out = sum p_j v_j / sum p_j with p_j = exp(s_j - max s). A sink is the first score,
+ * and its value is zero. The maximum grows from block to block of positions; what was summed before
+ * is scaled down to it (Milakov and Gimelshein 2018, Dao et al. 2022). */
+static void attend(const struct kernels_attention *a, uint32_t head, const float *q, uint32_t begin,
+                   uint32_t end, float *buffer, float *out)
 {
-    float max = -INFINITY, sum = 0, score[POSITION_BLOCK];
+    const uint32_t kv_head = head / (a->n_heads / a->n_kv_heads);
+    float max = a->sinks ? a->sinks[head] : -INFINITY, sum = a->sinks ? 1 : 0;
+    float score[POSITION_BLOCK];
     memset(out, 0, a->head_dim * sizeof *out);
     for (uint32_t block = begin / POSITION_BLOCK * POSITION_BLOCK; block < end;
          block += POSITION_BLOCK) {
@@ -222,11 +224,10 @@ void generic_attention(const struct kernels_attention *a, uint32_t head, uint32_
                        uint32_t last, void *scratch)
 {
     assert(a->n_heads % a->n_kv_heads == 0);
-    uint32_t kv_head = head / (a->n_heads / a->n_kv_heads);
     for (uint32_t t = first; t < last; t++) {
         uint32_t end = a->pos0 + t + 1;
         uint32_t begin = a->window && end > a->window ? end - a->window : 0;
-        attend(a, kv_head, a->q + t * a->q_stride + (size_t)head * a->head_dim, begin, end, scratch,
+        attend(a, head, a->q + t * a->q_stride + (size_t)head * a->head_dim, begin, end, scratch,
                a->out + t * a->out_stride + (size_t)head * a->head_dim);
     }
 }

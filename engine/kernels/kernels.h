@@ -69,6 +69,7 @@ struct kernels_attention {
     uint32_t pos0, n_tokens; /* token t stands at position pos0 + t and sees 0..pos0+t */
     uint32_t window;         /* sliding window: sees the last `window` positions; 0 = all */
     float scale;             /* 1/sqrt(head_dim) as a rule */
+    const float *sinks;      /* [n_heads] one more score each, that has no value; NULL: none */
     float *out;              /* out[t * out_stride + head * head_dim + i] */
     size_t out_stride;
 };

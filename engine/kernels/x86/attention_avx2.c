@@ -146,8 +146,8 @@ void attention_avx2(const struct kernels_attention *a, uint32_t head, uint32_t f
                               .q = a->q + t * a->q_stride + (size_t)head * a->head_dim,
                               .out = a->out + t * a->out_stride + (size_t)head * a->head_dim,
                               .end = a->pos0 + t + 1,
-                              .max = -INFINITY,
-                              .sum = _mm256_setzero_ps()};
+                              .max = a->sinks ? a->sinks[head] : -INFINITY,
+                              .sum = _mm256_setr_ps(a->sinks ? 1 : 0, 0, 0, 0, 0, 0, 0, 0)};
         token.begin = a->window && token.end > a->window ? token.end - a->window : 0;
         if (a->kv == KERNELS_KV_F32)
             attend(KERNELS_KV_F32, &token);

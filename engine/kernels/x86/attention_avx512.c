@@ -232,8 +232,8 @@ void attention_avx512(const struct kernels_attention *a, uint32_t head, uint32_t
             tile.out[i] = a->out + t * a->out_stride + (size_t)head * a->head_dim;
             tile.end[i] = a->pos0 + t + 1;
             tile.begin[i] = a->window && tile.end[i] > a->window ? tile.end[i] - a->window : 0;
-            tile.max[i] = -INFINITY;
-            tile.sum[i] = _mm512_setzero_ps();
+            tile.max[i] = a->sinks ? a->sinks[head] : -INFINITY;
+            tile.sum[i] = _mm512_maskz_mov_ps(1, _mm512_set1_ps(a->sinks ? 1 : 0));
         }
         if (a->kv == KERNELS_KV_F32)
             attend(KERNELS_KV_F32, &tile);
