@@ -185,17 +185,14 @@ static enum lb_status wrap_storage(struct lb_engine *e, struct lb_error *err)
 
 static enum lb_status cut_layers(struct lb_engine *e, struct lb_error *err)
 {
-    struct layout_tensor *tensors;
     uint32_t n;
-    enum lb_status status = feed_layout_tensors(e->model, &tensors, &n, err);
+    enum lb_status status = feed_layout_tensors(e->model, &e->feed.tensors, &n, err);
     if (status != LB_OK)
         return status;
     struct layout_options lo = {.unit_bytes = e->options.unit_bytes,
                                 .align = storage_align(e->storage),
                                 .file_bytes = storage_file_bytes(e->storage)};
-    status = layout_build(tensors, n, &lo, &e->layout, err);
-    lb_free(tensors);
-    return status;
+    return layout_build(e->feed.tensors, n, &lo, &e->layout, err);
 }
 
 /* cache: auto = what is available, less the KV cache, the workspace and something to spare: a tenth

@@ -7,34 +7,72 @@
 #include <assert.h>
 #include <string.h>
 
+/* A layer's tensors: how many belong to part 0, and how many to each of so many experts. */
+struct shape_of_layer {
+    uint32_t dense, per_expert, experts;
+};
+
+static struct shape_of_layer shape_of(const struct model *model, uint32_t layer)
+{
+    struct shape_of_layer shape = {0, 0, 0};
+    uint32_t n;
+    const struct model_tensor *t = model_tensors(model, (int)layer, &n);
+    while (shape.dense < n && t[shape.dense].experts == 0)
+        shape.dense++;
+    shape.per_expert = n - shape.dense;
+    if (shape.per_expert > 0)
+        shape.experts = t[shape.dense].experts;
+    return shape;
+}
+
+static uint32_t tensors_in(const struct model *model, uint32_t layer)
+{
+    struct shape_of_layer shape = shape_of(model, layer);
+    return shape.dense + shape.per_expert * shape.experts;
+}
+
+static struct layout_tensor layout_of(const struct model_tensor *t, uint32_t expert)
+{
+    return (struct layout_tensor){.layer = (uint32_t)t->layer,
+                                  .part = t->experts > 0 ? 1 + expert : 0,
+                                  .file_offset = t->file_offset + expert * t->expert_stride,
+                                  .row_bytes = t->row_bytes,
+                                  .n_rows = t->n_rows};
+}
+
 enum lb_status feed_layout_tensors(const struct model *model, struct layout_tensor **out,
                                    uint32_t *count, struct lb_error *err)
 {
-    uint32_t n_layers = model_config(model)->n_layers, n = 0, total = 0;
-    for (uint32_t l = 0; l < n_layers; l++) {
-        model_tensors(model, (int)l, &n);
-        total += n;
-    }
+    uint32_t n_layers = model_config(model)->n_layers, n = 0, total = 0, at = 0;
+    for (uint32_t l = 0; l < n_layers; l++)
+        total += tensors_in(model, l);
     struct layout_tensor *tensors = lb_calloc(total, sizeof *tensors);
     if (!tensors)
         return lb_fail(err, LB_ERR_NOMEM, "layout: out of memory");
-    uint32_t at = 0;
     for (uint32_t l = 0; l < n_layers; l++) {
+        const struct shape_of_layer shape = shape_of(model, l);
         const struct model_tensor *t = model_tensors(model, (int)l, &n);
-        for (uint32_t i = 0; i < n; i++)
-            tensors[at++] = (struct layout_tensor){.layer = l,
-                                                   .file_offset = t[i].file_offset,
-                                                   .row_bytes = t[i].row_bytes,
-                                                   .n_rows = t[i].n_rows};
+        for (uint32_t i = 0; i < shape.dense; i++)
+            tensors[at++] = layout_of(&t[i], 0);
+        for (uint32_t expert = 0; expert < shape.experts; expert++)
+            for (uint32_t i = shape.dense; i < n; i++)
+                tensors[at++] = layout_of(&t[i], expert);
     }
     *out = tensors;
     *count = total;
     return LB_OK;
 }
 
+/* Index into the layout's tensors of the rows of tensor `id` that `part` has. */
+static uint32_t tensor_of(const struct feed *feed, uint32_t layer, uint32_t part, uint32_t id)
+{
+    const struct shape_of_layer shape = shape_of(feed->model, layer);
+    return feed->first_tensor[layer] + id + (part > 0 ? (part - 1) * shape.per_expert : 0);
+}
+
 enum lb_status feed_open(struct feed *feed, struct lb_error *err)
 {
-    uint32_t n_layers = model_config(feed->model)->n_layers, most = 0, n = 0;
+    uint32_t n_layers = model_config(feed->model)->n_layers, most = 0;
     for (uint32_t u = 0; u < feed->layout->n_units; u++)
         if (feed->layout->units[u].n_runs > most)
             most = feed->layout->units[u].n_runs;
@@ -42,16 +80,15 @@ enum lb_status feed_open(struct feed *feed, struct lb_error *err)
     feed->first_tensor = lb_calloc(n_layers + 1, sizeof *feed->first_tensor);
     if (!feed->runs || !feed->first_tensor)
         return lb_fail(err, LB_ERR_NOMEM, "weights: out of memory");
-    for (uint32_t l = 0; l < n_layers; l++) {
-        model_tensors(feed->model, (int)l, &n);
-        feed->first_tensor[l + 1] = feed->first_tensor[l] + n;
-    }
+    for (uint32_t l = 0; l < n_layers; l++)
+        feed->first_tensor[l + 1] = feed->first_tensor[l] + tensors_in(feed->model, l);
     return LB_OK;
 }
 
 void feed_close(struct feed *feed)
 {
     lb_free(feed->runs);
+    lb_free(feed->tensors);
     lb_free(feed->first_tensor);
     lb_free(feed->resident_runs);
 }
@@ -136,14 +173,12 @@ static void drop_unit(struct feed *feed)
     account_other(feed);
 }
 
-static void place_runs(struct feed *feed, const uint8_t *const *frames, uint32_t layer)
+static void place_runs(struct feed *feed, const uint8_t *const *frames)
 {
     const struct layout_unit *u = &feed->layout->units[feed->unit];
     const struct layout_run *run = &feed->layout->runs[u->first_run];
-    uint32_t n = 0, base = feed->first_tensor[layer];
-    const struct model_tensor *tensors = model_tensors(feed->model, (int)layer, &n);
     for (uint32_t i = 0; i < u->n_runs; i++) {
-        const struct model_tensor *t = &tensors[run[i].tensor - base];
+        const struct layout_tensor *t = &feed->tensors[run[i].tensor];
         const uint8_t *data = frames ? frames[run[i].frame] + run[i].frame_offset
                                      : feed->mapped + t->file_offset + run[i].first * t->row_bytes;
         feed->runs[i] =
@@ -152,8 +187,7 @@ static void place_runs(struct feed *feed, const uint8_t *const *frames, uint32_t
     feed->cursor = 0;
 }
 
-static enum lb_status take_unit(struct feed *feed, uint32_t unit, uint32_t layer, bool first,
-                                struct lb_error *err)
+static enum lb_status take_unit(struct feed *feed, uint32_t unit, bool first, struct lb_error *err)
 {
     const uint8_t *const *frames;
     struct streamer_access access;
@@ -169,7 +203,7 @@ static enum lb_status take_unit(struct feed *feed, uint32_t unit, uint32_t layer
     feed->unit = unit;
     feed->holding = true;
     account_unit(feed, &access, first);
-    place_runs(feed, frames, layer);
+    place_runs(feed, frames);
     /* what the call took beyond the wait is bookkeeping */
     int64_t now = lb_now_ns();
     feed->pass.other_ns += now - feed->mark_ns - access.wait_ns;
@@ -211,21 +245,33 @@ static uint32_t runs_of_tensor(const struct feed *feed, uint32_t begin)
     return end - begin;
 }
 
-static enum lb_status acquire(void *ctx, int layer, uint32_t id, uint32_t row,
+/* The layer's next unit, in the place of the one held; false when there is none. */
+static bool next_unit(const struct feed *feed, uint32_t layer, uint32_t *unit)
+{
+    *unit = feed->holding ? feed->unit + 1 : feed->layout->layer_first_unit[layer];
+    return *unit < feed->layout->layer_first_unit[layer + 1];
+}
+
+static enum lb_status step_to(struct feed *feed, uint32_t unit, struct lb_error *err)
+{
+    bool first = !feed->holding;
+    if (feed->holding)
+        drop_unit(feed);
+    return take_unit(feed, unit, first, err);
+}
+
+static enum lb_status acquire(void *ctx, int layer, uint32_t part, uint32_t id, uint32_t row,
                               const struct model_run **runs, uint32_t *n_runs, struct lb_error *err)
 {
     struct feed *feed = ctx;
     if (layer < 0)
         return acquire_resident(feed, id, row, runs, n_runs);
-    const struct layout *layout = feed->layout;
-    uint32_t tensor = feed->first_tensor[layer] + id;
+    uint32_t tensor = tensor_of(feed, (uint32_t)layer, part, id), next;
     while (!feed->holding || !find_run(feed, tensor, row)) {
-        uint32_t next = feed->holding ? feed->unit + 1 : layout->layer_first_unit[layer];
-        bool first = !feed->holding;
-        assert(next < layout->layer_first_unit[layer + 1]);
-        if (feed->holding)
-            drop_unit(feed);
-        enum lb_status status = take_unit(feed, next, (uint32_t)layer, first, err);
+        bool more = next_unit(feed, (uint32_t)layer, &next);
+        assert(more);
+        (void)more;
+        enum lb_status status = step_to(feed, next, err);
         if (status != LB_OK)
             return status;
     }
@@ -235,28 +281,34 @@ static enum lb_status acquire(void *ctx, int layer, uint32_t id, uint32_t row,
 }
 
 /* A later tensor, if all of it lies in the held unit. */
-static bool peek(void *ctx, int layer, uint32_t id, const struct model_run **runs, uint32_t *n_runs)
+static bool peek(void *ctx, int layer, uint32_t part, uint32_t id, const struct model_run **runs,
+                 uint32_t *n_runs)
 {
     struct feed *feed = ctx;
     if (layer < 0 || !feed->holding)
         return false;
     const struct layout_unit *u = &feed->layout->units[feed->unit];
     const struct layout_run *run = &feed->layout->runs[u->first_run];
-    uint32_t tensor = feed->first_tensor[layer] + id, i = feed->cursor, n;
+    uint32_t tensor = tensor_of(feed, (uint32_t)layer, part, id), i = feed->cursor;
     while (i < u->n_runs && run[i].tensor != tensor)
         i++;
     if (i == u->n_runs || run[i].first != 0)
         return false;
     *runs = feed->runs + i;
     *n_runs = runs_of_tensor(feed, i);
-    return run[i + *n_runs - 1].last == model_tensors(feed->model, layer, &n)[id].n_rows;
+    return run[i + *n_runs - 1].last == feed->tensors[tensor].n_rows;
 }
 
-static void release(void *ctx, int layer)
+static enum lb_status release(void *ctx, int layer, struct lb_error *err)
 {
     struct feed *feed = ctx;
-    if (layer < 0 || !feed->holding)
-        return;
+    uint32_t next;
+    /* the streamer knows one sequence: what no token needed is read as well */
+    while (next_unit(feed, (uint32_t)layer, &next)) {
+        enum lb_status status = step_to(feed, next, err);
+        if (status != LB_OK)
+            return status;
+    }
     drop_unit(feed);
     struct lb_access *a = &feed->access;
     uint64_t *counter[] = {&feed->sum.hits, &feed->sum.prefetched, &feed->sum.late,
@@ -267,6 +319,7 @@ static void release(void *ctx, int layer)
     feed->pass.wait_ns += a->wait_ns;
     if (feed->log)
         lb_ring_push(feed->log, a);
+    return LB_OK;
 }
 
 struct model_weights feed_weights(struct feed *feed)

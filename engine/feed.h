@@ -34,7 +34,9 @@ struct feed {
     struct lb_ring *log;      /* or NULL */
     struct lb_ring *unit_log; /* or NULL */
     struct model_run *runs;   /* owned: room for the runs of the largest unit */
-    uint32_t *first_tensor;   /* owned: [n_layers + 1], index into the layout's tensors */
+    struct layout_tensor
+        *tensors;           /* owned: what the layout was built of, see feed_layout_tensors */
+    uint32_t *first_tensor; /* owned: [n_layers + 1], index into these */
     const struct model_tensor *resident;
     struct model_run *resident_runs; /* owned: all rows of each resident tensor */
     const char *slow;                /* "", "compute" or "wait" */
@@ -51,7 +53,9 @@ struct feed {
     struct feed_counters sum;     /* since open */
 };
 
-/* Tensors of all layers in access order, as layout_build wants them. *tensors is allocated. */
+/* Tensors of all layers in access order, as layout_build wants them: those of part 0, then, expert
+ * by expert, each one's rows of the experts' tensors. *tensors is allocated; a feed takes it over.
+ */
 enum lb_status feed_layout_tensors(const struct model *model, struct layout_tensor **tensors,
                                    uint32_t *count, struct lb_error *err);
 

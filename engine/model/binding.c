@@ -2,8 +2,9 @@
  * binding: finds the tensors of a model in its file and checks each.
  *
  * One table says it all: name, shape in terms of the configuration, and which
- * architectures must or may have it. A tensor of the file that the table does not know
- * is refused: leaving it out of the arithmetic would give wrong results without a word.
+ * architectures must or may have it, in which layers; its order is the order of access. A tensor of
+ * the file that the table does not know is refused: leaving it out of the arithmetic would give
+ * wrong results without a word.
  */
 #include "model/binding.h"
 
@@ -14,47 +15,124 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LLAMA = 1, QWEN2 = 2, QWEN3 = 4, ALL = LLAMA | QWEN2 | QWEN3 };
+enum {
+    ALL = ALL_ARCHITECTURES,
+    ANY_MOE = LLAMA | QWEN2MOE | QWEN3MOE | OLMOE | GLM4MOE | DEEPSEEK2 | GPT_OSS,
+    GROUPED = ALL & ~DEEPSEEK2, /* grouped-query attention */
+    BIASED = QWEN2 | QWEN2MOE | GLM4MOE | GPT_OSS,
+    SHARED_EXPERT = QWEN2MOE | GLM4MOE | DEEPSEEK2
+};
 
-enum size { ONE, EMBD, HEADS, KV_HEADS, HEAD, FF, VOCAB, ROPE_PAIRS };
+enum size {
+    ONE,
+    EMBD,
+    HEADS,
+    KV_HEADS,
+    HEAD,
+    N_HEADS,
+    FF,
+    VOCAB,
+    ROPE_PAIRS,
+    EXPERTS,
+    EXPERT_FF,
+    SHARED_FF,
+    Q_RANK,
+    KV_RANK,
+    KV_ROW,
+    HEADS_KEY,
+    NOPE,
+    VALUE,
+    HEADS_VALUE
+};
+
+/* In which layers; OUTSIDE: of them all. */
+enum where { OUTSIDE, EVERY, DENSE, SPARSE, SHARED, WITH_Q_RANK, WITHOUT_Q_RANK };
+
+/* Whose rows: one matrix; each head's or expert's, outermost in the file's tensor; and of experts'
+ * gates and up matrices that lie in one tensor, gate rows first, which half. */
+enum slices { PLAIN, OF_HEADS, OF_EXPERTS, FIRST_HALF, SECOND_HALF };
 
 struct spec {
+    enum model_role role;
     const char *name; /* %u: the layer */
     enum size n_in, n_rows;
     int required, allowed; /* architectures */
+    enum where where;
+    enum slices slices;
 };
 
-/* shapes as W[n_rows][n_in] */
-static const struct spec specs[ROLE_COUNT] = {
-    [ROLE_TOKEN_EMBD] = {"token_embd.weight", EMBD, VOCAB, ALL, ALL},
-    [ROLE_ROPE_FREQS] = {"rope_freqs.weight", ROPE_PAIRS, ONE, 0, LLAMA},
-    [ROLE_OUTPUT_NORM] = {"output_norm.weight", EMBD, ONE, ALL, ALL},
-    [ROLE_OUTPUT] = {"output.weight", EMBD, VOCAB, 0, ALL},
-    [ROLE_ATTN_NORM] = {"blk.%u.attn_norm.weight", EMBD, ONE, ALL, ALL},
-    [ROLE_ATTN_Q] = {"blk.%u.attn_q.weight", EMBD, HEADS, ALL, ALL},
-    [ROLE_ATTN_Q_BIAS] = {"blk.%u.attn_q.bias", HEADS, ONE, QWEN2, LLAMA | QWEN2},
-    [ROLE_ATTN_K] = {"blk.%u.attn_k.weight", EMBD, KV_HEADS, ALL, ALL},
-    [ROLE_ATTN_K_BIAS] = {"blk.%u.attn_k.bias", KV_HEADS, ONE, QWEN2, LLAMA | QWEN2},
-    [ROLE_ATTN_V] = {"blk.%u.attn_v.weight", EMBD, KV_HEADS, ALL, ALL},
-    [ROLE_ATTN_V_BIAS] = {"blk.%u.attn_v.bias", KV_HEADS, ONE, QWEN2, LLAMA | QWEN2},
-    [ROLE_ATTN_Q_NORM] = {"blk.%u.attn_q_norm.weight", HEAD, ONE, QWEN3, QWEN3},
-    [ROLE_ATTN_K_NORM] = {"blk.%u.attn_k_norm.weight", HEAD, ONE, QWEN3, QWEN3},
-    [ROLE_ATTN_OUTPUT] = {"blk.%u.attn_output.weight", HEADS, EMBD, ALL, ALL},
-    [ROLE_FFN_NORM] = {"blk.%u.ffn_norm.weight", EMBD, ONE, ALL, ALL},
-    [ROLE_FFN_GATE] = {"blk.%u.ffn_gate.weight", EMBD, FF, ALL, ALL},
-    [ROLE_FFN_UP] = {"blk.%u.ffn_up.weight", EMBD, FF, ALL, ALL},
-    [ROLE_FFN_DOWN] = {"blk.%u.ffn_down.weight", FF, EMBD, ALL, ALL},
-};
+/* shapes as W[n_rows][n_in]; more than one line of a role are ways to have it */
+static const struct spec specs[] = {
+    {ROLE_TOKEN_EMBD, "token_embd.weight", EMBD, VOCAB, ALL, ALL, OUTSIDE, PLAIN},
+    {ROLE_ROPE_FREQS, "rope_freqs.weight", ROPE_PAIRS, ONE, 0, LLAMA, OUTSIDE, PLAIN},
+    {ROLE_OUTPUT_NORM, "output_norm.weight", EMBD, ONE, ALL, ALL, OUTSIDE, PLAIN},
+    {ROLE_OUTPUT, "output.weight", EMBD, VOCAB, 0, ALL, OUTSIDE, PLAIN},
 
-static int architecture_bit(const struct model_config *c)
-{
-    if (strcmp(c->architecture, "llama") == 0)
-        return LLAMA;
-    return strcmp(c->architecture, "qwen2") == 0 ? QWEN2 : QWEN3;
-}
+    {ROLE_ATTN_NORM, "attn_norm.weight", EMBD, ONE, ALL, ALL, EVERY, PLAIN},
+    {ROLE_ATTN_Q, "attn_q.weight", EMBD, HEADS, GROUPED, GROUPED, EVERY, PLAIN},
+    {ROLE_ATTN_Q_BIAS, "attn_q.bias", HEADS, ONE, BIASED, BIASED | LLAMA, EVERY, PLAIN},
+    {ROLE_ATTN_K, "attn_k.weight", EMBD, KV_HEADS, GROUPED, GROUPED, EVERY, PLAIN},
+    {ROLE_ATTN_K_BIAS, "attn_k.bias", KV_HEADS, ONE, BIASED, BIASED | LLAMA, EVERY, PLAIN},
+    {ROLE_ATTN_V, "attn_v.weight", EMBD, KV_HEADS, GROUPED, GROUPED, EVERY, PLAIN},
+    {ROLE_ATTN_V_BIAS, "attn_v.bias", KV_HEADS, ONE, BIASED, BIASED | LLAMA, EVERY, PLAIN},
+    {ROLE_ATTN_Q_NORM, "attn_q_norm.weight", HEAD, ONE, QWEN3 | QWEN3MOE,
+     QWEN3 | QWEN3MOE | GLM4MOE, EVERY, PLAIN},
+    {ROLE_ATTN_Q_NORM, "attn_q_norm.weight", HEADS, ONE, OLMOE, OLMOE, EVERY, PLAIN},
+    {ROLE_ATTN_K_NORM, "attn_k_norm.weight", HEAD, ONE, QWEN3 | QWEN3MOE,
+     QWEN3 | QWEN3MOE | GLM4MOE, EVERY, PLAIN},
+    {ROLE_ATTN_K_NORM, "attn_k_norm.weight", KV_HEADS, ONE, OLMOE, OLMOE, EVERY, PLAIN},
+    {ROLE_ATTN_Q, "attn_q.weight", EMBD, HEADS_KEY, DEEPSEEK2, DEEPSEEK2, WITHOUT_Q_RANK, PLAIN},
+    {ROLE_ATTN_Q_A, "attn_q_a.weight", EMBD, Q_RANK, DEEPSEEK2, DEEPSEEK2, WITH_Q_RANK, PLAIN},
+    {ROLE_ATTN_KV_A, "attn_kv_a_mqa.weight", EMBD, KV_ROW, DEEPSEEK2, DEEPSEEK2, EVERY, PLAIN},
+    {ROLE_ATTN_Q_A_NORM, "attn_q_a_norm.weight", Q_RANK, ONE, DEEPSEEK2, DEEPSEEK2, WITH_Q_RANK,
+     PLAIN},
+    {ROLE_ATTN_KV_A_NORM, "attn_kv_a_norm.weight", KV_RANK, ONE, DEEPSEEK2, DEEPSEEK2, EVERY,
+     PLAIN},
+    {ROLE_ATTN_Q_B, "attn_q_b.weight", Q_RANK, HEADS_KEY, DEEPSEEK2, DEEPSEEK2, WITH_Q_RANK, PLAIN},
+    {ROLE_ATTN_K_B, "attn_k_b.weight", NOPE, KV_RANK, DEEPSEEK2, DEEPSEEK2, EVERY, OF_HEADS},
+    {ROLE_ATTN_V_B, "attn_v_b.weight", KV_RANK, VALUE, DEEPSEEK2, DEEPSEEK2, EVERY, OF_HEADS},
+    {ROLE_ATTN_SINKS, "attn_sinks.weight", N_HEADS, ONE, GPT_OSS, GPT_OSS, EVERY, PLAIN},
+    {ROLE_ATTN_OUTPUT, "attn_output.weight", HEADS, EMBD, GROUPED, GROUPED, EVERY, PLAIN},
+    {ROLE_ATTN_OUTPUT, "attn_output.weight", HEADS_VALUE, EMBD, DEEPSEEK2, DEEPSEEK2, EVERY, PLAIN},
+    {ROLE_ATTN_OUTPUT_BIAS, "attn_output.bias", EMBD, ONE, GPT_OSS, GPT_OSS, EVERY, PLAIN},
+
+    {ROLE_FFN_NORM, "ffn_norm.weight", EMBD, ONE, ALL & ~(GLM4MOE | GPT_OSS),
+     ALL & ~(GLM4MOE | GPT_OSS), EVERY, PLAIN},
+    {ROLE_FFN_NORM, "post_attention_norm.weight", EMBD, ONE, GLM4MOE | GPT_OSS, GLM4MOE | GPT_OSS,
+     EVERY, PLAIN},
+    {ROLE_FFN_GATE, "ffn_gate.weight", EMBD, FF, ALL, ALL, DENSE, PLAIN},
+    {ROLE_FFN_UP, "ffn_up.weight", EMBD, FF, ALL, ALL, DENSE, PLAIN},
+    {ROLE_FFN_DOWN, "ffn_down.weight", FF, EMBD, ALL, ALL, DENSE, PLAIN},
+
+    {ROLE_ROUTER, "ffn_gate_inp.weight", EMBD, EXPERTS, ANY_MOE, ANY_MOE, SPARSE, PLAIN},
+    {ROLE_ROUTER_BIAS, "ffn_gate_inp.bias", EXPERTS, ONE, GPT_OSS, GPT_OSS, SPARSE, PLAIN},
+    {ROLE_CHOICE_BIAS, "exp_probs_b.bias", EXPERTS, ONE, GLM4MOE, GLM4MOE | DEEPSEEK2, SPARSE,
+     PLAIN},
+    {ROLE_EXPERT_GATE_BIAS, "ffn_gate_exps.bias", EXPERT_FF, EXPERTS, GPT_OSS, GPT_OSS, SPARSE,
+     PLAIN},
+    {ROLE_EXPERT_UP_BIAS, "ffn_up_exps.bias", EXPERT_FF, EXPERTS, GPT_OSS, GPT_OSS, SPARSE, PLAIN},
+    {ROLE_EXPERT_DOWN_BIAS, "ffn_down_exps.bias", EMBD, EXPERTS, GPT_OSS, GPT_OSS, SPARSE, PLAIN},
+    {ROLE_SHARED_INP, "ffn_gate_inp_shexp.weight", EMBD, ONE, QWEN2MOE, QWEN2MOE, SHARED, PLAIN},
+    {ROLE_SHARED_GATE, "ffn_gate_shexp.weight", EMBD, SHARED_FF, SHARED_EXPERT, SHARED_EXPERT,
+     SHARED, PLAIN},
+    {ROLE_SHARED_UP, "ffn_up_shexp.weight", EMBD, SHARED_FF, SHARED_EXPERT, SHARED_EXPERT, SHARED,
+     PLAIN},
+    {ROLE_SHARED_DOWN, "ffn_down_shexp.weight", SHARED_FF, EMBD, SHARED_EXPERT, SHARED_EXPERT,
+     SHARED, PLAIN},
+
+    {ROLE_EXPERT_GATE, "ffn_gate_up_exps.weight", EMBD, EXPERT_FF, 0, ANY_MOE, SPARSE, FIRST_HALF},
+    {ROLE_EXPERT_UP, "ffn_gate_up_exps.weight", EMBD, EXPERT_FF, 0, ANY_MOE, SPARSE, SECOND_HALF},
+    {ROLE_EXPERT_GATE, "ffn_gate_exps.weight", EMBD, EXPERT_FF, ANY_MOE, ANY_MOE, SPARSE,
+     OF_EXPERTS},
+    {ROLE_EXPERT_UP, "ffn_up_exps.weight", EMBD, EXPERT_FF, ANY_MOE, ANY_MOE, SPARSE, OF_EXPERTS},
+    {ROLE_EXPERT_DOWN, "ffn_down_exps.weight", EXPERT_FF, EMBD, ANY_MOE, ANY_MOE, SPARSE,
+     OF_EXPERTS},
+};
+#define N_SPECS (sizeof specs / sizeof *specs)
 
 static uint32_t size_of(const struct model_config *c, enum size size)
 {
+    const struct model_latent *l = &c->latent;
     switch (size) {
     case ONE:
         return 1;
@@ -66,38 +144,82 @@ static uint32_t size_of(const struct model_config *c, enum size size)
         return c->n_kv_heads * c->head_dim;
     case HEAD:
         return c->head_dim;
+    case N_HEADS:
+        return c->n_heads;
     case FF:
         return c->n_ff;
     case VOCAB:
         return c->n_vocab;
     case ROPE_PAIRS:
         return c->rope_dims / 2;
+    case EXPERTS:
+        return c->experts.count;
+    case EXPERT_FF:
+        return c->experts.n_ff;
+    case SHARED_FF:
+        return c->experts.n_shared;
+    case Q_RANK:
+        return l->q_rank;
+    case KV_RANK:
+        return l->kv_rank;
+    case KV_ROW:
+        return l->kv_rank + l->n_rope;
+    case HEADS_KEY:
+        return c->n_heads * (l->n_nope + l->n_rope);
+    case NOPE:
+        return l->n_nope;
+    case VALUE:
+        return l->n_value;
+    case HEADS_VALUE:
+        return c->n_heads * l->n_value;
     }
     return 0;
 }
 
-static const char *name_of(enum model_role role, uint32_t layer, char *name, size_t size)
+static bool is_sparse(const struct model_config *c, uint32_t layer)
 {
-    const char *mark = strstr(specs[role].name, "%u");
-    if (mark)
-        snprintf(name, size, "%.*s%u%s", (int)(mark - specs[role].name), specs[role].name, layer,
-                 mark + 2);
+    return c->experts.count > 0 && layer >= c->experts.dense_layers;
+}
+
+static bool is_here(const struct model_config *c, enum where where, uint32_t layer)
+{
+    switch (where) {
+    case OUTSIDE:
+    case EVERY:
+        return true;
+    case DENSE:
+        return !is_sparse(c, layer);
+    case SPARSE:
+        return is_sparse(c, layer);
+    case SHARED:
+        return is_sparse(c, layer) && c->experts.n_shared > 0;
+    case WITH_Q_RANK:
+        return c->latent.q_rank > 0;
+    case WITHOUT_Q_RANK:
+        return c->latent.q_rank == 0;
+    }
+    return false;
+}
+
+static const char *name_of(const struct spec *spec, uint32_t layer, char *name, size_t size)
+{
+    if (spec->where == OUTSIDE)
+        snprintf(name, size, "%s", spec->name);
     else
-        snprintf(name, size, "%s", specs[role].name);
+        snprintf(name, size, "blk.%u.%s", layer, spec->name);
     return name;
 }
 
 bool model_tensor_order(const char *name, uint32_t *layer, uint32_t *rank)
 {
     int after = 0;
-    if (sscanf(name, "blk.%" SCNu32 "%n", layer, &after) != 1)
+    if (sscanf(name, "blk.%" SCNu32 ".%n", layer, &after) != 1 || after == 0)
         return false;
-    for (int role = ROLE_FIRST_OF_LAYER; role < ROLE_COUNT; role++) {
-        if (strcmp(name + after, strstr(specs[role].name, "%u") + 2) == 0) {
-            *rank = (uint32_t)role;
+    for (size_t i = 0; i < N_SPECS; i++)
+        if (specs[i].where != OUTSIDE && strcmp(name + after, specs[i].name) == 0) {
+            *rank = (uint32_t)i;
             return true;
         }
-    }
     return false;
 }
 
@@ -115,7 +237,7 @@ static const char *shape_text(const uint64_t ne[4], char *text, size_t size)
     return text;
 }
 
-/* Vectors are read as floats once a pass; a quantised one does not occur. */
+/* Vectors are read as floats in every pass; a quantised one does not occur. */
 static bool type_fits(uint32_t type, bool vector)
 {
     if (vector)
@@ -123,15 +245,58 @@ static bool type_fits(uint32_t type, bool vector)
     return quant_info(type) != NULL;
 }
 
-static enum lb_status bind(struct model *model, enum model_role role, uint32_t layer,
+static bool is_vector(const struct spec *spec)
+{
+    return !binding_is_matrix(spec->role);
+}
+
+/* The shape that the file's tensor must have. */
+static void shape_of(const struct model_config *c, const struct spec *spec, uint64_t ne[4])
+{
+    ne[0] = size_of(c, spec->n_in);
+    ne[1] = size_of(c, spec->n_rows);
+    ne[2] = ne[3] = 1;
+    if (spec->slices == OF_HEADS)
+        ne[2] = c->n_heads;
+    else if (spec->slices != PLAIN)
+        ne[2] = c->experts.count;
+    if (spec->slices == FIRST_HALF || spec->slices == SECOND_HALF)
+        ne[1] *= 2;
+}
+
+/* The tensor as the forward pass sees it: a head's rows follow the last one's, an expert's are
+ * apart from the others. */
+static struct model_tensor view_of(const struct model_config *c, const struct spec *spec,
+                                   uint32_t layer, const struct gguf_tensor *t)
+{
+    uint64_t row_bytes = quant_row_bytes(t->type, t->ne[0]);
+    struct model_tensor view = {.name = t->name,
+                                .layer = spec->where == OUTSIDE ? -1 : (int)layer,
+                                .type = t->type,
+                                .n_in = (uint32_t)t->ne[0],
+                                .n_rows = size_of(c, spec->n_rows),
+                                .row_bytes = row_bytes,
+                                .file_offset = t->file_offset};
+    if (spec->slices == OF_HEADS)
+        view.n_rows *= c->n_heads;
+    else if (spec->slices != PLAIN) {
+        view.experts = c->experts.count;
+        view.expert_stride = t->ne[1] * row_bytes;
+    }
+    view.bytes = view.n_rows * row_bytes;
+    if (spec->slices == SECOND_HALF)
+        view.file_offset += view.bytes;
+    return view;
+}
+
+static enum lb_status bind(struct model *model, const struct spec *spec, uint32_t layer,
                            struct model_tensor *out, struct lb_error *err)
 {
-    const struct spec *spec = &specs[role];
     const char *path = gguf_path(model->file);
     char name[64], got[96], expected[96];
-    name_of(role, layer, name, sizeof name);
-    uint64_t ne[4] = {size_of(&model->config, spec->n_in), size_of(&model->config, spec->n_rows), 1,
-                      1};
+    uint64_t ne[4];
+    name_of(spec, layer, name, sizeof name);
+    shape_of(&model->config, spec, ne);
     shape_text(ne, expected, sizeof expected);
     const struct gguf_tensor *t = gguf_find_tensor(model->file, name);
     if (!t)
@@ -140,59 +305,65 @@ static enum lb_status bind(struct model *model, enum model_role role, uint32_t l
     if (memcmp(t->ne, ne, sizeof ne) != 0)
         return lb_fail(err, LB_ERR_INPUT, "%s: tensor '%s': got shape %s, expected %s", path, name,
                        shape_text(t->ne, got, sizeof got), expected);
-    if (!type_fits(t->type, spec->n_rows == ONE)) {
+    if (!type_fits(t->type, is_vector(spec))) {
         const struct quant_info *info = quant_info(t->type);
         return lb_fail(err, LB_ERR_UNSUPPORTED, "%s: tensor '%s': type %s is not supported here%s",
                        path, name, info ? info->name : "unknown",
-                       spec->n_rows == ONE ? ": expected F32, F16 or BF16" : "");
+                       is_vector(spec) ? ": expected F32, F16 or BF16" : "");
     }
-    *out = (struct model_tensor){.name = t->name,
-                                 .layer = role < ROLE_FIRST_OF_LAYER ? -1 : (int)layer,
-                                 .type = t->type,
-                                 .n_in = (uint32_t)ne[0],
-                                 .n_rows = (uint32_t)ne[1],
-                                 .row_bytes = quant_row_bytes(t->type, ne[0]),
-                                 .file_offset = t->file_offset,
-                                 .bytes = t->bytes};
+    *out = view_of(&model->config, spec, layer, t);
     return LB_OK;
 }
 
-/* Decides which roles this model has: those that its architecture requires, and optional ones
- * that are there (in layer 0, which speaks for all layers). */
-static void choose_roles(struct model *model)
+/* Whether the layers have the tensor in this way: the architecture requires it, or it may have it
+ * and it is there, in the first of the layers that can, which speaks for them all. */
+static bool has(const struct model *model, const struct spec *spec)
 {
-    int bit = architecture_bit(&model->config);
-    for (int role = 0; role < ROLE_COUNT; role++) {
-        char name[64];
-        bool there = gguf_find_tensor(model->file, name_of(role, 0, name, sizeof name)) != NULL;
-        uint32_t *count = role < ROLE_FIRST_OF_LAYER ? &model->n_resident : &model->n_layer;
-        bool has = (specs[role].required & bit) || ((specs[role].allowed & bit) && there);
-        model->id[role] = has ? (int)(*count)++ : -1;
-    }
-    model->config.tied_embedding = model->id[ROLE_OUTPUT] < 0;
+    char name[64];
+    int bit = model->architecture->bit;
+    bool sparse = spec->where == SPARSE || spec->where == SHARED;
+    uint32_t first = sparse ? model->config.experts.dense_layers : 0;
+    return (spec->required & bit) ||
+           ((spec->allowed & bit) &&
+            gguf_find_tensor(model->file, name_of(spec, first, name, sizeof name)));
 }
 
-/* Binds the roles first..last-1 that the model has, in order; *at moves on. */
-static enum lb_status bind_roles(struct model *model, uint32_t layer, int first, int last,
-                                 struct model_tensor **at, struct lb_error *err)
+/* Binds the tensors of one list; *n moves on. */
+static enum lb_status bind_list(struct model *model, struct binding_list *list, bool outside,
+                                uint32_t layer, uint32_t *n, struct lb_error *err)
 {
-    for (int role = first; role < last; role++) {
-        if (model->id[role] < 0)
+    memset(list->id, -1, sizeof list->id);
+    list->first = *n;
+    for (size_t i = 0; i < N_SPECS; i++) {
+        const struct spec *spec = &specs[i];
+        if ((spec->where == OUTSIDE) != outside || list->id[spec->role] >= 0 ||
+            !is_here(&model->config, spec->where, layer) || !has(model, spec))
             continue;
-        enum lb_status status = bind(model, (enum model_role)role, layer, (*at)++, err);
+        enum lb_status status = bind(model, spec, layer, &model->tensors[(*n)++], err);
         if (status != LB_OK)
             return status;
+        list->id[spec->role] = (int16_t)list->n++;
     }
     return LB_OK;
 }
 
 static enum lb_status bind_all(struct model *model, struct lb_error *err)
 {
-    struct model_tensor *at = model->tensors;
-    enum lb_status status = bind_roles(model, 0, 0, ROLE_FIRST_OF_LAYER, &at, err);
+    uint32_t n = 0;
+    enum lb_status status = bind_list(model, &model->lists[0], true, 0, &n, err);
     for (uint32_t layer = 0; status == LB_OK && layer < model->config.n_layers; layer++)
-        status = bind_roles(model, layer, ROLE_FIRST_OF_LAYER, ROLE_COUNT, &at, err);
+        status = bind_list(model, &model->lists[1 + layer], false, layer, &n, err);
+    model->config.tied_embedding = model->lists[0].id[ROLE_OUTPUT] < 0;
     return status;
+}
+
+/* A layer that is not run may hold whatever it likes. */
+static bool is_skipped(const struct model *model, const char *name)
+{
+    unsigned layer;
+    return model->config.n_skipped > 0 && sscanf(name, "blk.%u.", &layer) == 1 &&
+           layer >= model->config.n_layers &&
+           layer - model->config.n_layers < model->config.n_skipped;
 }
 
 static bool is_bound(const struct model *model, uint64_t n, const char *name)
@@ -203,14 +374,14 @@ static bool is_bound(const struct model *model, uint64_t n, const char *name)
     return false;
 }
 
-/* Bound tensors are all different, so the counts agree exactly when none is left over. */
 static enum lb_status check_all_bound(const struct model *model, struct lb_error *err)
 {
-    uint64_t bound = model->n_resident + (uint64_t)model->config.n_layers * model->n_layer;
+    const struct binding_list *last = &model->lists[model->config.n_layers];
+    uint64_t bound = last->first + last->n;
     size_t in_file = gguf_tensor_count(model->file);
-    for (size_t i = 0; in_file > bound && i < in_file; i++) {
+    for (size_t i = 0; i < in_file; i++) {
         const char *name = gguf_tensor_at(model->file, i)->name;
-        if (!is_bound(model, bound, name))
+        if (!is_bound(model, bound, name) && !is_skipped(model, name))
             return lb_fail(err, LB_ERR_UNSUPPORTED,
                            "%s: tensor '%s' is not supported: not a part of architecture '%s' with "
                            "%u layers",
@@ -228,13 +399,13 @@ enum lb_status model_open(const struct gguf_file *file, struct model **out, stru
     if (!model)
         return lb_fail(err, status, "%s: model: out of memory", gguf_path(file));
     model->file = file;
-    status = config_read(file, &model->config, err);
+    status = config_read(file, &model->config, &model->architecture, err);
     if (status != LB_OK)
         goto fail;
-    choose_roles(model);
-    uint64_t n = model->n_resident + (uint64_t)model->config.n_layers * model->n_layer;
-    model->tensors = lb_calloc(n, sizeof *model->tensors);
-    if (!model->tensors) {
+    /* of one tensor of the file at most two are made; a missing one is found by then */
+    model->lists = lb_calloc(1 + (size_t)model->config.n_layers, sizeof *model->lists);
+    model->tensors = lb_calloc(2 * gguf_tensor_count(file) + 1, sizeof *model->tensors);
+    if (!model->lists || !model->tensors) {
         status = lb_fail(err, LB_ERR_NOMEM, "%s: model: out of memory", gguf_path(file));
         goto fail;
     }
@@ -255,6 +426,7 @@ void model_close(struct model *model)
     if (!model)
         return;
     lb_free(model->tensors);
+    lb_free(model->lists);
     lb_free(model);
 }
 
@@ -265,21 +437,37 @@ const struct model_config *model_config(const struct model *model)
 
 const struct model_tensor *model_tensors(const struct model *model, int layer, uint32_t *count)
 {
-    *count = layer < 0 ? model->n_resident : model->n_layer;
-    return layer < 0 ? model->tensors
-                     : model->tensors + model->n_resident + (size_t)layer * model->n_layer;
+    const struct binding_list *list = &model->lists[layer + 1];
+    *count = list->n;
+    return model->tensors + list->first;
 }
 
 bool binding_is_matrix(enum model_role role)
 {
-    return specs[role].n_rows != ONE;
+    switch (role) {
+    case ROLE_EXPERT_GATE_BIAS:
+    case ROLE_EXPERT_UP_BIAS:
+    case ROLE_EXPERT_DOWN_BIAS:
+        return false;
+    default:
+        break;
+    }
+    for (size_t i = 0; i < N_SPECS; i++)
+        if (specs[i].role == role)
+            return specs[i].n_rows != ONE;
+    return false;
+}
+
+int binding_id(const struct model *model, uint32_t layer, enum model_role role)
+{
+    return model->lists[role < ROLE_FIRST_OF_LAYER ? 0 : 1 + layer].id[role];
 }
 
 const struct model_tensor *binding_tensor(const struct model *model, uint32_t layer,
                                           enum model_role role)
 {
-    if (model->id[role] < 0)
-        return NULL;
-    uint32_t n;
-    return model_tensors(model, role < ROLE_FIRST_OF_LAYER ? -1 : (int)layer, &n) + model->id[role];
+    int id = binding_id(model, layer, role);
+    return id < 0 ? NULL
+                  : &model->tensors[model->lists[role < ROLE_FIRST_OF_LAYER ? 0 : 1 + layer].first +
+                                    (uint32_t)id];
 }

@@ -1,9 +1,10 @@
 /*
  * forward: one pass over all layers.
  *
- *   tokens -> x -> [ x -> norm -> q,k,v -> rope -> cache -> attention -> output -> + x
- *                      -> norm -> gate,up -> swiglu -> down -> + x ] per layer
+ *   tokens -> x -> [ x -> attention -> + x -> feed-forward -> + x ] per layer
  *     -> norm -> head -> logits
+ *
+ * A layer's two halves are one of each: attention.c or latent.c, feed_forward.c or experts.c.
  *
  * In the last layer only the wanted tokens go on once their attention is done. The
  * lengths of the KV caches move at the very end: a pass that breaks off leaves
@@ -53,7 +54,7 @@ static enum lb_status begin(struct model_session *s, const struct model_batch *b
         if (batch->tokens[i] < 0 || (uint32_t)batch->tokens[i] >= s->model->config.n_vocab)
             return lb_fail(s->err, LB_ERR_INPUT, "token %u: id %d: expected 0 to %u", i,
                            batch->tokens[i], s->model->config.n_vocab - 1);
-    s->n_tokens = batch->n_tokens;
+    s->n_tokens = s->input.n_tokens = batch->n_tokens;
     s->n_segments = 0;
     s->residual = false;
     s->mark_ns = s->profile ? lb_now_ns() : 0;
@@ -65,8 +66,7 @@ static enum lb_status begin(struct model_session *s, const struct model_batch *b
     return LB_OK;
 }
 
-/* From here on only the wanted tokens are computed: their rows move together. */
-static void keep_wanted(struct model_session *s, const bool *want)
+void forward_keep_wanted(struct model_session *s, const bool *want)
 {
     uint32_t kept = 0, n_embd = s->model->config.n_embd;
     for (uint32_t t = 0; t < s->n_tokens; t++) {
@@ -76,15 +76,16 @@ static void keep_wanted(struct model_session *s, const bool *want)
             memcpy(s->x + (size_t)kept * n_embd, s->x + (size_t)t * n_embd, n_embd * sizeof *s->x);
             memcpy(s->attended + (size_t)kept * s->q_dim, s->attended + (size_t)t * s->q_dim,
                    s->q_dim * sizeof *s->attended);
+            s->position[kept] = s->position[t];
+            s->segment_of[kept] = s->segment_of[t];
         }
         kept++;
     }
-    s->n_tokens = kept;
+    s->n_tokens = s->input.n_tokens = kept;
 }
 
-/* x -> norm -> input, in every format that the next products need */
-static enum lb_status norm(struct model_session *s, enum model_role role, enum model_op op,
-                           const struct product_request *next, int n_next)
+enum lb_status forward_norm(struct model_session *s, enum model_role role, enum model_op op,
+                            const struct product_request *next, int n_next)
 {
     enum lb_status status = product_vector(s, role, s->norm);
     if (status != LB_OK)
@@ -95,54 +96,6 @@ static enum lb_status norm(struct model_session *s, enum model_role role, enum m
     return LB_OK;
 }
 
-/* h = what attention adds to x */
-static enum lb_status attention(struct model_session *s, const bool *want)
-{
-    const struct model_config *c = &s->model->config;
-    const struct product_request project[] = {
-        {ROLE_ATTN_Q, OP_ATTN_Q, s->q, s->q_dim, ROLE_ATTN_Q_BIAS, s->q_bias},
-        {ROLE_ATTN_K, OP_ATTN_K, s->k, s->kv_dim, ROLE_ATTN_K_BIAS, s->k_bias},
-        {ROLE_ATTN_V, OP_ATTN_V, s->v, s->kv_dim, ROLE_ATTN_V_BIAS, s->v_bias}};
-    const struct product_request add = {
-        .role = ROLE_ATTN_OUTPUT, .op = OP_ATTN_OUTPUT, .out = s->h, .stride = c->n_embd};
-    enum lb_status status = norm(s, ROLE_ATTN_NORM, OP_RMS_NORM, project, 3);
-    if (status == LB_OK)
-        status = products(s, project, 3);
-    if (status == LB_OK)
-        status = product_vector(s, ROLE_ATTN_Q_NORM, s->q_norm);
-    if (status == LB_OK)
-        status = product_vector(s, ROLE_ATTN_K_NORM, s->k_norm);
-    if (status != LB_OK)
-        return status;
-    profile_lap(s, OP_ACQUIRE);
-    stage_rope(s);
-    stage_attention(s);
-    if (s->layer == c->n_layers - 1)
-        keep_wanted(s, want);
-    s->formats = product_formats(s, &add, 1);
-    stage_prepare(s, s->attended, s->q_dim);
-    return products(s, &add, 1);
-}
-
-/* h = what the feed-forward part adds to x */
-static enum lb_status feed_forward(struct model_session *s)
-{
-    const struct model_config *c = &s->model->config;
-    const struct product_request project[] = {
-        {.role = ROLE_FFN_GATE, .op = OP_FFN_GATE, .out = s->gate, .stride = c->n_ff},
-        {.role = ROLE_FFN_UP, .op = OP_FFN_UP, .out = s->up, .stride = c->n_ff}};
-    const struct product_request add = {
-        .role = ROLE_FFN_DOWN, .op = OP_FFN_DOWN, .out = s->h, .stride = c->n_embd};
-    enum lb_status status = norm(s, ROLE_FFN_NORM, OP_RMS_NORM, project, 2);
-    if (status == LB_OK)
-        status = products(s, project, 2);
-    if (status != LB_OK)
-        return status;
-    s->formats = product_formats(s, &add, 1);
-    stage_swiglu(s);
-    return products(s, &add, 1);
-}
-
 static enum lb_status head(struct model_session *s, float *logits)
 {
     const enum model_role role = s->model->config.tied_embedding ? ROLE_TOKEN_EMBD : ROLE_OUTPUT;
@@ -150,8 +103,19 @@ static enum lb_status head(struct model_session *s, float *logits)
         .role = role, .op = OP_HEAD, .out = logits, .stride = s->model->config.n_vocab};
     if (s->n_tokens == 0)
         return LB_OK;
-    enum lb_status status = norm(s, ROLE_OUTPUT_NORM, OP_OUTPUT_NORM, &request, 1);
+    enum lb_status status = forward_norm(s, ROLE_OUTPUT_NORM, OP_OUTPUT_NORM, &request, 1);
     return status == LB_OK ? products(s, &request, 1) : status;
+}
+
+static enum lb_status attention(struct model_session *s, const bool *want)
+{
+    return s->latent ? latent_attention(s, want) : grouped_attention(s, want);
+}
+
+static enum lb_status feed_forward(struct model_session *s)
+{
+    return binding_id(s->model, s->layer, ROLE_ROUTER) >= 0 ? expert_feed_forward(s)
+                                                            : dense_feed_forward(s);
 }
 
 enum lb_status model_forward(struct model_session *session, const struct model_weights *weights,
@@ -171,7 +135,7 @@ enum lb_status model_forward(struct model_session *session, const struct model_w
         if (status == LB_OK)
             status = feed_forward(s);
         if (status == LB_OK)
-            weights->release(weights->ctx, (int)s->layer);
+            status = weights->release(weights->ctx, (int)s->layer, err);
     }
     if (status == LB_OK)
         status = head(s, logits);

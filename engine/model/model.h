@@ -9,6 +9,9 @@
  *   layer: x += Wo attention(rope(Wq h), rope(Wk h), Wv h),  h = rms_norm(x)
  *          x += Wdown (silu(Wgate h) * Wup h),               h = rms_norm(x)
  *   logits = Whead rms_norm(x)
+ *
+ * In a mixture of experts the second line is a sum over the experts that a router chose for the
+ * token. A layer's weights come in parts: part 0 is needed in every pass, part 1 + e is expert e.
  */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H
@@ -21,12 +24,52 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* How a router's logits become scores. */
+enum model_gating {
+    MODEL_SOFTMAX,          /* over all experts */
+    MODEL_SIGMOID,          /* each for itself */
+    MODEL_SOFTMAX_OF_CHOSEN /* the choice is by logits; the softmax over those chosen */
+};
+
+enum model_activation {
+    MODEL_SWIGLU,        /* silu(gate) * up */
+    MODEL_SWIGLU_CLAMPED /* of gpt-oss: g = min(gate, 7), u = clamp(up, -7, 7):
+                          * g * sigmoid(1.702 g) * (u + 1) */
+};
+
+/* The experts of a layer; 0 experts: a dense model. */
+struct model_experts {
+    uint32_t count, used;         /* experts in a layer; chosen for a token */
+    uint32_t n_ff, n_shared;      /* width of one; of the shared expert, 0: none */
+    uint32_t dense_layers;        /* so many layers at the beginning have none */
+    uint32_t groups, groups_used; /* the choice is among the experts of the best groups; 1: all */
+    enum model_gating gating;
+    bool normalised; /* weights divided by their sum */
+    float scale;     /* of the weights */
+};
+
+/* Multi-head latent attention (DeepSeek V2); kv_rank 0: another kind. */
+struct model_latent {
+    uint32_t q_rank;         /* 0: queries come straight from the input */
+    uint32_t kv_rank;        /* length of the latent that all heads share */
+    uint32_t n_nope, n_rope; /* of a head's query and key: without and with position */
+    uint32_t n_value;        /* of a head's value */
+};
+
 struct model_config {
-    const char *architecture; /* "llama", "qwen2", "qwen3" */
+    const char *architecture; /* "llama", "qwen2", ... */
     const char *name;         /* general.name or "" */
-    uint32_t n_layers, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab;
+    uint32_t n_layers, n_embd, n_heads, n_kv_heads, n_vocab;
+    uint32_t n_skipped; /* layers beyond n_layers that predict further tokens and are not run */
+    uint32_t head_dim;  /* of keys in the cache (latent attention: latent and shared rope key) */
+    uint32_t n_ff;      /* of dense layers (where there are none: of an expert) */
     uint32_t context_train;  /* context length the model was trained for */
     uint32_t sliding_window; /* 0: none */
+    bool window_alternates;  /* it holds in layers 0, 2, 4, ... */
+    float attention_scale;   /* on scores: 1/sqrt(length of a key) as a rule */
+    struct model_experts experts;
+    struct model_latent latent;
+    enum model_activation swiglu;
     float rms_eps;
     float rope_base, rope_scale; /* rope_scale: factor on positions, 1 as a rule */
     /* Pairs up to rope_kept are left as they are, from rope_slowed on rope_scale acts in full, and
@@ -43,7 +86,12 @@ struct model_tensor {
     const char *name; /* as in the file, "blk.3.attn_q.weight" */
     int layer;        /* -1: resident (embedding, output norm, head, rope factors) */
     uint32_t type, n_in, n_rows;
-    uint64_t row_bytes, file_offset, bytes;
+    uint64_t row_bytes, file_offset;
+    uint64_t bytes; /* n_rows x row_bytes */
+    /* 0: a tensor of part 0. Else of so many experts: the n_rows of expert e, part 1 + e, begin
+     * e * expert_stride bytes further. */
+    uint32_t experts;
+    uint64_t expert_stride;
 };
 
 struct model;
@@ -56,7 +104,8 @@ void model_close(struct model *model);
 const struct model_config *model_config(const struct model *model);
 
 /* All tensors of one layer in the order in which the forward pass needs them (layer -1: the
- * resident ones). The ids used below are indices into this list. */
+ * resident ones), those of experts at the end. The ids used below are indices into this list.
+ * Layers may differ. */
 const struct model_tensor *model_tensors(const struct model *model, int layer, uint32_t *count);
 /* The same order by name alone, for those who have no model: tensors of a layer come in the order
  * of their ranks. False: no tensor of a layer that a supported architecture has. */
@@ -72,26 +121,45 @@ struct model_run {
 
 struct model_weights {
     void *ctx;
-    /* Makes rows from `row` on of tensor `id` of `layer` available: *runs are n_runs >= 1 runs in
-     * row order, without gaps, the first beginning at `row`; they may end before the tensor does,
-     * then the caller asks again from there. Blocks until they are there. What a call returns
-     * stays valid until the next call or the release, except for layer -1, which stays. Called
-     * from one thread: the layers in order, in each the tensors of model_tensors in order and
-     * whole; layer -1 before the first layer and after the last, any tensor and row of it.
+    /* Makes rows from `row` on of tensor `id` in `part` of `layer` available: *runs are n_runs >= 1
+     * runs in row order, without gaps, the first beginning at `row`; they may end before the tensor
+     * does, then the caller asks again from there. Blocks until they are there. What a call returns
+     * stays valid until the next call or the release, except for layer -1, which stays, and for
+     * experts taken together. Called from one thread: the layers in order; in each the tensors of
+     * part 0 in order and whole, then those of the experts that were taken; layer -1 before the
+     * first layer and after the last, any tensor and row of it.
      * An error ends the pass: nothing more is asked for or released. */
-    enum lb_status (*acquire)(void *ctx, int layer, uint32_t id, uint32_t row,
+    enum lb_status (*acquire)(void *ctx, int layer, uint32_t part, uint32_t id, uint32_t row,
                               const struct model_run **runs, uint32_t *n_runs,
                               struct lb_error *err);
     /* Optional. Rows 0 to the last of tensor `id`, later in the layer than what acquire returned
      * last, if they are there now and stay valid as long as that does: then true, and the tensor is
      * not asked for again. The pass merges products that follow each other this way. */
-    bool (*peek)(void *ctx, int layer, uint32_t id, const struct model_run **runs,
+    bool (*peek)(void *ctx, int layer, uint32_t part, uint32_t id, const struct model_run **runs,
                  uint32_t *n_runs);
-    /* The forward pass is done with the layer (0 or more), all of whose tensors it had. */
-    void (*release)(void *ctx, int layer);
+    /* Optional. The router has chosen: of this layer these experts are needed, ascending, each
+     * once; perhaps none. Called once for each layer that has experts, as soon as it is known; does
+     * not block. */
+    void (*need)(void *ctx, int layer, const uint32_t *experts, uint32_t n);
+    /* Optional; else the pass takes one after the other, ascending. Which of the needed experts
+     * not taken yet to compute next: 1 <= *n <= max of them. Those of the call before are given
+     * back. One alone may come in runs, its tensors in order; of several all rows are there at
+     * once, and stay until they are given back. */
+    enum lb_status (*take)(void *ctx, int layer, uint32_t *experts, uint32_t max, uint32_t *n,
+                           struct lb_error *err);
+    /* The forward pass is done with the layer (0 or more). */
+    enum lb_status (*release)(void *ctx, int layer, struct lb_error *err);
 };
 
 /* ---- a session: KV caches and workspace ---- */
+
+/* What the router of a layer chose for a token. */
+struct model_route {
+    uint32_t layer, sequence, position;
+    uint32_t n;              /* experts chosen, in the router's order: */
+    const uint32_t *experts; /* [n], */
+    const float *weights;    /* [n] */
+};
 
 struct model_session_options {
     uint32_t n_sequences; /* independent KV caches, at least 1 */
@@ -101,6 +169,9 @@ struct model_session_options {
     bool profile; /* time every operation (model_profile_*); products are not merged then */
     /* of products that heed one; N_KERNELS_ORDERS: the fastest, found while running */
     enum kernels_order order;
+    /* told of every choice, token by token as soon as a layer's are made; NULL: nobody */
+    void (*routed)(void *ctx, const struct model_route *route);
+    void *routed_ctx;
 };
 
 struct model_session;
@@ -127,7 +198,8 @@ struct model_batch {
 };
 
 /* logits[k][n_vocab] for the k-th wanted token. Errors: token out of range, context full, more
- * than max_tokens (LB_ERR_INPUT); whatever acquire returned, after which the KV caches hold what
+ * than max_tokens (LB_ERR_INPUT); a router's logits that are no numbers (LB_ERR_STATE); whatever
+ * acquire returned, after which the KV caches hold what
  * they held before the call. */
 enum lb_status model_forward(struct model_session *session, const struct model_weights *weights,
                              const struct model_batch *batch, float *logits, struct lb_error *err);

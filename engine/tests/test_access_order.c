@@ -36,11 +36,13 @@ static void check_file(const char *path)
 
 static void made_models(void)
 {
-    static const char *const architectures[] = {"llama", "qwen2", "qwen3"};
-    for (int i = 0; i < 3; i++) {
-        struct made_model made = made_usual();
+    static const char *const architectures[] = {"llama",   "qwen2",    "qwen3",
+                                                "olmoe",   "qwen2moe", "qwen3moe",
+                                                "glm4moe", "gpt-oss",  "deepseek2"};
+    for (int i = 0; i < 9; i++) {
+        struct made_model made = i < 3 ? made_usual() : made_mixture(architectures[i]);
         made.architecture = architectures[i];
-        made.biases = i < 2;
+        made.biases |= i < 2;
         made_write(&made, made_path("order.gguf"));
         check_file(made_path("order.gguf"));
         CHECK(models_seen == (uint32_t)i + 1, "%s", architectures[i]);
@@ -48,12 +50,12 @@ static void made_models(void)
     made_clean();
 }
 
-static void shared_models(void)
+static void shared_models(const char *inside)
 {
     char folder[4000], path[5000];
     if (!check_shared())
         return;
-    snprintf(folder, sizeof folder, "%s/models", check_shared());
+    snprintf(folder, sizeof folder, "%s%s/models", check_shared(), inside);
     DIR *dir = opendir(folder);
     for (struct dirent *e; dir && (e = readdir(dir)) != NULL;) {
         snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
@@ -68,7 +70,8 @@ int main(void)
 {
     uint32_t layer, rank;
     made_models();
-    shared_models();
+    shared_models("");
+    shared_models("/experts");
     printf("%u models\n", models_seen);
     CHECK(!lb_tensor_order("token_embd.weight", &layer, &rank));
     CHECK(!lb_tensor_order("blk.3.attn_q.bia", &layer, &rank));

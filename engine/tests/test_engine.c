@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "engine.h"
+#include "settings.h"
 #include "tests/check.h"
 
 #include <errno.h>
@@ -162,53 +163,16 @@ static void check_identities(struct lb_engine *e, const char *what)
     CHECK(s.allocations == 0, "%s: %" PRIu64 " allocations after open", what, s.allocations);
 }
 
-static const char *pick(struct lb_random *r, const char *const *list, uint32_t n)
-{
-    return list[lb_random_below(r, n)];
-}
-
-static struct lb_options random_options(struct lb_random *r)
-{
-    static const char *const prefetch[] = {"off", "sync", LB_ASYNC_PREFETCH ? "async" : "sync"};
-    static const char *const replacement[] = {"lru",       "fifo",       "random", "mru",
-                                              "pin-first", "pin-spread", "belady"};
-    static const char *const scheduler[] = {"fixed", "horizon", "aggressive", "conservative",
-                                            "forestall"};
-    static const char *const storage[] = {"memory", "mmap", "pread", "direct", "uring"};
-    static const uint64_t units[] = {0, 1, 65536, 300000, 1u << 20};
-    struct lb_options o = base_options();
-    o.prefetch = pick(r, prefetch, 3);
-    o.replacement = pick(r, replacement, 7);
-    o.scheduler = pick(r, scheduler, 5);
-    o.storage = pick(r, storage, 5);
-    o.unit_bytes = units[lb_random_below(r, 5)];
-    o.cache_layers = 1 + lb_random_below(r, 6);
-    o.prefetch_distance = lb_random_below(r, 5);
-    o.protect = lb_random_below(r, 2);
-    o.threads = 1 + lb_random_below(r, 3);
-    o.queue_depth = 1 + lb_random_below(r, 16);
-    o.chunk_bytes = 4096u << lb_random_below(r, 9);
-    o.io_threads = 1 + lb_random_below(r, 3);
-    o.seed = lb_random_next(r);
-    if (lb_random_below(r, 4) == 0)
-        o.device_bandwidth = 2e9;
-    return o;
-}
-
 static void same_logits_for_random_settings(void)
 {
     struct lb_random r = {SEED};
-    int n = getenv("LAYERBENCH_LONG") ? 1000 : 60;
     float *logits = malloc(logits_bytes());
-    for (int i = 0; i < n; i++) {
-        struct lb_options o = random_options(&r);
+    for (int i = 0; i < settings_count(); i++) {
+        struct lb_options o = settings_random(base_options(), 6, &r);
         struct lb_error err = LB_ERROR_INIT;
         struct lb_engine *e;
-        char what[256];
-        snprintf(what, sizeof what,
-                 "seed %u, setting %d: %s %s %s %s unit %" PRIu64 " C %u d %u protect %d", SEED, i,
-                 o.prefetch, o.replacement, o.scheduler, o.storage, o.unit_bytes, o.cache_layers,
-                 o.prefetch_distance, o.protect);
+        char what[320];
+        snprintf(what, sizeof what, "seed %u, setting %d: %s", SEED, i, settings_text(&o));
         if (lb_engine_open(&o, &e, &err) != LB_OK) {
             CHECK(0, "%s: %s", what, err.text);
             continue;

@@ -164,9 +164,15 @@ static void bad_keys(void)
     struct made_model usual = made_usual(), m = usual;
     m.architecture = "mamba";
     refused(m, LB_ERR_UNSUPPORTED,
-            "architecture 'mamba' is not supported: expected llama, qwen2 or qwen3");
-    bad_number("llama.expert_count", 8, LB_ERR_UNSUPPORTED,
-               "a mixture of 8 experts is not supported: expected a dense model");
+            "architecture 'mamba' is not supported: expected llama, qwen2, qwen3, qwen2moe, "
+            "qwen3moe, olmoe, glm4moe, deepseek2 or gpt-oss");
+    m.architecture = "qwen3next";
+    refused(m, LB_ERR_UNSUPPORTED,
+            "architecture 'qwen3next' is not supported: it would need linear attention layers "
+            "(gated delta net)");
+    bad_number("llama.expert_count", 8, LB_ERR_INPUT,
+               "key 'llama.expert_used_count' is missing, expected an integer from 0 to "
+               "4294967295");
     bad_number("llama.attention.head_count", 5, LB_ERR_INPUT,
                "head count 5: expected a multiple of the count of key and value heads, 2");
     bad_number("llama.attention.head_count", 6, LB_ERR_INPUT,
@@ -207,6 +213,86 @@ static void bad_keys(void)
     unlink(path);
 }
 
+static void bad_mixture(const char *architecture, const char *without, const char *reshaped,
+                        const char *key, uint32_t value, const char *expected)
+{
+    struct made_model m = made_mixture(architecture);
+    m.without = without;
+    m.reshaped = reshaped;
+    m.key = key;
+    m.value = value;
+    refused(m, LB_ERR_INPUT, expected);
+}
+
+static void bad_experts(void)
+{
+    bad_mixture("llama", "blk.1.ffn_up_exps.weight", NULL, NULL, 0,
+                "tensor 'blk.1.ffn_up_exps.weight' is missing: expected shape 64 x 96 x 8");
+    bad_mixture("qwen3moe", "blk.2.ffn_gate_inp.weight", NULL, NULL, 0,
+                "tensor 'blk.2.ffn_gate_inp.weight' is missing: expected shape 64 x 8");
+    bad_mixture("olmoe", NULL, "blk.0.ffn_down_exps.weight", NULL, 0,
+                "tensor 'blk.0.ffn_down_exps.weight': got shape 96 x 96 x 8, expected 96 x 64 x 8");
+    bad_mixture("olmoe", NULL, NULL, "olmoe.expert_used_count", 9,
+                "key 'olmoe.expert_used_count': got 9, expected 1 to the expert count, 8");
+    bad_mixture("olmoe", NULL, NULL, "olmoe.expert_used_count", 0,
+                "key 'olmoe.expert_used_count': got 0, expected 1 to the expert count, 8");
+    bad_mixture("glm4moe", NULL, NULL, "glm4moe.expert_count", 5000,
+                "key 'glm4moe.expert_count': got 5000, expected 1 to 4096");
+    bad_mixture("glm4moe", "glm4moe.expert_count", NULL, NULL, 0,
+                "key 'glm4moe.expert_count' is missing, expected an integer from 0 to 4294967295");
+    bad_mixture("deepseek2", NULL, NULL, "deepseek2.expert_group_count", 3,
+                "expert count 8: expected a multiple of the count of expert groups, 3");
+    bad_mixture("deepseek2", NULL, NULL, "deepseek2.expert_group_used_count", 5,
+                "5 of 4 groups of 2 experts used: expected groups of 2 or more, and at least 2 "
+                "experts in those used");
+    bad_mixture("deepseek2", NULL, NULL, "deepseek2.rope.dimension_count", 16,
+                "keys of length 16: expected more than the rope dimension count, 16");
+    bad_mixture("gpt-oss", "blk.0.attn_sinks.weight", NULL, NULL, 0,
+                "tensor 'blk.0.attn_sinks.weight' is missing: expected shape 4");
+    struct made_model m = made_mixture("deepseek2");
+    m.without = "deepseek2.attention.key_length_mla";
+    refused(m, LB_ERR_UNSUPPORTED,
+            "keys and values in one tensor (attn_kv_b) are not supported: expected attn_k_b, "
+            "attn_v_b and key 'deepseek2.attention.key_length_mla', as converters write since "
+            "2025");
+    m = made_mixture("llama");
+    m.architecture = "qwen3";
+    refused(m, LB_ERR_UNSUPPORTED,
+            "a mixture of 8 experts is not supported in architecture 'qwen3'");
+}
+
+/* Layers may differ: what each has, and where an expert's rows lie. */
+static void mixture(void)
+{
+    struct made_model made = made_mixture("glm4moe");
+    struct lb_error err = LB_ERROR_INIT;
+    struct gguf_file *file;
+    struct model *model;
+    uint32_t n;
+    made.fused = true;
+    made.skipped = 1;
+    const char *path = made_path("mixture.gguf");
+    made_write(&made, path);
+    CHECK(gguf_open(path, quant_tensor_bytes, &file, &err) == LB_OK, "%s", err.text);
+    CHECK(model_open(file, &model, &err) == LB_OK, "%s", err.text);
+    const struct model_config *c = model_config(model);
+    CHECK(c->n_layers == 3 && c->n_skipped == 1 && c->experts.count == 8 && c->experts.used == 3);
+    CHECK(c->experts.gating == MODEL_SIGMOID && c->experts.dense_layers == 1);
+    CHECK(c->experts.n_shared == 96 && c->experts.groups == 1 && c->experts.scale == 1);
+    const struct model_tensor *t = model_tensors(model, 0, &n);
+    CHECK_TEXT(t[n - 1].name, "blk.0.ffn_down.weight");
+    t = model_tensors(model, 2, &n);
+    CHECK(n > 3 && t[n - 4].experts == 0 && t[n - 3].experts == 8 && t[n - 1].experts == 8);
+    CHECK_TEXT(t[n - 3].name, "blk.2.ffn_gate_up_exps.weight");
+    CHECK(t[n - 3].name == t[n - 2].name && t[n - 3].n_rows == 96 && t[n - 2].n_rows == 96);
+    CHECK(t[n - 2].file_offset == t[n - 3].file_offset + 96 * t[n - 3].row_bytes);
+    CHECK(t[n - 3].expert_stride == 192 * t[n - 3].row_bytes);
+    CHECK(t[n - 1].expert_stride == t[n - 1].bytes && t[n - 1].bytes == 64 * t[n - 1].row_bytes);
+    model_close(model);
+    gguf_close(file);
+    unlink(path);
+}
+
 static void failing_allocations(void)
 {
     struct made_model made = made_usual();
@@ -223,7 +309,7 @@ static void failing_allocations(void)
         lb_memory_fail_at(0);
         model_close(model);
         if (status == LB_OK) {
-            CHECK(n == 3, "%llu allocations", (unsigned long long)n - 1);
+            CHECK(n == 4, "%llu allocations", (unsigned long long)n - 1);
             break;
         }
         CHECK(status == LB_ERR_NOMEM && !model && strstr(err.text, "out of memory"));
@@ -238,6 +324,8 @@ int main(void)
     config();
     bad_tensors();
     bad_keys();
+    bad_experts();
+    mixture();
     failing_allocations();
     made_clean();
     return check_done();

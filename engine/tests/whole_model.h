@@ -2,8 +2,8 @@
  * whole_model: a weights source for tests: all tensors of a file in memory, handed out
  * as one run or cut at random, in memory that is gone after the next call, so that a
  * sanitizer sees whoever reads beyond a run or keeps one; tensors can be had in
- * advance, always or now and then. It checks the order of access, and can fail at the
- * n-th call.
+ * advance, always or now and then, and experts one at a time, all together, or as chance has it. It
+ * checks the order of access, and can fail at the n-th call.
  */
 #ifndef TESTS_WHOLE_MODEL_H
 #define TESTS_WHOLE_MODEL_H
@@ -14,8 +14,9 @@
 #include "quant/quant.h"
 #include "tests/check.h"
 
-#define WHOLE_RUNS 8 /* at most in one answer */
-#define WHOLE_KEPT 3 /* answers that are valid together: one asked for, the others peeked at */
+#define WHOLE_RUNS 8  /* at most in one answer */
+#define WHOLE_KEPT 64 /* answers that are valid together: one asked for, the others peeked at */
+#define WHOLE_MOST 64 /* experts of a layer */
 
 struct whole_model {
     struct gguf_file *file;
@@ -30,7 +31,10 @@ struct whole_model {
     int n_kept;
     int layer; /* where the pass is: the last tensor asked for and its rows */
     uint32_t id, rows, releases, merged;
-    uint32_t peeked; /* tensors of the layer had in advance: a bit each */
+    uint64_t peeked; /* tensors of the layer had in advance: a bit each */
+    /* experts of this layer: not taken yet; taken together, and their tensors still to be had */
+    uint32_t needed[WHOLE_MOST], n_needed, taken[WHOLE_MOST], n_taken, left;
+    uint64_t n_needs, n_served; /* since open: experts needed, experts taken */
 };
 
 static inline bool whole_read(struct whole_model *w, const char *path)
@@ -77,15 +81,48 @@ static inline bool whole_open(struct whole_model *w, const char *path)
     return ok;
 }
 
-/* The contract: layer by layer, tensor by tensor, row by row, all of them. */
-static inline void whole_check_order(struct whole_model *w, int layer, uint32_t id, uint32_t row)
+/* Tensors of part 0 in a layer. */
+static inline uint32_t whole_dense(const struct whole_model *w, int layer)
+{
+    uint32_t n, dense = 0;
+    const struct model_tensor *t = model_tensors(w->model, layer, &n);
+    while (dense < n && t[dense].experts == 0)
+        dense++;
+    return dense;
+}
+
+static inline bool whole_has(const uint32_t *list, uint32_t n, uint32_t expert)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (list[i] == expert)
+            return true;
+    return false;
+}
+
+/* Several experts are held: their tensors come in any order. */
+static inline bool whole_together(const struct whole_model *w, uint32_t part)
+{
+    return part > 0 && w->n_taken > 1;
+}
+
+/* The contract: layer by layer, in each the tensors of part 0, row by row, all of them; then those
+ * of an expert that was taken. */
+static inline void whole_check_order(struct whole_model *w, int layer, uint32_t part, uint32_t id,
+                                     uint32_t row)
 {
     uint32_t n, expected = w->id + 1;
     const struct model_tensor *t = model_tensors(w->model, layer, &n);
     CHECK(id < n && row < t[id].n_rows, "layer %d tensor %u row %u", layer, id, row);
     if (layer < 0)
         return;
-    while (w->peeked & (1u << expected))
+    CHECK((t[id].experts > 0) == (part > 0) &&
+              (part == 0 || (layer == w->layer && whole_has(w->taken, w->n_taken, part - 1))),
+          "layer %d part %u tensor %u", layer, part, id);
+    if (whole_together(w, part)) {
+        CHECK(row == 0 && w->left > 0);
+        return;
+    }
+    while (w->peeked & (1ull << expected))
         expected++;
     bool goes_on = layer == w->layer && id == w->id && row == w->rows;
     bool next = layer == w->layer && id == expected && row == 0 && w->rows == t[w->id].n_rows;
@@ -96,84 +133,160 @@ static inline void whole_check_order(struct whole_model *w, int layer, uint32_t 
 
 /* Rows from `row` on, all of them or until WHOLE_RUNS runs of random length are there. */
 static inline uint32_t whole_place(struct whole_model *w, const struct model_tensor *t,
-                                   uint32_t row, bool all)
+                                   uint32_t part, uint32_t row, bool all)
 {
     struct model_run *run = w->run[w->n_kept];
     uint32_t n = 0, most = 1 + lb_random_below(&w->random, WHOLE_RUNS);
+    const uint8_t *rows =
+        w->bytes + t->file_offset + (part > 0 ? (part - 1) * t->expert_stride : 0);
     if (!w->cut || t->layer < 0) {
-        run[0] = (struct model_run){w->bytes + t->file_offset + row * t->row_bytes, row, t->n_rows};
+        run[0] = (struct model_run){rows + row * t->row_bytes, row, t->n_rows};
         w->n_kept++;
         return 1;
     }
     for (; n < most && row < t->n_rows; n++) {
-        uint32_t rows = 1 + lb_random_below(&w->random, t->n_rows - row);
+        uint32_t count = 1 + lb_random_below(&w->random, t->n_rows - row);
         if (all && n + 1 == most)
-            rows = t->n_rows - row;
-        void *copy = malloc(rows * t->row_bytes);
-        memcpy(copy, w->bytes + t->file_offset + row * t->row_bytes, rows * t->row_bytes);
+            count = t->n_rows - row;
+        void *copy = malloc(count * t->row_bytes);
+        memcpy(copy, rows + row * t->row_bytes, count * t->row_bytes);
         w->copy[w->n_kept][n] = copy;
-        run[n] = (struct model_run){.data = copy, .first = row, .last = row + rows};
-        row += rows;
+        run[n] = (struct model_run){.data = copy, .first = row, .last = row + count};
+        row += count;
     }
     w->n_kept++;
     return n;
 }
 
-static inline enum lb_status whole_acquire(void *ctx, int layer, uint32_t id, uint32_t row,
-                                           const struct model_run **runs, uint32_t *n_runs,
-                                           struct lb_error *err)
+static inline enum lb_status whole_acquire(void *ctx, int layer, uint32_t part, uint32_t id,
+                                           uint32_t row, const struct model_run **runs,
+                                           uint32_t *n_runs, struct lb_error *err)
 {
     struct whole_model *w = ctx;
     uint32_t count;
     const struct model_tensor *t = &model_tensors(w->model, layer, &count)[id];
     if (++w->calls == w->fail_at)
         return lb_fail(err, LB_ERR_IO, "acquire %llu fails", (unsigned long long)w->calls);
-    whole_check_order(w, layer, id, row);
-    whole_forget(w);
-    *n_runs = whole_place(w, t, row, false);
-    *runs = w->run[0];
-    if (layer >= 0) {
+    whole_check_order(w, layer, part, id, row);
+    const bool together = whole_together(w, part);
+    if (!together)
+        whole_forget(w);
+    *runs = w->run[w->n_kept];
+    *n_runs = whole_place(w, t, part, row, together);
+    if (together) {
+        w->left--;
+    } else if (layer >= 0) {
         w->layer = layer;
         w->id = id;
-        w->rows = w->run[0][*n_runs - 1].last;
+        w->rows = (*runs)[*n_runs - 1].last;
     }
     return LB_OK;
 }
 
-static inline bool whole_peek(void *ctx, int layer, uint32_t id, const struct model_run **runs,
-                              uint32_t *n_runs)
+static inline bool whole_peek(void *ctx, int layer, uint32_t part, uint32_t id,
+                              const struct model_run **runs, uint32_t *n_runs)
 {
     struct whole_model *w = ctx;
     uint32_t count;
     const struct model_tensor *t = &model_tensors(w->model, layer, &count)[id];
-    CHECK(layer == w->layer && id > w->id && id < count && !(w->peeked & (1u << id)),
+    const bool together = whole_together(w, part);
+    CHECK(layer == w->layer && id < count &&
+              (together || (id > w->id && !(w->peeked & (1ull << id)))),
           "layer %d tensor %u peeked at after layer %d tensor %u", layer, id, w->layer, w->id);
     if (w->ahead == WHOLE_ALONE || w->n_kept == WHOLE_KEPT ||
         (w->ahead == WHOLE_SOMETIMES && lb_random_below(&w->random, 2)))
         return false;
     *runs = w->run[w->n_kept];
-    *n_runs = whole_place(w, t, 0, true);
-    w->peeked |= 1u << id;
+    *n_runs = whole_place(w, t, part, 0, true);
+    if (together)
+        w->left--;
+    else
+        w->peeked |= 1ull << id;
     w->merged++;
     return true;
 }
 
-static inline void whole_release(void *ctx, int layer)
+static inline void whole_need(void *ctx, int layer, const uint32_t *experts, uint32_t n)
 {
     struct whole_model *w = ctx;
+    CHECK(layer == w->layer && w->n_needed == 0 && n <= WHOLE_MOST, "layer %d needs %u", layer, n);
+    for (uint32_t i = 0; i < n; i++) {
+        CHECK(i == 0 || experts[i] > experts[i - 1], "experts ascend");
+        w->needed[i] = experts[i];
+    }
+    w->n_needed = n;
+    w->n_needs += n;
+}
+
+/* All tensors of what was held were had. */
+static inline void whole_give_back(struct whole_model *w, int layer)
+{
     uint32_t n;
     const struct model_tensor *t = model_tensors(w->model, layer, &n);
-    CHECK(layer == w->layer && w->id == n - 1 && w->rows == t[n - 1].n_rows,
-          "layer %d released before its end", layer);
+    uint32_t last = w->n_taken == 1 ? n : whole_dense(w, layer);
+    for (; w->n_taken <= 1 && (w->peeked & (1ull << (w->id + 1))); w->id++)
+        w->rows = t[w->id + 1].n_rows;
+    CHECK(w->left == 0 && (w->n_taken > 1 || (w->id == last - 1 && w->rows == t[last - 1].n_rows)),
+          "layer %d: %u tensors not had; at tensor %u of %u", layer, w->left, w->id, last);
+    whole_forget(w);
+    w->n_taken = 0;
+    w->peeked = 0;
+}
+
+static inline enum lb_status whole_take(void *ctx, int layer, uint32_t *experts, uint32_t max,
+                                        uint32_t *n, struct lb_error *err)
+{
+    struct whole_model *w = ctx;
+    uint32_t n_tensors, dense = whole_dense(w, layer);
+    const struct model_tensor *t = model_tensors(w->model, layer, &n_tensors);
+    CHECK(layer == w->layer && w->n_needed > 0, "layer %d: nothing left to take", layer);
+    if (++w->calls == w->fail_at)
+        return lb_fail(err, LB_ERR_IO, "acquire %llu fails", (unsigned long long)w->calls);
+    whole_give_back(w, layer);
+    uint32_t most = w->n_needed < max ? w->n_needed : max;
+    most = most * (n_tensors - dense) < WHOLE_KEPT ? most : WHOLE_KEPT / (n_tensors - dense);
+    *n = w->ahead == WHOLE_ALONE       ? 1
+         : w->ahead == WHOLE_SOMETIMES ? 1 + lb_random_below(&w->random, most)
+                                       : most;
+    for (uint32_t i = 0; i < *n; i++) {
+        uint32_t at = w->ahead == WHOLE_SOMETIMES ? lb_random_below(&w->random, w->n_needed) : 0;
+        experts[i] = w->taken[w->n_taken++] = w->needed[at];
+        memmove(w->needed + at, w->needed + at + 1, (--w->n_needed - at) * sizeof *w->needed);
+    }
+    w->left = *n > 1 ? *n * (n_tensors - dense) : 0;
+    w->n_served += *n;
+    w->id = dense - 1;
+    w->rows = t[dense - 1].n_rows;
+    return LB_OK;
+}
+
+static inline enum lb_status whole_release(void *ctx, int layer, struct lb_error *err)
+{
+    struct whole_model *w = ctx;
+    (void)err;
+    CHECK(layer == w->layer && w->n_needed == 0, "layer %d released before its end", layer);
+    whole_give_back(w, layer);
+    w->layer = -1;
+    w->releases++;
+    return LB_OK;
+}
+
+/* After a pass that broke off. */
+static inline void whole_rewind(struct whole_model *w)
+{
     w->layer = -1;
     w->peeked = 0;
-    w->releases++;
+    w->n_needed = w->n_taken = w->left = 0;
 }
 
 static inline struct model_weights whole_weights(struct whole_model *w)
 {
-    return (struct model_weights){
-        .ctx = w, .acquire = whole_acquire, .peek = whole_peek, .release = whole_release};
+    return (struct model_weights){.ctx = w,
+                                  .acquire = whole_acquire,
+                                  .peek = whole_peek,
+                                  .need = whole_need,
+                                  .take = whole_take,
+                                  .release = whole_release};
 }
 
 /* What a session needs beside the model; one of each, so that tests read short. */

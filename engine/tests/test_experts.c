@@ -1,0 +1,160 @@
+/*
+ * test_experts: mixtures of experts through the engine: the same bits for every streaming setting,
+ * a prompt and single tokens alike, a batch and single sequences alike. Models with random weights,
+ * one of each architecture. LAYERBENCH_LONG=1 tries 1,000 random settings instead of 60.
+ */
+#include "engine.h"
+#include "made_model.h"
+#include "settings.h"
+#include "tests/check.h"
+
+#define N_PROMPT  11
+#define N_DECODE  4
+#define N_RESULTS (1 + N_DECODE)
+#define BATCH     2
+#define N_LAYERS  3
+#define SEED      20260101u
+
+static const char *const architectures[] = {"llama",   "olmoe",   "qwen2moe", "qwen3moe",
+                                            "glm4moe", "gpt-oss", "deepseek2"};
+#define N_ARCHITECTURES (sizeof architectures / sizeof *architectures)
+
+struct subject {
+    char path[256];
+    uint32_t n_vocab;
+    float *reference; /* [N_RESULTS][n_vocab]: resident */
+};
+
+static struct lb_options base_options(const struct subject *m)
+{
+    struct lb_options o = lb_options_default();
+    o.model_path = m->path;
+    o.threads = 2;
+    o.context = 64;
+    o.batch = BATCH;
+    o.max_tokens = 6; /* the prompt takes two passes */
+    o.storage = "pread";
+    o.log_capacity = 4096;
+    return o;
+}
+
+static int32_t token(int i)
+{
+    return 3 + 13 * i % 280;
+}
+
+/* A prompt, then single tokens: its last logits, and theirs. */
+static bool run(const struct lb_options *o, const struct subject *m, float *logits,
+                struct lb_stats *stats, const char *what)
+{
+    struct lb_error err = LB_ERROR_INIT;
+    struct lb_engine *e;
+    int32_t prompt[N_PROMPT];
+    for (int i = 0; i < N_PROMPT; i++)
+        prompt[i] = token(i);
+    bool ok = lb_engine_open(o, &e, &err) == LB_OK;
+    CHECK(ok, "%s: %s", what, err.text);
+    ok = ok && lb_engine_prefill(e, 0, prompt, N_PROMPT, false, logits, &err) == LB_OK;
+    for (int step = 0; ok && step < N_DECODE; step++) {
+        int32_t next = token(N_PROMPT + step);
+        ok = lb_engine_decode(e, &next, 1, logits + (size_t)(step + 1) * m->n_vocab, &err) == LB_OK;
+    }
+    CHECK(ok, "%s: %s", what, err.text);
+    if (ok)
+        *stats = lb_engine_stats(e);
+    lb_engine_close(e);
+    return ok;
+}
+
+static size_t logits_bytes(const struct subject *m)
+{
+    return N_RESULTS * (size_t)m->n_vocab * sizeof(float);
+}
+
+static void make_subject(struct subject *m, const char *architecture)
+{
+    struct made_model made = made_mixture(architecture);
+    struct lb_stats stats = {0};
+    made.n_embd = 256;
+    made.n_ff = 128;
+    made.shared = made.shared > 0 ? 128 : 0;
+    made.n_vocab = 300;
+    made.key_length = 64;
+    if (made.rope_dims > 0)
+        made.rope_dims = 32;
+    made.type = QUANT_Q8_0;
+    snprintf(m->path, sizeof m->path, "%s", made_path(architecture));
+    made_write(&made, m->path);
+    m->n_vocab = 300;
+    m->reference = calloc(1, logits_bytes(m));
+    struct lb_options o = base_options(m);
+    o.prefetch = "resident";
+    run(&o, m, m->reference, &stats, architecture);
+    CHECK(stats.passes == 2 + N_DECODE && stats.hits == stats.accesses, "%s", architecture);
+}
+
+static void random_settings(const struct subject *subjects)
+{
+    struct lb_random r = {SEED};
+    for (int i = 0; i < settings_count(); i++) {
+        const struct subject *m = &subjects[(size_t)i % N_ARCHITECTURES];
+        struct lb_options o = settings_random(base_options(m), N_LAYERS, &r);
+        struct lb_stats s;
+        float *logits = calloc(1, logits_bytes(m));
+        char what[512];
+        snprintf(what, sizeof what, "seed %u, setting %d: %s: %s", SEED, i,
+                 architectures[(size_t)i % N_ARCHITECTURES], settings_text(&o));
+        if (run(&o, m, logits, &s, what)) {
+            CHECK(memcmp(logits, m->reference, logits_bytes(m)) == 0, "%s: logits differ", what);
+            CHECK(s.hits + s.prefetched + s.late + s.misses == s.accesses, "%s: outcomes add up",
+                  what);
+            CHECK(s.allocations == 0, "%s: %" PRIu64 " allocations after open", what,
+                  s.allocations);
+        }
+        free(logits);
+    }
+}
+
+/* Two sequences in one pass give what each gives alone; single tokens what a prompt gives. */
+static void batch_and_single(const struct subject *m)
+{
+    struct lb_error err = LB_ERROR_INIT;
+    struct lb_options o = base_options(m);
+    struct lb_engine *e;
+    const size_t n = m->n_vocab;
+    float *prompt = calloc(N_PROMPT * n, sizeof *prompt), *pair = calloc(2 * n, sizeof *pair);
+    int32_t tokens[N_PROMPT];
+    for (int i = 0; i < N_PROMPT; i++)
+        tokens[i] = token(i);
+    o.cache_layers = 1;
+    bool ok = lb_engine_open(&o, &e, &err) == LB_OK &&
+              lb_engine_prefill(e, 0, tokens, N_PROMPT, true, prompt, &err) == LB_OK;
+    lb_engine_truncate(e, 0, 0);
+    for (int i = 0; ok && i < N_PROMPT;
+         i++) { /* sequence 1 lags: it gets token 0 again and again */
+        int32_t both[] = {tokens[i], tokens[0]};
+        ok = lb_engine_decode(e, both, 2, pair, &err) == LB_OK;
+        CHECK(memcmp(pair, prompt + (size_t)i * n, n * sizeof *pair) == 0, "%s: token %d", m->path,
+              i);
+        CHECK(i > 0 || memcmp(pair + n, prompt, n * sizeof *pair) == 0, "%s: the other", m->path);
+    }
+    CHECK(ok, "%s", err.text);
+    lb_engine_close(e);
+    free(prompt);
+    free(pair);
+}
+
+int main(void)
+{
+    struct subject subjects[N_ARCHITECTURES];
+    for (size_t i = 0; i < N_ARCHITECTURES; i++)
+        make_subject(&subjects[i], architectures[i]);
+    random_settings(subjects);
+    for (size_t i = 0; i < N_ARCHITECTURES; i++) {
+        batch_and_single(&subjects[i]);
+        unlink(subjects[i].path);
+        free(subjects[i].reference);
+    }
+    made_clean();
+    return check_done();
+}
