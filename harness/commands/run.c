@@ -10,7 +10,6 @@
 #include "common/commands.h"
 #include "common/exit_codes.h"
 #include "common/file_io.h"
-#include "common/gbench_shim.h"
 #include "common/json_text.h"
 #include "common/progress.h"
 #include "common/values.h"
@@ -278,46 +277,21 @@ static enum lb_status open_results(struct run *run, struct lb_error *err)
 
 /* ---- measuring ---- */
 
-struct measurement { /* what the callback of Google Benchmark needs and gives */
-    struct runner_work work;
-    struct sample *sample;
-    enum lb_status status;
-    struct lb_error *err;
-};
-
-static void measure(void *ctx, uint32_t index, struct gbench_result *result)
-{
-    struct measurement *m = ctx;
-    (void)index;
-    m->status = runner_measure(&m->work, m->sample, m->err);
-    if (m->status != LB_OK)
-        result->error = m->err->text;
-    else if (*m->sample->failed)
-        result->error = m->sample->failed;
-    else if (m->sample->n_pass != m->work.settings->generate_tokens)
-        result->error = "the sample has another number of passes than asked for";
-    else
-        result->iteration_ns = m->sample->pass_ns;
-}
-
 static enum lb_status measure_sample(struct run *run, const struct matrix_sample *which,
                                      struct sample *sample, struct lb_error *err)
 {
     const struct cell *cell = &run->matrix.cells[which->cell];
-    struct measurement m = {.work = {.settings = &cell->settings,
+    const struct runner_work work = {.settings = &cell->settings,
                                      .model_path = run->model_path,
                                      .n_layers = run->results.model.n_layers,
                                      .work_seed = run->results.seed,
-                                     .timeout_s = run->options->timeout},
-                            .sample = sample,
-                            .err = err};
-    struct gbench_benchmark benchmark = {cell->name, cell->settings.generate_tokens, 1, measure,
-                                         &m};
-    char *report = NULL;
-    if (!gbench_run(&benchmark, 1, &report))
-        return lb_fail(err, LB_ERR_STATE, "Google Benchmark refused to run %s", cell->name);
-    free(report); /* the result's report is made of all samples at once */
-    return m.status;
+                                     .timeout_s = run->options->timeout};
+    enum lb_status status = runner_measure(&work, sample, err);
+    if (status == LB_OK && !*sample->failed && sample->n_pass != cell->settings.generate_tokens)
+        snprintf(sample->failed, sizeof sample->failed,
+                 "%u decode passes: expected %u, as asked for", sample->n_pass,
+                 cell->settings.generate_tokens);
+    return status;
 }
 
 /* The first good sample of the same work in any cell, to compare hashes with. */
@@ -351,8 +325,6 @@ static void check_sample(struct run *run, uint32_t cell, struct sample *sample)
     if (differs)
         json_array_append_new(sample->broken, json_text(differs));
     free(differs);
-    if (*sample->notice)
-        results_warn(&run->results, "%s: %s", run->matrix.cells[cell].name, sample->notice);
 }
 
 static int64_t since_start(const struct run *run)
@@ -425,6 +397,7 @@ static void measure_paths(struct run *run, size_t next)
         if (raw_paths_measure(paths, k, &run->matrix, run->model_path, since_start(run), &err) !=
             LB_OK)
             results_warn(&run->results, "%s: %s", paths->list[k].name, err.text);
+        run->results.written_ns = 0; /* only result.json holds these: written with the next sample */
     }
 }
 
@@ -463,8 +436,11 @@ static enum lb_status measure_all(struct run *run, struct lb_error *err)
     progress_end(&progress);
     if (status == LB_OK && strcmp(run->options->profile, "ops") == 0)
         status = cell_profiles(r, run->options->timeout, err);
-    if (status != LB_OK)
+    if (status != LB_OK) { /* what was measured counts */
+        struct lb_error ignored = LB_ERROR_INIT;
+        (void)results_write(r, &ignored);
         return status;
+    }
     environment_finish(r->environment);
     take_warnings(r, environment_changes(r->environment));
     results_warn_of_figures(&run->results);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 char *file_text(const char *format, ...)
@@ -111,6 +112,38 @@ enum lb_status file_replace(const char *path, const void *data, size_t length, s
     }
     free(temporary);
     return status;
+}
+
+/* In the helper; the exit code is errno, or 0. */
+static int append(const char *path, const void *data, size_t length)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return errno;
+    off_t before = lseek(fd, 0, SEEK_END);
+    if (!write_all(fd, data, length)) {
+        int error = errno; /* a full disk must not leave half a line */
+        return ftruncate(fd, before) == 0 ? error : EIO;
+    }
+    return fsync(fd) == 0 ? 0 : errno;
+}
+
+enum lb_status file_append(const char *path, const void *data, size_t length, struct lb_error *err)
+{
+    int code = EAGAIN, status = 0;
+    pid_t helper = fork();
+    if (helper == 0) {
+        setsid(); /* out of the reach of signals to this process's group */
+        _exit(append(path, data, length));
+    }
+    if (helper > 0) {
+        while (waitpid(helper, &status, 0) < 0 && errno == EINTR)
+            ;
+        code = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+    }
+    if (code != 0)
+        return lb_fail(err, LB_ERR_IO, "%s: cannot write: %s", path, strerror(code));
+    return LB_OK;
 }
 
 enum lb_status file_make_directory(const char *path, struct lb_error *err)

@@ -14,6 +14,9 @@
 enum lb_status file_read(const char *path, char **text, size_t *length, struct lb_error *err);
 enum lb_status file_replace(const char *path, const void *data, size_t length,
                             struct lb_error *err);
+/* To the end of the file, made when it is not there, by a process of its own that a kill of this
+ * one does not reach: all of it is there, or nothing. On disk when this returns. */
+enum lb_status file_append(const char *path, const void *data, size_t length, struct lb_error *err);
 /* With all missing parents. */
 enum lb_status file_make_directory(const char *path, struct lb_error *err);
 bool file_exists(const char *path);

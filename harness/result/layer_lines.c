@@ -4,11 +4,9 @@
 #include "common/file_io.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 /* The accesses of the units that make up a layer's, from units[*next] on. */
@@ -55,27 +53,6 @@ static void print_lines(FILE *out, const char *cell, const struct sample *s)
     json_decref(name);
 }
 
-/* In the helper: the text to the end of the file; the exit code is errno, or 0. */
-static int append_text(const char *path, const char *text, size_t length)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return errno;
-    off_t before = lseek(fd, 0, SEEK_END);
-    while (length > 0) {
-        ssize_t n = write(fd, text, length);
-        if (n < 0 && errno != EINTR) {
-            int error = errno; /* a full disk must not leave half a line */
-            return ftruncate(fd, before) == 0 ? error : EIO;
-        }
-        if (n > 0) {
-            text += n;
-            length -= (size_t)n;
-        }
-    }
-    return fsync(fd) == 0 ? 0 : errno;
-}
-
 enum lb_status layer_lines_append(const char *path, const char *cell, const struct sample *s,
                                   struct lb_error *err)
 {
@@ -91,21 +68,9 @@ enum lb_status layer_lines_append(const char *path, const char *cell, const stru
         free(text);
         return lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", path);
     }
-    int code = EAGAIN, status = 0;
-    pid_t helper = fork();
-    if (helper == 0) {
-        setsid(); /* out of the reach of signals to the run's process group */
-        _exit(append_text(path, text, length));
-    }
-    if (helper > 0) {
-        while (waitpid(helper, &status, 0) < 0 && errno == EINTR)
-            ;
-        code = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
-    }
+    enum lb_status status = file_append(path, text, length, err);
     free(text);
-    if (code != 0)
-        return lb_fail(err, LB_ERR_IO, "%s: cannot write: %s", path, strerror(code));
-    return LB_OK;
+    return status;
 }
 
 static bool line_is_kept(char *line, size_t length,

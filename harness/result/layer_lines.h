@@ -4,8 +4,7 @@
 
 #include "sample/sample.h"
 
-/* Appends a sample's log. The lines are written by a process of their own, which a kill of the
- * run does not reach: a line is never torn. */
+/* Appends a sample's log (file_append: a line is never torn). */
 enum lb_status layer_lines_append(const char *path, const char *cell, const struct sample *sample,
                                   struct lb_error *err);
 

@@ -1,8 +1,10 @@
 /* results: see results.h. */
 #include "result/results.h"
 
+#include "base/clock.h"
 #include "common/file_io.h"
 #include "common/json_text.h"
+#include "result/journal.h"
 #include "result/layer_lines.h"
 #include "result/results_json.h"
 #include "result/summary_text.h"
@@ -14,6 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
+
+/* Everything is written when that took less than one part in so many of the time since. */
+#define WRITE_EVERY 20
 
 static enum lb_status no_memory(struct lb_error *err)
 {
@@ -76,6 +82,22 @@ bool results_has(const struct results *r, uint32_t cell, int32_t rep)
     return false;
 }
 
+/* Takes the sample over. */
+static enum lb_status keep_sample(struct results *r, uint32_t cell, struct sample *sample,
+                                  struct lb_error *err)
+{
+    struct cell_samples *c = &r->by_cell[cell];
+    struct sample *grown = realloc(c->list, (c->count + 1) * sizeof *grown);
+    if (!grown)
+        return no_memory(err);
+    if (*sample->notice)
+        results_warn(r, "%s: %s", r->matrix->cells[cell].name, sample->notice);
+    c->list = grown;
+    c->list[c->count++] = *sample;
+    memset(sample, 0, sizeof *sample);
+    return LB_OK;
+}
+
 static bool is_known(void *ctx, const char *cell, int32_t rep)
 {
     const struct results *r = ctx;
@@ -86,17 +108,35 @@ static bool is_known(void *ctx, const char *cell, int32_t rep)
     return false;
 }
 
+/* A sample of the journal that result.json lacks. */
+static enum lb_status take_journalled(void *ctx, const char *cell, struct sample *sample,
+                                      struct lb_error *err)
+{
+    struct results *r = ctx;
+    for (uint32_t i = 0; i < r->matrix->count; i++) {
+        if (strcmp(r->matrix->cells[i].name, cell) != 0)
+            continue;
+        if (!results_has(r, i, sample->rep))
+            return keep_sample(r, i, sample, err);
+        sample_free(sample);
+        return LB_OK;
+    }
+    sample_free(sample);
+    return lb_fail(err, LB_ERR_INPUT, "has a cell '%s' that does not belong to this run", cell);
+}
+
 enum lb_status results_resume(struct results *r, const char *directory, struct lb_error *err)
 {
     enum lb_status status = prepare(r, directory, err);
     char *path = status == LB_OK ? path_of(r, "result.json") : NULL;
     char *lines = path ? path_of(r, "layers.jsonl") : NULL, *text = NULL;
+    char *journal = lines ? path_of(r, "samples.jsonl") : NULL;
     size_t length;
     json_error_t where;
     json_t *document = NULL;
     if (status != LB_OK)
         return status;
-    if (!path || !lines) {
+    if (!path || !lines || !journal) {
         status = no_memory(err);
         goto done;
     }
@@ -111,11 +151,14 @@ enum lb_status results_resume(struct results *r, const char *directory, struct l
     }
     status = results_from_json(r, document, err);
     if (status == LB_OK)
+        status = journal_read(journal, take_journalled, r, err);
+    if (status == LB_OK)
         status = layer_lines_mend(lines, is_known, r, err);
     lb_error_prefix(err, "%s", path);
 done:
     json_decref(document);
     free(text);
+    free(journal);
     free(lines);
     free(path);
     return status;
@@ -225,7 +268,8 @@ static enum lb_status write_text(const struct results *r, const char *name,
 
 enum lb_status results_write(struct results *r, struct lb_error *err)
 {
-    char *path = path_of(r, "result.json");
+    const int64_t begin_ns = lb_now_ns();
+    char *path = path_of(r, "result.json"), *journal = path_of(r, "samples.jsonl");
     json_t *document = path ? results_to_json(r) : NULL;
     char *text = document ? json_dumps(document, JSON_INDENT(1)) : NULL;
     enum lb_status status = LB_OK;
@@ -238,37 +282,40 @@ enum lb_status results_write(struct results *r, struct lb_error *err)
                             r->directory);
     free(text);
     json_decref(document);
+    if (status == LB_OK && journal)
+        unlink(journal); /* all its samples are in result.json now */
+    free(journal);
     free(path);
     if (status == LB_OK)
         status = write_text(r, "summary.csv", summary_print_csv, err);
     if (status == LB_OK)
         status = write_text(r, "summary.md", summary_print_markdown, err);
+    r->written_ns = lb_now_ns();
+    r->write_took_ns = r->written_ns - begin_ns;
     return status;
 }
 
 enum lb_status results_add(struct results *r, uint32_t cell, struct sample *sample,
                            struct lb_error *err)
 {
-    struct cell_samples *c = &r->by_cell[cell];
-    struct sample *grown = realloc(c->list, (c->count + 1) * sizeof *grown);
-    if (!grown)
-        return no_memory(err);
-    c->list = grown;
-    enum lb_status status = LB_OK;
-    char *lines = path_of(r, "layers.jsonl");
-    if (!lines)
-        return no_memory(err);
-    if (r->log)
-        status = layer_lines_append(lines, r->matrix->cells[cell].name, sample, err);
+    const char *name = r->matrix->cells[cell].name;
+    char *lines = path_of(r, "layers.jsonl"), *journal = path_of(r, "samples.jsonl");
+    enum lb_status status = lines && journal ? LB_OK : no_memory(err);
+    if (status == LB_OK && r->log)
+        status = layer_lines_append(lines, name, sample, err);
+    if (status == LB_OK)
+        status = journal_add(journal, name, sample, err);
+    free(journal);
     free(lines);
     if (status != LB_OK)
         return status;
     free(sample->log); /* on disk now */
     sample->log = NULL;
     sample->n_log = 0;
-    c->list[c->count++] = *sample;
-    memset(sample, 0, sizeof *sample);
-    return results_write(r, err);
+    status = keep_sample(r, cell, sample, err);
+    if (status == LB_OK && lb_now_ns() - r->written_ns > WRITE_EVERY * r->write_took_ns)
+        status = results_write(r, err);
+    return status;
 }
 
 void results_close(struct results *r)

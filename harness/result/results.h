@@ -4,11 +4,13 @@
  *   result.json   Google Benchmark's JSON and the key "layerbench"
  *   layers.jsonl  one line an access
  *   summary.csv, summary.md
+ *   samples.jsonl  samples that result.json does not hold yet (journal.h), while the run goes on
  *
- * After each sample the log lines are appended first, then the other files are written to a
- * temporary name and renamed: a run killed at any moment leaves what was measured, and
- * results_resume() goes on from there (lines of a sample that result.json does not know are
- * dropped then).
+ * After each sample its log lines are appended, then the sample to the journal, so that it costs
+ * what is new. The other files are written as a whole, to a temporary name and renamed, whenever
+ * that takes a small share of the time since the last time, and at the end. A run killed at any
+ * moment leaves what was measured, and results_resume() goes on from there (log lines of a sample
+ * that neither knows are dropped then).
  */
 #ifndef RESULTS_H
 #define RESULTS_H
@@ -37,6 +39,8 @@ struct results {
     bool complete;
     const char *filter, *shard; /* as given on the command line, or NULL */
     bool log;                   /* write layers.jsonl */
+    int64_t written_ns;         /* when all was written last, and how long it took */
+    int64_t write_took_ns;
 };
 
 /* A new run in `directory` (made; refused when it is there and not empty). The pointers in
@@ -49,7 +53,8 @@ enum lb_status results_resume(struct results *results, const char *directory, st
 /* Has this sample been taken? (also when it failed) */
 bool results_has(const struct results *results, uint32_t cell, int32_t rep);
 
-/* Takes the sample over, and writes everything. */
+/* Takes the sample over: its log and itself on disk, everything else now and then; warns of what it
+ * has to say. */
 enum lb_status results_add(struct results *results, uint32_t cell, struct sample *sample,
                            struct lb_error *err);
 enum lb_status results_write(struct results *results, struct lb_error *err);
