@@ -1,5 +1,5 @@
 /* main: finds the subcommand and hands over; each command lives in a file of its own. */
-#include "common/commands.h"
+#include "commands/commands.h"
 #include "common/exit_codes.h"
 #include "common/nearest.h"
 #include "common/version.h"
@@ -8,27 +8,10 @@
 #include <string.h>
 
 static const struct command commands[] = {
-    {"run", "measure scenarios and write a result", command_run},
-    {"simulate", "predict the cells of a study without running them", command_simulate},
-    {"tune", "settings that make the best of a given memory", command_tune},
-    {"generate", "continue a prompt", command_generate},
-    {"perplexity", "how well a model predicts a text", command_perplexity},
-    {"eval", "logits after every position, to a file", command_eval},
-    {"tokenize", "token ids of a text", command_tokenize},
-    {"inspect", "metadata and tensors of a GGUF file", command_inspect},
-    {"synth", "write a synthetic model", command_synth},
-    {"probe", "raw bandwidth of storage and memory; what this machine offers", command_probe},
-    {"micro", "measure kernels, storage and bookkeeping one by one", command_micro},
-    {"list", "policies, storage, devices, kernels, shapes to choose from", command_list},
-    {"merge", "join results of shards and machines", command_merge},
-    {"plot", "draw the figures of a result", command_plot},
-    {"report", "one HTML page about results", command_report},
-    {"trace", "a run as trace events, for Perfetto", command_trace},
-    {"compare", "what differs between two results", command_compare},
-    {"gate", "has this binary become slower? for CI", command_gate},
-    {"validate", "check scenario and result files against their schemas", command_validate},
-    {"sample", NULL, command_sample},
-    {NULL, NULL, NULL},
+#define ENTRY(name, about) {#name, about, command_##name},
+    COMMANDS(ENTRY)
+#undef ENTRY
+        {NULL, NULL, NULL},
 };
 
 static void print_help(FILE *out)

@@ -2,8 +2,8 @@
 #include "text/bpe.h"
 
 #include "base/memory.h"
-#include "text/merge.h"
 #include "text/pretokenize.h"
+#include "text/token_merge.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
 #include "text/spm.h"
 
 #include "base/memory.h"
-#include "text/merge.h"
+#include "text/token_merge.h"
 #include "text/utf8.h"
 
 #include <string.h>

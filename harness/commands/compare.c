@@ -8,7 +8,7 @@
  *      "ratio", "low", "high" (the interval; null where not finite), "p", "verdict"}],
  *    "problems": [text]}
  */
-#include "common/commands.h"
+#include "commands/commands.h"
 #include "common/exit_codes.h"
 #include "common/json_text.h"
 #include "common/values.h"

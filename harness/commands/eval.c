@@ -2,7 +2,7 @@
  * eval: the logits after every position of a list of token ids, as float32, little-endian, row
  * by row: n_tokens x n_vocab. The last `decode` ids go through single decode passes.
  */
-#include "common/commands.h"
+#include "commands/commands.h"
 #include "common/exit_codes.h"
 #include "common/values.h"
 #include "settings/model_options.h"

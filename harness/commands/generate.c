@@ -4,7 +4,7 @@
  * generated token but the last, which is not fed back.
  */
 #include "base/clock.h"
-#include "common/commands.h"
+#include "commands/commands.h"
 #include "common/exit_codes.h"
 #include "common/values.h"
 #include "sample/op_profile.h"

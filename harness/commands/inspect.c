@@ -1,5 +1,5 @@
 /* inspect: what a GGUF file says about itself: metadata and tensors, as text or JSON. */
-#include "common/commands.h"
+#include "commands/commands.h"
 #include "common/exit_codes.h"
 #include "common/json_text.h"
 #include "common/values.h"

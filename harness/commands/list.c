@@ -1,5 +1,5 @@
 /* list: everything that can be chosen, as the engine lists it. */
-#include "common/commands.h"
+#include "commands/commands.h"
 #include "common/exit_codes.h"
 #include "common/json_text.h"
 #include "engine.h"

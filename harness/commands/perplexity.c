@@ -3,7 +3,7 @@
  * windows of `window` tokens that begin with BOS where the model wants one; every token after a
  * window's first is scored from what precedes it in the window.
  */
-#include "common/commands.h"
+#include "commands/commands.h"
 #include "common/exit_codes.h"
 #include "common/file_io.h"
 #include "common/progress.h"

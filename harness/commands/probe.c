@@ -7,8 +7,8 @@
  */
 #include "base/clock.h"
 #include "base/random.h"
+#include "commands/commands.h"
 #include "commands/probe_environment.h"
-#include "common/commands.h"
 #include "common/exit_codes.h"
 #include "common/progress.h"
 #include "common/values.h"

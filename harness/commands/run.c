@@ -7,19 +7,19 @@
  * draw the figures, write the report.
  */
 #include "base/clock.h"
-#include "common/commands.h"
+#include "commands/commands.h"
 #include "common/exit_codes.h"
 #include "common/file_io.h"
 #include "common/json_text.h"
 #include "common/progress.h"
 #include "common/values.h"
-#include "figure/plot.h"
+#include "figure/draw.h"
 #include "machine/environment.h"
 #include "predict/simulate_against.h"
-#include "report/layer_table.h"
-#include "report/report.h"
+#include "report/page.h"
 #include "result/cell_profiles.h"
 #include "result/identities.h"
+#include "result/layer_table.h"
 #include "result/results.h"
 #include "result/summary_text.h"
 #include "sample/runner.h"
@@ -397,7 +397,8 @@ static void measure_paths(struct run *run, size_t next)
         if (raw_paths_measure(paths, k, &run->matrix, run->model_path, since_start(run), &err) !=
             LB_OK)
             results_warn(&run->results, "%s: %s", paths->list[k].name, err.text);
-        run->results.written_ns = 0; /* only result.json holds these: written with the next sample */
+        run->results.written_ns =
+            0; /* only result.json holds these: written with the next sample */
     }
 }
 

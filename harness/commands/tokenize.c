@@ -1,5 +1,5 @@
 /* tokenize: the token ids of a text, separated by spaces; from a GGUF with or without weights. */
-#include "common/commands.h"
+#include "commands/commands.h"
 #include "common/exit_codes.h"
 #include "common/file_io.h"
 #include "engine.h"

@@ -5,7 +5,7 @@
  * A name that ends in .jsonl is a layer log, checked line by line; a document with a key
  * "layerbench" is a result; anything else is a scenario.
  */
-#include "common/commands.h"
+#include "commands/commands.h"
 #include "common/exit_codes.h"
 #include "common/json_schema.h"
 #include "settings/cli.h"

@@ -93,4 +93,16 @@ void micro_file_close(struct micro *m);
 /* FNV-1a */
 uint32_t micro_hash(const void *data, size_t bytes);
 
+struct micro_options {
+    const char *filter, *json, *file, *model;
+    uint32_t repetitions, threads;
+    int64_t sample_ns;
+    uint64_t buffer_bytes, file_bytes;
+    bool list;
+};
+
+/* Measures the cases and prints them as they come; the exit code, with the reason in *err where
+ * there is one. */
+int micro_run(const struct micro_options *options, struct lb_error *err);
+
 #endif

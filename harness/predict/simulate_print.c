@@ -1,7 +1,7 @@
 /* simulate_print: predictions as a table and as JSON. */
 #include "common/json_text.h"
 #include "common/values.h"
-#include "predict/simulate.h"
+#include "predict/simulation.h"
 #include "result/results_json.h"
 
 #include <string.h>

@@ -1,5 +1,5 @@
 /* simulate_replay: the accesses of a recorded run (layers.jsonl) as a sequence to simulate. */
-#include "predict/simulate.h"
+#include "predict/simulation.h"
 
 #include <errno.h>
 #include <jansson.h>

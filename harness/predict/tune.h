@@ -48,4 +48,15 @@ struct tune_choice {
 enum lb_status tune_search(const struct tune_facts *facts, const struct settings *settings,
                            struct tune_choice *choice, struct lb_error *err);
 
+struct tune_options {
+    uint64_t memory;
+    const char *scenario;
+    uint32_t passes;
+    bool verify, json;
+};
+
+/* All of it: measures, searches, verifies, writes the scenario, prints to stdout. */
+enum lb_status tune_run(const struct tune_options *options, const struct settings *settings,
+                        struct lb_error *err);
+
 #endif

@@ -3,6 +3,7 @@
 
 #include "common/embedded.h"
 #include "common/values.h"
+#include "result/layer_table.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -236,5 +237,54 @@ void html_environment(FILE *out, struct view *view)
         "is not known</th></tr></thead><tbody>\n",
         out);
     environment_rows(out, view, environment, "");
+    fputs("</tbody></table></div></details>\n", out);
+}
+
+/* ---- waits and reads of layers ---- */
+
+static void layer_row(FILE *out, const struct view_cell *cell, int quantity)
+{
+    double values[LAYER_VALUES];
+    uint64_t n;
+    char text[64], sort[64];
+    if (!layer_values(cell, quantity, &n, values))
+        return;
+    html_print(out, "<tr><th scope=\"row\">%s</th><td>%s</td><td>%zu</td>", cell->label,
+               layer_quantities[quantity], (size_t)n);
+    for (int k = 0; k < LAYER_VALUES; k++) {
+        if (isnan(values[k])) {
+            fputs("<td data-v=\"\">&ndash;</td>", out);
+            continue;
+        }
+        snprintf(sort, sizeof sort, "%.0f", values[k]);
+        html_print(out, "<td data-v=\"%s\">%s</td>", sort,
+                   value_human_duration(values[k], text, sizeof text));
+    }
+    fputs("</tr>\n", out);
+}
+
+void html_layers(FILE *out, struct view *view)
+{
+    static const char *const titles[LAYER_VALUES] = {"mean", "least", "half",    "90%",
+                                                     "99%",  "99.9%", "greatest"};
+    bool any = false;
+    for (size_t i = 0; i < view->n_cells; i++)
+        any = any || view->cells[i].log.wait;
+    if (!any)
+        return;
+    html_print(out,
+               "<details><summary>Waits and reads of single layers</summary>\n"
+               "<div class=scroll tabindex=0 role=region aria-label=\"Waits and reads\">\n"
+               "<table class=sortable><caption>How long the computation waits for a layer, and how "
+               "long a layer takes to read, over all %ses of all runs; a percentile needs enough "
+               "accesses (64 for 90%%, 662 for 99%%).</caption>\n<thead><tr><th scope=\"col\">cell"
+               "</th><th scope=\"col\">what</th><th scope=\"col\">accesses</th>",
+               view->pass_kind);
+    for (int k = 0; k < LAYER_VALUES; k++)
+        html_print(out, "<th scope=\"col\">%s</th>", titles[k]);
+    fputs("</tr></thead>\n<tbody>\n", out);
+    for (size_t i = 0; i < view->n_cells; i++)
+        for (int q = 0; q < LAYER_QUANTITIES; q++)
+            layer_row(out, &view->cells[i], q);
     fputs("</tbody></table></div></details>\n", out);
 }

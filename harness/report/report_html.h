@@ -19,6 +19,9 @@ bool html_svg(FILE *out, const char *svg, const char *alt, const char *prefix);
 
 /* The table of all cells of a result; best: marked, or NULL. */
 void html_cells(FILE *out, struct view *view, const struct view_cell *best);
+/* How long single layers were waited for and read, of a view whose log has been read; nothing where
+ * the log is empty. */
+void html_layers(FILE *out, struct view *view);
 /* The environment as a table: value, and source or reason. */
 void html_environment(FILE *out, struct view *view);
 

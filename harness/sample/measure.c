@@ -5,9 +5,10 @@
  * always with the likeliest token; 4. collect counters and the access log; 5. write it all to
  * the descriptor the run gave, or print it as JSON (gate).
  */
+#include "sample/measure.h"
+
 #include "base/clock.h"
 #include "base/random.h"
-#include "common/commands.h"
 #include "common/exit_codes.h"
 #include "sample/op_profile.h"
 #include "sample/sample.h"
@@ -21,24 +22,6 @@
 #include <unistd.h>
 
 enum { UNITS_LOGGED = 32768 }; /* accesses of units at most: bounds memory and the log's size */
-
-struct measure {
-    uint64_t work_seed; /* of the prompt's tokens */
-    uint32_t result_fd;
-    uint64_t log_capacity;
-    bool profile, json;
-};
-
-#define FIELD(name) offsetof(struct measure, name)
-static const struct option own[] = {
-    {"work_seed", "N", "of the prompt", OPTION_COUNT64, FIELD(work_seed), .flags = 0},
-    {"result_fd", "FD", "where the result goes", OPTION_COUNT, FIELD(result_fd), .flags = 0},
-    {"log_capacity", "N", "accesses to log", OPTION_COUNT64, FIELD(log_capacity), .flags = 0},
-    {"profile", NULL, "time every operation", OPTION_FLAG, FIELD(profile), .flags = 0},
-    {"json", NULL, "print the sample as JSON, for another program", OPTION_FLAG, FIELD(json),
-     .flags = 0},
-};
-static const struct option model_option[] = {MODEL_OPTION};
 
 /* What is needed while the passes run. */
 struct work {
@@ -281,7 +264,7 @@ static bool write_result(const struct measure *m, const struct sample *out)
     return written;
 }
 
-static int measure(const struct measure *m, struct settings *settings)
+int measure(const struct measure *m, struct settings *settings)
 {
     struct work w = {.settings = settings};
     struct sample out = {0};
@@ -307,19 +290,4 @@ static int measure(const struct measure *m, struct settings *settings)
     free(w.logits);
     sample_free(&out);
     return code;
-}
-
-int command_sample(int argc, char **argv)
-{
-    struct settings settings = settings_default();
-    struct measure m = {.work_seed = 1, .result_fd = STDOUT_FILENO, .log_capacity = 65536};
-    size_t count;
-    const struct option *table = options_table(&count);
-    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &m, 0},
-                                 {"model", model_option, 1, &settings, 0},
-                                 {"cell", table, count, &settings, 0},
-                                 {NULL, NULL, 0, NULL, 0}};
-    struct cli cli = {"sample", "[options]", "Measures one sample in this process.", groups};
-    int code = cli_parse(&cli, &argc, argv);
-    return code >= 0 ? code : measure(&m, &settings);
 }

@@ -4,7 +4,7 @@
  *   test_trace               made-up results, of layers and of smaller units
  *   test_trace RESULT CELL   the first run of that cell of any result
  */
-#include "report/trace.h"
+#include "report/trace_events.h"
 
 #include "tests/check.h"
 

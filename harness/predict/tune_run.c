@@ -1,5 +1,5 @@
 /*
- * tune: which settings make the best of a given memory.
+ * tune_run: which settings make the best of a given memory.
  *
  * 1. profile two decode passes, measure the storage; 2. search under the virtual clock; 3. print
  * the settings as options, write them as a scenario; 4. with --verify, run them in a process of
@@ -7,37 +7,14 @@
  */
 #include "predict/tune.h"
 
-#include "common/commands.h"
-#include "common/exit_codes.h"
 #include "common/file_io.h"
 #include "common/json_text.h"
 #include "common/values.h"
 #include "result/results_json.h"
 #include "sample/runner.h"
-#include "settings/cli.h"
-#include "settings/model_options.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-struct tune_options {
-    uint64_t memory;
-    const char *scenario;
-    uint32_t passes;
-    bool verify, json;
-};
-
-#define FIELD(name) offsetof(struct tune_options, name)
-static const struct option own[] = {
-    {"memory", "SIZE", "for the whole process", OPTION_SIZE, FIELD(memory), .min = 1 << 20},
-    {"scenario", "FILE", "write the settings as a scenario", OPTION_TEXT, FIELD(scenario),
-     .flags = 0},
-    {"verify", NULL, "run the settings and compare", OPTION_FLAG, FIELD(verify), .flags = 0},
-    {"passes", "N", "decode passes of --verify", OPTION_COUNT, FIELD(passes), .min = 1,
-     .max = 100000},
-    {"json", NULL, "print JSON", OPTION_FLAG, FIELD(json), .flags = 0},
-};
-static const struct option model_option[] = {MODEL_OPTION};
 
 /* Options that are printed even where they are as by default. */
 static const char *const always[] = {"prefetch",    "cache_bytes", "prefetch_distance",
@@ -212,8 +189,8 @@ static enum lb_status print_text(const struct tune_facts *f, const struct tune_o
     return LB_OK;
 }
 
-static enum lb_status tune(const struct tune_options *o, const struct settings *settings,
-                           struct lb_error *err)
+enum lb_status tune_run(const struct tune_options *o, const struct settings *settings,
+                        struct lb_error *err)
 {
     struct tune_facts facts;
     struct tune_choice choice;
@@ -229,31 +206,4 @@ static enum lb_status tune(const struct tune_options *o, const struct settings *
         status = (o->json ? print_json : print_text)(&facts, o, &choice, &measured, err);
     tune_free(&facts);
     return status;
-}
-
-int command_tune(int argc, char **argv)
-{
-    struct settings settings = settings_default();
-    struct tune_options o = {.passes = 16};
-    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &o, 0},
-                                 {"model", model_option, 1, &settings, 0},
-                                 model_options_group(&settings),
-                                 {NULL, NULL, 0, NULL, 0}};
-    struct cli cli = {"tune", "--model FILE --memory SIZE [options]",
-                      "Profiles a model on this machine, then searches the settings that make the\n"
-                      "best of the memory by simulation. Prints them as options for generate.",
-                      groups};
-    int code = cli_parse(&cli, &argc, argv);
-    if (code >= 0)
-        return code;
-    if (argc > 1)
-        return cli_fail("tune", "'%s': expected options only", argv[1]);
-    if (!settings.engine.model_path)
-        return cli_fail("tune", "no model: expected --model FILE");
-    if (o.memory == 0)
-        return cli_fail("tune", "no memory: expected --memory SIZE");
-    struct lb_error err = LB_ERROR_INIT;
-    if (tune(&o, &settings, &err) != LB_OK)
-        return model_options_open_error("tune", &err);
-    return EXIT_OK;
 }

@@ -1,17 +1,14 @@
 /*
- * micro: runs the micro-benchmarks through Google Benchmark: a table on stdout as they come, the
- * library's JSON where asked. See micro.h; each kind of benchmark is a file of its own.
+ * micro_run: runs the micro-benchmarks through Google Benchmark: a table on stdout as they come,
+ * the library's JSON where asked. See micro.h; each kind of benchmark is a file of its own.
  */
 #include "micro/micro.h"
 
 #include "base/memory.h"
-#include "common/commands.h"
 #include "common/exit_codes.h"
 #include "common/file_io.h"
 #include "common/gbench_shim.h"
 #include "common/values.h"
-#include "settings/cli.h"
-#include "settings/options.h"
 #include "stats/stats.h"
 
 #include <math.h>
@@ -20,36 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define FILE_BYTES ((uint64_t)256 << 20)
-
-struct micro_options {
-    const char *filter, *json, *file, *model;
-    uint32_t repetitions, threads;
-    int64_t sample_ns;
-    uint64_t buffer_bytes, file_bytes;
-    bool list;
-};
-
-#define FIELD(name) offsetof(struct micro_options, name)
-static const struct option own[] = {
-    {"filter", "RE", "only benchmarks whose name matches", OPTION_TEXT, FIELD(filter), .flags = 0},
-    {"list", NULL, "print the names and measure nothing", OPTION_FLAG, FIELD(list), .flags = 0},
-    {"json", "FILE", "also write Google Benchmark's JSON", OPTION_TEXT, FIELD(json), .flags = 0},
-    {"repetitions", "N", "samples of each", OPTION_COUNT, FIELD(repetitions), .min = 1,
-     .max = 1000},
-    {"sample_time", "TIME", "least time of a sample", OPTION_DURATION, FIELD(sample_ns),
-     .min = 1000},
-    {"threads", "N", "that compute", OPTION_COUNT, FIELD(threads), .min = 1, .max = 256},
-    {"buffer", "SIZE", "memory through which weights rotate; larger than the caches", OPTION_SIZE,
-     FIELD(buffer_bytes), .min = 1 << 20},
-    {"file", "FILE", "to read from; else one is made here and removed", OPTION_TEXT, FIELD(file),
-     .flags = 0},
-    {"file_bytes", "SIZE", "of the file that is made", OPTION_SIZE, FIELD(file_bytes),
-     .min = 2 << 20},
-    {"model", "FILE", "also whole passes over this GGUF file, resident in memory", OPTION_TEXT,
-     FIELD(model), .letter = 'm'},
-};
 
 /* One case and what its samples gave. */
 struct bench {
@@ -336,7 +303,7 @@ static enum lb_status measure_all(struct micro *m, const struct micro_options *o
     return status;
 }
 
-static int run(const struct micro_options *o, struct lb_error *err)
+int micro_run(const struct micro_options *o, struct lb_error *err)
 {
     struct micro m = {.file_fd = -1};
     struct micro_list list = {0};
@@ -357,32 +324,4 @@ static int run(const struct micro_options *o, struct lb_error *err)
     if (status != LB_OK)
         return status == LB_ERR_INPUT ? EXIT_USAGE : EXIT_FAILED;
     return failed ? EXIT_FAILED : EXIT_OK;
-}
-
-int command_micro(int argc, char **argv)
-{
-    struct micro_options o = {.repetitions = 3,
-                              .sample_ns = 20000000,
-                              .threads = lb_options_default().threads,
-                              .buffer_bytes = (uint64_t)256 << 20,
-                              .file_bytes = FILE_BYTES};
-    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &o, 0},
-                                 {NULL, NULL, 0, NULL, 0}};
-    struct cli cli = {
-        "micro", "[--filter RE] [options]",
-        "Measures the parts one by one: products of each tensor type by each\n"
-        "instruction set beside the read bandwidth of the memory in the same moments\n"
-        "(the roof), storage reads, what an event and a cache access cost, and, with\n"
-        "--model, whole decode steps and prompts.",
-        groups};
-    int code = cli_parse(&cli, &argc, argv);
-    if (code >= 0)
-        return code;
-    if (argc > 1)
-        return cli_fail("micro", "'%s': expected options only", argv[1]);
-    struct lb_error err = LB_ERROR_INIT;
-    code = run(&o, &err);
-    if (err.code != LB_OK)
-        fprintf(stderr, "layerbench micro: %s\n", err.text);
-    return code;
 }

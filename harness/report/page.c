@@ -1,22 +1,18 @@
 /*
- * report: see report.h.
+ * page: see page.h.
  *
  * Steps for each result: 1. draw its figures into a temporary folder (which reads the result and
  * its log); 2. keep what the page needs of it. When all are there: 3. write the page.
  */
-#include "report/report.h"
+#include "report/page.h"
 
-#include "common/commands.h"
-#include "common/exit_codes.h"
 #include "common/file_io.h"
 #include "common/sha256.h"
 #include "common/values.h"
-#include "figure/plot.h"
+#include "figure/draw.h"
 #include "figure/plot_scripts.h"
-#include "report/layer_table.h"
 #include "report/report_answer.h"
 #include "report/report_html.h"
-#include "settings/cli.h"
 
 #include <errno.h>
 #include <math.h>
@@ -213,7 +209,7 @@ static void write_section(FILE *out, struct subject *s, size_t number)
     if (view->n_cells > 0) {
         fputs("<h3>All cells</h3>\n", out);
         html_cells(out, view, s->answer.best);
-        layer_table_html(out, view);
+        html_layers(out, view);
     }
     fputs("<h3>Environment</h3>\n", out);
     html_environment(out, view);
@@ -329,47 +325,4 @@ enum lb_status report_write(char *const *paths, size_t n, FILE *out, FILE *messa
     }
     free(subjects);
     return status;
-}
-
-/* ---- the command ---- */
-
-struct report_command {
-    const char *out;
-};
-
-static const struct option own[] = {
-    {"out", "FILE", "the page", OPTION_TEXT, offsetof(struct report_command, out), .letter = 'o'},
-};
-
-int command_report(int argc, char **argv)
-{
-    struct report_command command = {.out = "report.html"};
-    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &command, 0},
-                                 {NULL, NULL, 0, NULL, 0}};
-    struct cli cli = {
-        "report", "[options] RESULT [RESULT...]",
-        "Writes one HTML page about the results (run directories or result.json files)\n"
-        "that needs no network and no other file.",
-        groups};
-    int code = cli_parse(&cli, &argc, argv);
-    if (code >= 0)
-        return code;
-    if (argc < 2)
-        return cli_fail("report", "expected at least one RESULT: a run directory or a result.json");
-    struct lb_error err = LB_ERROR_INIT;
-    char *page = NULL;
-    size_t length = 0;
-    FILE *out = open_memstream(&page, &length);
-    if (!out)
-        return cli_fail("report", "out of memory");
-    enum lb_status status = report_write(argv + 1, (size_t)argc - 1, out, stderr, &err);
-    if (fclose(out) != 0 && status == LB_OK)
-        status = lb_fail(&err, LB_ERR_NOMEM, "out of memory");
-    if (status == LB_OK)
-        status = file_replace(command.out, page, length, &err);
-    free(page);
-    if (status != LB_OK)
-        return cli_fail("report", "%s", err.text);
-    printf("%s\n", command.out);
-    return EXIT_OK;
 }

@@ -1,41 +1,29 @@
 /*
- * merge_results: joins the results of shards, of machines, or of parts of one run.
+ * merge_results: see merge_results.h.
  *
  * The cells of the whole run are laid out again from the scenario that the results carry; samples
  * go to their cells, and the result is written as `run` writes it. The inputs are put in an order
  * of their own first, so that the order on the command line does not matter. A sample that two
  * inputs have must be the same in both.
  */
-#include "common/commands.h"
-#include "common/exit_codes.h"
+#include "result/merge_results.h"
+
 #include "common/file_io.h"
-#include "report/layer_table.h"
+#include "result/layer_table.h"
 #include "result/merge_lines.h"
 #include "result/result_set.h"
 #include "result/results.h"
 #include "result/results_json.h"
-#include "settings/cli.h"
-#include "settings/model_options.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct merge_options {
-    const char *out;
-};
-
-static const struct option own[] = {
-    {"out", "DIR", "where the joined result goes", OPTION_TEXT, offsetof(struct merge_options, out),
-     .letter = 'o'},
-};
 
 struct merge {
     struct result_set set;
     struct scenario scenario;
     struct matrix matrix;
     struct results results;
-    bool writing; /* the inputs are fine, and there is a directory for the result */
 };
 
 static const json_t *effective_of(const struct result_file *file)
@@ -257,7 +245,7 @@ static enum lb_status join_logs(struct merge *m, struct lb_error *err)
 }
 
 static enum lb_status merge(struct merge *m, char *const *paths, size_t n, const char *out,
-                            struct lb_error *err)
+                            bool *writing, struct lb_error *err)
 {
     enum lb_status status = LB_OK;
     for (size_t i = 0; status == LB_OK && i < n; i++)
@@ -270,7 +258,7 @@ static enum lb_status merge(struct merge *m, char *const *paths, size_t n, const
         status = results_open(&m->results, out, err);
     if (status != LB_OK)
         return status;
-    m->writing = true;
+    *writing = true;
     status = take_all(m, err);
     if (status == LB_OK)
         status = sort_warnings(&m->results, err);
@@ -285,34 +273,18 @@ static enum lb_status merge(struct merge *m, char *const *paths, size_t n, const
     return status == LB_OK ? layer_table_write(out, err) : status;
 }
 
-int command_merge(int argc, char **argv)
+enum lb_status merge_results(char *const *paths, size_t n, const char *out, json_t **warnings,
+                             bool *writing, struct lb_error *err)
 {
-    struct merge_options options = {NULL};
-    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &options, 0},
-                                 {NULL, NULL, 0, NULL, 0}};
-    struct cli cli = {"merge", "RESULT... --out DIR",
-                      "Joins the results of shards, of machines, or of parts of one run.", groups};
-    int code = cli_parse(&cli, &argc, argv);
-    if (code >= 0)
-        return code;
-    if (argc < 2 || !options.out)
-        return cli_fail("merge", "expected %s", argc < 2 ? "at least one result" : "--out DIR");
     struct merge m = {.results = {0}};
-    struct lb_error err = LB_ERROR_INIT;
-    code = EXIT_OK;
-    if (merge(&m, argv + 1, (size_t)(argc - 1), options.out, &err) == LB_OK) {
-        size_t i;
-        json_t *warning;
-        json_array_foreach(m.results.warnings, i, warning)
-            fprintf(stderr, "note: %s\n", json_string_value(warning));
-        printf("result: %s/result.json\n", m.results.directory);
-    } else {
-        code = m.writing ? model_options_error("merge", &err)
-                         : model_options_open_error("merge", &err);
-    }
+    *warnings = NULL;
+    *writing = false;
+    enum lb_status status = merge(&m, paths, n, out, writing, err);
+    if (status == LB_OK)
+        *warnings = json_incref(m.results.warnings);
     results_close(&m.results);
     matrix_free(&m.matrix);
     scenario_free(&m.scenario);
     result_set_free(&m.set);
-    return code;
+    return status;
 }

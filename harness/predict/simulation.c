@@ -1,108 +1,26 @@
 /*
- * simulate: predicts the cells of a study with the engine's own planner under a virtual clock.
+ * simulation: predicts the cells of a study with the engine's own planner under a virtual clock.
  *
  * 1. what streams: a model, a shape, or equal layers; 2. how long things take: given, by rates, or
  * profiled; 3. the cells: a scenario's, or the options with --vary; 4. each cell's steady state.
  */
-#include "predict/simulate.h"
+#include "predict/simulation.h"
 
 #include "base/memory.h"
-#include "common/commands.h"
-#include "common/exit_codes.h"
 #include "plan/pattern.h"
 #include "predict/simulate_against.h"
 #include "predict/simulate_profile.h"
-#include "settings/cli.h"
-#include "settings/model_options.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { MAX_AXES = 16 };
-
-struct arguments {
-    /* what streams */
-    const char *shape, *quant;
-    uint32_t layers;
-    uint64_t layer_bytes;
-    /* how long things take */
-    int64_t compute_ns, other_ns;
-    double compute_rate, token_rate;
-    bool measure;
-    /* which accesses */
-    const char *pattern, *replay, *replay_cell;
-    uint64_t accesses;
-    uint32_t stride;
-    double skew;
-    /* what is run */
-    char *vary[MAX_AXES];
-    size_t n_vary;
-    uint32_t warmup, passes;
-    const char *against;
-    bool as_run, json;
-};
-
-static bool set_vary(void *target, const char *text)
-{
-    struct arguments *a = target;
-    if (a->n_vary == MAX_AXES || !strchr(text, '='))
-        return false;
-    a->vary[a->n_vary] = strdup(text);
-    return a->vary[a->n_vary] && ++a->n_vary;
-}
-
-static void format_vary(const void *target, char *text, size_t size)
-{
-    (void)target;
-    snprintf(text, size, "%s", "");
-}
-
-#define FIELD(name) offsetof(struct arguments, name)
-static const struct option own[] = {
-    {"shape", "NAME", "a synthetic model's shape instead of a file", OPTION_CHOICE, FIELD(shape),
-     .choice_kind = "shape"},
-    {"quant", "MIX", "its tensor types", OPTION_CHOICE, FIELD(quant), .choice_kind = "quant"},
-    {"layers", "N", "with --shape its layers, else that many equal ones", OPTION_COUNT,
-     FIELD(layers), .max = 65535},
-    {"layer_bytes", "SIZE", "of the equal layers", OPTION_SIZE, FIELD(layer_bytes), .flags = 0},
-    {"compute", "TIME", "of all layers in a decode pass", OPTION_DURATION, FIELD(compute_ns),
-     .flags = 0},
-    {"other", "TIME", "of the rest of a pass: head, sampling", OPTION_DURATION, FIELD(other_ns),
-     .flags = 0},
-    {"compute_rate", "BANDWIDTH", "weights used where memory is the limit", OPTION_BANDWIDTH,
-     FIELD(compute_rate), .flags = 0},
-    {"token_rate", "R", "tokens/s where arithmetic is the limit", OPTION_REAL, FIELD(token_rate),
-     .flags = 0},
-    {"measure", NULL, "profile the model: compute, and storage bandwidth", OPTION_FLAG,
-     FIELD(measure), .flags = 0},
-    {"pattern", "NAME", "sequential, reversed, strided, random or skewed layers", OPTION_TEXT,
-     FIELD(pattern), .flags = 0},
-    {"accesses", "N", "in a pass of random or skewed", OPTION_COUNT64, FIELD(accesses), .max = 1e8},
-    {"stride", "N", "of strided", OPTION_COUNT, FIELD(stride), .min = 1},
-    {"skew", "S", "exponent of skewed (Zipf)", OPTION_REAL, FIELD(skew), .max = 100},
-    {"replay", "FILE", "accesses as a layers.jsonl records them", OPTION_TEXT, FIELD(replay),
-     .flags = 0},
-    {"replay_cell", "NAME", "which cell of it; the first one if not given", OPTION_TEXT,
-     FIELD(replay_cell), .flags = 0},
-    {"vary", "OPTION=V1,V2,...", "values of an option; may be given several times", OPTION_CUSTOM,
-     0, .set = set_vary, .format = format_vary, .expected = "OPTION=VALUE,VALUE,..."},
-    {"warmup", "N", "passes before those that count", OPTION_COUNT, FIELD(warmup), .max = 100000},
-    {"passes", "N", "passes that count", OPTION_COUNT, FIELD(passes), .min = 1, .max = 100000},
-    {"as_run", NULL, "the passes of a scenario's run: prompt, then decode", OPTION_FLAG,
-     FIELD(as_run), .flags = 0},
-    {"against", "RESULT", "predict the cells of a measured result and compare", OPTION_TEXT,
-     FIELD(against), .flags = 0},
-    {"json", NULL, "print JSON", OPTION_FLAG, FIELD(json), .flags = 0},
-};
-static const struct option model_option[] = {MODEL_OPTION};
 
 /* ---- the cells of --vary, as a scenario in memory ---- */
 
 struct made {
     struct scenario scenario;
     struct scenario_value *fixed;
-    struct scenario_axis axes[MAX_AXES];
+    struct scenario_axis axes[SIM_MAX_AXES];
     char **texts; /* owns all texts */
     size_t n_texts;
 };
@@ -173,7 +91,7 @@ static void free_made(struct made *m)
     free(m->fixed);
 }
 
-static enum lb_status make_scenario(const struct arguments *a, const struct settings *settings,
+static enum lb_status make_scenario(const struct sim_arguments *a, const struct settings *settings,
                                     struct made *m, struct lb_error *err)
 {
     size_t count;
@@ -201,7 +119,7 @@ static enum lb_status make_scenario(const struct arguments *a, const struct sett
 /* ---- one study ---- */
 
 struct study {
-    const struct arguments *a;
+    const struct sim_arguments *a;
     const struct settings *settings; /* of the command line */
     struct sim_model model;
     struct sim_accesses accesses;
@@ -212,7 +130,7 @@ struct study {
 static enum lb_status find_model(struct study *s, const struct scenario *scenario,
                                  struct lb_error *err)
 {
-    const struct arguments *a = s->a;
+    const struct sim_arguments *a = s->a;
     const char *path = s->settings->engine.model_path;
     struct lb_synth synth = {.shape = a->shape, .quant = a->quant, .n_layers = a->layers};
     if (a->shape)
@@ -238,7 +156,7 @@ static enum lb_status find_model(struct study *s, const struct scenario *scenari
 
 static enum lb_status find_accesses(struct study *s, struct lb_error *err)
 {
-    const struct arguments *a = s->a;
+    const struct sim_arguments *a = s->a;
     if (a->replay)
         return sim_replay(a->replay, a->replay_cell, &s->model, &s->accesses, err);
     if (!a->pattern || strcmp(a->pattern, "sequential") == 0)
@@ -267,7 +185,7 @@ static enum lb_status find_times(const struct study *s, const struct settings *s
                                  struct sim_profile *profile, struct sim_times *times,
                                  struct lb_error *err)
 {
-    const struct arguments *a = s->a;
+    const struct sim_arguments *a = s->a;
     *times = (struct sim_times){.layers_ns = (double)a->compute_ns,
                                 .compute_rate = a->compute_rate,
                                 .token_rate = a->token_rate,
@@ -363,9 +281,8 @@ static void free_study(struct study *s)
     sim_model_free(&s->model);
 }
 
-/* The cells of one scenario file, or of the options when path is NULL. */
-static enum lb_status simulate(const struct arguments *a, const struct settings *settings,
-                               const char *path, struct lb_error *err)
+enum lb_status sim_scenario(const struct sim_arguments *a, const struct settings *settings,
+                            const char *path, struct lb_error *err)
 {
     struct study study = {.a = a, .settings = settings};
     struct scenario scenario = {0};
@@ -380,8 +297,7 @@ static enum lb_status simulate(const struct arguments *a, const struct settings 
     return status;
 }
 
-/* The cells of a result, predicted and measured. */
-static enum lb_status against(const struct arguments *a, struct lb_error *err)
+enum lb_status sim_against(const struct sim_arguments *a, struct lb_error *err)
 {
     struct sim_checks checks;
     enum lb_status status = sim_check_result(a->against, &checks, err);
@@ -391,37 +307,4 @@ static enum lb_status against(const struct arguments *a, struct lb_error *err)
         status = no_memory(err);
     sim_checks_free(&checks);
     return status;
-}
-
-int command_simulate(int argc, char **argv)
-{
-    struct settings settings = settings_default();
-    struct arguments a = {.quant = "Q4_K_M", .stride = 2, .skew = 1, .warmup = 20, .passes = 32};
-    struct cli_group groups[] = {{"simulation", own, sizeof own / sizeof *own, &a, 0},
-                                 {"model", model_option, 1, &settings, 0},
-                                 model_options_group(&settings),
-                                 {NULL, NULL, 0, NULL, 0}};
-    struct cli cli = {
-        "simulate", "[SCENARIO...] [options]",
-        "Predicts outcome counts and pass times with the engine's own cache and planner under a\n"
-        "virtual clock, for models and storage that need not be here.\n\n"
-        "  layerbench simulate --shape llama-2-7b --device bandwidth=2GB/s --compute-rate 30GB/s "
-        "\\\n"
-        "      --cache-layers 16 --vary replacement=lru,belady --vary prefetch=sync,async\n"
-        "  layerbench simulate scenarios/quick.json --measure --as-run",
-        groups};
-    int code = cli_parse(&cli, &argc, argv);
-    struct lb_error err = LB_ERROR_INIT;
-    if (code < 0 && argc > 1 && a.n_vary > 0)
-        code = cli_fail("simulate", "--vary: expected in place of a scenario, not beside one");
-    if (code < 0 && argc > 1 && a.against)
-        code = cli_fail("simulate", "--against: expected in place of a scenario, not beside one");
-    if (code < 0 && a.against)
-        code = against(&a, &err) == LB_OK ? EXIT_OK : model_options_open_error("simulate", &err);
-    for (int i = 1; code < 0 && i < (argc > 1 ? argc : 2); i++)
-        if (simulate(&a, &settings, argc > 1 ? argv[i] : NULL, &err) != LB_OK)
-            code = model_options_open_error("simulate", &err);
-    for (size_t i = 0; i < a.n_vary; i++)
-        free(a.vary[i]);
-    return code < 0 ? EXIT_OK : code;
 }

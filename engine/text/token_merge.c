@@ -1,5 +1,5 @@
 /* merge: the list and the heap. See merge.h. */
-#include "text/merge.h"
+#include "text/token_merge.h"
 
 #include "text/grow.h"
 

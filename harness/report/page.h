@@ -1,6 +1,6 @@
-/* report: results as one HTML file that needs nothing else. */
-#ifndef REPORT_H
-#define REPORT_H
+/* page: results as one HTML file that needs nothing else. */
+#ifndef PAGE_H
+#define PAGE_H
 
 #include "base/status.h"
 

@@ -1,20 +1,19 @@
 /*
- * gate: `layerbench gate`: has this binary become slower, or does it do other work?
+ * judge: see judge.h.
  *
  * 1. read the scenario, find its model; 2. exact counts against the committed baseline; 3. with
  * --base, times of both binaries in turns; 4. the report in all forms asked for, and the exit code.
  */
+#include "gate/judge.h"
+
 #include "base/clock.h"
-#include "common/commands.h"
 #include "common/exit_codes.h"
 #include "common/file_io.h"
 #include "common/json_text.h"
 #include "common/progress.h"
 #include "gate/gate_report.h"
-#include "machine/affinity.h"
 #include "machine/environment.h"
 #include "settings/cli.h"
-#include "settings/model_options.h"
 #include "study/model_file.h"
 
 #include <errno.h>
@@ -24,51 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-struct gate_options {
-    const char *base, *head, *model, *baseline, *metrics;
-    const char *markdown, *junit, *json;
-    const char *affinity;
-    const char *slow_head; /* "compute:5" */
-    uint64_t seed;
-    uint32_t timeout_s, pause_s;
-    bool update_baseline, times_only, github, allow_slow;
-};
-
-#define FIELD(name) offsetof(struct gate_options, name)
-static const struct option own[] = {
-    {"base", "PROGRAM", "the layerbench to compare times with; without it, counts only",
-     OPTION_TEXT, FIELD(base), .letter = 'b'},
-    {"head", "PROGRAM", "the layerbench to judge, instead of this one", OPTION_TEXT, FIELD(head),
-     .flags = 0},
-    {"baseline", "FILE", "exact counts, instead of results/baselines/NAME.json", OPTION_TEXT,
-     FIELD(baseline), .flags = 0},
-    {"update_baseline", NULL, "write the counts of this binary as the new baseline", OPTION_FLAG,
-     FIELD(update_baseline), .flags = 0},
-    {"times_only", NULL, "do not compare counts", OPTION_FLAG, FIELD(times_only), .flags = 0},
-    {"metrics", "LIST", "times that gate, of pass (alone: the steadiest), prefill, ttft, wait",
-     OPTION_TEXT, FIELD(metrics), .flags = 0},
-    {"model", "FILE", "another model than the scenario's", OPTION_TEXT, FIELD(model),
-     .letter = 'm'},
-    {"affinity", "CPUS",
-     "measure on these processors, such as 1 or 2-3: less noise, if few suffice", OPTION_TEXT,
-     FIELD(affinity), .flags = 0},
-    {"seed", "N", "of the order of samples", OPTION_COUNT64, FIELD(seed), .max = 0x1p62},
-    {"timeout", "SECONDS", "for one sample", OPTION_COUNT, FIELD(timeout_s), .min = 1,
-     .max = 100000},
-    {"markdown", "FILE", "write a summary as Markdown", OPTION_TEXT, FIELD(markdown), .flags = 0},
-    {"junit", "FILE", "write JUnit XML", OPTION_TEXT, FIELD(junit), .flags = 0},
-    {"json", "FILE", "write everything as JSON, each sample included", OPTION_TEXT, FIELD(json),
-     .flags = 0},
-    {"github", NULL, "print GitHub annotations (default where GITHUB_ACTIONS is set)", OPTION_FLAG,
-     FIELD(github), .flags = 0},
-    {"pause_s", "SECONDS", "before what is too noisy is measured anew", OPTION_COUNT,
-     FIELD(pause_s), .max = 3600, .flags = OPTION_HIDDEN},
-    {"allow_slow", NULL, "accept a scenario that slows itself on purpose", OPTION_FLAG,
-     FIELD(allow_slow), .flags = OPTION_HIDDEN},
-    {"slow_head", "KIND:PERCENT", "slow the head on purpose: io, compute or wait", OPTION_TEXT,
-     FIELD(slow_head), .flags = OPTION_HIDDEN},
-};
 
 struct gate {
     const struct gate_options *options;
@@ -377,9 +331,9 @@ static enum lb_status report(const struct gate *g, int code, struct lb_error *er
     return status;
 }
 
-/* ---- the command ---- */
+/* ---- all of it ---- */
 
-static enum lb_status run(struct gate *g, const char *path, int *code, struct lb_error *err)
+static enum lb_status judge(struct gate *g, const char *path, int *code, struct lb_error *err)
 {
     enum lb_status status = read_scenario(g, path, err);
     if (status == LB_OK)
@@ -419,38 +373,17 @@ static void close_gate(struct gate *g)
     free(g->baseline);
 }
 
-int command_gate(int argc, char **argv)
+enum lb_status gate_judge(const struct gate_options *o, const char *scenario, int *code,
+                          struct lb_error *err)
 {
-    struct gate_options o = {.seed = 1, .timeout_s = 300, .pause_s = 5};
-    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &o, 0},
-                                 {NULL, NULL, 0, NULL, 0}};
-    struct cli cli = {
-        "gate", "[SCENARIO] [options]",
-        "Has this binary become slower than another (--base), or does it do other work than the\n"
-        "committed baseline says? SCENARIO is scenarios/gate.json unless given. Exit codes: 0 no\n"
-        "regression, 1 regression, 3 too noisy to say, 4 not comparable, 5 failed or other work.",
-        groups};
-    int code = cli_parse(&cli, &argc, argv);
-    if (code >= 0)
-        return code;
-    if (argc > 2)
-        return cli_fail("gate", "expected one scenario, got %d", argc - 1);
-    if (o.times_only && (!o.base || o.update_baseline))
-        return cli_fail("gate", "--times-only: expected --base with it, and no --update-baseline");
-    if (o.affinity && !affinity_apply(o.affinity)) /* what it starts inherits it */
-        return cli_fail("gate",
-                        "--affinity: '%s': expected processors of this machine, such as 0-3,6",
-                        o.affinity);
-    struct lb_error err = LB_ERROR_INIT;
-    struct gate g = {.options = &o,
+    struct gate g = {.options = o,
                      .start_ns = lb_now_ns(),
                      .plan = {.rule = gate_rule_default(),
-                              .seed = o.seed,
-                              .timeout_s = o.timeout_s,
-                              .pause_s = o.pause_s}};
-    code = EXIT_FAILED;
-    if (run(&g, argc == 2 ? argv[1] : "scenarios/gate.json", &code, &err) != LB_OK)
-        code = model_options_open_error("gate", &err);
+                              .seed = o->seed,
+                              .timeout_s = o->timeout_s,
+                              .pause_s = o->pause_s}};
+    *code = EXIT_FAILED;
+    enum lb_status status = judge(&g, scenario, code, err);
     close_gate(&g);
-    return code;
+    return status;
 }

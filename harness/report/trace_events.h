@@ -1,6 +1,6 @@
-/* trace: one run of a cell as trace events for Perfetto and chrome://tracing. */
-#ifndef TRACE_H
-#define TRACE_H
+/* trace_events: one run of a cell as trace events for Perfetto and chrome://tracing. */
+#ifndef TRACE_EVENTS_H
+#define TRACE_EVENTS_H
 
 #include "base/status.h"
 

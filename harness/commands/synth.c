@@ -1,5 +1,5 @@
 /* synth: writes a synthetic model, under a temporary name until it is whole. */
-#include "common/commands.h"
+#include "commands/commands.h"
 #include "common/exit_codes.h"
 #include "engine.h"
 #include "settings/cli.h"

@@ -1,6 +1,6 @@
-/* plot: draws the figures of a result. */
-#ifndef PLOT_H
-#define PLOT_H
+/* draw: draws the figures of a result. */
+#ifndef DRAW_H
+#define DRAW_H
 
 #include "base/status.h"
 #include "figure/figure.h"

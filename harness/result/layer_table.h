@@ -8,12 +8,14 @@
 
 #include "result/view.h"
 
-#include <stdio.h>
-
 /* Writes layers.csv beside the layers.jsonl of a run's directory, if there is one; times in ns. */
 enum lb_status layer_table_write(const char *directory, struct lb_error *err);
 
-/* As HTML, of a view whose log has been read; nothing where the log is empty. */
-void layer_table_html(FILE *out, struct view *view);
+/* What a row holds: a quantity of a cell of a view whose log has been read, as mean, least, 50%,
+ * 90%, 99%, 99.9%, greatest; NAN where there are too few to tell. False where none were logged. */
+enum { LAYER_QUANTITIES = 2, LAYER_VALUES = 7 };
+extern const char *const layer_quantities[LAYER_QUANTITIES]; /* "wait", "read" */
+bool layer_values(const struct view_cell *cell, int quantity, uint64_t *n,
+                  double values[LAYER_VALUES]);
 
 #endif

@@ -1,0 +1,45 @@
+/* tune: `layerbench tune`: the settings that make the best of a given memory. */
+#include "predict/tune.h"
+#include "commands/commands.h"
+#include "common/exit_codes.h"
+#include "settings/cli.h"
+#include "settings/model_options.h"
+
+#define FIELD(name) offsetof(struct tune_options, name)
+static const struct option own[] = {
+    {"memory", "SIZE", "for the whole process", OPTION_SIZE, FIELD(memory), .min = 1 << 20},
+    {"scenario", "FILE", "write the settings as a scenario", OPTION_TEXT, FIELD(scenario),
+     .flags = 0},
+    {"verify", NULL, "run the settings and compare", OPTION_FLAG, FIELD(verify), .flags = 0},
+    {"passes", "N", "decode passes of --verify", OPTION_COUNT, FIELD(passes), .min = 1,
+     .max = 100000},
+    {"json", NULL, "print JSON", OPTION_FLAG, FIELD(json), .flags = 0},
+};
+static const struct option model_option[] = {MODEL_OPTION};
+
+int command_tune(int argc, char **argv)
+{
+    struct settings settings = settings_default();
+    struct tune_options o = {.passes = 16};
+    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &o, 0},
+                                 {"model", model_option, 1, &settings, 0},
+                                 model_options_group(&settings),
+                                 {NULL, NULL, 0, NULL, 0}};
+    struct cli cli = {"tune", "--model FILE --memory SIZE [options]",
+                      "Profiles a model on this machine, then searches the settings that make the\n"
+                      "best of the memory by simulation. Prints them as options for generate.",
+                      groups};
+    int code = cli_parse(&cli, &argc, argv);
+    if (code >= 0)
+        return code;
+    if (argc > 1)
+        return cli_fail("tune", "'%s': expected options only", argv[1]);
+    if (!settings.engine.model_path)
+        return cli_fail("tune", "no model: expected --model FILE");
+    if (o.memory == 0)
+        return cli_fail("tune", "no memory: expected --memory SIZE");
+    struct lb_error err = LB_ERROR_INIT;
+    if (tune_run(&o, &settings, &err) != LB_OK)
+        return model_options_open_error("tune", &err);
+    return EXIT_OK;
+}

@@ -1,0 +1,18 @@
+/* merge_results: joins the results of shards, of machines, or of parts of one run. */
+#ifndef MERGE_RESULTS_H
+#define MERGE_RESULTS_H
+
+#include "base/status.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Writes the joined result of n inputs (run directories or result.json files) to the directory
+ * `out`, new or empty. *warnings: its warnings, texts, the caller's to json_decref; NULL on
+ * failure. *writing: whether the inputs were fine, so that a failure is one of writing.
+ * LB_ERR_INPUT: inputs that are damaged or do not belong together. */
+enum lb_status merge_results(char *const *paths, size_t n, const char *out, json_t **warnings,
+                             bool *writing, struct lb_error *err);
+
+#endif
