@@ -252,9 +252,19 @@ static bool next_unit(const struct feed *feed, uint32_t layer, uint32_t *unit)
     return *unit < feed->layout->layer_first_unit[layer + 1];
 }
 
+/* All experts of the layer are needed, whatever the router says. */
+static void need_experts(struct feed *feed, uint32_t first, uint32_t end)
+{
+    for (uint32_t unit = first; unit < end; unit++)
+        streamer_need(feed->streamer, &unit, 1);
+}
+
 static enum lb_status step_to(struct feed *feed, uint32_t unit, struct lb_error *err)
 {
     bool first = !feed->holding;
+    const struct layout_unit *units = feed->layout->units;
+    if (!first && units[unit].part > 0 && units[unit - 1].part == 0)
+        need_experts(feed, unit, feed->layout->layer_first_unit[units[unit].layer + 1]);
     if (feed->holding)
         drop_unit(feed);
     return take_unit(feed, unit, first, err);

@@ -70,8 +70,32 @@ static uint32_t window(const struct planner_state *state)
     return state->distance;
 }
 
-bool planner_next(struct planner_state *state, struct planner_step *step)
+bool planner_demands(const struct planner_state *state)
 {
+    return future_n_revealed(state->future) > 0 &&
+           future_first(state->future, state->position, future_demand_end(state->future),
+                        cache_held(state->cache)) != FUTURE_NEVER;
+}
+
+/* Of what a load needed for certain may displace: nothing needed up to `for_access`. */
+static bool make_room(struct planner_state *state, uint32_t unit, uint64_t for_access)
+{
+    struct cache_choice choice = {.cache = state->cache,
+                                  .future = state->future,
+                                  .position = state->position,
+                                  .for_access = for_access};
+    if (cache_fits(state->cache, unit))
+        return true;
+    choice.window = window(state);
+    if (cache_make_room(state->cache, &choice, unit))
+        return true;
+    choice.window = 0;
+    return cache_make_room(state->cache, &choice, unit);
+}
+
+static bool prefetch(struct planner_state *state, struct planner_step *step)
+{
+    enum future_kind kind;
     uint64_t access = state->scheduler->next(state);
     if (access == FUTURE_NEVER)
         return false;
@@ -82,6 +106,9 @@ bool planner_next(struct planner_state *state, struct planner_step *step)
                                       .position = state->position,
                                       .for_access = access,
                                       .window = window(state)};
+        future_next(state->future, unit, access, &kind);
+        if (kind == FUTURE_PREDICTED)
+            choice.doubt = 1 - future_likelihood(state->future, unit);
         if (!cache_make_room(state->cache, &choice, unit))
             return false;
     }
@@ -89,15 +116,18 @@ bool planner_next(struct planner_state *state, struct planner_step *step)
     return true;
 }
 
-bool planner_make_room(struct planner_state *state, uint32_t unit)
+bool planner_next(struct planner_state *state, struct planner_step *step)
 {
-    struct cache_choice choice = {.cache = state->cache,
-                                  .future = state->future,
-                                  .position = state->position,
-                                  .for_access = state->position,
-                                  .window = window(state)};
-    if (cache_fits(state->cache, unit) || cache_make_room(state->cache, &choice, unit))
-        return true;
-    choice.window = 0;
-    return cache_make_room(state->cache, &choice, unit);
+    if (!planner_demands(state))
+        return prefetch(state, step);
+    uint64_t end = future_demand_end(state->future);
+    uint64_t access = future_first(state->future, state->position, end, cache_held(state->cache));
+    *step = (struct planner_step){future_at(state->future, access), access};
+    return make_room(state, step->unit, end);
+}
+
+bool planner_make_room(struct planner_state *state, uint32_t unit, bool at_any_price)
+{
+    bool spare = future_n_revealed(state->future) > 0 && !at_any_price;
+    return make_room(state, unit, spare ? future_demand_end(state->future) : state->position);
 }

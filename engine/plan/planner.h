@@ -47,18 +47,23 @@ void planner_measured_load(struct planner_state *state, double ns);
 /* The first position in [position, position + ahead] whose unit is absent, or FUTURE_NEVER. */
 uint64_t planner_missing(const struct planner_state *state, uint64_t ahead);
 
+/* Whether something revealed (the experts that a router has chosen) is missing. */
+bool planner_demands(const struct planner_state *state);
+
 struct planner_step {
     uint32_t unit;       /* to load */
     uint64_t for_access; /* the position it is for */
 };
 
-/* The next prefetch: evicts what has to leave (cache_evict) and returns true with a step whose
- * unit fits and is absent; the caller begins the load. False: nothing to do now. */
+/* The next load: of what is revealed and missing, as long as there is any, else the scheduler's
+ * next prefetch. Evicts what has to leave (cache_evict) and returns true with a step whose unit
+ * fits and is absent; the caller begins the load. False: nothing to do now. */
 bool planner_next(struct planner_state *state, struct planner_step *step);
 
-/* Makes room for a demand load of `unit`, the one needed at `position`: false when nothing may be
- * evicted now (all else is pinned or in flight; the caller waits for a load to end). Demand
- * loads evict protected units when nothing else is left. */
-bool planner_make_room(struct planner_state *state, uint32_t unit);
+/* Makes room for a demand load of `unit`, which is needed now: false when nothing may be evicted
+ * now (all else is pinned or in flight; the caller waits for a load to end). Demand loads evict
+ * protected units when nothing else is left, but what is revealed and not used yet only for
+ * at_any_price: when there is nothing to wait for. */
+bool planner_make_room(struct planner_state *state, uint32_t unit, bool at_any_price);
 
 #endif

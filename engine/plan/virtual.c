@@ -144,7 +144,7 @@ static void compute(struct clockwork *v, double ns)
 
 static void demand(struct clockwork *v, uint32_t unit)
 {
-    while (!planner_make_room(&v->plan, unit))
+    while (!planner_make_room(&v->plan, unit, true))
         complete_one(v);
     /* what was waited for may have been planned meanwhile */
     if (cache_unit(v->cache, unit)->state != CACHE_ABSENT)

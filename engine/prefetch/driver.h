@@ -33,14 +33,16 @@ struct streamer {
     bool mapped;
     uint32_t n_units;
     uint32_t max_prefetches;                   /* in flight */
+    uint32_t max_demands;                      /* loads of what is revealed; one more for the
+                                                * unit that is waited for */
     const struct planner_scheduler *scheduler; /* as asked for; sync uses fixed */
     /* computing thread, while no driver runs also the loader */
     const struct driver_ops *driver;
-    struct frames *frames; /* NULL when mapped */
-    struct async *async;   /* while the async driver runs */
-    uint32_t distance;     /* layers */
-    int64_t acquired_ns;   /* when the unit in use was handed out */
-    struct loader *loader; /* owned by the I/O thread while the async driver runs */
+    struct frames *frames;    /* NULL when mapped */
+    struct async *async;      /* while the async driver runs */
+    uint32_t distance;        /* layers */
+    int64_t working_since_ns; /* when a unit was handed out or given back last */
+    struct loader *loader;    /* owned by the I/O thread while the async driver runs */
 
     pthread_mutex_t mu;
     /* guarded by mu */
@@ -48,6 +50,9 @@ struct streamer {
     struct future *future;
     struct planner_state plan; /* plan.position is the next access, or the one in use */
     struct unit_load *loads;   /* [n_units] */
+    uint8_t *outcomes;         /* [n_units] enum streamer_outcome of what is revealed */
+    int64_t revealed_ns;
+    uint32_t n_pinned;
     uint32_t n_loading, n_prefetching;
     uint32_t evicted_now; /* since the last load began */
     bool paused;          /* a prefetch failed: no more until a demand load succeeded */
@@ -59,9 +64,12 @@ struct streamer {
 
 struct driver_ops {
     const char *name; /* as in options */
-    /* required: returns when the unit, absent or in flight, is resident, or cannot be. The lock
-     * may be dropped meanwhile. */
-    enum lb_status (*bring_locked)(struct streamer *s, uint32_t unit, struct lb_error *err);
+    /* required: returns when one of the units, all absent or in flight, is resident, or cannot
+     * be. The lock may be dropped meanwhile. */
+    enum lb_status (*bring_locked)(struct streamer *s, const uint32_t *units, uint32_t n,
+                                   struct lb_error *err);
+    /* optional: units were revealed, or (with n = 0) predicted */
+    void (*revealed_locked)(struct streamer *s, const uint32_t *units, uint32_t n);
     /* optional: a unit was handed out, a unit was released */
     void (*acquired_locked)(struct streamer *s);
     void (*released_locked)(struct streamer *s);
@@ -85,7 +93,8 @@ struct loader_request streamer_begin_locked(struct streamer *s, const struct pla
                                             bool prefetch);
 /* Takes the end of a load in: resident or absent again, counters, estimates. */
 void streamer_end_locked(struct streamer *s, const struct loader_result *result);
-/* The next prefetch, begun: false when there is none now, or enough are in flight. */
+/* The next load, begun, of what is revealed, or else a prefetch: false when there is none now, or
+ * enough are in flight. */
 bool streamer_plan_locked(struct streamer *s, struct loader_request *request);
 /* The error of a demand load that failed: layer, unit, offset, cause. */
 enum lb_status streamer_load_error(const struct streamer *s, struct lb_error *err);

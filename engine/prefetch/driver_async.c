@@ -61,7 +61,8 @@ static void send_locked(struct async *a, enum message_kind kind, const struct lo
         storage_wake(a->s->storage);
 }
 
-/* Begins prefetches: one, or all there are for a scheduler that wants them at once. */
+/* Begins loads: all there are of what is revealed, and a prefetch, or all there are for a scheduler
+ * that wants them at once. */
 static bool plan_locked(struct streamer *s)
 {
     struct loader_request request;
@@ -69,7 +70,7 @@ static bool plan_locked(struct streamer *s)
     while (streamer_plan_locked(s, &request)) {
         send_locked(s->async, MESSAGE_LOAD, &request);
         any = true;
-        if (!s->plan.scheduler->eager)
+        if (!request.demand && !s->plan.scheduler->eager)
             break;
     }
     return any;
@@ -107,37 +108,60 @@ static void trim_locked(struct streamer *s)
     cancel_prefetches_locked(s, false);
 }
 
-/* One step towards having the unit: its demand load begun, its prefetch urged on. */
-static enum lb_status pursue_locked(struct streamer *s, uint32_t unit, struct lb_error *err)
+static void urge_locked(struct streamer *s, uint32_t unit)
 {
-    if (cache_unit(s->cache, unit)->state == CACHE_LOADING) {
-        struct loader_request request = {.unit = unit};
-        if (s->loads[unit].prefetch && !s->async->urged[unit])
-            send_locked(s->async, MESSAGE_URGE, &request);
-        s->async->urged[unit] = true;
-        return LB_OK;
+    struct loader_request request = {.unit = unit};
+    if (s->loads[unit].prefetch && !s->async->urged[unit])
+        send_locked(s->async, MESSAGE_URGE, &request);
+    s->async->urged[unit] = true;
+}
+
+static void revealed_locked(struct streamer *s, const uint32_t *units, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (cache_unit(s->cache, units[i])->state == CACHE_LOADING)
+            urge_locked(s, units[i]);
+    if (plan_locked(s))
+        s->async->hungry = false;
+}
+
+/* One step towards having one of the units: a prefetch of it urged on, the first one's demand load
+ * begun. */
+static enum lb_status pursue_locked(struct streamer *s, const uint32_t *units, uint32_t n,
+                                    struct lb_error *err)
+{
+    bool is_coming = false;
+    for (uint32_t i = 0; i < n; i++) {
+        if (cache_unit(s->cache, units[i])->state != CACHE_LOADING)
+            continue;
+        urge_locked(s, units[i]);
+        is_coming = true;
     }
-    if (planner_make_room(&s->plan, unit)) {
-        struct planner_step step = {.unit = unit, .for_access = s->plan.position};
+    if (is_coming || s->n_loading - s->n_prefetching > s->max_demands)
+        return LB_OK;
+    if (planner_make_room(&s->plan, units[0], s->n_loading == 0)) {
+        struct planner_step step = {.unit = units[0], .for_access = s->plan.position};
         struct loader_request request = streamer_begin_locked(s, &step, false);
         send_locked(s->async, MESSAGE_LOAD, &request);
         return LB_OK;
     }
     if (s->n_loading == 0)
-        return lb_fail(err, LB_ERR_STATE, "unit %u: all units in the cache are in use", unit);
+        return lb_fail(err, LB_ERR_STATE, "unit %u: all units in the cache are in use", units[0]);
     cancel_prefetches_locked(s, true); /* those not begun make way; the others end */
     return LB_OK;
 }
 
-static enum lb_status bring_locked(struct streamer *s, uint32_t unit, struct lb_error *err)
+static enum lb_status bring_locked(struct streamer *s, const uint32_t *units, uint32_t n,
+                                   struct lb_error *err)
 {
     struct async *a = s->async;
     for (;;) {
         if (s->broken)
             return streamer_load_error(s, err);
-        if (cache_unit(s->cache, unit)->state == CACHE_RESIDENT)
-            return LB_OK;
-        enum lb_status status = pursue_locked(s, unit, err);
+        for (uint32_t i = 0; i < n; i++)
+            if (cache_unit(s->cache, units[i])->state == CACHE_RESIDENT)
+                return LB_OK;
+        enum lb_status status = pursue_locked(s, units, n, err);
         if (status != LB_OK)
             return status;
         uint32_t heard = bell_count(&a->ended);
@@ -230,7 +254,7 @@ static enum lb_status start(struct streamer *s, struct lb_error *err)
     struct async *a = lb_calloc(1, sizeof *a);
     if (!a)
         return lb_fail(err, LB_ERR_NOMEM, "async prefetch: out of memory");
-    uint32_t loads = s->max_prefetches + 1;
+    uint32_t loads = s->max_prefetches + s->max_demands + 1;
     a->s = s;
     a->requests = channel_open(5 * loads + 1, sizeof(struct message));
     a->urged = lb_calloc(s->n_units, sizeof *a->urged);
@@ -265,6 +289,7 @@ static void stop(struct streamer *s)
 const struct driver_ops driver_async = {
     .name = "async",
     .bring_locked = bring_locked,
+    .revealed_locked = revealed_locked,
     .acquired_locked = position_moved_locked,
     .released_locked = position_moved_locked,
     .trim_locked = trim_locked,

@@ -33,6 +33,8 @@ struct loader_request streamer_begin_locked(struct streamer *s, const struct pla
                                             bool prefetch)
 {
     cache_begin_load(s->cache, step->unit, prefetch);
+    if (!prefetch)
+        s->outcomes[step->unit] = STREAMER_MISS;
     struct loader_request request = {.unit = step->unit,
                                      .demand = !prefetch,
                                      .for_access = step->for_access,
@@ -94,10 +96,12 @@ void streamer_end_locked(struct streamer *s, const struct loader_result *r)
 bool streamer_plan_locked(struct streamer *s, struct loader_request *request)
 {
     struct planner_step step;
-    if (s->broken || s->paused || s->n_prefetching >= s->max_prefetches ||
-        !planner_next(&s->plan, &step))
+    bool demand = planner_demands(&s->plan);
+    bool enough = demand ? s->n_loading - s->n_prefetching >= s->max_demands
+                         : s->paused || s->n_prefetching >= s->max_prefetches;
+    if (s->broken || enough || !planner_next(&s->plan, &step))
         return false;
-    *request = streamer_begin_locked(s, &step, true);
+    *request = streamer_begin_locked(s, &step, !demand);
     return true;
 }
 
@@ -184,7 +188,8 @@ static enum lb_status open_cache(struct streamer *s, const struct streamer_optio
 {
     uint32_t *frames_of_unit = lb_calloc(s->n_units, sizeof *frames_of_unit);
     s->loads = lb_calloc(s->n_units, sizeof *s->loads);
-    if (!frames_of_unit || !s->loads) {
+    s->outcomes = lb_calloc(s->n_units, sizeof *s->outcomes);
+    if (!frames_of_unit || !s->loads || !s->outcomes) {
         lb_free(frames_of_unit);
         return lb_fail(err, LB_ERR_NOMEM, "streamer: out of memory");
     }
@@ -226,6 +231,20 @@ static enum lb_status check_options(const struct streamer_options *o, struct str
     return LB_OK;
 }
 
+static enum lb_status open_future(struct streamer *s, struct lb_error *err)
+{
+    bool *always = lb_calloc(s->n_units, sizeof *always);
+    if (!always)
+        return lb_fail(err, LB_ERR_NOMEM, "streamer: out of memory");
+    bool all = true;
+    for (uint32_t i = 0; i < s->n_units; i++)
+        all &= always[i] = s->layout->units[i].part == 0;
+    s->max_demands = all ? 0 : s->max_demands;
+    enum lb_status status = future_open_cycle(s->n_units, always, &s->future, err);
+    lb_free(always);
+    return status;
+}
+
 /* Everything but the driver; room for all layers with `all`. */
 static enum lb_status assemble(struct streamer *s, const struct streamer_options *o, bool all,
                                struct lb_error *err)
@@ -236,10 +255,11 @@ static enum lb_status assemble(struct streamer *s, const struct streamer_options
     if (status != LB_OK)
         return status;
     s->max_prefetches = o->max_loads ? o->max_loads : o->queue_depth;
-    struct loader_options options = {.max_loads = s->max_prefetches + 1,
+    s->max_demands = o->queue_depth;
+    status = open_future(s, err);
+    struct loader_options options = {.max_loads = s->max_prefetches + s->max_demands + 1,
                                      .queue_depth = o->queue_depth,
                                      .chunk_bytes = o->chunk_bytes};
-    status = future_open_cycle(s->n_units, NULL, &s->future, err);
     if (status == LB_OK)
         status = open_cache(s, o, &budget, err);
     if (status == LB_OK)
@@ -289,6 +309,7 @@ void streamer_close(struct streamer *streamer)
     future_close(streamer->future);
     frames_close(streamer->frames);
     lb_free(streamer->loads);
+    lb_free(streamer->outcomes);
     pthread_mutex_destroy(&streamer->mu);
     lb_free(streamer);
 }
@@ -312,6 +333,7 @@ static void describe(const struct streamer *s, uint32_t unit, enum streamer_outc
 {
     a->unit = unit;
     a->layer = s->layout->units[unit].layer;
+    a->part = s->layout->units[unit].part;
     a->position = s->counters.accesses;
     a->outcome = outcome;
     a->ready_ns = a->need_ns;
@@ -322,44 +344,104 @@ static void describe(const struct streamer *s, uint32_t unit, enum streamer_outc
         return;
     const struct unit_load *load = &s->loads[unit];
     bool waited = outcome == STREAMER_LATE || outcome == STREAMER_MISS;
-    a->ready_ns = waited && load->done_ns < a->need_ns ? a->need_ns : load->done_ns;
+    a->ready_ns = waited && load->done_ns < a->reveal_ns ? a->reveal_ns : load->done_ns;
     a->queue_ns = load->first_ns - load->request_ns;
     a->read_ns = load->done_ns - load->first_ns;
     a->bytes = load->bytes;
     a->evicted = load->evicted;
 }
 
-enum lb_status streamer_acquire(struct streamer *s, uint32_t unit, const uint8_t *const **frames,
-                                struct streamer_access *access, struct lb_error *err)
+/* The place in units[] of the first that is resident, or n. */
+static uint32_t first_resident(const struct streamer *s, const uint32_t *units, uint32_t n)
 {
-    assert(unit < s->n_units);
-    enum lb_status status = LB_OK;
+    uint32_t i = 0;
+    while (i < n && cache_unit(s->cache, units[i])->state != CACHE_RESIDENT)
+        i++;
+    return i;
+}
+
+void streamer_need(struct streamer *s, const uint32_t *units, uint32_t n)
+{
+    pthread_mutex_lock(&s->mu);
+    s->revealed_ns = lb_now_ns();
+    for (uint32_t i = 0; i < n; i++) {
+        const struct cache_unit *u = cache_unit(s->cache, units[i]);
+        assert(!future_is_revealed(s->future, units[i]));
+        s->outcomes[units[i]] = u->state == CACHE_ABSENT    ? STREAMER_MISS
+                                : u->state == CACHE_LOADING ? STREAMER_LATE
+                                : u->fresh                  ? STREAMER_PREFETCHED
+                                                            : STREAMER_HIT;
+    }
+    s->plan.position = future_reveal(s->future, units, n, s->plan.position);
+    if (s->driver->revealed_locked)
+        s->driver->revealed_locked(s, units, n);
+    pthread_mutex_unlock(&s->mu);
+}
+
+void streamer_predict(struct streamer *s, const uint32_t *units, uint32_t n, float confidence)
+{
+    pthread_mutex_lock(&s->mu);
+    future_predict(s->future, units, n, confidence);
+    if (s->driver->revealed_locked)
+        s->driver->revealed_locked(s, NULL, 0);
+    pthread_mutex_unlock(&s->mu);
+}
+
+/* Whether the units may be acquired now; then the position is theirs. */
+static enum lb_status reach(struct streamer *s, const uint32_t *units, uint32_t n,
+                            struct lb_error *err)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        bool revealed = future_is_revealed(s->future, units[i]);
+        uint64_t at =
+            revealed || n == 1 ? future_reach(s->future, units[i], s->plan.position) : FUTURE_NEVER;
+        if (at == FUTURE_NEVER || cache_unit(s->cache, units[i])->pins > 0)
+            return lb_fail(err, LB_ERR_STATE, "unit %u: not needed now", units[i]);
+        s->plan.position = at;
+    }
+    return LB_OK;
+}
+
+enum lb_status streamer_acquire_any(struct streamer *s, const uint32_t *units, uint32_t n,
+                                    uint32_t *which, const uint8_t *const **frames,
+                                    struct streamer_access *access, struct lb_error *err)
+{
     access->need_ns = lb_now_ns();
     pthread_mutex_lock(&s->mu);
-    assert(unit == future_at(s->future, s->plan.position));
-    if (s->broken) {
-        status = lb_fail(err, LB_ERR_STATE, "unit %u: an earlier load failed; rewind first", unit);
+    enum lb_status status =
+        s->broken
+            ? lb_fail(err, LB_ERR_STATE, "unit %u: an earlier load failed; rewind first", units[0])
+            : reach(s, units, n, err);
+    if (status != LB_OK)
         goto done;
-    }
-    const struct cache_unit *u = cache_unit(s->cache, unit);
-    enum streamer_outcome outcome = u->fresh ? STREAMER_PREFETCHED : STREAMER_HIT;
-    bool waited = u->state != CACHE_RESIDENT;
+    *which = first_resident(s, units, n);
+    bool waited = *which == n;
     if (waited) {
-        status = s->driver->bring_locked(s, unit, err);
+        status = s->driver->bring_locked(s, units, n, err);
         if (status != LB_OK)
             goto done;
-        outcome = s->loads[unit].prefetch ? STREAMER_LATE : STREAMER_MISS;
+        *which = first_resident(s, units, n);
     }
+    uint32_t unit = units[*which];
+    bool revealed = future_is_revealed(s->future, unit);
+    enum streamer_outcome outcome = revealed ? (enum streamer_outcome)s->outcomes[unit]
+                                    : waited
+                                        ? s->loads[unit].prefetch ? STREAMER_LATE : STREAMER_MISS
+                                    : cache_unit(s->cache, unit)->fresh ? STREAMER_PREFETCHED
+                                                                        : STREAMER_HIT;
+    access->reveal_ns = revealed ? s->revealed_ns : access->need_ns;
     describe(s, unit, outcome, access);
     count_access(s, unit, outcome);
     cache_pin(s->cache, unit);
+    s->n_pinned++;
     uint64_t reads = s->counters.reads;
     if (s->driver->acquired_locked)
         s->driver->acquired_locked(s);
+    waited |= access->ready_ns > access->need_ns; /* it came just then */
     waited |= s->driver->at_once && s->counters.reads != reads;
-    s->acquired_ns = lb_now_ns();
+    s->working_since_ns = lb_now_ns();
     if (waited)
-        access->wait_ns = s->acquired_ns - access->need_ns;
+        access->wait_ns = s->working_since_ns - access->need_ns;
     access->held_bytes = cache_frames_held(s->cache) * s->layout->frame_bytes;
     LB_PROBE3(access, unit, outcome, access->wait_ns);
     *frames = s->mapped ? NULL : (const uint8_t *const *)frames_of(s->frames, unit);
@@ -368,14 +450,23 @@ done:
     return status;
 }
 
+enum lb_status streamer_acquire(struct streamer *s, uint32_t unit, const uint8_t *const **frames,
+                                struct streamer_access *access, struct lb_error *err)
+{
+    uint32_t which;
+    assert(unit < s->n_units);
+    return streamer_acquire_any(s, &unit, 1, &which, frames, access, err);
+}
+
 void streamer_release(struct streamer *s, uint32_t unit)
 {
     int64_t now = lb_now_ns();
     pthread_mutex_lock(&s->mu);
-    assert(unit == future_at(s->future, s->plan.position));
-    planner_measured_compute(&s->plan, (double)(now - s->acquired_ns));
+    planner_measured_compute(&s->plan, (double)(now - s->working_since_ns));
+    s->working_since_ns = now;
     cache_unpin(s->cache, unit);
-    s->plan.position++;
+    s->n_pinned--;
+    s->plan.position = future_used(s->future, unit, s->plan.position);
     if (s->driver->released_locked)
         s->driver->released_locked(s);
     pthread_mutex_unlock(&s->mu);
@@ -386,10 +477,11 @@ void streamer_release(struct streamer *s, uint32_t unit)
 void streamer_rewind(struct streamer *s)
 {
     pthread_mutex_lock(&s->mu);
-    uint32_t unit = future_at(s->future, s->plan.position);
-    if (cache_unit(s->cache, unit)->pins)
-        cache_unpin(s->cache, unit);
-    s->plan.position = (s->plan.position + s->n_units - 1) / s->n_units * s->n_units;
+    for (uint32_t i = 0; s->n_pinned > 0 && i < s->n_units; i++) {
+        for (; cache_unit(s->cache, i)->pins > 0; s->n_pinned--)
+            cache_unpin(s->cache, i);
+    }
+    s->plan.position = future_break_off(s->future, s->plan.position);
     s->broken = false;
     if (s->driver->trim_locked)
         s->driver->trim_locked(s);

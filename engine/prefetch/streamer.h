@@ -4,8 +4,23 @@
  * It owns the frames, the cache and a driver: `off` (demand loads only), `sync`
  * (blocking read-ahead on the computing thread), `async` (a background thread fed by
  * bounded channels), `resident` (all units loaded at open). The computing
- * thread calls acquire and release in access order; everything else may come from
- * the same thread between accesses.
+ * thread calls need, acquire and release; everything else may come from the same thread
+ * between accesses.
+ *
+ * Units of part 0 (layout.h) are needed in every pass, and acquired in their order: layer by
+ * layer, again and again. Units of other parts, experts, are acquired only after need() has
+ * revealed them, in any order:
+ *
+ *   acquire and release the units of part 0 of the layer, up to the router at least
+ *   streamer_need(units of all experts that were chosen): their loads begin, all at once
+ *   until all are used: streamer_acquire_any(those not acquired yet): one that is there, or the
+ *       first that comes; compute with it; streamer_release
+ *
+ * Several units may be acquired at a time, each stays in its place until it is released. What
+ * was revealed for a layer is not evicted before it was used, unless the budget does not hold
+ * it and what is acquired beside it: then it is loaded again. The outcome of what is revealed is
+ * decided at that moment: hit and prefetched are what was there, late what was coming, miss the
+ * rest, whose loads then run while what is there computes.
  */
 #ifndef PREFETCH_STREAMER_H
 #define PREFETCH_STREAMER_H
@@ -35,16 +50,17 @@ struct streamer_options {
 
 /* What one access of a unit was like. Times in ns on lb_now_ns(). */
 struct streamer_access {
-    uint32_t unit, layer;
+    uint32_t unit, layer, part;
     uint64_t position; /* accesses so far */
     enum streamer_outcome outcome;
-    int64_t need_ns;  /* the computation asked */
-    int64_t ready_ns; /* its load was complete: before need_ns if in time; hits: need_ns */
-    int64_t wait_ns;  /* the computation stood still: ready - need, plus blocking read-ahead */
-    int64_t queue_ns; /* the load that brought it: request to first read handed over; 0 for hits */
-    int64_t read_ns;  /* first read handed over to last completion; 0 for hits */
-    uint64_t bytes;   /* read by that load */
-    uint32_t evicted; /* units evicted for that load */
+    int64_t reveal_ns; /* it became known that the unit is needed: as need_ns for part 0 */
+    int64_t need_ns;   /* the computation asked */
+    int64_t ready_ns;  /* its load was complete: before need_ns if in time; hits: need_ns */
+    int64_t wait_ns;   /* the computation stood still: ready - need, plus blocking read-ahead */
+    int64_t queue_ns;  /* the load that brought it: request to first read handed over; 0 for hits */
+    int64_t read_ns;   /* first read handed over to last completion; 0 for hits */
+    uint64_t bytes;    /* read by that load */
+    uint32_t evicted;  /* units evicted for that load */
     uint64_t held_bytes; /* memory of units in the cache and in flight, as it was handed out */
 };
 
@@ -67,15 +83,32 @@ enum lb_status streamer_open(const struct layout *layout, struct storage *storag
                              struct lb_error *err);
 void streamer_close(struct streamer *streamer);
 
-/* The next unit of the sequence (0..n_units-1, again and again): blocks until it is there, pins
- * it; frames[i] is the address of its i-th frame, valid until release. *access describes
- * it. With a mapped storage *frames is NULL: use storage_map(). A failed demand load is an error;
- * the streamer can then only be rewound or closed. */
+/* Reveals units, all different, of one layer and of parts other than 0: this pass needs them.
+ * Begins or hastens their loads (async) and does not block. All of a layer at once; a second call
+ * may add to them while some are still to be acquired. */
+void streamer_need(struct streamer *streamer, const uint32_t *units, uint32_t n);
+
+/* Units of a later layer that the pass will likely need, with what probability (0 < confidence <
+ * 1): the scheduler may fetch them, but never in place of what is certain or likelier. Does not
+ * block. Void when the layer's need is revealed. */
+void streamer_predict(struct streamer *streamer, const uint32_t *units, uint32_t n,
+                      float confidence);
+
+/* One of units[0..n-1], each revealed and not acquired yet, or n == 1 and the next of part 0: the
+ * first of them that is there, or else blocks until one is. units[*which] is pinned; frames[i] is
+ * the address of its i-th frame, valid until release. *access describes it. With a mapped storage
+ * *frames is NULL: use storage_map(). LB_ERR_STATE: a unit that is not needed now, or everything
+ * in the cache is in use. A failed demand load is an error; the streamer can then only be rewound
+ * or closed. */
+enum lb_status streamer_acquire_any(struct streamer *streamer, const uint32_t *units, uint32_t n,
+                                    uint32_t *which, const uint8_t *const **frames,
+                                    struct streamer_access *access, struct lb_error *err);
+/* The same for one unit. */
 enum lb_status streamer_acquire(struct streamer *streamer, uint32_t unit,
                                 const uint8_t *const **frames, struct streamer_access *access,
                                 struct lb_error *err);
 void streamer_release(struct streamer *streamer, uint32_t unit);
-/* After a pass that broke off: the next access is unit 0 again. */
+/* After a pass that broke off: gives back what is acquired; the next access is unit 0 again. */
 void streamer_rewind(struct streamer *streamer);
 
 /* At run time, between accesses. When the I/O thread cannot be started again (LB_ERR_NOMEM), the

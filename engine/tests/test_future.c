@@ -275,6 +275,11 @@ static void overlapping(void)
     CHECK(future_used(f, 3, 2) == 2 && future_used(f, 2, 2) == 3);
     CHECK(future_reach(f, 3, 3) == FUTURE_NEVER && future_reach(f, 5, 3) == 5);
     CHECK(future_used(f, 5, 5) == 6);
+    for (uint64_t at = 6; at < 9; at++)
+        CHECK(future_used(f, (uint32_t)at - 6, future_reach(f, (uint32_t)at - 6, at)) == at + 1);
+    CHECK(future_reveal(f, (uint32_t[]){4}, 1, 9) == 9);
+    CHECK(future_reach(f, 5, 9) == FUTURE_NEVER, "unit 4 would be left out");
+    CHECK(future_used(f, 4, future_reach(f, 4, 9)) == 11 && future_reach(f, 5, 11) == 11);
     future_close(f);
 }
 

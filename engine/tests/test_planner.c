@@ -150,15 +150,15 @@ static void demand(void)
     state.scheduler = planner_scheduler("fixed");
     state.cache = open_cache("lru", 8, 3);
     set_units(state.cache, ".#...#.#");
-    CHECK(planner_make_room(&state, 0) && is_in(state.cache, ".#.....#"));
+    CHECK(planner_make_room(&state, 0, false) && is_in(state.cache, ".#.....#"));
     cache_close(state.cache);
     state.cache = open_cache("lru", 8, 3);
     set_units(state.cache, ".##L....");
-    CHECK(planner_make_room(&state, 0) && is_in(state.cache, "..##...."));
+    CHECK(planner_make_room(&state, 0, false) && is_in(state.cache, "..##...."));
     cache_close(state.cache);
     state.cache = open_cache("lru", 8, 3);
     set_units(state.cache, ".pLL....");
-    CHECK(!planner_make_room(&state, 0) && is_in(state.cache, ".###...."));
+    CHECK(!planner_make_room(&state, 0, false) && is_in(state.cache, ".###...."));
     cache_close(state.cache);
     future_close(state.future);
 }
@@ -229,7 +229,7 @@ static void access_next(struct walk *w, const char *what)
 {
     uint32_t unit = future_at(w->future, w->state.position);
     if (cache_unit(w->cache, unit)->state == CACHE_ABSENT) {
-        while (!planner_make_room(&w->state, unit)) {
+        while (!planner_make_room(&w->state, unit, false)) {
             CHECK(w->n_loading > 0, "%s: no room and nothing in flight", what);
             if (w->n_loading == 0)
                 return;

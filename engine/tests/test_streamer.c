@@ -13,7 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MOST_LAYERS = 12, TENSORS = 3 };
+enum { MOST_LAYERS = 12, TENSORS = 3, EXPERTS = 9, MOST_TENSORS = 6 * (2 + 3 * EXPERTS) };
+enum { MOST_PIECES = 6 * 4 * (1 + EXPERTS) }; /* units of a mixture */
 
 /* ---- a model file of random bytes ---- */
 
@@ -21,30 +22,58 @@ struct model {
     char path[64];
     uint8_t *bytes; /* what the file holds */
     uint64_t size;
-    uint32_t n_layers;
-    struct layout_tensor tensors[MOST_LAYERS * TENSORS];
+    uint32_t n_layers, n_tensors;
+    struct layout_tensor tensors[MOST_TENSORS];
 };
+
+/* The file of the tensors, which end at `at`. */
+static void write_model(struct model *m, uint64_t at, struct lb_random *r)
+{
+    m->size = at + 17;
+    m->bytes = lb_calloc(m->size, 1);
+    for (uint64_t i = 0; i < m->size; i++)
+        m->bytes[i] = (uint8_t)lb_random_next(r);
+    snprintf(m->path, sizeof m->path, "%s", "/tmp/layerbench-streamer-XXXXXX");
+    int fd = mkstemp(m->path);
+    CHECK(fd >= 0 && write(fd, m->bytes, m->size) == (ssize_t)m->size);
+    close(fd);
+}
 
 static void make_model(struct model *m, uint32_t n_layers, bool equal, uint64_t seed)
 {
     struct lb_random r = {seed};
     uint64_t at = 96;
     m->n_layers = n_layers;
-    for (uint32_t i = 0; i < n_layers * TENSORS; i++) {
+    m->n_tensors = n_layers * TENSORS;
+    for (uint32_t i = 0; i < m->n_tensors; i++) {
         struct layout_tensor *t = &m->tensors[i];
         *t = (struct layout_tensor){.layer = i / TENSORS, .file_offset = at};
         t->row_bytes = i % TENSORS == 1 ? 512 : 144;
         t->n_rows = i % TENSORS == 0 ? 1 : equal ? 60 : 20 + lb_random_below(&r, 130);
         at += t->row_bytes * t->n_rows;
     }
-    m->size = at + 17;
-    m->bytes = lb_calloc(m->size, 1);
-    for (uint64_t i = 0; i < m->size; i++)
-        m->bytes[i] = (uint8_t)lb_random_next(&r);
-    snprintf(m->path, sizeof m->path, "%s", "/tmp/layerbench-streamer-XXXXXX");
-    int fd = mkstemp(m->path);
-    CHECK(fd >= 0 && write(fd, m->bytes, m->size) == (ssize_t)m->size);
-    close(fd);
+    write_model(m, at, &r);
+}
+
+/* A mixture: in each layer two tensors always needed, then gate, up and down of all experts, whose
+ * slices are given expert by expert. Each part takes two frames of 8 KiB. */
+static void make_mixture(struct model *m, uint32_t n_layers, uint64_t seed)
+{
+    struct lb_random r = {seed};
+    uint64_t at = 96;
+    uint32_t n = 0;
+    m->n_layers = n_layers;
+    for (uint32_t layer = 0; layer < n_layers; layer++) {
+        for (uint32_t k = 0; k < 2; k++, at += 40 * 144)
+            m->tensors[n++] = (struct layout_tensor){layer, 0, at, 144, 40};
+        for (uint32_t e = 0; e < EXPERTS; e++)
+            for (uint32_t k = 0; k < 3; k++)
+                m->tensors[n++] =
+                    (struct layout_tensor){layer, 1 + e, at + (k * EXPERTS + e) * 8 * 512, 512, 8};
+        at += 3 * EXPERTS * 8 * 512;
+    }
+    m->n_tensors = n;
+    write_model(m, at, &r);
 }
 
 static void free_model(struct model *m)
@@ -104,7 +133,7 @@ static enum lb_status open_rig(struct rig *rig, const struct model *m, const str
                                 .frame_bytes = 8192,
                                 .align = storage_align(rig->storage),
                                 .file_bytes = m->size};
-    s = layout_build(m->tensors, m->n_layers * TENSORS, &lo, &rig->layout, err);
+    s = layout_build(m->tensors, m->n_tensors, &lo, &rig->layout, err);
     return s == LB_OK ? streamer_open(rig->layout, rig->storage, &x->o, &rig->s, err) : s;
 }
 
@@ -146,7 +175,30 @@ static uint64_t wrong_runs(const struct rig *rig, uint32_t unit, const uint8_t *
     return wrong;
 }
 
-/* One access, its record held against what it may be. compute_ns: spun while the unit is held. */
+/* Holds the record of an access against what it may be, and its bytes against the file's. */
+static void record(struct rig *rig, uint32_t unit, const uint8_t *const *frames,
+                   const struct streamer_access *a)
+{
+    struct streamer_counters *e = &rig->expected;
+    const struct layout_unit *u = &rig->layout->units[unit];
+    bool waited = a->outcome == STREAMER_LATE || a->outcome == STREAMER_MISS;
+    rig->wrong += wrong_runs(rig, unit, frames);
+    CHECK(a->unit == unit && a->layer == u->layer && a->part == u->part &&
+          a->position == e->accesses);
+    CHECK(a->wait_ns >= 0 && a->queue_ns >= 0 && a->read_ns >= 0 && a->reveal_ns <= a->need_ns);
+    CHECK(!waited || a->ready_ns >= a->reveal_ns);
+    CHECK(!waited || a->wait_ns >= a->ready_ns - a->need_ns);
+    CHECK(a->outcome != STREAMER_HIT || (a->bytes == 0 && a->ready_ns == a->need_ns));
+    CHECK(a->outcome == STREAMER_HIT || a->bytes == u->read_bytes);
+    e->accesses++;
+    e->hits += a->outcome == STREAMER_HIT;
+    e->prefetched += a->outcome == STREAMER_PREFETCHED;
+    e->late += a->outcome == STREAMER_LATE;
+    e->misses += a->outcome == STREAMER_MISS;
+    e->bytes_read += a->bytes;
+}
+
+/* One access in order. compute_ns: spun while the unit is held. */
 static enum lb_status step(struct rig *rig, int64_t compute_ns, struct lb_error *err)
 {
     const uint8_t *const *frames;
@@ -155,20 +207,7 @@ static enum lb_status step(struct rig *rig, int64_t compute_ns, struct lb_error 
     enum lb_status s = streamer_acquire(rig->s, unit, &frames, &a, err);
     if (s != LB_OK)
         return s;
-    rig->wrong += wrong_runs(rig, unit, frames);
-    struct streamer_counters *e = &rig->expected;
-    CHECK(a.unit == unit && a.layer == rig->layout->units[unit].layer && a.position == e->accesses);
-    bool waited = a.outcome == STREAMER_LATE || a.outcome == STREAMER_MISS;
-    CHECK(a.wait_ns >= 0 && a.queue_ns >= 0 && a.read_ns >= 0);
-    CHECK(!waited || (a.ready_ns >= a.need_ns && a.wait_ns >= a.ready_ns - a.need_ns));
-    CHECK(a.outcome != STREAMER_HIT || (a.bytes == 0 && a.ready_ns == a.need_ns));
-    CHECK(a.outcome == STREAMER_HIT || a.bytes == rig->layout->units[unit].read_bytes);
-    e->accesses++;
-    e->hits += a.outcome == STREAMER_HIT;
-    e->prefetched += a.outcome == STREAMER_PREFETCHED;
-    e->late += a.outcome == STREAMER_LATE;
-    e->misses += a.outcome == STREAMER_MISS;
-    e->bytes_read += a.bytes;
+    record(rig, unit, frames, &a);
     for (int64_t end = lb_now_ns() + compute_ns; lb_now_ns() < end;)
         ;
     streamer_release(rig->s, unit);
@@ -240,7 +279,7 @@ static struct streamer_counters predict(const struct rig *rig, const struct sett
         c.prefetched += u->fresh;
         if (u->state == CACHE_ABSENT) {
             c.misses++;
-            CHECK(planner_make_room(&state, unit));
+            CHECK(planner_make_room(&state, unit, false));
             cache_begin_load(state.cache, unit, false);
             cache_end_load(state.cache, unit);
         }
@@ -339,6 +378,255 @@ static void random_settings(uint64_t seed, int rounds)
         }
         close_rig(&rig);
     }
+    free_model(&m);
+}
+
+/* ---- mixtures of experts ---- */
+
+/* An account of its own for `off`: what each policy keeps of units of equal size. */
+struct account {
+    bool fifo, held[MOST_PIECES], wanted[MOST_PIECES];
+    uint64_t since[MOST_PIECES], clock, hits, misses;
+    uint32_t n_held, slots;
+};
+
+static void account_use(struct account *a, uint32_t unit)
+{
+    a->hits += a->held[unit];
+    a->misses += !a->held[unit];
+    if (!a->held[unit] && a->n_held++ == a->slots) {
+        int64_t oldest = -1;
+        for (uint32_t i = 0; i < MOST_PIECES; i++)
+            if (a->held[i] && !a->wanted[i] && (oldest < 0 || a->since[i] < a->since[oldest]))
+                oldest = i;
+        a->held[oldest] = false;
+        a->n_held--;
+    }
+    if (!a->held[unit] || !a->fifo)
+        a->since[unit] = ++a->clock;
+    a->held[unit] = true;
+    a->wanted[unit] = false;
+}
+
+/* The units of `chosen` experts of a layer, by a route that favours the first ones. */
+static uint32_t choose_experts(const struct layout *l, uint32_t layer, uint32_t chosen,
+                               struct lb_random *r, uint32_t *units)
+{
+    bool taken[EXPERTS] = {false};
+    uint32_t n = 0, count;
+    while (chosen > 0) {
+        uint32_t e = lb_random_below(r, 1 + lb_random_below(r, EXPERTS));
+        if (taken[e])
+            continue;
+        taken[e] = true;
+        chosen--;
+        uint32_t first = layout_part(l, layer, 1 + e, &count);
+        for (uint32_t i = 0; i < count; i++)
+            units[n++] = first + i;
+    }
+    return n;
+}
+
+struct held {
+    uint32_t units[4], n;
+};
+
+static void let_go(struct rig *rig, struct held *held, uint32_t i)
+{
+    streamer_release(rig->s, held->units[i]);
+    held->units[i] = held->units[--held->n];
+}
+
+/* A layer of a pass: part 0 in order, then what the router chose, up to `pins` units at a time. */
+static enum lb_status route_layer(struct rig *rig, uint32_t layer, uint32_t chosen, uint32_t pins,
+                                  bool guess, struct lb_random *r, struct account *account,
+                                  struct lb_error *err)
+{
+    uint32_t units[MOST_PIECES], count, which, n;
+    const uint8_t *const *frames;
+    struct streamer_access a;
+    struct held held = {.n = 0};
+    uint32_t first = layout_part(rig->layout, layer, 0, &count);
+    enum lb_status s = LB_OK;
+    for (uint32_t i = 0; i < count && s == LB_OK; i++) {
+        if ((s = streamer_acquire(rig->s, first + i, &frames, &a, err)) != LB_OK)
+            return s;
+        record(rig, first + i, frames, &a);
+        account_use(account, first + i);
+        if (i + 1 < count) /* the router's is still in use as it reveals */
+            streamer_release(rig->s, first + i);
+    }
+    n = choose_experts(rig->layout, layer, chosen, r, units);
+    for (uint32_t i = 0; i < n; i++)
+        account->wanted[units[i]] = true;
+    streamer_need(rig->s, units, n);
+    streamer_release(rig->s, first + count - 1);
+    uint32_t next = (layer + 1) % rig->m->n_layers, guessed[MOST_PIECES];
+    if (guess && next != layer) {
+        uint32_t k = choose_experts(rig->layout, next, chosen, r, guessed);
+        streamer_predict(rig->s, guessed, k, 0.25f + 0.5f * (float)lb_random_below(r, 2));
+    }
+    while (n > 0 && s == LB_OK) {
+        s = streamer_acquire_any(rig->s, units, n, &which, &frames, &a, err);
+        if (s != LB_OK)
+            break;
+        record(rig, units[which], frames, &a);
+        account_use(account, units[which]);
+        held.units[held.n++] = units[which];
+        memmove(units + which, units + which + 1, (n - which - 1) * sizeof *units);
+        n--;
+        while (held.n == pins || (held.n > 0 && lb_random_below(r, 3) == 0))
+            let_go(rig, &held, lb_random_below(r, held.n));
+    }
+    while (held.n > 0)
+        let_go(rig, &held, lb_random_below(r, held.n));
+    return s;
+}
+
+/* Random routes in every setting: right bytes, sane, every access accounted for. With `off`, lru
+ * and fifo the counts are those of the account. */
+static void routes(uint64_t seed, int rounds)
+{
+    struct lb_random r = {seed};
+    static const uint64_t units[] = {LAYOUT_UNIT_EXPERT, LAYOUT_UNIT_EXPERT, 8192, 16384};
+    for (int round = 0; round < rounds; round++) {
+        struct model m;
+        make_mixture(&m, 1 + lb_random_below(&r, 6), seed);
+        struct setting x = random_setting(&r, &m);
+        bool exact = round % 3 == 0;
+        uint32_t chosen = 1 + lb_random_below(&r, 6), pins = 1 + lb_random_below(&r, 3);
+        x.unit_bytes = units[lb_random_below(&r, 4)];
+        x.o.cache_layers = 0;
+        uint32_t slots = 1 + lb_random_below(&r, 30); /* of an expert */
+        if (exact) {
+            x.o.prefetch = "off";
+            x.o.replacement = round % 2 ? "lru" : "fifo";
+            x.storage = round % 4 ? "memory" : "mmap"; /* two frames a unit: nothing to align */
+            x.unit_bytes = LAYOUT_UNIT_EXPERT;
+            pins = 1;
+            slots = chosen + 1 + lb_random_below(&r, 30);
+        } else if (slots < pins + 1) {
+            slots = pins + 1;
+        }
+        x.o.cache_bytes = slots * (exact ? 2 : 3) * 8192;
+        struct lb_error err = LB_ERROR_INIT;
+        struct rig rig;
+        struct account account = {.fifo = strcmp(x.o.replacement, "fifo") == 0, .slots = slots};
+        char what[160];
+        snprintf(what, sizeof what, "seed %llu round %d: %s %s %s %s unit %llu, %u of %u slots",
+                 (unsigned long long)seed, round, x.storage, x.o.prefetch, x.o.replacement,
+                 x.o.scheduler, (unsigned long long)x.unit_bytes, chosen, slots);
+        enum lb_status s = open_rig(&rig, &m, &x, &err);
+        CHECK(s == LB_OK, "%s: %s", what, err.text);
+        for (uint32_t i = 0; i < 30 * m.n_layers && s == LB_OK; i++) {
+            s = route_layer(&rig, i % m.n_layers, chosen, pins, round % 2, &r, &account, &err);
+            CHECK(s == LB_OK, "%s: %s", what, err.text);
+            check_sane(&rig, what);
+            if (i % m.n_layers == m.n_layers - 1 && lb_random_below(&r, 10) == 0 && !exact)
+                streamer_rewind(rig.s);
+        }
+        CHECK(rig.wrong == 0, "%s: %llu runs of wrong bytes", what, (unsigned long long)rig.wrong);
+        if (exact)
+            CHECK(rig.expected.hits == account.hits && rig.expected.misses == account.misses,
+                  "%s: %llu hits, counted %llu", what, (unsigned long long)rig.expected.hits,
+                  (unsigned long long)account.hits);
+        check_settled(&rig, what);
+        close_rig(&rig);
+        free_model(&m);
+    }
+}
+
+/* The demand of a layer never evicts a part of itself, what is chosen is requested at once, and
+ * what may not be acquired is refused. */
+static void demands(const char *prefetch)
+{
+    struct model m;
+    make_mixture(&m, 3, 8);
+    struct setting x = {.storage = "memory", .unit_bytes = LAYOUT_UNIT_EXPERT};
+    x.o = options(prefetch, "lru", 0);
+    x.o.cache_bytes = 5 * 2 * 8192; /* part 0 and four experts */
+    x.o.prefetch_distance = 0;
+    x.o.scheduler = "fixed";
+    struct rig rig;
+    struct lb_error err = LB_ERROR_INIT;
+    const uint8_t *const *frames;
+    struct streamer_access a;
+    uint32_t which;
+    CHECK(open_rig(&rig, &m, &x, &err) == LB_OK, "%s", err.text);
+    for (int round = 0; round < 40; round++) {
+        uint32_t layer = (uint32_t)round % 3, units[4], first = layer * (1 + EXPERTS);
+        CHECK(streamer_acquire(rig.s, first, &frames, &a, &err) == LB_OK, "%s", err.text);
+        record(&rig, first, frames, &a);
+        struct lb_error refused = LB_ERROR_INIT;
+        CHECK(streamer_acquire(rig.s, first + 3, &frames, &a, &refused) == LB_ERR_STATE);
+        CHECK(strstr(refused.text, "not needed now"), "%s", refused.text);
+        for (uint32_t i = 0; i < 4; i++) /* two of the layer's last turn, two others */
+            units[i] = first + 1 + ((uint32_t)round / 3 * 2 + i) % EXPERTS;
+        streamer_need(rig.s, units, 4);
+        refused.code = LB_OK;
+        CHECK(streamer_acquire(rig.s, (first + 1 + EXPERTS) % (3 * (1 + EXPERTS)), &frames, &a,
+                               &refused) == LB_ERR_STATE);
+        streamer_release(rig.s, first);
+        struct streamer_counters before = streamer_counters(rig.s);
+        uint64_t misses = rig.expected.misses;
+        for (uint32_t n = 4; n > 0; n--) { /* all held at the end: they fit */
+            CHECK(streamer_acquire_any(rig.s, units, n, &which, &frames, &a, &err) == LB_OK, "%s",
+                  err.text);
+            record(&rig, units[which], frames, &a);
+            uint32_t unit = units[which];
+            memmove(units + which, units + which + 1, (n - which - 1) * sizeof *units);
+            units[n - 1] = unit;
+        }
+        struct streamer_counters after = streamer_counters(rig.s);
+        misses = rig.expected.misses - misses;
+        CHECK(strcmp(prefetch, "off") != 0 || after.evictions - before.evictions <= misses);
+        for (uint32_t i = 0; i < 4; i++)
+            streamer_release(rig.s, units[i]);
+    }
+    /* each miss was one load: nothing that was revealed was evicted and loaded again */
+    struct streamer_counters c = streamer_counters(rig.s);
+    CHECK(c.bytes_read == rig.expected.bytes_read && rig.wrong == 0);
+    check_settled(&rig, "demands");
+    close_rig(&rig);
+    free_model(&m);
+}
+
+/* What a right prediction brings is there when it is needed; sync, so that it is so each time. */
+static void predictions(void)
+{
+    struct model m;
+    make_mixture(&m, 2, 8);
+    struct setting x = {.storage = "memory", .unit_bytes = LAYOUT_UNIT_EXPERT};
+    x.o = options("sync", "belady", 0);
+    x.o.cache_bytes = 7 * 2 * 8192; /* of 20 units */
+    x.o.prefetch_distance = 1;
+    struct rig rig;
+    struct lb_error err = LB_ERROR_INIT;
+    const uint8_t *const *frames;
+    struct streamer_access a;
+    uint64_t prefetched = 0;
+    CHECK(open_rig(&rig, &m, &x, &err) == LB_OK, "%s", err.text);
+    for (uint32_t i = 0; i < 100; i++) {
+        uint32_t layer = i % 2, first = layer * (1 + EXPERTS), other = (1 - layer) * (1 + EXPERTS);
+        uint32_t units[2] = {first + 1 + i % EXPERTS, first + 1 + (i + 4) % EXPERTS};
+        uint32_t next[2] = {other + 1 + (i + 1) % EXPERTS, other + 1 + (i + 5) % EXPERTS};
+        CHECK(streamer_acquire(rig.s, first, &frames, &a, &err) == LB_OK, "%s", err.text);
+        record(&rig, first, frames, &a);
+        streamer_need(rig.s, units, 2);
+        streamer_predict(rig.s, next, 2, 0.9f);
+        streamer_release(rig.s, first);
+        for (uint32_t k = 0; k < 2; k++) {
+            CHECK(streamer_acquire(rig.s, units[k], &frames, &a, &err) == LB_OK, "%s", err.text);
+            record(&rig, units[k], frames, &a);
+            streamer_release(rig.s, units[k]);
+            prefetched += a.outcome == STREAMER_PREFETCHED;
+        }
+    }
+    CHECK(rig.wrong == 0 && rig.expected.misses <= 4, "%llu misses",
+          (unsigned long long)rig.expected.misses);
+    CHECK(prefetched >= 190, "%llu of 200 prefetched", (unsigned long long)prefetched);
+    check_settled(&rig, "predictions");
+    close_rig(&rig);
     free_model(&m);
 }
 
@@ -532,7 +820,7 @@ static void refuse(const struct model *m, struct streamer_options o, const char 
     char notice[100];
     CHECK(storage_open("memory", m->path, &so, notice, sizeof notice, &rig.storage, &err) == LB_OK);
     struct layout_options lo = {.frame_bytes = 8192, .align = 1, .file_bytes = m->size};
-    CHECK(layout_build(m->tensors, m->n_layers * TENSORS, &lo, &rig.layout, &err) == LB_OK);
+    CHECK(layout_build(m->tensors, m->n_tensors, &lo, &rig.layout, &err) == LB_OK);
     CHECK(streamer_open(rig.layout, rig.storage, &o, &rig.s, &err) != LB_OK && !rig.s);
     CHECK_TEXT(err.text, text);
     close_rig(&rig);
@@ -632,6 +920,10 @@ int main(int argc, char **argv)
     resizing();
     random_settings(1, 240 * scale);
     changes_at_run_time(2, 24 * scale);
+    routes(3, 240 * scale);
+    for (int p = 0; p < 3; p++)
+        demands(prefetches[p]);
+    predictions();
     for (int p = 0; p < 3; p++) {
         for (int kind = STORAGE_FAULT_EIO; kind <= STORAGE_FAULT_DELAY; kind++)
             faults(prefetches[p], (enum storage_fault_kind)kind, false);
