@@ -70,7 +70,7 @@ TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
 .PRECIOUS: %.o
 # Keep the objects of tests; a bare .SECONDARY would also stop the rules behind FORCE.
 .SECONDARY: $(TEST_SRC:%.c=$(BUILD)/%.o)
-.PHONY: all help gate setup run test quick-test test-binaries bench figures check-layering format check-format clean \
+.PHONY: all help docs gate setup run test quick-test test-binaries bench figures check-layering format check-format clean \
         install compile_commands
 
 all: $(BUILD)/layerbench $(BUILD)/libengine.a ## build build/layerbench and build/libengine.a
@@ -166,6 +166,9 @@ figures: all ## redraw the figures of the committed results, without measuring
 
 gate: all ## has the build become slower than a git ref? make gate BASE=main [GATE_OPTIONS=...]
 	@scripts/ci/gate-against $(BASE) $(GATE_OPTIONS)
+
+docs: all ## write the schema and the tables of the documents from the program's own tables
+	@scripts/docs $(BUILD)/layerbench
 
 check-layering: ## the dependency law between rooms, and unique file names
 	@scripts/check-layering

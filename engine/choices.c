@@ -21,11 +21,16 @@ static bool choice_set(struct lb_choice *choice, const char *name, const char *a
 static bool prefetch_at(size_t i, struct lb_choice *choice)
 {
     static const struct lb_choice modes[] = {
-        {"off", "every missing layer is loaded when the computation needs it", true},
-        {"sync", "blocking read-ahead on the computing thread", true},
-        {"async", "a background thread reads ahead while the computation runs",
-         LB_ASYNC_PREFETCH != 0},
-        {"resident", "everything is loaded at open; nothing streams", true},
+        {.name = "off",
+         .about = "every missing layer is loaded when the computation needs it",
+         .available = true},
+        {.name = "sync", .about = "blocking read-ahead on the computing thread", .available = true},
+        {.name = "async",
+         .about = "a background thread reads ahead while the computation runs",
+         .available = LB_ASYNC_PREFETCH != 0},
+        {.name = "resident",
+         .about = "everything is loaded at open; nothing streams",
+         .available = true},
     };
     if (i >= sizeof modes / sizeof *modes)
         return false;
@@ -40,11 +45,19 @@ bool lb_choice_at(const char *kind, size_t i, struct lb_choice *choice)
         return prefetch_at(i, choice);
     if (strcmp(kind, "replacement") == 0) {
         const struct cache_policy *const *list = cache_policies(&n);
-        return i < n && choice_set(choice, list[i]->name, list[i]->about, true);
+        if (i >= n)
+            return false;
+        choice_set(choice, list[i]->name, list[i]->about, true);
+        choice->tuned = list[i]->tuned;
+        return true;
     }
     if (strcmp(kind, "scheduler") == 0) {
         const struct planner_scheduler *const *list = planner_schedulers(&n);
-        return i < n && choice_set(choice, list[i]->name, list[i]->about, true);
+        if (i >= n)
+            return false;
+        choice_set(choice, list[i]->name, list[i]->about, true);
+        choice->by_distance = list[i]->by_distance;
+        return true;
     }
     if (strcmp(kind, "storage") == 0) {
         const struct storage_ops *const *list = storage_list(&n);

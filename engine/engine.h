@@ -261,7 +261,9 @@ enum lb_status lb_synth_inspect(const struct lb_synth *synth, const struct lb_in
  * "shape", "quant", "prefetch"; returns false past the end. */
 struct lb_choice {
     const char *name, *about;
-    bool available; /* on this machine */
+    bool available;   /* on this machine */
+    bool tuned;       /* replacement: worth trying for an unknown model */
+    bool by_distance; /* scheduler: looks exactly prefetch_distance ahead */
 };
 bool lb_choice_at(const char *kind, size_t i, struct lb_choice *choice);
 

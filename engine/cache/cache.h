@@ -54,6 +54,7 @@ struct cache_choice {
  */
 struct cache_policy {
     const char *name, *about;
+    bool tuned; /* may be the best where layers stream in turn: tune tries it */
     /* optional, both or none: makes and frees the state that the others are handed (NULL without
      * them). opened returns NULL when out of memory; budget and seed are not known yet */
     void *(*opened)(const struct cache *cache);

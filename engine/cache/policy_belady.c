@@ -40,6 +40,7 @@ static int64_t victim(void *state, const struct cache_choice *choice)
 
 const struct cache_policy policy_belady = {
     .name = "belady",
+    .tuned = true,
     .about = "furthest next use; the offline optimum",
     .opened = opened,
     .closed = closed,

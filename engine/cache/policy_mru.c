@@ -26,6 +26,7 @@ static int64_t victim(void *lists, const struct cache_choice *choice)
 
 const struct cache_policy policy_mru = {
     .name = "mru",
+    .tuned = true,
     .about = "most recently used; as good as belady on a cyclic scan without prefetch",
     .opened = policy_list_opened,
     .closed = policy_list_closed,

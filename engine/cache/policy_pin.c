@@ -151,6 +151,7 @@ const struct cache_policy policy_pin_first = {
 
 const struct cache_policy policy_pin_spread = {
     .name = "pin-spread",
+    .tuned = true,
     .about = "evenly spread units stay, the others stream",
     .opened = opened,
     .closed = closed,

@@ -35,6 +35,7 @@ struct planner_scheduler {
     uint64_t (*next)(const struct planner_state *state);
     /* Whether it wants its loads requested at once, or one by one as the storage has room. */
     bool eager;
+    bool by_distance; /* looks exactly prefetch_distance ahead; the others choose for themselves */
 };
 const struct planner_scheduler *const *planner_schedulers(size_t *count);
 /* NULL for an unknown name. */

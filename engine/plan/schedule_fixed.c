@@ -8,6 +8,7 @@ static uint64_t next(const struct planner_state *state)
 
 const struct planner_scheduler schedule_fixed = {
     .name = "fixed",
+    .by_distance = true,
     .about = "the next d layers, requested at once",
     .next = next,
     .eager = true,

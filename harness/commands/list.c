@@ -4,16 +4,19 @@
 #include "common/json_text.h"
 #include "engine.h"
 #include "settings/cli.h"
+#include "study/scenario_schema.h"
 
 #include <stdio.h>
 #include <string.h>
 
 struct list {
-    bool json;
+    bool json, markdown;
 };
 
 static const struct option own[] = {
     {"json", NULL, "print JSON", OPTION_FLAG, offsetof(struct list, json), .flags = 0},
+    {"markdown", NULL, "options: as a table in Markdown", OPTION_FLAG,
+     offsetof(struct list, markdown), .flags = OPTION_HIDDEN},
 };
 
 static const char *const kinds[] = {"prefetch", "replacement", "scheduler", "storage",
@@ -43,24 +46,41 @@ static json_t *kind_as_json(const char *kind)
     return list;
 }
 
+static int print_schema(void)
+{
+    json_t *schema = scenario_schema();
+    bool good = schema && json_dumpf(schema, stdout, JSON_INDENT(1)) == 0;
+    putchar('\n');
+    json_decref(schema);
+    return good ? EXIT_OK : EXIT_FAILED;
+}
+
 int command_list(int argc, char **argv)
 {
     struct list options = {0};
     struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &options, 0},
                                  {NULL, NULL, 0, NULL, 0}};
-    struct cli cli = {"list", "[--json] [KIND]",
-                      "Lists what can be chosen: policies, schedulers, storage, devices, kernels,\n"
-                      "shapes and tensor types of synthetic models.",
-                      groups};
+    struct cli cli = {
+        "list", "[--json] [KIND]",
+        "Lists what can be chosen: policies, schedulers, storage, devices, kernels,\n"
+        "shapes and tensor types of synthetic models; 'options': every option with its\n"
+        "values and default; 'scenario-schema': the JSON Schema of scenario files.",
+        groups};
     int code = cli_parse(&cli, &argc, argv);
     if (code >= 0)
         return code;
     const char *wanted = argc > 1 ? argv[1] : NULL;
     struct lb_choice any;
+    if (argc == 2 && strcmp(wanted, "options") == 0) {
+        (options.markdown ? scenario_print_options_markdown : scenario_print_options)(stdout);
+        return EXIT_OK;
+    }
+    if (argc == 2 && strcmp(wanted, "scenario-schema") == 0)
+        return print_schema();
     if (argc > 2 || (wanted && !lb_choice_at(wanted, 0, &any)))
         return cli_fail("list",
                         "'%s': expected at most one of prefetch, replacement, scheduler, storage, "
-                        "device, kernels, shape, quant",
+                        "device, kernels, shape, quant, options, scenario-schema",
                         argv[argc - 1]);
     json_t *root = json_object();
     for (size_t i = 0; i < N_KINDS; i++) {

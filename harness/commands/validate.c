@@ -10,6 +10,7 @@
 #include "common/json_schema.h"
 #include "settings/cli.h"
 #include "study/scenario.h"
+#include "study/scenario_schema.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -66,7 +67,7 @@ static enum lb_status validate_document(FILE *file, const char **kind, struct lb
         return lb_fail(err, LB_ERR_INPUT, "line %d, column %d: %s: expected JSON", e.line, e.column,
                        e.text);
     *kind = json_object_get(document, "layerbench") ? "result" : "scenario";
-    json_t *schema = json_schema_load(*kind);
+    json_t *schema = strcmp(*kind, "scenario") == 0 ? scenario_schema() : json_schema_load(*kind);
     enum lb_status status = json_schema_check(schema, document, err);
     json_decref(schema);
     json_decref(document);

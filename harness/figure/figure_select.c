@@ -4,25 +4,24 @@
 #include <math.h>
 #include <string.h>
 
-static int rank(const char *const *names, const char *name)
+/* Where a name stands in the engine's list; unknown ones last. */
+static int rank(const char *kind, const char *name)
 {
+    struct lb_choice choice;
     int i = 0;
-    while (names[i] && strcmp(names[i], name) != 0)
+    while (lb_choice_at(kind, (size_t)i, &choice) && strcmp(choice.name, name) != 0)
         i++;
     return i;
 }
 
 int figure_prefetch_rank(const char *prefetch)
 {
-    static const char *const names[] = {"off", "sync", "async", "resident", NULL};
-    return rank(names, prefetch);
+    return rank("prefetch", prefetch);
 }
 
 static int replacement_rank(const char *replacement)
 {
-    static const char *const names[] = {"lru",       "fifo",       "random", "mru",
-                                        "pin-first", "pin-spread", "belady", NULL};
-    return rank(names, replacement);
+    return rank("replacement", replacement);
 }
 
 /* Measured because it was asked for. */

@@ -19,14 +19,9 @@ enum { WARMUP = 8, PASSES = 12 };
 /* In order of preference: what stands first is taken where it makes no difference. */
 static const uint64_t unit_sizes[] = {0,       32 << 20, 16 << 20, 8 << 20, 4 << 20,
                                       2 << 20, 1 << 20,  1 << 19,  1 << 18, 1 << 17};
-static const char *const replacements[] = {"belady", "pin-spread", "mru"};
 static const uint32_t queue_depths[] = {32, 16, 8};
-/* Only `fixed` heeds the distance as such. */
-static const struct {
-    const char *scheduler;
-    uint32_t distance;
-} schedules[] = {{"aggressive", 2}, {"forestall", 2}, {"horizon", 2}, {"conservative", 2},
-                 {"fixed", 1},      {"fixed", 2},     {"fixed", 4},   {"fixed", 8}};
+/* of schedulers that heed the distance as such */
+static const uint32_t distances[] = {1, 2, 4, 8};
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -76,24 +71,51 @@ static enum lb_status try(struct search *s, const struct settings *settings, siz
     return LB_OK;
 }
 
+/* The i-th choice of a kind, the default first. */
+static bool choice_from_default(const char *kind, const char *usual, size_t i,
+                                struct lb_choice *choice)
+{
+    size_t at = 0;
+    while (lb_choice_at(kind, at, choice) && strcmp(choice->name, usual) != 0)
+        at++;
+    return lb_choice_at(kind, i == 0 ? at : i <= at ? i - 1 : i, choice);
+}
+
+/* Every scheduler, at its distances */
+static enum lb_status try_schedulers(struct search *s, struct settings *settings, size_t path,
+                                     struct lb_error *err)
+{
+    const struct lb_options usual = lb_options_default();
+    enum lb_status status = LB_OK;
+    struct lb_choice c;
+    for (size_t i = 0; choice_from_default("scheduler", usual.scheduler, i, &c); i++) {
+        settings->engine.scheduler = c.name;
+        for (size_t k = 0; status == LB_OK && k < (c.by_distance ? COUNT(distances) : 1); k++) {
+            settings->engine.prefetch_distance =
+                c.by_distance ? distances[k] : usual.prefetch_distance;
+            status = try(s, settings, path, err);
+        }
+    }
+    return status;
+}
+
 /* All combinations for one storage and unit. */
 static enum lb_status try_unit(struct search *s, struct settings settings, size_t path,
                                struct lb_error *err)
 {
+    const struct lb_options usual = lb_options_default();
     enum lb_status status = LB_OK;
+    struct lb_choice c;
     /* how fast real storage is was measured at one depth: fewer reads at a time may be slower */
     bool emulated = settings.engine.device_bandwidth > 0;
     for (size_t q = 0; q < (emulated ? COUNT(queue_depths) : 1); q++)
-        for (size_t r = 0; r < COUNT(replacements); r++)
-            for (size_t k = 0; status == LB_OK && k < COUNT(schedules); k++) {
-                struct lb_options *o = &settings.engine;
-                if (emulated)
-                    o->queue_depth = queue_depths[q];
-                o->replacement = replacements[r];
-                o->scheduler = schedules[k].scheduler;
-                o->prefetch_distance = schedules[k].distance;
-                status = try(s, &settings, path, err);
-            }
+        for (size_t r = 0; choice_from_default("replacement", usual.replacement, r, &c); r++) {
+            if (emulated)
+                settings.engine.queue_depth = queue_depths[q];
+            settings.engine.replacement = c.name;
+            if (status == LB_OK && c.tuned)
+                status = try_schedulers(s, &settings, path, err);
+        }
     return status;
 }
 

@@ -12,7 +12,6 @@
 static const char *const words_auto[] = {"auto", NULL};
 static const char *const words_none[] = {"none", NULL};
 static const char *const words_unit[] = {"layer", "tensor", NULL};
-static const char *const choices_prefetch[] = {"off", "sync", "async", "resident", NULL};
 static const char *const choices_advice[] = {"normal", "sequential", "random", "willneed", NULL};
 static const char *const choices_kv[] = {"f16", "f32", NULL};
 static const char *const choices_page_cache[] = {"as-is", "cold", "warm", NULL};
@@ -124,7 +123,7 @@ struct settings settings_default(void)
 
 static const struct option table[] = {
     {"prefetch", "HOW", "how layers come: resident loads all at the start", OPTION_CHOICE,
-     ENGINE(prefetch), .choices = choices_prefetch, .flags = OPTION_STREAMING},
+     ENGINE(prefetch), .choice_kind = "prefetch", .flags = OPTION_STREAMING},
     {"cache_layers", "N", "layers kept in memory, the ones in use and in flight counted",
      OPTION_COUNT, ENGINE(cache_layers), .min = 1, .words = words_auto, .flags = OPTION_STREAMING},
     {"cache_bytes", "SIZE", "the same as a budget in bytes", OPTION_SIZE, ENGINE(cache_bytes),

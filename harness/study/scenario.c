@@ -439,8 +439,9 @@ static bool check_name(const struct reader *r)
 static bool read_document(const struct reader *r, json_t *root)
 {
     static const char *const known[] = {
-        "name",   "about",   "expected_minutes", "expected_reading", "model", "fixed",
-        "matrix", "exclude", "repetitions",      "warmup",           "seed",  NULL};
+        "$schema", "name",  "about",  "expected_minutes", "expected_reading",
+        "model",   "fixed", "matrix", "exclude",          "repetitions",
+        "warmup",  "seed",  NULL};
     json_t *value;
     const char *reading;
     if (!json_is_object(root))

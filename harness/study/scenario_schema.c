@@ -1,0 +1,220 @@
+/* scenario_schema: see scenario_schema.h. */
+#include "study/scenario_schema.h"
+
+#include "common/json_text.h"
+#include "settings/options.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#define SIZE_PATTERN "[0-9.]+ ?([kKMGT]i?)?B?"
+
+/* ---- one option ---- */
+
+static bool is_size(const struct option *o)
+{
+    return o->kind == OPTION_SIZE || o->kind == OPTION_SIZE32;
+}
+
+static json_t *words_of(const char *const *words)
+{
+    json_t *list = json_array();
+    for (; *words; words++)
+        json_array_append_new(list, json_string(*words));
+    return list;
+}
+
+/* Which names there are depends on the processor that the program was built for. */
+static bool depends_on_processor(const struct option *o)
+{
+    return o->choice_kind && strcmp(o->choice_kind, "kernels") == 0;
+}
+
+static json_t *choice_schema(const struct option *o)
+{
+    if (o->choices)
+        return json_pack("{s:s, s:o}", "type", "string", "enum", words_of(o->choices));
+    if (depends_on_processor(o))
+        return json_pack("{s:s, s:i}", "type", "string", "minLength", 1);
+    json_t *list = json_array();
+    struct lb_choice choice;
+    for (size_t i = 0; lb_choice_at(o->choice_kind, i, &choice); i++)
+        json_array_append_new(list, json_string(choice.name));
+    return json_pack("{s:s, s:o}", "type", "string", "enum", list);
+}
+
+static json_t *number_schema(const struct option *o)
+{
+    json_t *number = json_pack("{s:s, s:o}", "type", o->kind == OPTION_REAL ? "number" : "integer",
+                               "minimum", json_integer((json_int_t)o->min));
+    if (o->max > 0 && o->max < 0x1p53)
+        json_object_set_new(number, "maximum", json_integer((json_int_t)o->max));
+    if (is_size(o)) { /* "16MiB", or one of the words */
+        char pattern[256] = "^(" SIZE_PATTERN;
+        for (const char *const *word = o->words; word && *word; word++) {
+            strncat(pattern, "|", sizeof pattern - strlen(pattern) - 1);
+            strncat(pattern, *word, sizeof pattern - strlen(pattern) - 1);
+        }
+        strncat(pattern, ")$", sizeof pattern - strlen(pattern) - 1);
+        return json_pack("{s:[o, {s:s, s:s}]}", "anyOf", number, "type", "string", "pattern",
+                         pattern);
+    }
+    if (!o->words)
+        return number;
+    return json_pack("{s:[o, {s:s, s:o}]}", "anyOf", number, "type", "string", "enum",
+                     words_of(o->words));
+}
+
+static json_t *device_schema(void)
+{
+    return json_loads("{\"anyOf\": [{\"type\": \"null\"}, {\"type\": \"string\", \"minLength\": 1},"
+                      " {\"type\": \"object\", \"additionalProperties\": false, \"properties\": {"
+                      "\"bandwidth\": {\"anyOf\": [{\"type\": \"number\", \"exclusiveMinimum\": 0},"
+                      " {\"type\": \"string\", \"minLength\": 1}]},"
+                      "\"latency\": {\"anyOf\": [{\"type\": \"integer\", \"minimum\": 0},"
+                      " {\"type\": \"string\", \"minLength\": 1}]},"
+                      "\"queue_depth\": {\"type\": \"integer\", \"minimum\": 1,"
+                      " \"maximum\": 1024}}}]}",
+                      0, NULL);
+}
+
+static json_t *value_schema(const struct option *o)
+{
+    switch (o->kind) {
+    case OPTION_FLAG:
+    case OPTION_BOOL:
+        return json_pack("{s:[{s:s}, {s:s, s:[s, s]}]}", "anyOf", "type", "boolean", "type",
+                         "string", "enum", "on", "off");
+    case OPTION_TEXT:
+        return json_pack("{s:s}", "type", "string");
+    case OPTION_CHOICE:
+        return choice_schema(o);
+    case OPTION_CUSTOM:
+        return strcmp(o->name, "device") == 0 ? device_schema()
+                                              : json_pack("{s:s}", "type", "string");
+    default:
+        return number_schema(o);
+    }
+}
+
+static void default_of(const struct option *o, char *text, size_t size)
+{
+    struct settings defaults = settings_default();
+    option_format(o, &defaults, text, size);
+    if (strcmp(o->name, "threads") == 0) /* of this machine */
+        snprintf(text, size, "the processors available, at most 16");
+}
+
+static json_t *option_schema(const struct option *o)
+{
+    char text[256];
+    json_t *schema = json_object(), *value = value_schema(o);
+    default_of(o, text, sizeof text);
+    json_object_set_new(schema, "description",
+                        json_sprintf("%s%s%s", o->about, *text ? "; default: " : "", text));
+    json_object_update(schema, value);
+    json_decref(value);
+    return schema;
+}
+
+/* ---- the document ---- */
+
+/* What stands beside the options; %s: where their properties go. */
+static const char skeleton[] =
+    "{\"$schema\": \"https://json-schema.org/draft/2020-12/schema\","
+    "\"$id\": \"layerbench/scenario-1\","
+    "\"title\": \"A layerbench scenario: one question, and the settings that answer it\","
+    "\"type\": \"object\","
+    "\"required\": [\"name\", \"about\", \"model\", \"matrix\"],"
+    "\"additionalProperties\": false,"
+    "\"properties\": {"
+    "\"$schema\": {\"description\": \"of this file, for editors\", \"type\": \"string\"},"
+    "\"name\": {\"description\": \"names the folder of its results\", \"type\": \"string\","
+    " \"pattern\": \"^[A-Za-z0-9][A-Za-z0-9._-]*$\"},"
+    "\"about\": {\"description\": \"the question it asks and how to read the answer\","
+    " \"type\": \"string\", \"minLength\": 1},"
+    "\"expected_minutes\": {\"description\": \"of the whole run\", \"type\": \"number\","
+    " \"minimum\": 0},"
+    "\"expected_reading\": {\"description\": \"what the answer should look like\","
+    " \"type\": \"string\", \"minLength\": 1},"
+    "\"model\": {\"description\": \"a file, or one to make\", \"type\": \"object\","
+    " \"additionalProperties\": false, \"properties\": {"
+    "\"path\": {\"type\": \"string\", \"minLength\": 1},"
+    "\"synth\": {\"type\": \"object\", \"required\": [\"shape\", \"quant\"],"
+    " \"additionalProperties\": false, \"properties\": {"
+    "\"shape\": {\"type\": \"string\", \"minLength\": 1},"
+    "\"quant\": {\"type\": \"string\", \"minLength\": 1},"
+    "\"seed\": {\"type\": \"integer\", \"minimum\": 0},"
+    "\"layers\": {\"type\": \"integer\", \"minimum\": 1}}}}},"
+    "\"fixed\": {\"description\": \"options of every cell\", \"type\": \"object\","
+    " \"additionalProperties\": false},"
+    "\"matrix\": {\"description\": \"options that vary: a cell for each combination\","
+    " \"type\": \"object\", \"additionalProperties\": false},"
+    "\"exclude\": {\"description\": \"combinations that are left out\", \"type\": \"array\","
+    " \"items\": {\"type\": \"object\", \"additionalProperties\": false}},"
+    "\"repetitions\": {\"description\": \"samples of each cell; default: 3\","
+    " \"type\": \"integer\", \"minimum\": 1},"
+    "\"warmup\": {\"description\": \"samples before them that do not count; default: 1\","
+    " \"type\": \"integer\", \"minimum\": 0},"
+    "\"seed\": {\"description\": \"of the order of samples and of the prompts; default: 1\","
+    " \"type\": \"integer\", \"minimum\": 0}}}";
+
+json_t *scenario_schema(void)
+{
+    size_t count;
+    const struct option *table = options_table(&count);
+    json_t *schema = json_loads(skeleton, 0, NULL);
+    json_t *one = json_object(), *several = json_object(), *defs = json_object();
+    if (!schema || !one || !several || !defs)
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        char ref[96];
+        snprintf(ref, sizeof ref, "#/$defs/%s", table[i].name);
+        json_object_set_new(defs, table[i].name, option_schema(&table[i]));
+        json_object_set_new(one, table[i].name, json_pack("{s:s}", "$ref", ref));
+        json_object_set_new(
+            several, table[i].name,
+            json_pack("{s:s, s:i, s:{s:s}}", "type", "array", "minItems", 1, "items", "$ref", ref));
+    }
+    json_t *properties = json_object_get(schema, "properties");
+    json_object_set(json_object_get(properties, "fixed"), "properties", one);
+    json_object_set_new(json_object_get(properties, "matrix"), "properties", several);
+    json_object_set_new(json_object_get(json_object_get(properties, "exclude"), "items"),
+                        "properties", one);
+    json_object_set_new(schema, "$defs", defs);
+    return schema;
+}
+
+/* ---- for people ---- */
+
+static void print_options(FILE *out, bool markdown)
+{
+    size_t count;
+    const struct option *table = options_table(&count);
+    for (size_t i = 0; i < count; i++) {
+        const struct option *o = &table[i];
+        char expected[320], usual[256];
+        if (o->flags & OPTION_HIDDEN)
+            continue;
+        option_expected(o, expected, sizeof expected);
+        if (depends_on_processor(o))
+            snprintf(expected, sizeof expected, "a name of 'layerbench list %s'", o->choice_kind);
+        default_of(o, usual, sizeof usual);
+        const char *shown = *usual ? usual : "-";
+        if (markdown)
+            fprintf(out, "| `%s` | %s | %s | %s |\n", o->name, o->about, expected, shown);
+        else
+            fprintf(out, "%s: %s\n    %s; default: %s\n", o->name, o->about, expected, shown);
+    }
+}
+
+void scenario_print_options(FILE *out)
+{
+    print_options(out, false);
+}
+
+void scenario_print_options_markdown(FILE *out)
+{
+    fputs("| option | meaning | values | default |\n|---|---|---|---|\n", out);
+    print_options(out, true);
+}
