@@ -311,6 +311,21 @@ static enum lb_status check_options(struct lb_options *o, struct lb_error *err)
                  : lb_fail(err, LB_ERR_INPUT, "slow: '%s': expected io, compute or wait", o->slow);
 }
 
+static void log_route(void *ctx, const struct model_route *route)
+{
+    struct lb_engine *e = ctx;
+    for (uint32_t i = 0; i < route->n; i++) {
+        struct lb_route record = {.pass = e->feed.pass.pass,
+                                  .sequence = route->sequence,
+                                  .position = route->position,
+                                  .layer = (uint16_t)route->layer,
+                                  .place = (uint16_t)i,
+                                  .expert = route->experts[i],
+                                  .weight = route->weights[i]};
+        lb_ring_push(e->route_log, &record);
+    }
+}
+
 static enum lb_status open_session(struct lb_engine *e, struct lb_error *err)
 {
     struct lb_options *o = &e->options;
@@ -326,7 +341,9 @@ static enum lb_status open_session(struct lb_engine *e, struct lb_error *err)
                                        .max_tokens = o->max_tokens,
                                        .kv = KERNELS_KV_F32,
                                        .order = N_KERNELS_ORDERS,
-                                       .profile = o->profile};
+                                       .profile = o->profile,
+                                       .routed = e->route_log ? log_route : NULL,
+                                       .routed_ctx = e};
     if (strcmp(o->product, "auto") != 0 && !kernels_find_order(o->product, &so.order))
         return lb_fail(err, LB_ERR_INPUT, "product: '%s': expected auto, rows or streams",
                        o->product);
@@ -349,6 +366,9 @@ static enum lb_status open_parts(struct lb_engine *e, struct lb_error *err)
     if (check_options(o, err) || gguf_open(o->model_path, quant_tensor_bytes, &e->file, err))
         return err->code;
     o->model_path = gguf_path(e->file);
+    if (o->route_log_capacity > 0 &&
+        !(e->route_log = lb_ring_open(o->route_log_capacity, sizeof(struct lb_route))))
+        return lb_fail(err, LB_ERR_NOMEM, "log of routes: out of memory");
     if (kernels_select(o->kernels, &e->ops, err) || model_open(e->file, &e->model, err) ||
         lb_pool_open((int)o->threads, &e->pool, err) || open_storage(e, err) ||
         load_resident(e, err) || wrap_storage(e, err) || cut_layers(e, err) ||
@@ -399,6 +419,7 @@ void lb_engine_close(struct lb_engine *e)
     feed_close(&e->feed);
     lb_ring_close(e->log);
     lb_ring_close(e->unit_log);
+    lb_ring_close(e->route_log);
     layout_free(e->layout);
     storage_close(e->storage);
     for (uint32_t i = 0; e->resident && i < e->n_resident; i++)

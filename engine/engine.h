@@ -49,12 +49,13 @@ struct lb_options {
     const char *product; /* order of products of one token: "auto", "rows", "streams" */
     uint32_t context; /* positions per sequence; 0: what the model was trained for, at most 4096 */
     uint32_t batch;   /* sequences; default 1 */
-    uint32_t max_tokens;      /* tokens in one pass (prefill chunk); default 512 */
-    const char *kv;           /* "f16", "f32"; default "f32" */
-    bool profile;             /* time every operation */
-    uint64_t seed;            /* of random replacement */
-    size_t log_capacity;      /* access records kept until drained; 0: no log */
-    size_t unit_log_capacity; /* the same of units, where they are smaller than a layer; 0: none */
+    uint32_t max_tokens;       /* tokens in one pass (prefill chunk); default 512 */
+    const char *kv;            /* "f16", "f32"; default "f32" */
+    bool profile;              /* time every operation */
+    uint64_t seed;             /* of random replacement */
+    size_t log_capacity;       /* access records kept until drained; 0: no log */
+    size_t unit_log_capacity;  /* the same of units, where they are smaller than a layer; 0: none */
+    size_t route_log_capacity; /* the same of chosen experts, one record each; 0: none */
     /* hidden, for tests and for proving the gate */
     const char *slow; /* "", "io", "compute", "wait" */
     double slow_percent;
@@ -133,6 +134,21 @@ uint64_t lb_engine_log_dropped(const struct lb_engine *engine);
 /* The accesses of units in between: none where every layer is one unit, none when the log is full
  * (then a layer's units are not all there). */
 size_t lb_engine_drain_units(struct lb_engine *engine, struct lb_access *records, size_t max);
+
+/* An expert that a layer's router chose for a token. The experts of a token follow each other, in
+ * the router's order; tokens in the order of the pass, layers in theirs. In the last layer of a
+ * pass only tokens whose logits are wanted go to experts. */
+struct lb_route {
+    uint32_t pass, sequence, position;
+    uint16_t layer;
+    uint16_t place; /* 0: chosen first */
+    uint32_t expert;
+    float weight;
+};
+
+/* Copies up to max records of the log of routes, oldest first; a dropped one counts there. */
+size_t lb_engine_drain_routes(struct lb_engine *engine, struct lb_route *records, size_t max);
+uint64_t lb_engine_routes_dropped(const struct lb_engine *engine);
 
 /* The last pass. compute + wait + other = wall within 1%: each is measured, none is the rest. */
 struct lb_pass {

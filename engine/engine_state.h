@@ -33,7 +33,7 @@ struct lb_engine {
     struct lb_pool *pool;
     const struct kernels_ops *ops;
     struct model_session *session;
-    struct lb_ring *log, *unit_log;
+    struct lb_ring *log, *unit_log, *route_log;
     struct feed feed;
     struct resident_block *resident;
     uint32_t n_resident;

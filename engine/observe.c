@@ -75,6 +75,16 @@ size_t lb_engine_drain_units(struct lb_engine *e, struct lb_access *records, siz
     return e->unit_log ? lb_ring_drain(e->unit_log, records, max) : 0;
 }
 
+size_t lb_engine_drain_routes(struct lb_engine *e, struct lb_route *records, size_t max)
+{
+    return e->route_log ? lb_ring_drain(e->route_log, records, max) : 0;
+}
+
+uint64_t lb_engine_routes_dropped(const struct lb_engine *e)
+{
+    return e->route_log ? lb_ring_dropped(e->route_log) : 0;
+}
+
 uint64_t lb_engine_log_dropped(const struct lb_engine *e)
 {
     return e->log ? lb_ring_dropped(e->log) : 0;

@@ -144,12 +144,48 @@ static void batch_and_single(const struct subject *m)
     free(pair);
 }
 
+/* The log of routes: for every layer with experts and every token that came to it, the experts in
+ * the router's order, whose normalised weights add up. */
+static void routes_are_logged(const struct subject *m)
+{
+    static struct lb_route routes[4096];
+    struct lb_error err = LB_ERROR_INIT;
+    struct lb_options o = base_options(m);
+    struct lb_engine *e;
+    int32_t tokens[N_PROMPT];
+    float *logits = calloc(m->n_vocab, sizeof *logits);
+    for (int i = 0; i < N_PROMPT; i++)
+        tokens[i] = token(i);
+    o.route_log_capacity = 4096;
+    bool ok = lb_engine_open(&o, &e, &err) == LB_OK &&
+              lb_engine_prefill(e, 1, tokens, N_PROMPT, false, logits, &err) == LB_OK;
+    CHECK(ok, "%s", err.text);
+    size_t n = lb_engine_drain_routes(e, routes, 4096);
+    /* two passes of 6 and 5 tokens; in the last layer but one token of the second */
+    CHECK(n == 3 * (2 * N_PROMPT + 1) && lb_engine_routes_dropped(e) == 0, "%zu", n);
+    for (size_t i = 0; i + 3 <= n; i += 3) {
+        const struct lb_route *r = &routes[i];
+        double sum = 0;
+        for (uint16_t k = 0; k < 3; k++) {
+            CHECK(r[k].layer == r->layer && r[k].pass == r->position / 6 && r[k].sequence == 1);
+            CHECK(r[k].position == r->position && r[k].place == k && r[k].expert < 8);
+            CHECK(k == 0 || (r[k].weight <= r[k - 1].weight && r[k].expert != r[k - 1].expert));
+            sum += r[k].weight;
+        }
+        CHECK(sum > 0.999 && sum < 1.001, "weights add up to %g", sum);
+        CHECK(r->layer < 2 || r->position == N_PROMPT - 1, "the last layer");
+    }
+    lb_engine_close(e);
+    free(logits);
+}
+
 int main(void)
 {
     struct subject subjects[N_ARCHITECTURES];
     for (size_t i = 0; i < N_ARCHITECTURES; i++)
         make_subject(&subjects[i], architectures[i]);
     random_settings(subjects);
+    routes_are_logged(&subjects[0]);
     for (size_t i = 0; i < N_ARCHITECTURES; i++) {
         batch_and_single(&subjects[i]);
         unlink(subjects[i].path);
