@@ -27,6 +27,7 @@ struct lb_options lb_options_default(void)
         .scheduler = "aggressive",
         .protect = true,
         .storage = "uring",
+        .unit_bytes = LAYOUT_UNIT_EXPERT,
         .queue_depth = 32,
         .chunk_bytes = 1u << 20,
         .io_threads = 4,

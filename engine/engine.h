@@ -33,9 +33,10 @@ struct lb_options {
     bool protect;                 /* default true */
     uint64_t streaming_threshold; /* models up to this many bytes load whole; default 0 */
     /* storage */
-    const char *storage;       /* default "uring" */
-    const char *advice;        /* mmap only */
-    uint64_t unit_bytes;       /* 0 = layer, 1 = tensor, else a size; default 0 */
+    const char *storage; /* default "uring" */
+    const char *advice;  /* mmap only */
+    /* 0 = layer, 1 = tensor, 2 = expert (where there are none, a layer), else a size; default 2 */
+    uint64_t unit_bytes;
     uint32_t queue_depth;      /* default 32 */
     uint32_t chunk_bytes;      /* default 1 MiB */
     uint32_t io_threads;       /* default 4; for pread and direct */
@@ -113,10 +114,12 @@ enum lb_outcome { LB_HIT, LB_PREFETCHED, LB_LATE, LB_MISS };
 const char *lb_outcome_name(enum lb_outcome outcome);
 
 /* One access of a layer, or of a unit smaller than one. Of a layer of several units: the worst
- * outcome of its units, sums of their times and bytes. */
+ * outcome of its units, sums of their times and bytes. The compute time of experts that one job
+ * computes together counts with the last of them. */
 struct lb_access {
     uint32_t pass; /* counts from open */
     uint16_t layer;
+    uint16_t part;   /* of a unit: 0, what every pass needs, or 1 + expert */
     uint8_t prefill; /* 1: prefill chunk, 0: decode step */
     uint8_t outcome; /* enum lb_outcome */
     uint32_t unit;   /* of a layer: its first */
@@ -164,6 +167,7 @@ struct lb_stats {
     uint64_t passes, accesses, hits, prefetched, late, misses;
     /* cache, in units */
     uint64_t unit_accesses, unit_hits, unit_prefetched, unit_late, unit_misses;
+    uint64_t units_needed; /* by the passes, counted where the need arose: = unit_accesses */
     uint64_t evictions, wasted, protected_evictions, units_cached;
     /* prefetch */
     uint64_t prefetches_started, prefetches_completed, prefetches_cancelled, prefetches_used,

@@ -70,16 +70,30 @@ static uint32_t tensor_of(const struct feed *feed, uint32_t layer, uint32_t part
     return feed->first_tensor[layer] + id + (part > 0 ? (part - 1) * shape.per_expert : 0);
 }
 
+static uint32_t most_units(const struct layout *layout)
+{
+    uint32_t most = 0;
+    for (uint32_t l = 0; l < layout->n_layers; l++) {
+        uint32_t n = layout->layer_first_unit[l + 1] - layout->layer_first_unit[l];
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
 enum lb_status feed_open(struct feed *feed, struct lb_error *err)
 {
     uint32_t n_layers = model_config(feed->model)->n_layers, most = 0;
     for (uint32_t u = 0; u < feed->layout->n_units; u++)
         if (feed->layout->units[u].n_runs > most)
             most = feed->layout->units[u].n_runs;
-    feed->runs = lb_calloc(most, sizeof *feed->runs);
+    feed->runs = lb_calloc((size_t)FEED_HELD * most, sizeof *feed->runs);
     feed->first_tensor = lb_calloc(n_layers + 1, sizeof *feed->first_tensor);
-    if (!feed->runs || !feed->first_tensor)
+    feed->needed = lb_calloc(model_config(feed->model)->experts.count + 1, sizeof *feed->needed);
+    feed->units = lb_calloc(most_units(feed->layout), sizeof *feed->units);
+    if (!feed->runs || !feed->first_tensor || !feed->needed || !feed->units)
         return lb_fail(err, LB_ERR_NOMEM, "weights: out of memory");
+    for (uint32_t i = 0; i < FEED_HELD; i++)
+        feed->held[i].runs = feed->runs + (size_t)i * most;
     for (uint32_t l = 0; l < n_layers; l++)
         feed->first_tensor[l + 1] = feed->first_tensor[l] + tensors_in(feed->model, l);
     return LB_OK;
@@ -90,6 +104,8 @@ void feed_close(struct feed *feed)
     lb_free(feed->runs);
     lb_free(feed->tensors);
     lb_free(feed->first_tensor);
+    lb_free(feed->needed);
+    lb_free(feed->units);
     lb_free(feed->resident_runs);
 }
 
@@ -111,7 +127,8 @@ static void sleep_until(int64_t end_ns)
     spin_until(end_ns);
 }
 
-/* The interval since the mark was compute of the current layer. */
+/* The interval since the mark was compute of the current layer: of units that are held together, it
+ * counts with the one that came last. */
 static void account_compute(struct feed *feed)
 {
     int64_t now = lb_now_ns(), took = now - feed->mark_ns;
@@ -120,7 +137,7 @@ static void account_compute(struct feed *feed)
         now = lb_now_ns();
     }
     feed->access.compute_ns += now - feed->mark_ns;
-    feed->unit_access.compute_ns += now - feed->mark_ns;
+    feed->held[feed->n_held - 1].access.compute_ns += now - feed->mark_ns;
     feed->mark_ns = now;
 }
 
@@ -132,11 +149,12 @@ static void account_other(struct feed *feed)
 }
 
 /* What the streamer says of a unit's access goes into its layer's. */
-static void account_unit(struct feed *feed, const struct streamer_access *unit, bool first)
+static void account_unit(struct feed *feed, const struct streamer_access *unit, struct lb_access *u)
 {
-    struct lb_access *a = &feed->access, *u = &feed->unit_access;
+    struct lb_access *a = &feed->access;
     *u = (struct lb_access){.pass = feed->pass.pass,
                             .layer = (uint16_t)unit->layer,
+                            .part = (uint16_t)feed->layout->units[unit->unit].part,
                             .prefill = feed->pass.prefill,
                             .outcome = (uint8_t)unit->outcome,
                             .unit = unit->unit,
@@ -148,13 +166,14 @@ static void account_unit(struct feed *feed, const struct streamer_access *unit, 
                             .read_ns = unit->read_ns,
                             .bytes = unit->bytes,
                             .held_bytes = unit->held_bytes};
-    if (first) {
+    if (!feed->in_layer) {
         *a = *u;
+        feed->in_layer = true;
         return;
     }
     if (u->outcome > a->outcome)
         a->outcome = u->outcome;
-    a->ready_ns = u->ready_ns;
+    a->ready_ns = u->ready_ns > a->ready_ns ? u->ready_ns : a->ready_ns;
     a->wait_ns += u->wait_ns;
     a->queue_ns += u->queue_ns;
     a->read_ns += u->read_ns;
@@ -163,36 +182,43 @@ static void account_unit(struct feed *feed, const struct streamer_access *unit, 
     a->evicted += u->evicted;
 }
 
-static void drop_unit(struct feed *feed)
+static void drop_held(struct feed *feed)
 {
+    if (feed->n_held == 0)
+        return;
     account_compute(feed);
-    if (feed->unit_log)
-        lb_ring_push(feed->unit_log, &feed->unit_access);
-    streamer_release(feed->streamer, feed->unit);
-    feed->holding = false;
+    for (uint32_t i = 0; i < feed->n_held; i++) {
+        if (feed->unit_log)
+            lb_ring_push(feed->unit_log, &feed->held[i].access);
+        streamer_release(feed->streamer, feed->held[i].unit);
+    }
+    feed->n_held = 0;
     account_other(feed);
 }
 
-static void place_runs(struct feed *feed, const uint8_t *const *frames)
+static void place_runs(struct feed *feed, const uint8_t *const *frames, struct feed_held *held)
 {
-    const struct layout_unit *u = &feed->layout->units[feed->unit];
+    const struct layout_unit *u = &feed->layout->units[held->unit];
     const struct layout_run *run = &feed->layout->runs[u->first_run];
     for (uint32_t i = 0; i < u->n_runs; i++) {
         const struct layout_tensor *t = &feed->tensors[run[i].tensor];
         const uint8_t *data = frames ? frames[run[i].frame] + run[i].frame_offset
                                      : feed->mapped + t->file_offset + run[i].first * t->row_bytes;
-        feed->runs[i] =
+        held->runs[i] =
             (struct model_run){.data = data, .first = run[i].first, .last = run[i].last};
     }
-    feed->cursor = 0;
 }
 
-static enum lb_status take_unit(struct feed *feed, uint32_t unit, bool first, struct lb_error *err)
+/* One of n units, beside those held; *which says which. */
+static enum lb_status hold_any(struct feed *feed, const uint32_t *units, uint32_t n,
+                               uint32_t *which, struct lb_error *err)
 {
+    struct feed_held *held = &feed->held[feed->n_held];
     const uint8_t *const *frames;
     struct streamer_access access;
     account_other(feed);
-    enum lb_status status = streamer_acquire(feed->streamer, unit, &frames, &access, err);
+    enum lb_status status =
+        streamer_acquire_any(feed->streamer, units, n, which, &frames, &access, err);
     if (status != LB_OK)
         return status;
     if (feed->slow_factor > 0 && access.wait_ns > 0 && strcmp(feed->slow, "wait") == 0) {
@@ -200,15 +226,23 @@ static enum lb_status take_unit(struct feed *feed, uint32_t unit, bool first, st
         sleep_until(before + (int64_t)((double)access.wait_ns * feed->slow_factor));
         access.wait_ns += lb_now_ns() - before;
     }
-    feed->unit = unit;
-    feed->holding = true;
-    account_unit(feed, &access, first);
-    place_runs(feed, frames);
+    held->unit = units[*which];
+    feed->n_held++;
+    account_unit(feed, &access, &held->access);
+    place_runs(feed, frames, held);
     /* what the call took beyond the wait is bookkeeping */
     int64_t now = lb_now_ns();
     feed->pass.other_ns += now - feed->mark_ns - access.wait_ns;
     feed->mark_ns = now;
     return LB_OK;
+}
+
+/* That unit in place of whatever is held. */
+static enum lb_status step_to(struct feed *feed, uint32_t unit, struct lb_error *err)
+{
+    uint32_t which;
+    drop_held(feed);
+    return hold_any(feed, &unit, 1, &which, err);
 }
 
 static enum lb_status acquire_resident(struct feed *feed, uint32_t id, uint32_t row,
@@ -223,51 +257,38 @@ static enum lb_status acquire_resident(struct feed *feed, uint32_t id, uint32_t 
     return LB_OK;
 }
 
-/* The next run of the tensor at `row` in the held unit; false when it lies in a later unit. */
-static bool find_run(struct feed *feed, uint32_t tensor, uint32_t row)
+/* The runs of a tensor from `row` on that are held; *n of them, 0: none. */
+static const struct model_run *find_runs(const struct feed *feed, uint32_t tensor, uint32_t row,
+                                         uint32_t *n)
 {
-    const struct layout_unit *u = &feed->layout->units[feed->unit];
-    const struct layout_run *run = &feed->layout->runs[u->first_run];
-    for (; feed->cursor < u->n_runs; feed->cursor++)
-        if (run[feed->cursor].tensor == tensor && run[feed->cursor].first == row)
-            return true;
-    return false;
+    *n = 0;
+    for (uint32_t i = 0; i < feed->n_held; i++) {
+        const struct layout_unit *u = &feed->layout->units[feed->held[i].unit];
+        const struct layout_run *run = &feed->layout->runs[u->first_run];
+        uint32_t low = 0, high = u->n_runs; /* runs are in the order of tensors and rows */
+        while (low < high) {
+            uint32_t mid = low + (high - low) / 2;
+            bool before =
+                run[mid].tensor != tensor ? run[mid].tensor < tensor : run[mid].first < row;
+            low = before ? mid + 1 : low;
+            high = before ? high : mid;
+        }
+        if (low == u->n_runs || run[low].tensor != tensor || run[low].first != row)
+            continue;
+        while (low + *n < u->n_runs && run[low + *n].tensor == tensor)
+            ++*n;
+        return feed->held[i].runs + low;
+    }
+    return NULL;
 }
 
-/* How many runs of the held unit, from run `begin` on, belong to the same tensor. */
-static uint32_t runs_of_tensor(const struct feed *feed, uint32_t begin)
+/* The unit after the one held, of the same part; where none is, the next of part 0. */
+static uint32_t unit_after(struct feed *feed, uint32_t part)
 {
-    const struct layout_unit *u = &feed->layout->units[feed->unit];
-    const struct layout_run *run = &feed->layout->runs[u->first_run];
-    uint32_t end = begin + 1;
-    while (end < u->n_runs && run[end].tensor == run[begin].tensor)
-        end++;
-    return end - begin;
-}
-
-/* The layer's next unit, in the place of the one held; false when there is none. */
-static bool next_unit(const struct feed *feed, uint32_t layer, uint32_t *unit)
-{
-    *unit = feed->holding ? feed->unit + 1 : feed->layout->layer_first_unit[layer];
-    return *unit < feed->layout->layer_first_unit[layer + 1];
-}
-
-/* All experts of the layer are needed, whatever the router says. */
-static void need_experts(struct feed *feed, uint32_t first, uint32_t end)
-{
-    for (uint32_t unit = first; unit < end; unit++)
-        streamer_need(feed->streamer, &unit, 1);
-}
-
-static enum lb_status step_to(struct feed *feed, uint32_t unit, struct lb_error *err)
-{
-    bool first = !feed->holding;
-    const struct layout_unit *units = feed->layout->units;
-    if (!first && units[unit].part > 0 && units[unit - 1].part == 0)
-        need_experts(feed, unit, feed->layout->layer_first_unit[units[unit].layer + 1]);
-    if (feed->holding)
-        drop_unit(feed);
-    return take_unit(feed, unit, first, err);
+    if (part > 0 && feed->n_held > 0 && feed->layout->units[feed->held[0].unit].part == part)
+        return feed->held[0].unit + 1;
+    feed->sum.units_needed++;
+    return feed->next++;
 }
 
 static enum lb_status acquire(void *ctx, int layer, uint32_t part, uint32_t id, uint32_t row,
@@ -276,50 +297,108 @@ static enum lb_status acquire(void *ctx, int layer, uint32_t part, uint32_t id, 
     struct feed *feed = ctx;
     if (layer < 0)
         return acquire_resident(feed, id, row, runs, n_runs);
-    uint32_t tensor = tensor_of(feed, (uint32_t)layer, part, id), next;
-    while (!feed->holding || !find_run(feed, tensor, row)) {
-        bool more = next_unit(feed, (uint32_t)layer, &next);
-        assert(more);
-        (void)more;
-        enum lb_status status = step_to(feed, next, err);
+    uint32_t tensor = tensor_of(feed, (uint32_t)layer, part, id);
+    if (!feed->in_layer)
+        feed->next = feed->layout->layer_first_unit[layer];
+    while (!(*runs = find_runs(feed, tensor, row, n_runs))) {
+        uint32_t unit = unit_after(feed, part);
+        assert(unit < feed->layout->layer_first_unit[layer + 1]);
+        enum lb_status status = step_to(feed, unit, err);
         if (status != LB_OK)
             return status;
     }
-    *runs = feed->runs + feed->cursor;
-    *n_runs = runs_of_tensor(feed, feed->cursor);
     return LB_OK;
 }
 
-/* A later tensor, if all of it lies in the held unit. */
+/* A later tensor, if all of it is held. */
 static bool peek(void *ctx, int layer, uint32_t part, uint32_t id, const struct model_run **runs,
                  uint32_t *n_runs)
 {
     struct feed *feed = ctx;
-    if (layer < 0 || !feed->holding)
+    if (layer < 0)
         return false;
-    const struct layout_unit *u = &feed->layout->units[feed->unit];
-    const struct layout_run *run = &feed->layout->runs[u->first_run];
-    uint32_t tensor = tensor_of(feed, (uint32_t)layer, part, id), i = feed->cursor;
-    while (i < u->n_runs && run[i].tensor != tensor)
-        i++;
-    if (i == u->n_runs || run[i].first != 0)
-        return false;
-    *runs = feed->runs + i;
-    *n_runs = runs_of_tensor(feed, i);
-    return run[i + *n_runs - 1].last == feed->tensors[tensor].n_rows;
+    uint32_t tensor = tensor_of(feed, (uint32_t)layer, part, id);
+    *runs = find_runs(feed, tensor, 0, n_runs);
+    return *runs && (*runs)[*n_runs - 1].last == feed->tensors[tensor].n_rows;
 }
 
-static enum lb_status release(void *ctx, int layer, struct lb_error *err)
+/* ---- experts ---- */
+
+/* Whether a layer is one unit, experts and all: then what is needed is what is held. */
+static bool is_whole(const struct feed *feed, uint32_t layer)
+{
+    return feed->layout->layer_first_unit[layer + 1] - feed->layout->layer_first_unit[layer] == 1;
+}
+
+static void need(void *ctx, int layer, const uint32_t *experts, uint32_t n)
 {
     struct feed *feed = ctx;
-    uint32_t next;
-    /* the streamer knows one sequence: what no token needed is read as well */
-    while (next_unit(feed, (uint32_t)layer, &next)) {
-        enum lb_status status = step_to(feed, next, err);
+    uint32_t n_units = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t count, first;
+        feed->needed[i] = experts[i];
+        first = layout_part(feed->layout, (uint32_t)layer, 1 + experts[i], &count);
+        for (uint32_t k = 0; k < count && !is_whole(feed, (uint32_t)layer); k++)
+            feed->units[n_units++] = first + k;
+    }
+    feed->n_needed = n;
+    feed->sum.units_needed += n_units;
+    if (n_units > 0)
+        streamer_need(feed->streamer, feed->units, n_units);
+}
+
+static void take_needed(struct feed *feed, uint32_t at, uint32_t *experts, uint32_t *n)
+{
+    experts[(*n)++] = feed->needed[at];
+    memmove(feed->needed + at, feed->needed + at + 1,
+            (--feed->n_needed - at) * sizeof *feed->needed);
+}
+
+/* The first units of the needed experts that are not taken yet; whether each is all of its. */
+static bool first_units(struct feed *feed, uint32_t layer)
+{
+    bool single = true;
+    for (uint32_t i = 0; i < feed->n_needed; i++) {
+        uint32_t count;
+        feed->units[i] = layout_part(feed->layout, layer, 1 + feed->needed[i], &count);
+        single &= count == 1;
+    }
+    return single;
+}
+
+static enum lb_status take(void *ctx, int layer, uint32_t *experts, uint32_t max, uint32_t *n,
+                           struct lb_error *err)
+{
+    struct feed *feed = ctx;
+    *n = 0;
+    if (is_whole(feed, (uint32_t)layer)) {
+        while (*n < max && feed->n_needed > 0)
+            take_needed(feed, 0, experts, n);
+        return LB_OK;
+    }
+    uint32_t which, most = max < FEED_HELD ? max : FEED_HELD;
+    drop_held(feed);
+    bool single = first_units(feed, (uint32_t)layer);
+    while (*n == 0 || (single && *n < most && feed->n_needed > 0 &&
+                       streamer_has_any(feed->streamer, feed->units, feed->n_needed))) {
+        enum lb_status status = hold_any(feed, feed->units, feed->n_needed, &which, err);
         if (status != LB_OK)
             return status;
+        take_needed(feed, which, experts, n);
+        memmove(feed->units + which, feed->units + which + 1,
+                (feed->n_needed - which) * sizeof *feed->units);
     }
-    drop_unit(feed);
+    return LB_OK;
+}
+
+static void release(void *ctx, int layer)
+{
+    struct feed *feed = ctx;
+    (void)layer;
+    drop_held(feed);
+    if (!feed->in_layer)
+        return;
+    feed->in_layer = false;
     struct lb_access *a = &feed->access;
     uint64_t *counter[] = {&feed->sum.hits, &feed->sum.prefetched, &feed->sum.late,
                            &feed->sum.misses};
@@ -329,13 +408,16 @@ static enum lb_status release(void *ctx, int layer, struct lb_error *err)
     feed->pass.wait_ns += a->wait_ns;
     if (feed->log)
         lb_ring_push(feed->log, a);
-    return LB_OK;
 }
 
 struct model_weights feed_weights(struct feed *feed)
 {
-    return (struct model_weights){
-        .ctx = feed, .acquire = acquire, .peek = peek, .release = release};
+    return (struct model_weights){.ctx = feed,
+                                  .acquire = acquire,
+                                  .peek = peek,
+                                  .need = need,
+                                  .take = take,
+                                  .release = release};
 }
 
 void feed_pass_begin(struct feed *feed, bool prefill, uint32_t tokens)
@@ -348,12 +430,11 @@ void feed_pass_begin(struct feed *feed, bool prefill, uint32_t tokens)
 
 void feed_pass_end(struct feed *feed, bool ok)
 {
-    if (feed->holding) {
-        streamer_release(feed->streamer, feed->unit);
-        feed->holding = false;
-    }
-    if (!ok)
+    if (!ok) {
+        feed->n_held = feed->n_needed = 0;
+        feed->in_layer = false;
         streamer_rewind(feed->streamer);
+    }
     account_other(feed);
     feed->pass.wall_ns = feed->mark_ns - feed->pass.start_ns;
 }

@@ -1,11 +1,14 @@
 /*
  * feed: gives the forward pass its weights, and keeps the books of it.
  *
- * It stands between model (which asks for rows of tensors, layer by layer) and the
- * streamer (which hands out units): finds the unit a row lies in, walks from unit to
- * unit, turns frames into runs of rows, and holds the resident tensors. On the way it
- * measures each layer's access: compute, wait and the rest are timed where they
- * happen; none is calculated from the others.
+ * It stands between model (which asks for rows of tensors, layer by layer, and says which experts a
+ * layer needs) and the streamer (which hands out units): finds the unit a row lies in, walks from
+ * unit to unit, turns frames into runs of rows, and holds the resident tensors. On the way it
+ * measures each access: compute, wait and the rest are timed where they happen; none is calculated
+ * from the others.
+ *
+ * Units of part 0 are held one at a time, in order. Of experts, whichever are there are held
+ * together and computed in one job; an expert of several units comes alone, unit by unit.
  */
 #ifndef ENGINE_FEED_H
 #define ENGINE_FEED_H
@@ -23,6 +26,15 @@
 
 struct feed_counters { /* accesses of layers */
     uint64_t accesses, hits, prefetched, late, misses;
+    uint64_t units_needed; /* counted where the need arises, not where they are had */
+};
+
+#define FEED_HELD 16 /* units at a time */
+
+struct feed_held {
+    uint32_t unit;
+    struct model_run *runs;  /* of the unit, in order */
+    struct lb_access access; /* what it was like to get it */
 };
 
 struct feed {
@@ -33,7 +45,7 @@ struct feed {
     const uint8_t *mapped;    /* the file in memory (mmap), or NULL */
     struct lb_ring *log;      /* or NULL */
     struct lb_ring *unit_log; /* or NULL */
-    struct model_run *runs;   /* owned: room for the runs of the largest unit */
+    struct model_run *runs;   /* owned: room for the runs of FEED_HELD largest units */
     struct layout_tensor
         *tensors;           /* owned: what the layout was built of, see feed_layout_tensors */
     uint32_t *first_tensor; /* owned: [n_layers + 1], index into these */
@@ -43,14 +55,17 @@ struct feed {
     double slow_factor;
 
     /* where the pass is */
-    bool holding; /* a unit is acquired */
-    uint32_t unit;
-    uint32_t cursor;              /* run of the unit that was handed out last */
-    int64_t mark_ns;              /* end of the interval accounted for last */
-    struct lb_access access;      /* of the current layer */
-    struct lb_access unit_access; /* of the held unit */
-    struct lb_pass pass;          /* of the current or last pass */
-    struct feed_counters sum;     /* since open */
+    struct feed_held held[FEED_HELD];
+    uint32_t n_held;
+    uint32_t next;            /* unit of part 0, in order */
+    bool in_layer;            /* it has been given something of a layer */
+    uint32_t *needed;         /* owned: [experts] of the layer, not taken yet, */
+    uint32_t n_needed;        /* ascending */
+    uint32_t *units;          /* owned: [units of a layer] to ask for */
+    int64_t mark_ns;          /* end of the interval accounted for last */
+    struct lb_access access;  /* of the current layer */
+    struct lb_pass pass;      /* of the current or last pass */
+    struct feed_counters sum; /* since open */
 };
 
 /* Tensors of all layers in access order, as layout_build wants them: those of part 0, then, expert

@@ -105,6 +105,7 @@ struct lb_stats lb_engine_stats(struct lb_engine *e)
     s.late = e->feed.sum.late;
     s.misses = e->feed.sum.misses;
     s.unit_accesses = c.accesses;
+    s.units_needed = e->feed.sum.units_needed;
     s.unit_hits = c.hits;
     s.unit_prefetched = c.prefetched;
     s.unit_late = c.late;

@@ -135,7 +135,7 @@ enum lb_status model_forward(struct model_session *session, const struct model_w
         if (status == LB_OK)
             status = feed_forward(s);
         if (status == LB_OK)
-            status = weights->release(weights->ctx, (int)s->layer, err);
+            weights->release(weights->ctx, (int)s->layer);
     }
     if (status == LB_OK)
         status = head(s, logits);

@@ -148,7 +148,7 @@ struct model_weights {
     enum lb_status (*take)(void *ctx, int layer, uint32_t *experts, uint32_t max, uint32_t *n,
                            struct lb_error *err);
     /* The forward pass is done with the layer (0 or more). */
-    enum lb_status (*release)(void *ctx, int layer, struct lb_error *err);
+    void (*release)(void *ctx, int layer);
 };
 
 /* ---- a session: KV caches and workspace ---- */

@@ -450,6 +450,14 @@ done:
     return status;
 }
 
+bool streamer_has_any(struct streamer *s, const uint32_t *units, uint32_t n)
+{
+    pthread_mutex_lock(&s->mu);
+    bool has = !s->broken && first_resident(s, units, n) < n;
+    pthread_mutex_unlock(&s->mu);
+    return has;
+}
+
 enum lb_status streamer_acquire(struct streamer *s, uint32_t unit, const uint8_t *const **frames,
                                 struct streamer_access *access, struct lb_error *err)
 {

@@ -103,7 +103,9 @@ void streamer_predict(struct streamer *streamer, const uint32_t *units, uint32_t
 enum lb_status streamer_acquire_any(struct streamer *streamer, const uint32_t *units, uint32_t n,
                                     uint32_t *which, const uint8_t *const **frames,
                                     struct streamer_access *access, struct lb_error *err);
-/* The same for one unit. */
+/* Whether acquire_any() of these would not block now: one of them is there. */
+bool streamer_has_any(struct streamer *streamer, const uint32_t *units, uint32_t n);
+/* The same as acquire_any() for one unit. */
 enum lb_status streamer_acquire(struct streamer *streamer, uint32_t unit,
                                 const uint8_t *const **frames, struct streamer_access *access,
                                 struct lb_error *err);

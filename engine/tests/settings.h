@@ -30,12 +30,12 @@ static inline struct lb_options settings_random(struct lb_options o, uint32_t la
     static const char *const scheduler[] = {"fixed", "horizon", "aggressive", "conservative",
                                             "forestall"};
     static const char *const storage[] = {"memory", "mmap", "pread", "direct", "uring"};
-    static const uint64_t units[] = {0, 1, 65536, 300000, 1u << 20};
+    static const uint64_t units[] = {0, 1, 2, 2, 65536, 300000, 1u << 20};
     o.prefetch = settings_pick(r, prefetch, 3);
     o.replacement = settings_pick(r, replacement, 7);
     o.scheduler = settings_pick(r, scheduler, 5);
     o.storage = settings_pick(r, storage, 5);
-    o.unit_bytes = units[lb_random_below(r, 5)];
+    o.unit_bytes = units[lb_random_below(r, 7)];
     o.cache_layers = 1 + lb_random_below(r, layers);
     o.prefetch_distance = lb_random_below(r, 5);
     o.protect = lb_random_below(r, 2);

@@ -93,6 +93,19 @@ static void make_subject(struct subject *m, const char *architecture)
     CHECK(stats.passes == 2 + N_DECODE && stats.hits == stats.accesses, "%s", architecture);
 }
 
+/* The smallest cache that these settings can do with, as the refusal of a smaller one says it. */
+static uint64_t least_cache(struct lb_options o)
+{
+    struct lb_error err = LB_ERROR_INIT;
+    struct lb_engine *e;
+    o.cache_layers = 0;
+    o.cache_bytes = 1;
+    CHECK(lb_engine_open(&o, &e, &err) == LB_ERR_INPUT, "%s", err.text);
+    const char *least = strstr(err.text, "at least ");
+    CHECK(least, "%s", err.text);
+    return least ? strtoull(least + strlen("at least "), NULL, 10) : 1 << 30;
+}
+
 static void random_settings(const struct subject *subjects)
 {
     struct lb_random r = {SEED};
@@ -102,12 +115,19 @@ static void random_settings(const struct subject *subjects)
         struct lb_stats s;
         float *logits = calloc(1, logits_bytes(m));
         char what[512];
+        if (lb_random_below(&r, 2)) {
+            o.cache_bytes = least_cache(o) + lb_random_below(&r, 2) * lb_random_below(&r, 1 << 19);
+            o.cache_layers = 0;
+        }
         snprintf(what, sizeof what, "seed %u, setting %d: %s: %s", SEED, i,
                  architectures[(size_t)i % N_ARCHITECTURES], settings_text(&o));
         if (run(&o, m, logits, &s, what)) {
             CHECK(memcmp(logits, m->reference, logits_bytes(m)) == 0, "%s: logits differ", what);
             CHECK(s.hits + s.prefetched + s.late + s.misses == s.accesses, "%s: outcomes add up",
                   what);
+            CHECK(s.unit_accesses == s.units_needed,
+                  "%s: %" PRIu64 " units needed, %" PRIu64 " had", what, s.units_needed,
+                  s.unit_accesses);
             CHECK(s.allocations == 0, "%s: %" PRIu64 " allocations after open", what,
                   s.allocations);
         }

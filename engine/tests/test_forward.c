@@ -173,12 +173,10 @@ static enum lb_status plain_acquire(void *ctx, int layer, uint32_t part, uint32_
     return LB_OK;
 }
 
-static enum lb_status plain_release(void *ctx, int layer, struct lb_error *err)
+static void plain_release(void *ctx, int layer)
 {
     (void)ctx;
     (void)layer;
-    (void)err;
-    return LB_OK;
 }
 
 static const char *const mixtures[] = {"mixtral", "olmoe",   "qwen2moe", "qwen3moe",

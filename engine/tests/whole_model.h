@@ -260,15 +260,13 @@ static inline enum lb_status whole_take(void *ctx, int layer, uint32_t *experts,
     return LB_OK;
 }
 
-static inline enum lb_status whole_release(void *ctx, int layer, struct lb_error *err)
+static inline void whole_release(void *ctx, int layer)
 {
     struct whole_model *w = ctx;
-    (void)err;
     CHECK(layer == w->layer && w->n_needed == 0, "layer %d released before its end", layer);
     whole_give_back(w, layer);
     w->layer = -1;
     w->releases++;
-    return LB_OK;
 }
 
 /* After a pass that broke off. */
