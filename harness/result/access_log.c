@@ -251,8 +251,8 @@ static const char *scan_number(const char *p, int64_t *value)
     return plain ? p : NULL;
 }
 
-/* A unit as its line lists it. */
-enum { UNIT_NUMBERS = 9 };
+/* A unit as its line lists it; earlier results end before the part. */
+enum { UNIT_NUMBERS = 10, UNIT_LEAST = 9 };
 
 static bool add_unit(struct reader *r, const int64_t n[UNIT_NUMBERS])
 {
@@ -271,7 +271,8 @@ static bool add_unit(struct reader *r, const int64_t n[UNIT_NUMBERS])
                                                   .queue_ns = n[5],
                                                   .read_ns = n[6],
                                                   .ready_ns = n[7],
-                                                  .bytes = (uint64_t)n[8]};
+                                                  .bytes = (uint64_t)n[8],
+                                                  .part = (uint32_t)n[9]};
     return true;
 }
 
@@ -279,19 +280,19 @@ static bool add_unit(struct reader *r, const int64_t n[UNIT_NUMBERS])
 static const char *scan_units(const char *p, struct reader *r)
 {
     for (char before = '['; *p == before; before = ',') {
-        int64_t n[UNIT_NUMBERS];
+        int64_t n[UNIT_NUMBERS] = {0};
+        int count = 0;
         if (*++p != '[')
             return NULL;
-        for (int i = 0; i < UNIT_NUMBERS; i++) {
+        for (bool more = true; more; more = *p == ',') {
             char *end;
-            if (!strchr("-0123456789", *++p))
+            if (count == UNIT_NUMBERS || !strchr("-0123456789", *++p))
                 return NULL;
-            n[i] = strtoll(p, &end, 10);
+            n[count++] = strtoll(p, &end, 10);
             p = end;
-            if (*p != (i + 1 < UNIT_NUMBERS ? ',' : ']'))
-                return NULL;
         }
-        p++;
+        if (count < UNIT_LEAST || *p++ != ']')
+            return NULL;
         if (!add_unit(r, n))
             return NULL;
     }

@@ -13,6 +13,7 @@
 /* A unit's part in the access of a layer of several units; times as in access_event. */
 struct access_unit {
     uint32_t unit;
+    uint32_t part; /* of its layer: 0, what every pass needs, or 1 + expert */
     enum lb_outcome outcome;
     int64_t need_ns, wait_ns, compute_ns, queue_ns, read_ns, ready_ns;
     uint64_t bytes;

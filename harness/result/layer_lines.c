@@ -3,11 +3,9 @@
 
 #include "common/file_io.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* The accesses of the units that make up a layer's, from units[*next] on. */
 static void print_units(FILE *out, const struct sample *s, const struct lb_access *layer,
@@ -21,10 +19,10 @@ static void print_units(FILE *out, const struct sample *s, const struct lb_acces
         const struct lb_access *u = &s->units[i];
         fprintf(out,
                 "%s[%" PRIu32 ",%d,%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64
-                ",%" PRId64 ",%" PRIu64 "]",
+                ",%" PRId64 ",%" PRIu64 ",%u]",
                 i == first ? ",\"units\":[" : ",", u->unit, u->outcome, u->need_ns - layer->need_ns,
                 u->wait_ns, u->compute_ns, u->queue_ns, u->read_ns, u->ready_ns - layer->need_ns,
-                u->bytes);
+                u->bytes, u->part);
     }
     if (*next > first)
         fputc(']', out);
@@ -73,63 +71,22 @@ enum lb_status layer_lines_append(const char *path, const char *cell, const stru
     return status;
 }
 
-static bool line_is_kept(char *line, size_t length,
-                         bool (*keep)(void *ctx, const char *cell, int32_t rep), void *ctx)
+static bool whose(const char *line, size_t length, char *cell, size_t size, int32_t *rep)
 {
     json_t *object = json_loadb(line, length, 0, NULL);
-    const char *cell = json_string_value(json_object_get(object, "cell"));
-    json_t *rep = json_object_get(object, "rep");
-    bool kept = cell && json_is_integer(rep) && keep(ctx, cell, (int32_t)json_integer_value(rep));
-    json_decref(object);
-    return kept;
-}
-
-/* Whole lines of `in` that are kept, to the end of `out`. */
-static bool filter_lines(FILE *in, FILE *out,
-                         bool (*keep)(void *ctx, const char *cell, int32_t rep), void *ctx)
-{
-    char *line = NULL;
-    size_t size = 0;
-    ssize_t length;
-    bool good = true;
-    while (good && (length = getline(&line, &size, in)) > 0) {
-        if (line[length - 1] == '\n' && line_is_kept(line, (size_t)length, keep, ctx))
-            good = fwrite(line, 1, (size_t)length, out) == (size_t)length;
+    const char *name = json_string_value(json_object_get(object, "cell"));
+    json_t *number = json_object_get(object, "rep");
+    bool known = name && strlen(name) < size && json_is_integer(number);
+    if (known) {
+        snprintf(cell, size, "%s", name);
+        *rep = (int32_t)json_integer_value(number);
     }
-    free(line);
-    return good && !ferror(in) && fflush(out) == 0 && fsync(fileno(out)) == 0;
+    json_decref(object);
+    return known;
 }
 
-/* All kept lines of `from` to the end of `to`, opened as `mode` says. */
-static enum lb_status copy_lines(const char *from, const char *to,
-                                 bool (*keep)(void *ctx, const char *cell, int32_t rep), void *ctx,
-                                 struct lb_error *err)
-{
-    FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
-    bool good = in && out && filter_lines(in, out, keep, ctx);
-    int error = errno;
-    if (in)
-        fclose(in);
-    if (out && fclose(out) != 0)
-        good = false;
-    return good ? LB_OK
-                : lb_fail(err, LB_ERR_IO, "%s: cannot copy to %s: %s", from, to, strerror(error));
-}
-
-enum lb_status layer_lines_mend(const char *path,
-                                bool (*keep)(void *ctx, const char *cell, int32_t rep), void *ctx,
+enum lb_status layer_lines_mend(const char *path, line_file_keep *keep, void *ctx,
                                 struct lb_error *err)
 {
-    if (!file_exists(path))
-        return LB_OK;
-    char *temporary = file_text("%s.tmp", path);
-    if (!temporary)
-        return lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", path);
-    enum lb_status status = copy_lines(path, temporary, keep, ctx, err);
-    if (status == LB_OK && rename(temporary, path) != 0)
-        status = lb_fail(err, LB_ERR_IO, "%s: cannot mend: %s", path, strerror(errno));
-    if (status != LB_OK)
-        unlink(temporary);
-    free(temporary);
-    return status;
+    return line_file_mend(path, whose, keep, ctx, err);
 }

@@ -7,6 +7,7 @@
 #include "result/journal.h"
 #include "result/layer_lines.h"
 #include "result/results_json.h"
+#include "result/route_lines.h"
 #include "result/summary_text.h"
 
 #include <dirent.h>
@@ -131,12 +132,13 @@ enum lb_status results_resume(struct results *r, const char *directory, struct l
     char *path = status == LB_OK ? path_of(r, "result.json") : NULL;
     char *lines = path ? path_of(r, "layers.jsonl") : NULL, *text = NULL;
     char *journal = lines ? path_of(r, "samples.jsonl") : NULL;
+    char *routes = path ? path_of(r, "routes.csv") : NULL;
     size_t length;
     json_error_t where;
     json_t *document = NULL;
     if (status != LB_OK)
         return status;
-    if (!path || !lines || !journal) {
+    if (!path || !lines || !journal || !routes) {
         status = no_memory(err);
         goto done;
     }
@@ -154,11 +156,14 @@ enum lb_status results_resume(struct results *r, const char *directory, struct l
         status = journal_read(journal, take_journalled, r, err);
     if (status == LB_OK)
         status = layer_lines_mend(lines, is_known, r, err);
+    if (status == LB_OK)
+        status = route_lines_mend(routes, is_known, r, err);
     lb_error_prefix(err, "%s", path);
 done:
     json_decref(document);
     free(text);
     free(journal);
+    free(routes);
     free(lines);
     free(path);
     return status;
@@ -300,18 +305,25 @@ enum lb_status results_add(struct results *r, uint32_t cell, struct sample *samp
 {
     const char *name = r->matrix->cells[cell].name;
     char *lines = path_of(r, "layers.jsonl"), *journal = path_of(r, "samples.jsonl");
-    enum lb_status status = lines && journal ? LB_OK : no_memory(err);
+    char *routes = path_of(r, "routes.csv");
+    enum lb_status status = lines && journal && routes ? LB_OK : no_memory(err);
     if (status == LB_OK && r->log)
         status = layer_lines_append(lines, name, sample, err);
     if (status == LB_OK)
+        status = route_lines_append(routes, name, sample, err);
+    if (status == LB_OK)
         status = journal_add(journal, name, sample, err);
     free(journal);
+    free(routes);
     free(lines);
     if (status != LB_OK)
         return status;
     free(sample->log); /* on disk now */
     sample->log = NULL;
     sample->n_log = 0;
+    free(sample->routes);
+    sample->routes = NULL;
+    sample->n_routes = 0;
     status = keep_sample(r, cell, sample, err);
     if (status == LB_OK && lb_now_ns() - r->written_ns > WRITE_EVERY * r->write_took_ns)
         status = results_write(r, err);

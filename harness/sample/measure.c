@@ -21,7 +21,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { UNITS_LOGGED = 32768 }; /* accesses of units at most: bounds memory and the log's size */
+/* accesses of units, and chosen experts, at most: bounds memory and the logs' size */
+enum { UNITS_LOGGED = 32768, ROUTES_LOGGED = 1 << 20 };
 
 /* What is needed while the passes run. */
 struct work {
@@ -225,7 +226,8 @@ static enum lb_status passes(struct work *w, const struct measure *m, int64_t op
     out->pass_ns = calloc(s->generate_tokens, sizeof *out->pass_ns);
     out->log = malloc((m->log_capacity + 1) * sizeof *out->log);
     out->units = malloc(UNITS_LOGGED * sizeof *out->units);
-    if (!w->tokens || !w->logits || !out->pass_ns || !out->log || !out->units)
+    out->routes = malloc((s->log_routes ? ROUTES_LOGGED : 1) * sizeof *out->routes);
+    if (!w->tokens || !w->logits || !out->pass_ns || !out->log || !out->units || !out->routes)
         return lb_fail(err, LB_ERR_NOMEM, "out of memory for the sample");
     int64_t bytes_before = kernel_bytes();
     enum lb_status status = prefill(w, m->work_seed, out, err);
@@ -240,6 +242,7 @@ static enum lb_status passes(struct work *w, const struct measure *m, int64_t op
     collect(w, out);
     out->n_log = lb_engine_drain(w->engine, out->log, m->log_capacity);
     out->n_units = lb_engine_drain_units(w->engine, out->units, UNITS_LOGGED);
+    out->n_routes = lb_engine_drain_routes(w->engine, out->routes, ROUTES_LOGGED);
     for (size_t i = 0; i < out->n_log; i++) {
         const struct lb_access *a = &out->log[i];
         bool there = a->outcome == LB_HIT || a->outcome == LB_PREFETCHED;
@@ -271,6 +274,7 @@ int measure(const struct measure *m, struct settings *settings)
     struct lb_error err = LB_ERROR_INIT;
     settings->engine.log_capacity = m->log_capacity;
     settings->engine.unit_log_capacity = m->log_capacity ? UNITS_LOGGED : 0;
+    settings->engine.route_log_capacity = settings->log_routes ? ROUTES_LOGGED : 0;
     settings->engine.profile = m->profile;
     int64_t start = lb_now_ns();
     int code = model_options_open("sample", settings, &w.engine);

@@ -64,6 +64,8 @@ struct sample {
     struct lb_access *units; /* n_units of them, where they are smaller than a layer; not in the
                                 JSON */
     size_t n_units;
+    struct lb_route *routes; /* n_routes of them, where log_routes asks for them; not in the JSON */
+    size_t n_routes;
     json_t *broken;  /* identities that do not hold, an array of texts; or NULL */
     json_t *profile; /* of the decode passes (op_profile.h), where it was asked for; or NULL */
 };

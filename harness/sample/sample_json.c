@@ -107,6 +107,7 @@ void sample_free(struct sample *s)
     free(s->pass_ns);
     free(s->log);
     free(s->units);
+    free(s->routes);
     json_decref(s->broken);
     json_decref(s->profile);
     memset(s, 0, sizeof *s);
@@ -278,27 +279,32 @@ bool sample_write(const struct sample *s, FILE *out)
 {
     json_t *object = sample_to_json(s);
     char *text = json_dumps(object, JSON_COMPACT);
-    size_t head[3] = {text ? strlen(text) : 0, s->n_log, s->n_units};
+    size_t head[4] = {text ? strlen(text) : 0, s->n_log, s->n_units, s->n_routes};
     bool done = text && fwrite(head, sizeof head, 1, out) == 1 &&
                 fwrite(text, 1, head[0], out) == head[0] &&
                 fwrite(s->log, sizeof *s->log, s->n_log, out) == s->n_log &&
                 fwrite(s->units, sizeof *s->units, s->n_units, out) == s->n_units &&
+                fwrite(s->routes, sizeof *s->routes, s->n_routes, out) == s->n_routes &&
                 fflush(out) == 0;
     free(text);
     json_decref(object);
     return done;
 }
 
-static bool receive_log(FILE *in, size_t n, struct lb_access **log, size_t *count)
+/* n records of so many bytes; NULL when they are not all there. */
+static void *receive_records(FILE *in, size_t n, size_t bytes, size_t *count)
 {
-    *log = malloc((n + 1) * sizeof **log);
-    *count = *log ? fread(*log, sizeof **log, n, in) : 0;
-    return *log && *count == n;
+    void *records = malloc((n + 1) * bytes);
+    *count = records ? fread(records, bytes, n, in) : 0;
+    if (*count == n)
+        return records;
+    free(records);
+    return NULL;
 }
 
 bool sample_receive(FILE *in, struct sample *s)
 {
-    size_t head[3];
+    size_t head[4];
     const char *where;
     memset(s, 0, sizeof *s);
     if (fread(head, sizeof head, 1, in) != 1)
@@ -312,8 +318,9 @@ bool sample_receive(FILE *in, struct sample *s)
     json_decref(object);
     if (!done)
         return false;
-    done = receive_log(in, head[1], &s->log, &s->n_log) &&
-           receive_log(in, head[2], &s->units, &s->n_units);
+    done = (s->log = receive_records(in, head[1], sizeof *s->log, &s->n_log)) &&
+           (s->units = receive_records(in, head[2], sizeof *s->units, &s->n_units)) &&
+           (s->routes = receive_records(in, head[3], sizeof *s->routes, &s->n_routes));
     if (!done)
         sample_free(s);
     return done;

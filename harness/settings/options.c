@@ -11,7 +11,7 @@
 
 static const char *const words_auto[] = {"auto", NULL};
 static const char *const words_none[] = {"none", NULL};
-static const char *const words_unit[] = {"layer", "tensor", NULL};
+static const char *const words_unit[] = {"layer", "tensor", "expert", NULL};
 static const char *const choices_advice[] = {"normal", "sequential", "random", "willneed", NULL};
 static const char *const choices_kv[] = {"f16", "f32", NULL};
 static const char *const choices_page_cache[] = {"as-is", "cold", "warm", NULL};
@@ -142,8 +142,8 @@ static const struct option table[] = {
      .choice_kind = "storage", .flags = OPTION_STREAMING},
     {"advice", "HOW", "what mmap tells the kernel", OPTION_CHOICE, ENGINE(advice),
      .choices = choices_advice, .flags = OPTION_STREAMING},
-    {"unit", "UNIT", "what is loaded and evicted as one", OPTION_SIZE, ENGINE(unit_bytes),
-     .min = 4096, .words = words_unit, .flags = OPTION_STREAMING},
+    {"unit", "UNIT", "what is loaded and evicted as one; expert: a layer where there are none",
+     OPTION_SIZE, ENGINE(unit_bytes), .min = 4096, .words = words_unit, .flags = OPTION_STREAMING},
     {"queue_depth", "N", "reads in flight", OPTION_COUNT, ENGINE(queue_depth), .min = 1,
      .max = 1024, .flags = OPTION_STREAMING},
     {"chunk_bytes", "SIZE", "largest single read", OPTION_SIZE32, ENGINE(chunk_bytes), .min = 4096,
@@ -179,6 +179,8 @@ static const struct option table[] = {
      .flags = OPTION_RUN_ONLY | OPTION_STREAMING},
     {"affinity", "CPUS", "processors to run on, such as 0-3,6", OPTION_CUSTOM, .set = set_affinity,
      .format = format_affinity, .flags = OPTION_RUN_ONLY, .expected = "processors such as 0-3,6"},
+    {"log_routes", "on|off", "routes.csv: the experts that each token was sent to", OPTION_BOOL,
+     WORK(log_routes), .flags = OPTION_RUN_ONLY | OPTION_STREAMING},
     {"engine_seed", "N", "of random replacement", OPTION_COUNT64, ENGINE(seed),
      .flags = OPTION_HIDDEN | OPTION_STREAMING},
     {"slow", "WHAT", "adds time to io, compute or wait", OPTION_CHOICE, ENGINE(slow),

@@ -118,7 +118,7 @@ static void test_table(void)
     refused("queue_depth", "2000", "'2000': expected a whole number from 1 to 1024");
     refused("unit", "100",
             "'100': expected a size such as 16MiB of at least 4KiB, or 'layer' or "
-            "'tensor'");
+            "'tensor' or 'expert'");
 }
 
 static void test_nearest(void)

@@ -1,0 +1,54 @@
+# test_experts: a run of a mixture of experts: what of its streaming the result holds, and routes.csv.
+set -u
+shared=${LAYERBENCH_SHARED:-../shared}
+model=$shared/experts/models/tiny-mixtral-q4_k_m.gguf
+[ -e "$model" ] || { echo "skipped: no $model"; exit 77; }
+failures=0
+dir=$(mktemp -d) && trap 'rm -rf "$dir"' EXIT
+run=$LAYERBENCH
+say() { echo "$*"; failures=$((failures + 1)); }
+holds() { jq -e "$2" "$1" >/dev/null || say "$3: $(jq -c "[$2]" "$1" 2>&1 | head -c 300)"; }
+
+# 3 layers of 8 experts, 2 a token; 3 prompt tokens in one pass and 5 decoded tokens
+cat >"$dir/s.json" <<END
+{"name":"experts","about":"A test?","model":{"path":"$(realpath "$model")"},
+ "matrix":{"unit":["expert","layer","64KiB"],"prefetch":["off","async"]},"warmup":0,"repetitions":2,
+ "fixed":{"threads":2,"prompt_tokens":3,"generate_tokens":5,"storage":"memory","cache_layers":1,
+          "log_routes":true}}
+END
+"$run" run "$dir/s.json" --out "$dir/r" --no-plots >"$dir/out" 2>"$dir/err" ||
+    say "exit code $?: $(cat "$dir/err")"
+result=$dir/r/result.json
+holds "$result" '[.layerbench.cells[] | .invalid, .failed] | all(. == null)' "invalid cells"
+holds "$result" '[.layerbench.cells[].samples[].logits_hash] | unique | length == 1' "the same logits"
+"$run" validate "$result" "$dir/r/layers.jsonl" >/dev/null 2>"$dir/err" || say "not valid: $(cat "$dir/err")"
+
+# a decode pass needs part 0 and two experts of each layer, each once, whatever was cached
+jq -es '[.[] | select(.phase == "decode" and (.cell | test("unit=expert")))] |
+    length > 0 and all(.units | length == 3 and .[0][9] == 0 and all(.[1:][]; .[9] >= 1 and .[9] <= 8)
+                       and .[1][9] != .[2][9])' "$dir/r/layers.jsonl" >/dev/null ||
+    say "units of a decode pass: $(grep decode "$dir/r/layers.jsonl" | head -n 1)"
+# and the routes say which
+routes=$dir/r/routes.csv
+head -n 1 "$routes" | grep -qx 'cell,rep,sequence,position,pass,layer,experts,weights' || say "columns: $(head -n 1 "$routes")"
+LC_ALL=C awk -F, 'NR > 1 { n[$1 $2]++; if (split($7, e, " ") != 2 || split($8, w, " ") != 2 || e[1] == e[2] ||
+    w[1] < w[2] || w[1] + w[2] < 0.999 || w[1] + w[2] > 1.001 || $3 != 0 || $4 != ($5 ? $5 + 2 : $4)) bad = 1 }
+    END { for (k in n) { samples++; if (n[k] != 3 * 2 + 1 + 3 * 5) bad = 1 }; exit bad || samples < 12 }' "$routes" ||
+    say "routes: $(sed -n 2,4p "$routes")"
+jq -r 'select(.phase == "decode" and (.cell | test("unit=expert"))) |
+    "\"\(.cell)\",\(.rep),\(.pass),\(.layer) \([.units[1:][] | .[9] - 1] | sort | join(" "))"' "$dir/r/layers.jsonl" |
+    sort >"$dir/had"
+LC_ALL=C awk -F, 'NR > 1 && $5 > 0 && $1 ~ /unit=expert/ { split($7, e, " ");
+    print $1 "," $2 "," $5 "," $6 " " (e[1] + 0 < e[2] + 0 ? e[1] " " e[2] : e[2] " " e[1]) }' "$routes" |
+    sort >"$dir/chosen"
+cmp -s "$dir/had" "$dir/chosen" || say "had and chosen differ: $(diff "$dir/had" "$dir/chosen" | head -n 4)"
+
+# damaged on purpose: resume drops what it does not know and runs what is missing
+jq '.layerbench.cells[0].samples |= .[:1]' "$result" >"$dir/less" && mv "$dir/less" "$result"
+echo 'half a li' >>"$routes"
+before=$(wc -l <"$routes")
+"$run" run "$dir/s.json" --out "$dir/r" --resume --no-plots >"$dir/out" 2>"$dir/err" || say "resume: $? $(cat "$dir/err")"
+[ "$(wc -l <"$routes")" = "$((before - 1))" ] || say "resume: $before lines became $(wc -l <"$routes")"
+
+[ $failures = 0 ] && echo "experts: ok"
+exit $((failures > 0))
