@@ -9,6 +9,7 @@
 
 #include "base/available.h"
 #include "base/memory.h"
+#include "plan/budget.h"
 #include "quant/quant.h"
 
 #include <inttypes.h>
@@ -196,26 +197,13 @@ static enum lb_status cut_layers(struct lb_engine *e, struct lb_error *err)
     return layout_build(e->feed.tensors, n, &lo, &e->layout, err);
 }
 
-/* cache: auto = what is available, less the KV cache, the workspace and something to spare: a tenth
- * where others on the machine may want it, little where a limit gives it to this process (page
- * tables, stacks, logs). */
+/* cache: auto = what is available, less the KV cache and the workspace */
 static uint64_t automatic_budget(const struct lb_engine *e)
 {
     struct lb_available available = lb_memory_available();
-    uint64_t taken = model_session_kv_bytes(e->session) + model_session_work_bytes(e->session);
-    uint64_t most = (uint64_t)e->layout->frame_bytes;
-    uint64_t need = 0, least = UINT64_MAX;
-    for (uint32_t u = 0; u < e->layout->n_units; u++) {
-        need += e->layout->units[u].n_frames * most;
-        if (e->layout->units[u].n_frames * most < least)
-            least = e->layout->units[u].n_frames * most;
-    }
-    if (available.bytes == 0) /* not known: be modest */
-        return need / 2 > least ? need / 2 : least;
-    taken += available.limited ? available.bytes / 50 + ((uint64_t)16 << 20) : available.bytes / 10;
-    uint64_t budget = available.bytes;
-    budget = budget > taken ? budget - taken : 0;
-    return budget < least ? least : budget < need ? budget : need;
+    return budget_automatic(e->layout, available.bytes, available.limited,
+                            model_session_kv_bytes(e->session) +
+                                model_session_work_bytes(e->session));
 }
 
 static enum lb_status open_streamer(struct lb_engine *e, struct lb_error *err)

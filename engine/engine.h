@@ -86,7 +86,8 @@ struct lb_model_info {
 };
 struct lb_model_info lb_engine_model(const struct lb_engine *engine);
 
-/* What is really in force, after defaults, clamping and fallback. */
+/* What is really in force, after defaults, clamping and fallback; "none" (distance 0) for what the
+ * way of prefetching has no use for. */
 struct lb_effective {
     const char *prefetch, *replacement, *scheduler, *storage, *kernels, *product, *kv;
     uint32_t cache_layers; /* capacity in layers (whole layers that fit) */

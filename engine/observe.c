@@ -40,21 +40,22 @@ struct lb_effective lb_engine_effective(const struct lb_engine *e)
 {
     const struct lb_options *o = &e->options;
     struct streamer_counters c = streamer_counters(e->streamer);
-    return (struct lb_effective){.prefetch = o->prefetch,
-                                 .replacement = o->replacement,
-                                 .scheduler = o->scheduler,
+    struct streamer_effective s = streamer_effective(e->streamer);
+    return (struct lb_effective){.prefetch = s.prefetch,
+                                 .replacement = s.replacement,
+                                 .scheduler = s.scheduler,
                                  .storage = o->storage,
                                  .kernels = e->ops->name,
                                  .product = e->ops->order_tokens > 0 ? o->product : "rows",
                                  .kv = o->kv,
                                  .cache_layers = c.layers_capacity,
                                  .cache_bytes = c.frames_capacity * c.frame_bytes,
-                                 .prefetch_distance = o->prefetch_distance,
+                                 .prefetch_distance = s.prefetch_distance,
                                  .threads = o->threads,
                                  .batch = o->batch,
                                  .context = o->context,
                                  .n_units = e->layout->n_units,
-                                 .protect = o->protect};
+                                 .protect = s.protect};
 }
 
 /* ---- what happened ---- */

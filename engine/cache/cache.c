@@ -392,3 +392,8 @@ bool cache_sane(const struct cache *cache, struct lb_error *err)
                false;
     return true;
 }
+
+const char *cache_policy_name(const struct cache *c)
+{
+    return c->policy->name;
+}

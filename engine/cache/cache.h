@@ -105,6 +105,8 @@ bool cache_fits(const struct cache *cache, uint32_t unit); /* without evicting *
 /* Bit i: unit i is resident or in flight. */
 const uint64_t *cache_held(const struct cache *cache);
 
+/* Its policy's. */
+const char *cache_policy_name(const struct cache *cache);
 /* The victim the policy names, or -1. */
 int64_t cache_victim(struct cache *cache, struct cache_choice *choice);
 /* Evicts victims until the unit fits. False: no choice of victims makes room, nothing evicted. */

@@ -220,8 +220,7 @@ struct model_profile_entry {
     double flops;
 };
 
-/* Sums since open or the last reset; *count entries that live until close. */
+/* Sums since open; *count entries that live until close. */
 const struct model_profile_entry *model_profile(const struct model_session *session, size_t *count);
-void model_profile_reset(struct model_session *session);
 
 #endif

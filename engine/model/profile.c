@@ -89,11 +89,3 @@ const struct model_profile_entry *model_profile(const struct model_session *sess
     *count = session->n_profile;
     return session->profile;
 }
-
-void model_profile_reset(struct model_session *session)
-{
-    for (size_t i = 0; i < session->n_profile; i++) {
-        struct model_profile_entry *e = &session->profile[i];
-        *e = (struct model_profile_entry){.op = e->op, .layer = e->layer};
-    }
-}

@@ -57,6 +57,19 @@ enum lb_status budget_find(const struct layout *layout, uint32_t cache_layers, u
     return LB_OK;
 }
 
+uint64_t budget_automatic(const struct layout *layout, uint64_t available, bool alone,
+                          uint64_t taken)
+{
+    const uint64_t need = budget_all(layout) * layout->frame_bytes;
+    const uint64_t least = (uint64_t)largest_unit(layout) * layout->frame_bytes;
+    uint64_t budget = need / 2; /* where nothing is known: modest */
+    if (available > 0) {
+        taken += alone ? available / 50 + ((uint64_t)16 << 20) : available / 10;
+        budget = available > taken ? available - taken : 0;
+    }
+    return budget < least ? least : budget < need ? budget : need;
+}
+
 uint32_t budget_distance(const struct layout *layout, uint32_t layers)
 {
     uint64_t units = (uint64_t)layers * layout->n_units / layout->n_layers;

@@ -617,3 +617,20 @@ uint64_t streamer_memory_bytes(const struct streamer *s)
 {
     return cache_max_frames(s->cache) * s->layout->frame_bytes;
 }
+
+struct streamer_effective streamer_effective(struct streamer *s)
+{
+    pthread_mutex_lock(&s->mu);
+    const bool ahead = s->driver->looks_ahead;
+    const uint32_t most = s->layout->n_layers - 1;
+    struct streamer_effective e = {
+        .prefetch = s->driver->name,
+        .replacement = s->driver == &driver_resident ? "none" : cache_policy_name(s->cache),
+        .scheduler = ahead ? s->plan.scheduler->name : "none",
+        .prefetch_distance = !ahead               ? 0
+                             : s->distance < most ? s->distance
+                                                  : most,
+        .protect = ahead && s->plan.protect};
+    pthread_mutex_unlock(&s->mu);
+    return e;
+}

@@ -123,6 +123,16 @@ void streamer_set_distance(struct streamer *streamer, uint32_t layers);
 /* "off", "sync" or "async" */
 enum lb_status streamer_set_prefetch(struct streamer *streamer, const char *prefetch,
                                      struct lb_error *err);
+/* What decides about loads now. Drivers that do not look ahead have no scheduler ("none"), no
+ * distance and nothing to protect; where nothing is ever evicted there is no replacement ("none").
+ * Texts are static. */
+struct streamer_effective {
+    const char *prefetch, *replacement, *scheduler;
+    uint32_t prefetch_distance; /* layers */
+    bool protect;
+};
+struct streamer_effective streamer_effective(struct streamer *streamer);
+
 struct streamer_counters streamer_counters(struct streamer *streamer);
 uint64_t streamer_memory_bytes(const struct streamer *streamer); /* frames it may use */
 

@@ -186,6 +186,47 @@ static void same_logits_for_random_settings(void)
     free(logits);
 }
 
+/* What is said to be in force is what decides. */
+static void effective(void)
+{
+    static const struct {
+        const char *prefetch, *scheduler, *replacement;
+        uint32_t distance, effective_distance;
+        const char *in_force;
+        bool protects;
+    } cases[] = {
+        {"off", "aggressive", "belady", 2, 0, "none", false},
+        {"sync", "aggressive", "lru", 2, 2, "fixed", true},
+        {"sync", "forestall", "lru", 99, 5, "fixed", true},
+        {"async", "forestall", "lru", 3, 3, "forestall", true},
+        {"async", "fixed", "mru", 99, 5, "fixed", true},
+        {"resident", "aggressive", "belady", 2, 0, "none", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct lb_error err = LB_ERROR_INIT;
+        struct lb_options o = base_options();
+        struct lb_engine *e;
+        if (!LB_ASYNC_PREFETCH && strcmp(cases[i].prefetch, "async") == 0)
+            continue;
+        o.prefetch = cases[i].prefetch;
+        o.scheduler = cases[i].scheduler;
+        o.replacement = cases[i].replacement;
+        o.prefetch_distance = cases[i].distance;
+        o.cache_layers = 3;
+        CHECK(lb_engine_open(&o, &e, &err) == LB_OK, "%s", err.text);
+        struct lb_effective f = lb_engine_effective(e);
+        bool resident = strcmp(o.prefetch, "resident") == 0;
+        CHECK_TEXT(f.prefetch, cases[i].prefetch);
+        CHECK_TEXT(f.scheduler, cases[i].in_force);
+        CHECK_TEXT(f.replacement, resident ? "none" : cases[i].replacement);
+        CHECK(f.prefetch_distance == cases[i].effective_distance, "%s: distance %u", o.prefetch,
+              f.prefetch_distance);
+        CHECK(f.protect == cases[i].protects, "%s", o.prefetch);
+        CHECK(f.cache_layers == (resident ? 6 : 3), "%s: %u layers", o.prefetch, f.cache_layers);
+        lb_engine_close(e);
+    }
+}
+
 static void controls_at_run_time(void)
 {
     struct lb_error err = LB_ERROR_INIT;
@@ -361,6 +402,7 @@ int main(void)
         return check_done();
     make_reference();
     same_logits_for_random_settings();
+    effective();
     controls_at_run_time();
     faults();
     slowed();

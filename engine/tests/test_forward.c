@@ -503,9 +503,6 @@ static void books(struct whole_model *whole)
         CHECK(calls == 5 && bytes == 5 * 256 * 512 * 4ul, "%d calls, %d bytes", (int)calls,
               (int)bytes);
         CHECK(flops == 2.0 * 256 * 512 * TOKENS, "%g flops", flops);
-        model_profile_reset(s.session);
-        for (size_t i = 0; i < n; i++)
-            CHECK(e[i].op && e[i].ns == 0 && e[i].calls == 0);
         CHECK(model_session_kv_bytes(s.session) == 2ul * 2 * 4 * CONTEXT * 128 * 4);
     }
     whole_session_close(&s);

@@ -39,20 +39,6 @@ void histogram_add(struct histogram *h, int64_t value)
     h->buckets[bucket_of(v)]++;
 }
 
-void histogram_merge(struct histogram *h, const struct histogram *other)
-{
-    if (other->count == 0)
-        return;
-    if (h->count == 0 || other->min < h->min)
-        h->min = other->min;
-    if (other->max > h->max)
-        h->max = other->max;
-    h->count += other->count;
-    h->sum += other->sum;
-    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++)
-        h->buckets[i] += other->buckets[i];
-}
-
 double histogram_mean(const struct histogram *h)
 {
     return h->count ? h->sum / (double)h->count : NAN;

@@ -22,8 +22,6 @@ struct histogram { /* all zero: empty */
 
 /* Negative values count as 0. */
 void histogram_add(struct histogram *histogram, int64_t value);
-/* Adds all of `other`. */
-void histogram_merge(struct histogram *histogram, const struct histogram *other);
 /* NaN when empty. */
 double histogram_mean(const struct histogram *histogram);
 /* The value that a share q (0 to 1) of all values does not exceed, or NaN where there are too few
