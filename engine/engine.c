@@ -27,6 +27,7 @@ struct lb_options lb_options_default(void)
         .replacement = "belady",
         .scheduler = "aggressive",
         .protect = true,
+        .resident = "none",
         .storage = "uring",
         .unit_bytes = LAYOUT_UNIT_EXPERT,
         .queue_depth = 32,
@@ -194,7 +195,14 @@ static enum lb_status cut_layers(struct lb_engine *e, struct lb_error *err)
     struct layout_options lo = {.unit_bytes = e->options.unit_bytes,
                                 .align = storage_align(e->storage),
                                 .file_bytes = storage_file_bytes(e->storage)};
-    return layout_build(e->feed.tensors, n, &lo, &e->layout, err);
+    status = layout_build(e->feed.tensors, n, &lo, &e->layout, err);
+    bool parts = model_config(e->model)->experts.count > 0 && lo.unit_bytes != LAYOUT_UNIT_LAYER;
+    if (status == LB_OK && strcmp(e->options.resident, "dense") == 0 && !parts)
+        status =
+            lb_fail(err, LB_ERR_INPUT,
+                    "resident: dense: expected a mixture of experts, and a unit smaller than a "
+                    "layer");
+    return status;
 }
 
 /* cache: auto = what is available, less the KV cache and the workspace */
@@ -227,6 +235,7 @@ static enum lb_status open_streamer(struct lb_engine *e, struct lb_error *err)
         .replacement = o->replacement,
         .scheduler = o->scheduler,
         .protect = o->protect,
+        .keep_always = strcmp(o->resident, "dense") == 0,
         .prefetch_distance = o->prefetch_distance,
         .cache_layers = o->cache_layers,
         .cache_bytes = o->cache_layers ? 0
@@ -277,6 +286,9 @@ static enum lb_status check_options(struct lb_options *o, struct lb_error *err)
         check_choice("replacement", &o->replacement, err) ||
         check_choice("scheduler", &o->scheduler, err) || check_choice("storage", &o->storage, err))
         return err->code;
+    if (strcmp(o->resident, "none") != 0 && strcmp(o->resident, "dense") != 0)
+        return lb_fail(err, LB_ERR_INPUT, "resident: '%s': expected none or dense", o->resident);
+    o->resident = strcmp(o->resident, "dense") == 0 ? "dense" : "none";
     if (o->batch < 1 || o->max_tokens < 1)
         return lb_fail(err, LB_ERR_INPUT, "batch: %" PRIu32 ": expected at least 1", o->batch);
     if (o->cache_layers > 0 && o->cache_bytes > 0)

@@ -24,13 +24,15 @@
 struct lb_options {
     const char *model_path;
     /* streaming */
-    const char *prefetch;         /* "off", "sync", "async", "resident"; default "async" */
-    uint32_t cache_layers;        /* slots; 0: by cache_bytes */
-    uint64_t cache_bytes;         /* 0 with cache_layers 0: auto, from the memory available */
-    uint32_t prefetch_distance;   /* layers ahead; default 2 */
-    const char *replacement;      /* default "belady" */
-    const char *scheduler;        /* default "aggressive" */
-    bool protect;                 /* default true */
+    const char *prefetch;       /* "off", "sync", "async", "resident"; default "async" */
+    uint32_t cache_layers;      /* slots; 0: by cache_bytes */
+    uint64_t cache_bytes;       /* 0 with cache_layers 0: auto, from the memory available */
+    uint32_t prefetch_distance; /* layers ahead; default 2 */
+    const char *replacement;    /* default "belady" */
+    const char *scheduler;      /* default "aggressive" */
+    bool protect;               /* default true */
+    const char *resident; /* "none", "dense": what of the layers stays in memory: all that every
+                           * pass needs of a mixture of experts; default "none" */
     uint64_t streaming_threshold; /* models up to this many bytes load whole; default 0 */
     /* storage */
     const char *storage; /* default "uring" */

@@ -31,6 +31,7 @@ struct streamer {
     const struct layout *layout;
     struct storage *storage;
     bool mapped;
+    bool keep_always; /* units of part 0 are pinned from open to close */
     uint32_t n_units;
     uint32_t max_prefetches;                   /* in flight */
     uint32_t max_demands;                      /* loads of what is revealed; one more for the

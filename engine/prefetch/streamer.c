@@ -124,6 +124,11 @@ void streamer_run_loader(struct streamer *s)
     }
 }
 
+static bool is_kept(const struct streamer *s, uint32_t unit)
+{
+    return s->keep_always && s->layout->units[unit].part == 0;
+}
+
 /* ---- open and close ---- */
 
 static const struct driver_ops *const drivers[] = {
@@ -174,6 +179,34 @@ static void stop_driver(struct streamer *s)
 {
     if (s->driver->stop)
         s->driver->stop(s);
+}
+
+/* Loads those of the first `end` units that fit, or that are to be kept. */
+static enum lb_status load_first(struct streamer *s, uint32_t end, bool kept_only,
+                                 struct lb_error *err)
+{
+    stop_driver(s);
+    pthread_mutex_lock(&s->mu);
+    for (uint32_t i = 0; i < end && !s->broken; i++) {
+        if (kept_only && !is_kept(s, i))
+            continue;
+        struct planner_step step = {.unit = i, .for_access = s->plan.position + i};
+        if (cache_unit(s->cache, i)->state != CACHE_ABSENT || !cache_fits(s->cache, i))
+            continue;
+        struct loader_request request = streamer_begin_locked(s, &step, false);
+        loader_add(s->loader, &request);
+        if (s->n_loading > s->max_prefetches)
+            streamer_run_loader(s);
+    }
+    streamer_run_loader(s);
+    enum lb_status status = s->broken ? streamer_load_error(s, err) : LB_OK;
+    for (uint32_t i = 0; i < end && kept_only && status == LB_OK; i++)
+        if (is_kept(s, i))
+            cache_pin(s->cache, i);
+    s->broken = false;
+    pthread_mutex_unlock(&s->mu);
+    enum lb_status started = start_driver(s, s->driver, err);
+    return status == LB_OK ? started : status;
 }
 
 static void register_arena(struct streamer *s)
@@ -245,6 +278,27 @@ static enum lb_status open_future(struct streamer *s, struct lb_error *err)
     return status;
 }
 
+/* What is kept needs room, and beside it the largest of the other units. */
+static enum lb_status check_kept(const struct streamer *s, const struct budget *budget,
+                                 struct lb_error *err)
+{
+    uint64_t kept = 0, largest = 0;
+    for (uint32_t i = 0; i < s->n_units; i++) {
+        uint64_t frames = s->layout->units[i].n_frames;
+        if (is_kept(s, i))
+            kept += frames;
+        else if (frames > largest)
+            largest = frames;
+    }
+    if (!s->keep_always || budget->frames >= kept + largest)
+        return LB_OK;
+    return lb_fail(err, LB_ERR_INPUT,
+                   "cache of %llu bytes: expected at least %llu, for what every pass needs and one "
+                   "unit more",
+                   (unsigned long long)budget->frames * s->layout->frame_bytes,
+                   (unsigned long long)(kept + largest) * s->layout->frame_bytes);
+}
+
 /* Everything but the driver; room for all layers with `all`. */
 static enum lb_status assemble(struct streamer *s, const struct streamer_options *o, bool all,
                                struct lb_error *err)
@@ -252,6 +306,9 @@ static enum lb_status assemble(struct streamer *s, const struct streamer_options
     struct budget budget;
     enum lb_status status = budget_find(s->layout, all ? s->layout->n_layers : o->cache_layers,
                                         o->cache_bytes, &budget, err);
+    if (status != LB_OK)
+        return status;
+    status = check_kept(s, &budget, err);
     if (status != LB_OK)
         return status;
     s->max_prefetches = o->max_loads ? o->max_loads : o->queue_depth;
@@ -281,6 +338,7 @@ enum lb_status streamer_open(const struct layout *layout, struct storage *storag
     s->storage = storage;
     s->mapped = storage_map(storage) != NULL;
     s->n_units = layout->n_units;
+    s->keep_always = options->keep_always;
     pthread_mutex_init(&s->mu, NULL);
     s->driver = &driver_off;
     const struct driver_ops *driver = NULL;
@@ -289,6 +347,8 @@ enum lb_status streamer_open(const struct layout *layout, struct storage *storag
         status = assemble(s, options, driver == &driver_resident, err);
     if (status == LB_OK)
         status = start_driver(s, driver, err);
+    if (status == LB_OK && options->keep_always)
+        status = load_first(s, s->n_units, true, err);
     if (status == LB_OK && driver == &driver_resident)
         status = streamer_preload(s, layout->n_layers, err);
     if (status != LB_OK) {
@@ -388,6 +448,12 @@ void streamer_predict(struct streamer *s, const uint32_t *units, uint32_t n, flo
 }
 
 /* Whether the units may be acquired now; then the position is theirs. */
+/* Acquired and not released yet. */
+static bool in_use(const struct streamer *s, uint32_t unit)
+{
+    return cache_unit(s->cache, unit)->pins > (is_kept(s, unit) ? 1 : 0);
+}
+
 static enum lb_status reach(struct streamer *s, const uint32_t *units, uint32_t n,
                             struct lb_error *err)
 {
@@ -395,7 +461,7 @@ static enum lb_status reach(struct streamer *s, const uint32_t *units, uint32_t 
         bool revealed = future_is_revealed(s->future, units[i]);
         uint64_t at =
             revealed || n == 1 ? future_reach(s->future, units[i], s->plan.position) : FUTURE_NEVER;
-        if (at == FUTURE_NEVER || cache_unit(s->cache, units[i])->pins > 0)
+        if (at == FUTURE_NEVER || in_use(s, units[i]))
             return lb_fail(err, LB_ERR_STATE, "unit %u: not needed now", units[i]);
         s->plan.position = at;
     }
@@ -486,7 +552,7 @@ void streamer_rewind(struct streamer *s)
 {
     pthread_mutex_lock(&s->mu);
     for (uint32_t i = 0; s->n_pinned > 0 && i < s->n_units; i++) {
-        for (; cache_unit(s->cache, i)->pins > 0; s->n_pinned--)
+        for (; in_use(s, i); s->n_pinned--)
             cache_unpin(s->cache, i);
     }
     s->plan.position = future_break_off(s->future, s->plan.position);
@@ -498,26 +564,8 @@ void streamer_rewind(struct streamer *s)
 
 enum lb_status streamer_preload(struct streamer *s, uint32_t n_layers, struct lb_error *err)
 {
-    stop_driver(s);
-    uint32_t end =
-        s->layout
-            ->layer_first_unit[n_layers < s->layout->n_layers ? n_layers : s->layout->n_layers];
-    pthread_mutex_lock(&s->mu);
-    for (uint32_t i = 0; i < end && !s->broken; i++) {
-        struct planner_step step = {.unit = i, .for_access = s->plan.position + i};
-        if (cache_unit(s->cache, i)->state != CACHE_ABSENT || !cache_fits(s->cache, i))
-            continue;
-        struct loader_request request = streamer_begin_locked(s, &step, false);
-        loader_add(s->loader, &request);
-        if (s->n_loading > s->max_prefetches)
-            streamer_run_loader(s);
-    }
-    streamer_run_loader(s);
-    enum lb_status status = s->broken ? streamer_load_error(s, err) : LB_OK;
-    s->broken = false;
-    pthread_mutex_unlock(&s->mu);
-    enum lb_status started = start_driver(s, s->driver, err);
-    return status == LB_OK ? started : status;
+    const uint32_t all = s->layout->n_layers;
+    return load_first(s, s->layout->layer_first_unit[n_layers < all ? n_layers : all], false, err);
 }
 
 static void evict_excess_locked(struct streamer *s)
@@ -540,6 +588,8 @@ enum lb_status streamer_resize(struct streamer *s, uint32_t cache_layers, uint64
 {
     struct budget budget;
     enum lb_status status = budget_find(s->layout, cache_layers, cache_bytes, &budget, err);
+    if (status == LB_OK)
+        status = check_kept(s, &budget, err);
     if (status != LB_OK)
         return status;
     stop_driver(s);
@@ -566,7 +616,7 @@ void streamer_clear(struct streamer *s)
     stop_driver(s);
     pthread_mutex_lock(&s->mu);
     for (uint32_t i = 0; i < s->n_units; i++)
-        if (cache_unit(s->cache, i)->state == CACHE_RESIDENT)
+        if (cache_unit(s->cache, i)->state == CACHE_RESIDENT && !is_kept(s, i))
             cache_evict(s->cache, i);
     pthread_mutex_unlock(&s->mu);
     (void)start_driver(s, s->driver, &err);

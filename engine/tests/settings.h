@@ -54,9 +54,9 @@ static inline const char *settings_text(const struct lb_options *o)
 {
     static char text[256];
     snprintf(text, sizeof text,
-             "%s %s %s %s unit %" PRIu64 " C %u bytes %" PRIu64 " d %u protect %d", o->prefetch,
-             o->replacement, o->scheduler, o->storage, o->unit_bytes, o->cache_layers,
-             o->cache_bytes, o->prefetch_distance, o->protect);
+             "%s %s %s %s resident %s unit %" PRIu64 " C %u bytes %" PRIu64 " d %u protect %d",
+             o->prefetch, o->replacement, o->scheduler, o->storage, o->resident, o->unit_bytes,
+             o->cache_layers, o->cache_bytes, o->prefetch_distance, o->protect);
     return text;
 }
 

@@ -13,6 +13,7 @@ static const char *const words_auto[] = {"auto", NULL};
 static const char *const words_none[] = {"none", NULL};
 static const char *const words_unit[] = {"layer", "tensor", "expert", NULL};
 static const char *const choices_advice[] = {"normal", "sequential", "random", "willneed", NULL};
+static const char *const choices_resident[] = {"none", "dense", NULL};
 static const char *const choices_kv[] = {"f16", "f32", NULL};
 static const char *const choices_page_cache[] = {"as-is", "cold", "warm", NULL};
 static const char *const choices_product[] = {"auto", "rows", "streams", NULL};
@@ -136,6 +137,8 @@ static const struct option table[] = {
      .choice_kind = "scheduler", .flags = OPTION_STREAMING},
     {"protect", "on|off", "layers inside the prefetch window may not be evicted", OPTION_BOOL,
      ENGINE(protect), .flags = OPTION_STREAMING},
+    {"resident", "WHAT", "dense: all but the experts of a mixture stays in memory", OPTION_CHOICE,
+     ENGINE(resident), .choices = choices_resident, .flags = OPTION_STREAMING},
     {"streaming_threshold", "SIZE", "models up to this size load whole", OPTION_SIZE,
      ENGINE(streaming_threshold), .flags = OPTION_STREAMING},
     {"storage", "NAME", "how the file is read", OPTION_CHOICE, ENGINE(storage),

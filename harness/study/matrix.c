@@ -227,6 +227,7 @@ enum lb_status matrix_add_references(struct matrix *m, struct lb_error *err)
         o->device_latency_ns = 0;
         o->device_queue_depth = 0;
         o->unit_bytes = defaults.engine.unit_bytes;
+        o->resident = defaults.engine.resident;
         o->slow = "";
         o->slow_percent = 0;
         o->fault = "";
