@@ -8,6 +8,7 @@
 #include "engine_state.h"
 
 #include "base/available.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "plan/budget.h"
 #include "quant/quant.h"
@@ -42,6 +43,7 @@ struct lb_options lb_options_default(void)
         .max_tokens = 512,
         .kv = "f32",
         .slow = "",
+        .breaks = "",
         .fault = "",
     };
 }
@@ -59,6 +61,15 @@ static void add_notice(struct lb_engine *e, const char *format, ...)
     va_start(args, format);
     vsnprintf(e->notice + used, sizeof e->notice - used, format, args);
     va_end(args);
+}
+
+/* ---- breaking an identity on purpose, so that whoever checks them can be tested ---- */
+
+#define BALLAST_BYTES ((size_t)128 << 20)
+
+static bool breaks(const struct lb_engine *e, const char *identity)
+{
+    return strcmp(e->options.breaks, identity) == 0;
 }
 
 /* ---- open: resident tensors ---- */
@@ -277,9 +288,22 @@ static enum lb_status check_choice(const char *kind, const char **value, struct 
                    names);
 }
 
+/* The same with a list of words that ends in NULL. */
+static bool keep_word(const char *const *words, const char **value)
+{
+    for (; *words; words++)
+        if (strcmp(*words, *value) == 0) {
+            *value = *words;
+            return true;
+        }
+    return false;
+}
+
 static enum lb_status check_options(struct lb_options *o, struct lb_error *err)
 {
-    static const char *const slows[] = {"", "io", "compute", "wait"};
+    static const char *const slows[] = {"", "io", "compute", "wait", NULL};
+    static const char *const identities[] = {"",       "outcomes", "time", "bytes",
+                                             "memory", "tokens",   NULL};
     if (!o->model_path)
         return lb_fail(err, LB_ERR_INPUT, "model: expected the path of a GGUF file");
     if (check_choice("prefetch", &o->prefetch, err) ||
@@ -302,14 +326,12 @@ static enum lb_status check_options(struct lb_options *o, struct lb_error *err)
         return lb_fail(err, LB_ERR_INPUT, "device: expected bandwidth and latency of 0 or more");
     if (!(o->slow_percent >= 0 && o->slow_percent <= 1000))
         return lb_fail(err, LB_ERR_INPUT, "slow_percent: %g: expected 0 to 1000", o->slow_percent);
-    bool known = false;
-    for (size_t i = 0; i < sizeof slows / sizeof *slows; i++)
-        if (strcmp(o->slow, slows[i]) == 0) {
-            o->slow = slows[i];
-            known = true;
-        }
-    return known ? LB_OK
-                 : lb_fail(err, LB_ERR_INPUT, "slow: '%s': expected io, compute or wait", o->slow);
+    if (!keep_word(slows, &o->slow))
+        return lb_fail(err, LB_ERR_INPUT, "slow: '%s': expected io, compute or wait", o->slow);
+    if (!keep_word(identities, &o->breaks))
+        return lb_fail(err, LB_ERR_INPUT,
+                       "breaks: '%s': expected outcomes, time, bytes, memory or tokens", o->breaks);
+    return LB_OK;
 }
 
 static void log_route(void *ctx, const struct model_route *route)
@@ -407,6 +429,11 @@ enum lb_status lb_engine_open(const struct lb_options *options, struct lb_engine
         lb_engine_close(e);
         return status;
     }
+    if (breaks(e, "memory")) {
+        e->ballast = lb_map(BALLAST_BYTES);
+        if (e->ballast)
+            memset(e->ballast, 1, BALLAST_BYTES);
+    }
     *out = e;
     return LB_OK;
 }
@@ -423,6 +450,8 @@ void lb_engine_close(struct lb_engine *e)
     lb_ring_close(e->route_log);
     layout_free(e->layout);
     storage_close(e->storage);
+    if (e->ballast)
+        lb_unmap(e->ballast, BALLAST_BYTES);
     for (uint32_t i = 0; e->resident && i < e->n_resident; i++)
         lb_unmap(e->resident[i].memory, e->resident[i].bytes);
     lb_free(e->resident);
@@ -442,11 +471,17 @@ static enum lb_status pass(struct lb_engine *e, bool prefill, const struct model
                            float *logits, struct lb_error *err)
 {
     struct model_weights weights = feed_weights(&e->feed);
+    int64_t begin_ns = lb_now_ns();
     feed_pass_begin(&e->feed, prefill, batch->n_tokens);
     enum lb_status status = model_forward(e->session, &weights, batch, logits, err);
     feed_pass_end(&e->feed, status == LB_OK);
+    e->feed.pass.wall_ns = lb_now_ns() - begin_ns;
     if (status == LB_OK) {
-        const struct lb_pass *p = &e->feed.pass;
+        struct lb_pass *p = &e->feed.pass;
+        if (breaks(e, "time"))
+            p->wait_ns += p->wall_ns / 10;
+        if (breaks(e, "tokens") && logits)
+            logits[0] += 1;
         e->sums.passes++;
         e->sums.wall_ns += p->wall_ns;
         e->sums.compute_ns += p->compute_ns;

@@ -62,6 +62,8 @@ struct lb_options {
     /* hidden, for tests and for proving the gate */
     const char *slow; /* "", "io", "compute", "wait" */
     double slow_percent;
+    const char
+        *breaks; /* an identity to break: "", "outcomes", "time", "bytes", "memory", "tokens" */
     const char *fault; /* "", "eio", "short", "delay", "dead" */
     uint64_t fault_nth;
     bool fault_every;
@@ -156,7 +158,10 @@ struct lb_route {
 size_t lb_engine_drain_routes(struct lb_engine *engine, struct lb_route *records, size_t max);
 uint64_t lb_engine_routes_dropped(const struct lb_engine *engine);
 
-/* The last pass. compute + wait + other = wall within 1%: each is measured, none is the rest. */
+/* The last pass. Wall is the caller's clock around it; wait is measured where the streamer blocks,
+ * compute from the return of an acquire to the next, other outside the layers and in the
+ * bookkeeping of an acquire. compute + wait + other = wall within 1%: every moment is in exactly
+ * one of the three. */
 struct lb_pass {
     uint32_t pass;
     bool prefill;

@@ -436,5 +436,4 @@ void feed_pass_end(struct feed *feed, bool ok)
         streamer_rewind(feed->streamer);
     }
     account_other(feed);
-    feed->pass.wall_ns = feed->mark_ns - feed->pass.start_ns;
 }

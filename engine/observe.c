@@ -105,6 +105,7 @@ struct lb_stats lb_engine_stats(struct lb_engine *e)
     s.prefetched = e->feed.sum.prefetched;
     s.late = e->feed.sum.late;
     s.misses = e->feed.sum.misses;
+    s.hits += strcmp(e->options.breaks, "outcomes") == 0;
     s.unit_accesses = c.accesses;
     s.units_needed = e->feed.sum.units_needed;
     s.unit_hits = c.hits;
@@ -128,6 +129,8 @@ struct lb_stats lb_engine_stats(struct lb_engine *e)
     s.product_changes = orders.changes;
     s.reads = c.reads;
     s.bytes_read = c.bytes_read;
+    if (strcmp(e->options.breaks, "bytes") == 0)
+        s.bytes_read -= s.bytes_read / 4;
     s.read_errors = c.read_errors;
     s.resident_bytes = e->resident_bytes + model_session_work_bytes(e->session);
     s.cache_bytes = streamer_memory_bytes(e->streamer);

@@ -74,6 +74,8 @@ static void check_bytes(const struct sample *s, const struct settings *settings,
     double off = fabs((double)s->kernel_bytes - (double)s->all.bytes_read);
     if (in_flight < 2 * largest)
         in_flight = 2 * largest;
+    if (in_flight > (double)s->cache_bytes) /* what is in flight has its place in the cache */
+        in_flight = (double)s->cache_bytes;
     if (!direct || s->kernel_bytes <= 0 || s->read_errors > 0 ||
         strcmp(s->prefetch, "resident") == 0)
         return;

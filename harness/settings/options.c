@@ -18,6 +18,8 @@ static const char *const choices_kv[] = {"f16", "f32", NULL};
 static const char *const choices_page_cache[] = {"as-is", "cold", "warm", NULL};
 static const char *const choices_product[] = {"auto", "rows", "streams", NULL};
 static const char *const choices_slow[] = {"", "io", "compute", "wait", NULL};
+static const char *const choices_breaks[] = {"",       "outcomes", "time", "bytes",
+                                             "memory", "tokens",   NULL};
 static const char *const choices_fault[] = {"", "eio", "short", "delay", "dead", NULL};
 
 /* One "key=value" of an emulated device. */
@@ -189,6 +191,9 @@ static const struct option table[] = {
     {"slow", "WHAT", "adds time to io, compute or wait", OPTION_CHOICE, ENGINE(slow),
      .choices = choices_slow, .flags = OPTION_HIDDEN | OPTION_STREAMING},
     {"slow_percent", "P", "how much of it", OPTION_REAL, ENGINE(slow_percent), .max = 10000,
+     .flags = OPTION_HIDDEN | OPTION_STREAMING},
+    {"breaks", "IDENTITY", "makes the engine break one of the identities that runs check",
+     OPTION_CHOICE, ENGINE(breaks), .choices = choices_breaks,
      .flags = OPTION_HIDDEN | OPTION_STREAMING},
     {"fault", "KIND", "makes reads fail", OPTION_CHOICE, ENGINE(fault), .choices = choices_fault,
      .flags = OPTION_HIDDEN | OPTION_STREAMING},

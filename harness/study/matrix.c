@@ -231,6 +231,7 @@ enum lb_status matrix_add_references(struct matrix *m, struct lb_error *err)
         o->slow = "";
         o->slow_percent = 0;
         o->fault = "";
+        o->breaks = "";
         cell.settings.memory_limit = 0;
         cell.settings.page_cache = defaults.page_cache;
         cell.name = reference_name(m, &cell.settings);
