@@ -14,11 +14,13 @@ struct cache {
     const struct cache_policy *policy;
     void *state; /* the policy's */
     uint32_t n_units;
+    double half_life;
     void (*evicted)(void *ctx, uint32_t unit); /* may be NULL */
     void *ctx;
     /* budget: what is held may exceed it between a resize and the evictions that follow */
     uint32_t max_units;
     uint64_t max_frames;
+    uint32_t slots;
     /* what is there */
     struct cache_unit *units;
     uint64_t *held; /* bit i: unit i is not absent */
@@ -81,6 +83,8 @@ static void set_budget(struct cache *cache, uint32_t max_units, uint64_t max_fra
         total += cache->units[i].frames;
     cache->max_units = max_units && max_units < cache->n_units ? max_units : cache->n_units;
     cache->max_frames = max_frames && max_frames < total ? max_frames : total;
+    uint64_t fit = cache->max_frames * cache->n_units / total;
+    cache->slots = fit == 0 ? 1 : fit < cache->max_units ? (uint32_t)fit : cache->max_units;
     if (cache->policy->resized)
         cache->policy->resized(cache->state, cache);
 }
@@ -111,6 +115,7 @@ enum lb_status cache_open(const struct cache_options *options, uint32_t n_units,
     cache->evicted = options->evicted;
     cache->ctx = options->ctx;
     cache->random.state = options->seed;
+    cache->half_life = options->half_life;
     cache->units = lb_calloc(n_units, sizeof *cache->units);
     cache->held = lb_calloc(n_units / 64 + 1, sizeof *cache->held);
     if (policy->opened)
@@ -181,6 +186,21 @@ uint64_t cache_max_frames(const struct cache *cache)
     return cache->max_frames;
 }
 
+uint32_t cache_slots(const struct cache *cache)
+{
+    return cache->slots;
+}
+
+double cache_half_life(const struct cache *cache)
+{
+    return cache->half_life;
+}
+
+bool cache_asks_future(const struct cache *cache)
+{
+    return cache->policy->asks_future;
+}
+
 struct cache_counters cache_counters(const struct cache *cache)
 {
     return cache->counters;
@@ -222,8 +242,9 @@ bool cache_may_evict(const struct cache_choice *choice, uint32_t unit)
             (choice->window == 0 || next > choice->position + choice->window));
 }
 
-int64_t cache_victim(struct cache *cache, struct cache_choice *choice)
+static int64_t choose(struct cache *cache, struct cache_choice *choice, uint32_t incoming)
 {
+    choice->incoming = incoming;
     choice->random_state = lb_random_next(&cache->random);
     uint32_t window = choice->window;
     choice->window = 0;
@@ -235,6 +256,11 @@ int64_t cache_victim(struct cache *cache, struct cache_choice *choice)
     }
     assert(victim < 0 || cache_may_evict(choice, (uint32_t)victim));
     return victim;
+}
+
+int64_t cache_victim(struct cache *cache, struct cache_choice *choice)
+{
+    return choose(cache, choice, CACHE_NO_UNIT);
 }
 
 /* Whether evicting what may leave would make room: looks no further than it must. */
@@ -265,7 +291,7 @@ bool cache_make_room(struct cache *cache, struct cache_choice *choice, uint32_t 
     for (bool checked = false; !cache_fits(cache, unit); checked = true) {
         if (!checked && !can_make_room(cache, choice, unit))
             return false;
-        int64_t victim = cache_victim(cache, choice);
+        int64_t victim = choose(cache, choice, unit);
         assert(victim >= 0);
         cache_evict(cache, (uint32_t)victim);
     }

@@ -35,6 +35,8 @@ struct cache_counters {
 
 struct cache;
 
+#define CACHE_NO_UNIT UINT32_MAX
+
 /* What a replacement policy sees when it has to choose. */
 struct cache_choice {
     const struct cache *cache;
@@ -45,6 +47,7 @@ struct cache_choice {
     double doubt;          /* that what is loaded is needed at all: units likelier than 1 - doubt
                             * to be needed in their next turn stay; 0: it is known to be */
     uint64_t random_state; /* for `random`: changes with every choice, from the seed */
+    uint32_t incoming;     /* set by cache: the unit that room is made for, or CACHE_NO_UNIT */
 };
 
 /*
@@ -55,8 +58,9 @@ struct cache_choice {
 struct cache_policy {
     const char *name, *about;
     bool tuned; /* may be the best where layers stream in turn: tune tries it */
+    bool asks_future; /* victims are chosen by what is needed next */
     /* optional, both or none: makes and frees the state that the others are handed (NULL without
-     * them). opened returns NULL when out of memory; budget and seed are not known yet */
+     * them). opened returns NULL when out of memory; the budget is not known yet */
     void *(*opened)(const struct cache *cache);
     void (*closed)(void *state);
     /* optional: the budget is set, after open and whenever it changes */
@@ -82,6 +86,7 @@ struct cache_options {
     uint32_t max_units;                /* units at a time; 0: no such limit */
     uint64_t max_frames;               /* frames at a time; 0: no such limit */
     uint64_t seed;
+    double half_life; /* lfu: uses of any units after which a use counts half; 0: never */
     /* optional: told of every unit that leaves, before cache_evict() returns */
     void (*evicted)(void *ctx, uint32_t unit);
     void *ctx;
@@ -100,6 +105,10 @@ uint32_t cache_units_held(const struct cache *cache); /* resident and in flight 
 uint64_t cache_frames_held(const struct cache *cache);
 uint32_t cache_max_units(const struct cache *cache);
 uint64_t cache_max_frames(const struct cache *cache);
+/* Units that the budget holds, of average size; at least 1. */
+uint32_t cache_slots(const struct cache *cache);
+double cache_half_life(const struct cache *cache);
+bool cache_asks_future(const struct cache *cache); /* its policy does */
 struct cache_counters cache_counters(const struct cache *cache);
 bool cache_fits(const struct cache *cache, uint32_t unit); /* without evicting */
 /* Bit i: unit i is resident or in flight. */

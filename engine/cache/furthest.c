@@ -2,22 +2,17 @@
 #include "cache/furthest.h"
 
 #include "base/memory.h"
+#include "cache/unit_heap.h"
 
-#include <assert.h>
-
-enum { NOWHERE = -1, TOUCHED = -2 }; /* else a place in the heap; TOUCHED - i: touched[i] */
+enum { NOWHERE = UINT32_MAX };
 
 struct furthest {
     uint32_t n_units;
-    int64_t *place;   /* [n_units] */
-    uint64_t *member; /* bit i: unit i was added */
-    /* those whose distance is known, the furthest at the root */
-    uint32_t *heap, n_heap;
-    double *distance; /* [n_units] greater: further away */
-    uint64_t *since;  /* [n_units] order of touches: of equals the one touched first leaves */
-    uint64_t touches;
+    uint64_t *member;       /* bit i: unit i was added */
+    struct unit_heap *heap; /* of those whose distance is known; the furthest has the least key */
     /* those that were used, or could not leave, since the last choice */
     uint32_t *touched, n_touched;
+    uint32_t *place; /* [n_units] in touched[] */
 };
 
 struct furthest *furthest_open(uint32_t n_units)
@@ -26,13 +21,11 @@ struct furthest *furthest_open(uint32_t n_units)
     if (!f)
         return NULL;
     f->n_units = n_units;
-    f->place = lb_calloc(n_units, sizeof *f->place);
     f->member = lb_calloc(n_units / 64 + 1, sizeof *f->member);
-    f->heap = lb_calloc(n_units, sizeof *f->heap);
-    f->distance = lb_calloc(n_units, sizeof *f->distance);
-    f->since = lb_calloc(n_units, sizeof *f->since);
+    f->heap = unit_heap_open(n_units);
     f->touched = lb_calloc(n_units, sizeof *f->touched);
-    if (!f->place || !f->member || !f->heap || !f->distance || !f->since || !f->touched) {
+    f->place = lb_calloc(n_units, sizeof *f->place);
+    if (!f->member || !f->heap || !f->touched || !f->place) {
         furthest_close(f);
         return NULL;
     }
@@ -45,78 +38,44 @@ void furthest_close(struct furthest *furthest)
 {
     if (!furthest)
         return;
-    lb_free(furthest->place);
     lb_free(furthest->member);
-    lb_free(furthest->heap);
-    lb_free(furthest->distance);
-    lb_free(furthest->since);
+    unit_heap_close(furthest->heap);
     lb_free(furthest->touched);
+    lb_free(furthest->place);
     lb_free(furthest);
 }
 
-/* ---- heap ---- */
-
-static bool leaves_before(const struct furthest *f, uint32_t a, uint32_t b)
+static void forget(struct furthest *f, uint32_t unit)
 {
-    return f->distance[a] != f->distance[b] ? f->distance[a] > f->distance[b]
-                                            : f->since[a] < f->since[b];
-}
-
-static void put(struct furthest *f, uint32_t at, uint32_t unit)
-{
-    f->heap[at] = unit;
-    f->place[unit] = at;
-}
-
-/* Lets the unit find its place from `at` on, which is free. */
-static void sift(struct furthest *f, uint32_t at, uint32_t unit)
-{
-    for (; at > 0 && leaves_before(f, unit, f->heap[(at - 1) / 2]); at = (at - 1) / 2)
-        put(f, at, f->heap[(at - 1) / 2]);
-    for (uint32_t child; (child = 2 * at + 1) < f->n_heap; at = child) {
-        if (child + 1 < f->n_heap && leaves_before(f, f->heap[child + 1], f->heap[child]))
-            child++;
-        if (!leaves_before(f, f->heap[child], unit))
-            break;
-        put(f, at, f->heap[child]);
-    }
-    put(f, at, unit);
-}
-
-static void take_out(struct furthest *f, uint32_t unit)
-{
-    if (f->place[unit] >= 0) {
-        uint32_t at = (uint32_t)f->place[unit], last = f->heap[--f->n_heap];
-        if (last != unit)
-            sift(f, at, last);
-    } else if (f->place[unit] <= TOUCHED) {
-        uint32_t i = (uint32_t)(TOUCHED - f->place[unit]), last = f->touched[--f->n_touched];
-        f->touched[i] = last;
-        f->place[last] = TOUCHED - (int64_t)i;
-    }
+    uint32_t at = f->place[unit];
+    unit_heap_remove(f->heap, unit);
+    if (at == NOWHERE)
+        return;
     f->place[unit] = NOWHERE;
+    uint32_t last = f->touched[--f->n_touched];
+    if (last == unit)
+        return;
+    f->touched[at] = last;
+    f->place[last] = at;
 }
-
-/* ---- */
 
 static void look_again(struct furthest *f, uint32_t unit)
 {
-    take_out(f, unit);
-    f->place[unit] = TOUCHED - (int64_t)f->n_touched;
+    forget(f, unit);
+    f->place[unit] = f->n_touched;
     f->touched[f->n_touched++] = unit;
 }
 
 void furthest_touch(struct furthest *furthest, uint32_t unit)
 {
     furthest->member[unit / 64] |= UINT64_C(1) << unit % 64;
-    furthest->since[unit] = ++furthest->touches;
     look_again(furthest, unit);
 }
 
 void furthest_remove(struct furthest *furthest, uint32_t unit)
 {
     furthest->member[unit / 64] &= ~(UINT64_C(1) << unit % 64);
-    take_out(furthest, unit);
+    forget(furthest, unit);
 }
 
 /* Moves what was touched into the heap, but for units in flight or in use: their next use is the
@@ -130,14 +89,14 @@ static void place_touched(struct furthest *f, const struct cache_choice *choice)
         enum future_kind kind;
         uint64_t next = future_next(choice->future, unit, choice->position, &kind);
         if (cycle && future_is_always(choice->future, unit)) {
-            take_out(f, unit);
+            forget(f, unit);
         } else if (u->pins > 0 || u->state != CACHE_RESIDENT ||
                    (cycle && kind != FUTURE_ESTIMATED)) {
             i++;
         } else {
-            take_out(f, unit);
-            f->distance[unit] = cycle ? -future_popularity(choice->future, unit) : (double)next;
-            sift(f, f->n_heap++, unit);
+            forget(f, unit);
+            unit_heap_put(f->heap, unit,
+                          cycle ? future_popularity(choice->future, unit) : -(double)next);
         }
     }
 }
@@ -161,13 +120,13 @@ static int64_t find_known(const struct furthest *f, const struct cache_choice *c
 int64_t furthest_find(struct furthest *furthest, const struct cache_choice *choice)
 {
     place_touched(furthest, choice);
-    while (furthest->n_heap > 0 && !cache_may_evict(choice, furthest->heap[0])) {
-        uint32_t unit = furthest->heap[0];
+    int64_t first;
+    while ((first = unit_heap_first(furthest->heap)) >= 0) {
+        if (cache_may_evict(choice, (uint32_t)first))
+            return first;
         if (!future_is_cycle(choice->future)) /* the rest is needed sooner still */
             return -1;
-        look_again(furthest, unit);
+        look_again(furthest, (uint32_t)first);
     }
-    if (furthest->n_heap > 0)
-        return furthest->heap[0];
     return future_is_cycle(choice->future) ? find_known(furthest, choice) : -1;
 }
