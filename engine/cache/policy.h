@@ -16,7 +16,12 @@
     X(mru)                                                                                         \
     X(pin_first)                                                                                   \
     X(pin_spread)                                                                                  \
-    X(belady)
+    X(belady)                                                                                      \
+    X(lfu)                                                                                         \
+    X(sieve)                                                                                       \
+    X(s3_fifo)                                                                                     \
+    X(arc)                                                                                         \
+    X(lirs)
 
 #define CACHE_POLICY_DECLARE(name) extern const struct cache_policy policy_##name;
 CACHE_POLICIES(CACHE_POLICY_DECLARE)

@@ -42,6 +42,7 @@ const struct cache_policy policy_belady = {
     .name = "belady",
     .tuned = true,
     .about = "furthest next use; the offline optimum",
+    .asks_future = true,
     .opened = opened,
     .closed = closed,
     .loaded = loaded,

@@ -140,6 +140,7 @@ static void pin_spread(void *state, const struct cache *cache)
 const struct cache_policy policy_pin_first = {
     .name = "pin-first",
     .about = "the first units stay, the others stream",
+    .asks_future = true,
     .opened = opened,
     .closed = closed,
     .resized = pin_first,
@@ -153,6 +154,7 @@ const struct cache_policy policy_pin_spread = {
     .name = "pin-spread",
     .tuned = true,
     .about = "evenly spread units stay, the others stream",
+    .asks_future = true,
     .opened = opened,
     .closed = closed,
     .resized = pin_spread,

@@ -1,0 +1,31 @@
+/*
+ * replay: a recorded trace of accesses through a cache of so many slots, one access at a time, from
+ * an empty cache, nothing prefetched: the setting in which cache studies compare policies. Of units
+ * of equal size. Pure, and much faster than the virtual clock.
+ */
+#ifndef PLAN_REPLAY_H
+#define PLAN_REPLAY_H
+
+#include "base/status.h"
+
+#include <stdint.h>
+
+struct replay_options {
+    const uint32_t *accesses; /* [length] units below n_units */
+    uint64_t length;
+    uint32_t n_units;
+    const char *replacement;
+    uint32_t slots;
+    double half_life; /* lfu; see cache.h */
+    uint64_t seed;    /* random */
+};
+
+struct replay_result {
+    uint64_t hits, misses;
+};
+
+/* LB_ERR_INPUT: unknown policy, no slot, no access or one of a unit that there is not. */
+enum lb_status replay_run(const struct replay_options *options, struct replay_result *result,
+                          struct lb_error *err);
+
+#endif
