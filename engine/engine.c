@@ -302,8 +302,8 @@ static bool keep_word(const char *const *words, const char **value)
 static enum lb_status check_options(struct lb_options *o, struct lb_error *err)
 {
     static const char *const slows[] = {"", "io", "compute", "wait", NULL};
-    static const char *const identities[] = {"",       "outcomes", "time", "bytes",
-                                             "memory", "tokens",   NULL};
+    static const char *const identities[] = {"",       "outcomes", "time",  "bytes",
+                                             "memory", "tokens",   "needs", NULL};
     if (!o->model_path)
         return lb_fail(err, LB_ERR_INPUT, "model: expected the path of a GGUF file");
     if (check_choice("prefetch", &o->prefetch, err) ||
@@ -330,7 +330,8 @@ static enum lb_status check_options(struct lb_options *o, struct lb_error *err)
         return lb_fail(err, LB_ERR_INPUT, "slow: '%s': expected io, compute or wait", o->slow);
     if (!keep_word(identities, &o->breaks))
         return lb_fail(err, LB_ERR_INPUT,
-                       "breaks: '%s': expected outcomes, time, bytes, memory or tokens", o->breaks);
+                       "breaks: '%s': expected outcomes, time, bytes, memory, tokens or needs",
+                       o->breaks);
     return LB_OK;
 }
 

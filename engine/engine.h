@@ -62,9 +62,9 @@ struct lb_options {
     /* hidden, for tests and for proving the gate */
     const char *slow; /* "", "io", "compute", "wait" */
     double slow_percent;
-    const char
-        *breaks; /* an identity to break: "", "outcomes", "time", "bytes", "memory", "tokens" */
-    const char *fault; /* "", "eio", "short", "delay", "dead" */
+    const char *breaks; /* an identity to break: "", "outcomes", "time", "bytes", "memory",
+                           "tokens", "needs" */
+    const char *fault;  /* "", "eio", "short", "delay", "dead" */
     uint64_t fault_nth;
     bool fault_every;
 };
@@ -175,7 +175,8 @@ struct lb_stats {
     uint64_t passes, accesses, hits, prefetched, late, misses;
     /* cache, in units */
     uint64_t unit_accesses, unit_hits, unit_prefetched, unit_late, unit_misses;
-    uint64_t units_needed; /* by the passes, counted where the need arose: = unit_accesses */
+    /* by the passes, counted where the need arose: as many as unit_accesses; their weights */
+    uint64_t units_needed, needed_bytes;
     uint64_t evictions, wasted, protected_evictions, units_cached;
     /* prefetch */
     uint64_t prefetches_started, prefetches_completed, prefetches_cancelled, prefetches_used,

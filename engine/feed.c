@@ -282,12 +282,18 @@ static const struct model_run *find_runs(const struct feed *feed, uint32_t tenso
     return NULL;
 }
 
+static void count_need(struct feed *feed, uint32_t unit)
+{
+    feed->sum.units_needed++;
+    feed->sum.needed_bytes += feed->layout->units[unit].bytes;
+}
+
 /* The unit after the one held, of the same part; where none is, the next of part 0. */
 static uint32_t unit_after(struct feed *feed, uint32_t part)
 {
     if (part > 0 && feed->n_held > 0 && feed->layout->units[feed->held[0].unit].part == part)
         return feed->held[0].unit + 1;
-    feed->sum.units_needed++;
+    count_need(feed, feed->next);
     return feed->next++;
 }
 
@@ -342,7 +348,8 @@ static void need(void *ctx, int layer, const uint32_t *experts, uint32_t n)
             feed->units[n_units++] = first + k;
     }
     feed->n_needed = n;
-    feed->sum.units_needed += n_units;
+    for (uint32_t i = 0; i < n_units; i++)
+        count_need(feed, feed->units[i]);
     if (n_units > 0)
         streamer_need(feed->streamer, feed->units, n_units);
 }

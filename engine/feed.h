@@ -26,7 +26,8 @@
 
 struct feed_counters { /* accesses of layers */
     uint64_t accesses, hits, prefetched, late, misses;
-    uint64_t units_needed; /* counted where the need arises, not where they are had */
+    /* counted where the need arises, not where they are had */
+    uint64_t units_needed, needed_bytes;
 };
 
 #define FEED_HELD 16 /* units at a time */

@@ -107,7 +107,8 @@ struct lb_stats lb_engine_stats(struct lb_engine *e)
     s.misses = e->feed.sum.misses;
     s.hits += strcmp(e->options.breaks, "outcomes") == 0;
     s.unit_accesses = c.accesses;
-    s.units_needed = e->feed.sum.units_needed;
+    s.units_needed = e->feed.sum.units_needed + (strcmp(e->options.breaks, "needs") == 0);
+    s.needed_bytes = e->feed.sum.needed_bytes;
     s.unit_hits = c.hits;
     s.unit_prefetched = c.prefetched;
     s.unit_late = c.late;

@@ -1,13 +1,13 @@
 /* floor: see floor.h. */
 #include "result/floor.h"
 
-struct floor floor_of(double compute_ns, double layer_bytes, double cache_bytes, double bandwidth)
+struct floor floor_of(double compute_ns, double needed_bytes, double cache_bytes, double bandwidth)
 {
     struct floor floor = {.compute_ns = compute_ns, .bandwidth = bandwidth};
     if (bandwidth > 0) {
-        double missing = layer_bytes - cache_bytes;
+        double missing = needed_bytes - cache_bytes;
         floor.load_ns = missing > 0 ? missing / bandwidth * 1e9 : 0;
-        floor.all_load_ns = layer_bytes / bandwidth * 1e9;
+        floor.all_load_ns = needed_bytes / bandwidth * 1e9;
     }
     floor.ns = floor.compute_ns > floor.load_ns ? floor.compute_ns : floor.load_ns;
     return floor;

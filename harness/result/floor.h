@@ -3,7 +3,9 @@
  * is calculated: measured and simulated cells, tables, figures and tune take it from here. Pure.
  *
  *   floor = max( computation with all weights at hand,
- *                (bytes of all layers - bytes of the cache) / bandwidth )
+ *                (bytes that a pass needs - bytes of the cache) / bandwidth )
+ *
+ * A pass needs all layers; of a mixture of experts, those that were chosen.
  *
  * Both parts are bounds as far as their inputs are: of a run take the least computation of a
  * resident pass and the highest bandwidth that was seen, in raw reads or in a pass. A pass below
@@ -18,14 +20,14 @@
 struct floor {
     double compute_ns;
     double load_ns;     /* of what the cache cannot hold */
-    double all_load_ns; /* of all layers */
+    double all_load_ns; /* of all that is needed */
     double bandwidth;   /* bytes/s; 0: none to speak of (memory) or not known */
     double ns;          /* the larger of compute_ns and load_ns */
 };
 
 /* compute_ns: of a pass without waiting. bandwidth 0: nothing is read, or none is known; then
  * computation alone is the floor. */
-struct floor floor_of(double compute_ns, double layer_bytes, double cache_bytes, double bandwidth);
+struct floor floor_of(double compute_ns, double needed_bytes, double cache_bytes, double bandwidth);
 
 /* Whether a pass of this time shows that the floor is wrong. */
 bool floor_is_wrong(const struct floor *floor, double pass_ns);

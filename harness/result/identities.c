@@ -44,6 +44,9 @@ static void check_counts(const struct sample *s, const struct settings *settings
             "outcomes %" PRIu64 ", accesses %" PRIu64 ", layers x passes %" PRIu64
             ": expected all the same",
             outcomes, s->accesses, s->layers * s->passes);
+    if (s->unit_accesses != s->units_needed)
+        add(broken, "units had %" PRIu64 ", needed %" PRIu64 ": expected the same",
+            s->unit_accesses, s->units_needed);
     if (decoded != s->layers * s->n_pass)
         add(broken, "decode: outcomes %" PRIu64 ": expected layers x passes, %" PRIu64, decoded,
             s->layers * s->n_pass);

@@ -106,6 +106,13 @@ static double least_of(const struct cell_samples *c, figure f)
     return least;
 }
 
+/* What a decode pass needs: all layers, but for the experts that it does not use. */
+static double bytes_of_pass(const struct sample *s)
+{
+    return s->needed_bytes > 0 && s->n_pass > 0 ? (double)s->needed_bytes / s->n_pass
+                                                : (double)s->layer_bytes;
+}
+
 struct floor summary_floor(const struct cell_samples *cell, const struct cell_samples *reference,
                            double bandwidth)
 {
@@ -116,8 +123,8 @@ struct floor summary_floor(const struct cell_samples *cell, const struct cell_sa
     if (!s || isnan(compute_ns))
         return (struct floor){.bandwidth = bandwidth};
     bool reads = strcmp(s->prefetch, "resident") != 0;
-    return floor_of(compute_ns, (double)s->layer_bytes,
-                    reads ? (double)s->cache_bytes : (double)s->layer_bytes, bandwidth);
+    double needed = bytes_of_pass(s);
+    return floor_of(compute_ns, needed, reads ? (double)s->cache_bytes : needed, bandwidth);
 }
 
 static void spread(const struct cell_samples *cell, struct summary *out)

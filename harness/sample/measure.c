@@ -144,6 +144,7 @@ static enum lb_status decode(struct work *w, struct sample *out, struct lb_error
     struct lb_stats after = lb_engine_stats(w->engine);
     out->between_ns = lb_now_ns() - start - in_passes;
     out->decode = minus(sums_of(&after), sums_of(&before));
+    out->needed_bytes = after.needed_bytes - before.needed_bytes;
     out->allocations = after.allocations - before.allocations;
     return LB_OK;
 }
@@ -157,6 +158,8 @@ static void collect(struct work *w, struct sample *out)
     out->all = sums_of(&s);
     out->passes = s.passes;
     out->accesses = s.accesses;
+    out->unit_accesses = s.unit_accesses;
+    out->units_needed = s.units_needed;
     out->layers = info.n_layers;
     out->log_dropped = lb_engine_log_dropped(w->engine);
     out->wasted = s.wasted;

@@ -39,6 +39,8 @@ struct sample {
     int64_t cached_wait_ns,
         uncached_wait_ns; /* decode: waits of hit + prefetched, of late + miss */
     uint64_t passes, layers, accesses, log_dropped;
+    /* units: had, and needed where the need arose; weights that the decode passes needed */
+    uint64_t unit_accesses, units_needed, needed_bytes;
     uint64_t wasted, evictions, protected_evictions;
     uint64_t prefetches_started, prefetches_completed, prefetches_cancelled, prefetches_used,
         prefetches_failed;

@@ -18,8 +18,8 @@ static const char *const choices_kv[] = {"f16", "f32", NULL};
 static const char *const choices_page_cache[] = {"as-is", "cold", "warm", NULL};
 static const char *const choices_product[] = {"auto", "rows", "streams", NULL};
 static const char *const choices_slow[] = {"", "io", "compute", "wait", NULL};
-static const char *const choices_breaks[] = {"",       "outcomes", "time", "bytes",
-                                             "memory", "tokens",   NULL};
+static const char *const choices_breaks[] = {"",       "outcomes", "time",  "bytes",
+                                             "memory", "tokens",   "needs", NULL};
 static const char *const choices_fault[] = {"", "eio", "short", "delay", "dead", NULL};
 
 /* One "key=value" of an emulated device. */

@@ -19,7 +19,8 @@ invalid() { jq -r "[.layerbench.cells[] | select($1) | .invalid // empty] | join
 study "" memory
 code=$?
 [ $code = 0 ] && [ -z "$(invalid true)" ] || fail "nothing broken: exit code $code, '$(invalid true)'"
-for case in "outcomes:outcomes " "time:compute + wait + other = " "memory:peak RSS " "tokens:hash "; do
+for case in "outcomes:outcomes " "time:compute + wait + other = " "memory:peak RSS " "tokens:hash " \
+    "needs:units had "; do
     study "${case%%:*}" memory
     code=$?
     [ $code = 5 ] || fail "${case%%:*} broken: exit code $code, expected 5"

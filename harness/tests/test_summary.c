@@ -96,6 +96,10 @@ static void floors(void)
     CHECK(!floor_is_wrong(&f, 25 * MS), "a pass at its floor");
     CHECK(near(s.c_over_t, 16.0 / 40), "%g", s.c_over_t);
 
+    streamed[0].needed_bytes = 4500 * streamed[0].n_pass; /* experts: 1,500 do not fit */
+    f = summary_floor(&cell, &reference, 1e5);
+    CHECK(near(f.load_ns, 15 * MS) && near(f.all_load_ns, 45 * MS), "%g", f.load_ns);
+    streamed[0].needed_bytes = 0;
     f = summary_floor(&cell, &reference, 0);
     CHECK(near(f.ns, 16 * MS) && f.load_ns == 0, "nothing is read: computing alone");
     f = summary_floor(&reference, &reference, 1e3);
