@@ -15,6 +15,7 @@ struct cache {
     void *state; /* the policy's */
     uint32_t n_units;
     double half_life;
+    const double *heat;
     void (*evicted)(void *ctx, uint32_t unit); /* may be NULL */
     void *ctx;
     /* budget: what is held may exceed it between a resize and the evictions that follow */
@@ -116,6 +117,7 @@ enum lb_status cache_open(const struct cache_options *options, uint32_t n_units,
     cache->ctx = options->ctx;
     cache->random.state = options->seed;
     cache->half_life = options->half_life;
+    cache->heat = options->heat;
     cache->units = lb_calloc(n_units, sizeof *cache->units);
     cache->held = lb_calloc(n_units / 64 + 1, sizeof *cache->held);
     if (policy->opened)
@@ -194,6 +196,11 @@ uint32_t cache_slots(const struct cache *cache)
 double cache_half_life(const struct cache *cache)
 {
     return cache->half_life;
+}
+
+const double *cache_heat(const struct cache *cache)
+{
+    return cache->heat;
 }
 
 bool cache_asks_future(const struct cache *cache)

@@ -57,7 +57,7 @@ struct cache_choice {
  */
 struct cache_policy {
     const char *name, *about;
-    bool tuned; /* may be the best where layers stream in turn: tune tries it */
+    bool tuned;       /* may be the best where layers stream in turn: tune tries it */
     bool asks_future; /* victims are chosen by what is needed next */
     /* optional, both or none: makes and frees the state that the others are handed (NULL without
      * them). opened returns NULL when out of memory; the budget is not known yet */
@@ -86,7 +86,9 @@ struct cache_options {
     uint32_t max_units;                /* units at a time; 0: no such limit */
     uint64_t max_frames;               /* frames at a time; 0: no such limit */
     uint64_t seed;
-    double half_life; /* lfu: uses of any units after which a use counts half; 0: never */
+    double half_life; /* lfu, lfru: uses of any units after which a use counts half; 0: never */
+    const double
+        *heat; /* static: [n_units] how often each is used, to outlive the cache; or NULL */
     /* optional: told of every unit that leaves, before cache_evict() returns */
     void (*evicted)(void *ctx, uint32_t unit);
     void *ctx;
@@ -108,6 +110,7 @@ uint64_t cache_max_frames(const struct cache *cache);
 /* Units that the budget holds, of average size; at least 1. */
 uint32_t cache_slots(const struct cache *cache);
 double cache_half_life(const struct cache *cache);
+const double *cache_heat(const struct cache *cache);
 bool cache_asks_future(const struct cache *cache); /* its policy does */
 struct cache_counters cache_counters(const struct cache *cache);
 bool cache_fits(const struct cache *cache, uint32_t unit); /* without evicting */

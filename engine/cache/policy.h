@@ -18,10 +18,14 @@
     X(pin_spread)                                                                                  \
     X(belady)                                                                                      \
     X(lfu)                                                                                         \
+    X(lfru)                                                                                        \
     X(sieve)                                                                                       \
     X(s3_fifo)                                                                                     \
     X(arc)                                                                                         \
-    X(lirs)
+    X(lirs)                                                                                        \
+    X(w_tinylfu)                                                                                   \
+    X(least_stale)                                                                                 \
+    X(static)
 
 #define CACHE_POLICY_DECLARE(name) extern const struct cache_policy policy_##name;
 CACHE_POLICIES(CACHE_POLICY_DECLARE)

@@ -1,18 +1,21 @@
 /*
- * pin-first, pin-spread: a fixed set of units stays, the rest streams through what is left: one
- * slot of the largest unit without prefetch. A prefetch that finds the streaming slots taken
+ * pin-first, pin-spread, static: a fixed set of units stays, the rest streams through what is left:
+ * one slot of the largest unit without prefetch. A prefetch that finds the streaming slots taken
  * may displace a unit of the set, furthest next use first; it takes its place again later.
  *
  * pin-first keeps the first units of a pass; pin-spread takes them at even distances, so that
- * loads come evenly and hide better behind compute.
+ * loads come evenly and hide better behind compute. static keeps the hottest ones by a profile
+ * that is given (its parameter: how often each unit is used); without one it is pin-first.
  */
 #include "base/memory.h"
 #include "cache/furthest.h"
 #include "cache/policy.h"
+#include "cache/unit_heap.h"
 
 struct pin {
     struct furthest *set, *rest;
-    bool stays[]; /* [n_units] in the set */
+    struct unit_heap *hottest; /* static only */
+    bool stays[];              /* [n_units] in the set */
 };
 
 static void closed(void *state)
@@ -20,6 +23,7 @@ static void closed(void *state)
     struct pin *pin = state;
     furthest_close(pin->set);
     furthest_close(pin->rest);
+    unit_heap_close(pin->hottest);
     lb_free(pin);
 }
 
@@ -32,6 +36,18 @@ static void *opened(const struct cache *cache)
     pin->set = furthest_open(n);
     pin->rest = furthest_open(n);
     if (pin->set && pin->rest)
+        return pin;
+    closed(pin);
+    return NULL;
+}
+
+static void *opened_static(const struct cache *cache)
+{
+    struct pin *pin = opened(cache);
+    if (!pin)
+        return NULL;
+    pin->hottest = unit_heap_open(cache_n_units(cache));
+    if (pin->hottest)
         return pin;
     closed(pin);
     return NULL;
@@ -137,6 +153,25 @@ static void pin_spread(void *state, const struct cache *cache)
         set_stays(state, cache, i, in_spread(i, low, n));
 }
 
+static void pin_hottest(void *state, const struct cache *cache)
+{
+    struct pin *pin = state;
+    struct room room = room_of(cache);
+    const double *heat = cache_heat(cache);
+    uint64_t frames = 0;
+    uint32_t units = 0;
+    for (uint32_t i = 0; i < cache_n_units(cache); i++)
+        unit_heap_put(pin->hottest, i, heat ? -heat[i] : 0);
+    for (int64_t i; (i = unit_heap_first(pin->hottest)) >= 0;) {
+        uint32_t unit = (uint32_t)i, takes = cache_unit(cache, unit)->frames;
+        bool fits = units < room.units && frames + takes <= room.frames;
+        units += fits;
+        frames += fits ? takes : 0;
+        set_stays(pin, cache, unit, fits);
+        unit_heap_remove(pin->hottest, unit);
+    }
+}
+
 const struct cache_policy policy_pin_first = {
     .name = "pin-first",
     .about = "the first units stay, the others stream",
@@ -158,6 +193,19 @@ const struct cache_policy policy_pin_spread = {
     .opened = opened,
     .closed = closed,
     .resized = pin_spread,
+    .loaded = loaded,
+    .used = used,
+    .evicted = evicted,
+    .victim = victim,
+};
+
+const struct cache_policy policy_static = {
+    .name = "static",
+    .about = "the hottest units of a profile stay, the others stream",
+    .asks_future = true,
+    .opened = opened_static,
+    .closed = closed,
+    .resized = pin_hottest,
     .loaded = loaded,
     .used = used,
     .evicted = evicted,

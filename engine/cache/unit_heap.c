@@ -86,15 +86,9 @@ void unit_heap_remove(struct unit_heap *heap, uint32_t unit)
         sift(heap, at, last);
 }
 
-double unit_heap_key(const struct unit_heap *heap, uint32_t unit)
+bool unit_heap_has(const struct unit_heap *heap, uint32_t unit)
 {
-    return heap->places[unit].key;
-}
-
-void unit_heap_scale(struct unit_heap *heap, double factor)
-{
-    for (uint32_t i = 0; i < heap->n; i++)
-        heap->places[heap->heap[i]].key *= factor;
+    return heap->places[unit].at != NOWHERE;
 }
 
 int64_t unit_heap_first(const struct unit_heap *heap)

@@ -38,7 +38,8 @@ enum lb_status replay_run(const struct replay_options *options, struct replay_re
     struct cache_options co = {.replacement = options->replacement,
                                .max_units = options->slots,
                                .seed = options->seed,
-                               .half_life = options->half_life};
+                               .half_life = options->half_life,
+                               .heat = options->heat};
     *result = (struct replay_result){0};
     enum lb_status status = check(options, err);
     if (status == LB_OK)

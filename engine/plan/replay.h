@@ -16,8 +16,9 @@ struct replay_options {
     uint32_t n_units;
     const char *replacement;
     uint32_t slots;
-    double half_life; /* lfu; see cache.h */
-    uint64_t seed;    /* random */
+    double half_life;   /* lfu, lfru; see cache.h */
+    const double *heat; /* static; see cache.h */
+    uint64_t seed;      /* random */
 };
 
 struct replay_result {

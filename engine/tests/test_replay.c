@@ -95,8 +95,303 @@ static void figures_of_the_simulator(void)
     printf("%u miss ratios compared\n", compared);
 }
 
+/* ---- the others, against counts of the test's own ---- */
+
+enum { N = 60, LENGTH = 4000 };
+
+/* Passes over 6 layers of 10 experts, 3 of each, the first ones more often. */
+static void make_routes(uint32_t *accesses, struct lb_random *r)
+{
+    for (uint32_t i = 0; i < LENGTH; i += 3) {
+        bool taken[10] = {false};
+        for (uint32_t k = 0; k < 3 && i + k < LENGTH; k++) {
+            uint32_t e;
+            do
+                e = lb_random_below(r, 1 + lb_random_below(r, 10));
+            while (taken[e]);
+            taken[e] = true;
+            accesses[i + k] = i / 3 % 6 * 10 + e;
+        }
+    }
+}
+
+/* What each policy says it evicts, by a search over all units with plain arrays. */
+struct plain {
+    bool held[N];
+    double uses[N];   /* since it was loaded; with a half-life, as if used now */
+    uint64_t last[N]; /* time of the last use */
+    uint32_t pass[N]; /* of the last use */
+    uint32_t this_pass;
+};
+
+/* Whether a leaves rather than b. */
+typedef bool before_fn(const struct plain *p, uint32_t a, uint32_t b);
+
+static bool lfu_before(const struct plain *p, uint32_t a, uint32_t b)
+{
+    return fabs(p->uses[a] - p->uses[b]) > 1e-9 ? p->uses[a] < p->uses[b] : p->last[a] < p->last[b];
+}
+
+static bool lfru_before(const struct plain *p, uint32_t a, uint32_t b)
+{
+    uint32_t x = (uint32_t)p->uses[a], y = (uint32_t)p->uses[b];
+    int class_a = 31 - __builtin_clz(x), class_b = 31 - __builtin_clz(y);
+    return class_a != class_b ? class_a < class_b : p->last[a] < p->last[b];
+}
+
+static bool least_stale_before(const struct plain *p, uint32_t a, uint32_t b)
+{
+    uint32_t age_a = p->this_pass - p->pass[a], age_b = p->this_pass - p->pass[b];
+    age_a = age_a > 2 ? 2 : age_a;
+    age_b = age_b > 2 ? 2 : age_b;
+    return age_a != age_b ? age_a > age_b : a < b;
+}
+
+static uint64_t plain_hits(const uint32_t *accesses, uint32_t slots, double half_life,
+                           before_fn *before)
+{
+    struct plain p = {.this_pass = 0};
+    uint64_t hits = 0;
+    uint32_t n_held = 0;
+    for (uint32_t i = 0; i < LENGTH; i++) {
+        uint32_t unit = accesses[i];
+        p.this_pass = i / 18;
+        for (uint32_t u = 0; half_life > 0 && i > 0 && u < N; u++)
+            p.uses[u] *= exp2(-1 / half_life);
+        hits += p.held[unit];
+        if (!p.held[unit]) {
+            if (n_held == slots) {
+                /* the pass of the access at hand begins with it, after room was made for it */
+                int64_t out = -1;
+                p.this_pass = i / 18 - (i % 18 == 0 && i > 0);
+                for (uint32_t u = 0; u < N; u++)
+                    if (p.held[u] && (out < 0 || before(&p, u, (uint32_t)out)))
+                        out = u;
+                p.held[out] = false;
+                n_held--;
+                p.this_pass = i / 18;
+            }
+            p.uses[unit] = 0;
+            n_held++;
+        }
+        p.held[unit] = true;
+        p.uses[unit]++;
+        p.last[unit] = i;
+        p.pass[unit] = p.this_pass;
+    }
+    return hits;
+}
+
+static void counts_of_the_test(void)
+{
+    static const struct {
+        const char *policy;
+        before_fn *before;
+        double half_life;
+    } list[] = {{"lfu", lfu_before, 0},
+                {"lfu", lfu_before, 50},
+                {"lfu", lfu_before, 2}, /* weights are scaled down many times */
+                {"lfru", lfru_before, 0},
+                {"least-stale", least_stale_before, 0}};
+    struct lb_random r = {13};
+    for (uint32_t round = 0; round < 12; round++) {
+        uint32_t accesses[LENGTH], slots = 2 + lb_random_below(&r, N - 2);
+        make_routes(accesses, &r);
+        for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+            struct lb_error err = LB_ERROR_INIT;
+            struct replay_result result;
+            struct replay_options o = {.accesses = accesses,
+                                       .length = LENGTH,
+                                       .n_units = N,
+                                       .replacement = list[i].policy,
+                                       .slots = slots,
+                                       .half_life = list[i].half_life};
+            CHECK(replay_run(&o, &result, &err) == LB_OK, "%s", err.text);
+            uint64_t hits = plain_hits(accesses, slots, list[i].half_life, list[i].before);
+            CHECK(result.hits == hits,
+                  "seed 13, round %u, %s, half-life %.0f, %u slots: %llu, not %llu", round,
+                  list[i].policy, list[i].half_life, slots, (unsigned long long)result.hits,
+                  (unsigned long long)hits);
+        }
+    }
+}
+
+/* w-tinylfu by time stamps: in which segment a unit is, and since when it is there. */
+struct segments {
+    enum { NOT_HELD, NEW, ONCE, AGAIN } in[N];
+    uint64_t since[N];
+    uint32_t uses[N];
+};
+
+static int64_t oldest(const struct segments *s, int segment)
+{
+    int64_t found = -1;
+    for (uint32_t u = 0; u < N; u++)
+        if ((int)s->in[u] == segment && (found < 0 || s->since[u] < s->since[found]))
+            found = u;
+    return found;
+}
+
+static uint32_t how_many(const struct segments *s, int segment)
+{
+    uint32_t n = 0;
+    for (uint32_t u = 0; u < N; u++)
+        n += (int)s->in[u] == segment;
+    return n;
+}
+
+static uint64_t segment_hits(const uint32_t *accesses, uint32_t slots)
+{
+    struct segments s = {.in = {NOT_HELD}};
+    uint64_t hits = 0, clock = 0, samples = 0;
+    uint32_t again_slots = (slots - 1) / 5 * 4; /* a window of one, as there are few slots */
+    for (uint32_t i = 0; i < LENGTH; i++) {
+        uint32_t unit = accesses[i];
+        bool hit = s.in[unit] != NOT_HELD;
+        hits += hit;
+        if (!hit && how_many(&s, NOT_HELD) + slots == N) { /* full */
+            int64_t newcomer = oldest(&s, NEW), out = oldest(&s, ONCE);
+            out = out < 0 ? oldest(&s, AGAIN) : out;
+            if (out >= 0 && s.uses[newcomer] > s.uses[out]) {
+                s.in[newcomer] = ONCE;
+                s.since[newcomer] = ++clock;
+            } else {
+                out = newcomer;
+            }
+            s.in[out] = NOT_HELD;
+        }
+        s.uses[unit]++;
+        if (++samples == 10 * slots) {
+            samples /= 2;
+            for (uint32_t u = 0; u < N; u++)
+                s.uses[u] /= 2;
+        }
+        if (hit && s.in[unit] != NEW) {
+            s.in[unit] = AGAIN;
+            s.since[unit] = ++clock;
+            if (how_many(&s, AGAIN) > again_slots) {
+                int64_t back = oldest(&s, AGAIN);
+                s.in[back] = ONCE;
+                s.since[back] = ++clock;
+            }
+        } else {
+            s.in[unit] = NEW;
+            s.since[unit] = ++clock;
+            if (how_many(&s, NEW) > 1) { /* still room in the main part */
+                int64_t out = oldest(&s, NEW);
+                s.in[out] = ONCE;
+                s.since[out] = ++clock;
+            }
+        }
+    }
+    return hits;
+}
+
+static void counts_of_segments(void)
+{
+    struct lb_random r = {16};
+    for (uint32_t round = 0; round < 20; round++) {
+        uint32_t accesses[LENGTH], slots = 2 + lb_random_below(&r, N - 2);
+        make_routes(accesses, &r);
+        uint64_t hits = run("w-tinylfu", accesses, LENGTH, N, slots).hits;
+        uint64_t expected = segment_hits(accesses, slots);
+        CHECK(hits == expected, "seed 16, round %u, %u slots: %llu hits, not %llu", round, slots,
+              (unsigned long long)hits, (unsigned long long)expected);
+    }
+}
+
+/* The hottest stay from their first use on, one slot streams the rest. */
+static void hottest_stay(void)
+{
+    struct lb_random r = {14};
+    uint32_t accesses[LENGTH];
+    double heat[N] = {0};
+    make_routes(accesses, &r);
+    for (uint32_t i = 0; i < LENGTH; i++)
+        heat[accesses[i]]++;
+    for (uint32_t slots = 1; slots < N; slots += 7) {
+        struct lb_error err = LB_ERROR_INIT;
+        struct replay_result result;
+        struct replay_options o = {.accesses = accesses,
+                                   .length = LENGTH,
+                                   .n_units = N,
+                                   .replacement = "static",
+                                   .slots = slots,
+                                   .heat = heat};
+        bool loaded[N] = {false};
+        uint32_t streaming = N;
+        uint64_t hits = 0;
+        CHECK(replay_run(&o, &result, &err) == LB_OK, "%s", err.text);
+        for (uint32_t i = 0; i < LENGTH; i++) {
+            uint32_t unit = accesses[i], hotter = 0;
+            for (uint32_t u = 0; u < N; u++)
+                hotter += heat[u] > heat[unit] || (heat[u] == heat[unit] && u < unit);
+            bool stays = hotter + 1 < slots;
+            hits += stays ? loaded[unit] : unit == streaming;
+            loaded[unit] |= stays;
+            streaming = stays ? streaming : unit;
+        }
+        /* until the set is there, what streams may lie in its slots and be hit once more */
+        CHECK(result.hits >= hits && result.hits <= hits + N, "%u slots: %llu hits, not %llu",
+              slots, (unsigned long long)result.hits, (unsigned long long)hits);
+    }
+}
+
+/* No policy beats belady, each is better than nothing, and every slot more helps lru. */
+static void bounds(void)
+{
+    struct lb_random r = {15};
+    uint32_t accesses[LENGTH];
+    size_t n;
+    const struct cache_policy *const *policies = cache_policies(&n);
+    make_routes(accesses, &r);
+    uint64_t lru_before = 0;
+    for (uint32_t slots = 1; slots <= N; slots++) {
+        uint64_t most = run("belady", accesses, LENGTH, N, slots).hits;
+        for (size_t i = 0; i < n; i++) {
+            uint64_t hits = run(policies[i]->name, accesses, LENGTH, N, slots).hits;
+            CHECK(hits <= most, "%s, %u slots: %llu hits, belady %llu", policies[i]->name, slots,
+                  (unsigned long long)hits, (unsigned long long)most);
+            CHECK(slots < N || hits == most, "%s", policies[i]->name);
+            CHECK(slots != 30 || hits > LENGTH / 5, "%s: %llu hits", policies[i]->name,
+                  (unsigned long long)hits);
+        }
+        uint64_t lru = run("lru", accesses, LENGTH, N, slots).hits;
+        CHECK(lru >= lru_before);
+        lru_before = lru;
+    }
+}
+
+static void refused(struct replay_options o, const char *text)
+{
+    struct lb_error err = LB_ERROR_INIT;
+    struct replay_result result;
+    CHECK(replay_run(&o, &result, &err) == LB_ERR_INPUT && result.hits + result.misses == 0);
+    CHECK(strncmp(err.text, text, strlen(text)) == 0, "'%s', not '%s'", err.text, text);
+}
+
+static void refusals(void)
+{
+    uint32_t accesses[] = {0, 3, 1};
+    struct replay_options o = {.accesses = accesses,
+                               .length = 3,
+                               .n_units = 4,
+                               .replacement = "lru",
+                               .slots = 2},
+                          x;
+    refused((x = o, x.slots = 0, x), "cache of 0 slots: expected at least 1");
+    refused((x = o, x.length = 0, x), "trace: expected at least one access");
+    refused((x = o, x.n_units = 3, x), "access 1: unit 3: expected less than 3");
+    refused((x = o, x.replacement = "best", x), "replacement 'best': expected lru, ");
+}
+
 int main(void)
 {
+    counts_of_the_test();
+    counts_of_segments();
+    hottest_stay();
+    bounds();
+    refusals();
     figures_of_the_simulator();
     return check_done();
 }
