@@ -475,6 +475,13 @@ static void print_end(struct run *run)
         fflush(stdout);
         say_warnings(run);
     }
+    for (uint32_t i = 0; run->options->quiet && i < run->matrix.count; i++) {
+        const char *failed = summary_failed(&r->by_cell[i]),
+                   *broken = summary_broken(&r->by_cell[i]);
+        if (failed || broken) /* what the exit code is about */
+            fprintf(stderr, "layerbench run: %s: %s\n", run->matrix.cells[i].name,
+                    failed ? failed : broken);
+    }
     printf("result: %s/result.json\n", r->directory);
 }
 

@@ -227,16 +227,6 @@ static json_t *floor_json(const struct results *r, uint32_t i, const struct summ
     return object;
 }
 
-/* The first broken identity of a cell, or NULL. */
-static const char *first_broken(const struct cell_samples *c)
-{
-    for (size_t i = 0; i < c->count; i++) {
-        if (c->list[i].broken && json_array_size(c->list[i].broken) > 0)
-            return json_string_value(json_array_get(c->list[i].broken, 0));
-    }
-    return NULL;
-}
-
 static json_t *cell_json(const struct results *r, uint32_t i)
 {
     const struct cell *cell = &r->matrix->cells[i];
@@ -265,8 +255,8 @@ static json_t *cell_json(const struct results *r, uint32_t i)
         json_object_set_new(object, "skipped", json_text(cell->skipped));
     if (json_array_size(failures) > 0)
         json_object_set(object, "failed", json_object_get(json_array_get(failures, 0), "failed"));
-    if (first_broken(c))
-        json_object_set_new(object, "invalid", json_text(first_broken(c)));
+    if (summary_broken(c))
+        json_object_set_new(object, "invalid", json_text(summary_broken(c)));
     json_object_set_new(object, "floor", floor_json(r, i, &summary));
     json_object_set_new(object, "samples", samples);
     json_object_set_new(object, "failures", failures);

@@ -127,6 +127,22 @@ struct floor summary_floor(const struct cell_samples *cell, const struct cell_sa
     return floor_of(compute_ns, needed, reads ? (double)s->cache_bytes : needed, bandwidth);
 }
 
+const char *summary_failed(const struct cell_samples *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (*c->list[i].failed)
+            return c->list[i].failed;
+    return NULL;
+}
+
+const char *summary_broken(const struct cell_samples *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (json_array_size(c->list[i].broken) > 0)
+            return json_string_value(json_array_get(c->list[i].broken, 0));
+    return NULL;
+}
+
 static void spread(const struct cell_samples *cell, struct summary *out)
 {
     size_t n;

@@ -31,6 +31,10 @@ struct summary {
     double c_over_t;   /* compute time of a pass / time to load all layers; 0: not known */
 };
 
+/* Why the first sample that failed did, the first identity that a sample broke; NULL: none. */
+const char *summary_failed(const struct cell_samples *cell);
+const char *summary_broken(const struct cell_samples *cell);
+
 /* bandwidth: bytes/s of the cell's storage, 0 where none applies. reference: samples of the
  * resident cell that does the same work, or NULL: its least computation is the cell's. */
 struct floor summary_floor(const struct cell_samples *cell, const struct cell_samples *reference,

@@ -20,24 +20,10 @@ static const char *duration(double ns, char *text, size_t size)
 
 static const char *why_no_figures(const struct results *r, uint32_t i)
 {
-    const struct cell_samples *c = &r->by_cell[i];
-    if (r->matrix->cells[i].skipped)
-        return r->matrix->cells[i].skipped;
-    for (size_t k = 0; k < c->count; k++) {
-        if (*c->list[k].failed)
-            return c->list[k].failed;
-    }
-    return "not measured yet";
-}
-
-static const char *first_broken(const struct results *r, uint32_t i)
-{
-    const struct cell_samples *c = &r->by_cell[i];
-    for (size_t k = 0; k < c->count; k++) {
-        if (c->list[k].broken && json_array_size(c->list[k].broken) > 0)
-            return json_string_value(json_array_get(c->list[k].broken, 0));
-    }
-    return NULL;
+    const char *failed = summary_failed(&r->by_cell[i]);
+    return r->matrix->cells[i].skipped ? r->matrix->cells[i].skipped
+           : failed                    ? failed
+                                       : "not measured yet";
 }
 
 /* "3.1 / 13.5 / 0.4 / 0": whole numbers without a point. */
@@ -170,7 +156,7 @@ static void print_row(const struct results *r, uint32_t i, FILE *out, bool colou
     fprintf(out, "%2zu %8s %19s %8s  %s%s %4s%s %20s %8s %8s %6s %6s\n", s.n, t[PASS], t[INTERVAL],
             t[FLOOR], tint, bar(s.efficiency, drawn, sizeof drawn), t[EFFICIENCY],
             colour ? "\033[0m" : "", t[OUTCOMES], t[WAIT], t[BYTES], t[TOKENS], t[RATIO]);
-    const char *broken = first_broken(r, i);
+    const char *broken = summary_broken(&r->by_cell[i]);
     if (s.n_failed > 0)
         fprintf(out, "    %zu failed: %s\n", s.n_failed, why_no_figures(r, i));
     if (broken)
@@ -228,7 +214,7 @@ static void print_figures(const struct results *r, const struct leads *leads, FI
         struct summary s = results_summary(r, i);
         char t[COLUMNS][64];
         markdown_leads(r, leads, i, out);
-        fprintf(out, " %zu%s |", s.n, first_broken(r, i) ? " **(invalid)**" : "");
+        fprintf(out, " %zu%s |", s.n, summary_broken(&r->by_cell[i]) ? " **(invalid)**" : "");
         if (s.n == 0) {
             fprintf(out, " %s | | | | | | | | |\n", why_no_figures(r, i));
             continue;
