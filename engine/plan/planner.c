@@ -77,6 +77,12 @@ bool planner_demands(const struct planner_state *state)
                         cache_held(state->cache)) != FUTURE_NEVER;
 }
 
+bool planner_has_enough(const struct planner_state *state, const struct planner_loads *loads)
+{
+    return planner_demands(state) ? loads->demands >= loads->max_demands
+                                  : loads->prefetches >= loads->max_prefetches;
+}
+
 /* Of what a load needed for certain may displace: nothing needed up to `for_access`. */
 static bool make_room(struct planner_state *state, uint32_t unit, uint64_t for_access)
 {
@@ -128,6 +134,7 @@ bool planner_next(struct planner_state *state, struct planner_step *step)
 
 bool planner_make_room(struct planner_state *state, uint32_t unit, bool at_any_price)
 {
-    bool spare = future_n_revealed(state->future) > 0 && !at_any_price;
-    return make_room(state, unit, spare ? future_demand_end(state->future) : state->position);
+    bool revealed = future_n_revealed(state->future) > 0;
+    return make_room(state, unit, revealed ? future_demand_end(state->future) : state->position) ||
+           (revealed && at_any_price && make_room(state, unit, state->position));
 }

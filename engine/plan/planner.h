@@ -51,6 +51,14 @@ uint64_t planner_missing(const struct planner_state *state, uint64_t ahead);
 /* Whether something revealed (the experts that a router has chosen) is missing. */
 bool planner_demands(const struct planner_state *state);
 
+/* Loads in flight: of what is needed for certain, and prefetches. */
+struct planner_loads {
+    uint32_t demands, prefetches;
+    uint32_t max_demands, max_prefetches;
+};
+/* Whether the next load, of what is revealed or else a prefetch, must wait for one to end. */
+bool planner_has_enough(const struct planner_state *state, const struct planner_loads *loads);
+
 struct planner_step {
     uint32_t unit;       /* to load */
     uint64_t for_access; /* the position it is for */
@@ -63,8 +71,8 @@ bool planner_next(struct planner_state *state, struct planner_step *step);
 
 /* Makes room for a demand load of `unit`, which is needed now: false when nothing may be evicted
  * now (all else is pinned or in flight; the caller waits for a load to end). Demand loads evict
- * protected units when nothing else is left, but what is revealed and not used yet only for
- * at_any_price: when there is nothing to wait for. */
+ * protected units when nothing else is left, and then, at_any_price, also what is revealed and
+ * not used yet: when there is nothing to wait for. */
 bool planner_make_room(struct planner_state *state, uint32_t unit, bool at_any_price);
 
 #endif

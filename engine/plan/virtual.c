@@ -26,7 +26,7 @@ struct clockwork {
     struct future *future;
     struct planner_state plan;
     bool is_async, is_sync;
-    uint32_t max_prefetches;
+    uint32_t max_prefetches, max_demands;
     double now;
     /* device and queue */
     double device_free; /* when it has transferred all it was given */
@@ -38,8 +38,13 @@ struct clockwork {
     uint32_t n_prefetching;
     double loads_since, load_time; /* integral of loads in flight over time */
     int worst;                     /* outcome of the current layer's units so far */
+    uint8_t *outcomes;             /* [n_units] enum outcome of what is revealed */
+    uint32_t *wanted;              /* [n_units] units of a layer that are to be used still */
+    uint64_t passes;               /* so far */
     struct virtual_result sum;
 };
+
+enum outcome { HIT, PREFETCHED, LATE, MISS };
 
 /* ---- loads and reads: the loader and the device ---- */
 
@@ -53,6 +58,8 @@ static void begin_load(struct clockwork *v, const struct planner_step *step, boo
 {
     count_in_flight(v);
     cache_begin_load(v->cache, step->unit, prefetch);
+    if (!prefetch)
+        v->outcomes[step->unit] = MISS;
     uint32_t i = queue_add(&v->queue, !prefetch, step->for_access);
     v->loads[i] = (struct pending){
         .unit = step->unit, .prefetch = prefetch, .to_hand = v->o->units[step->unit].bytes};
@@ -91,21 +98,36 @@ static void end_load(struct clockwork *v, uint32_t index)
     queue_take_out(&v->queue, index);
 }
 
+/* Begins a load of what is revealed, or else a prefetch. */
 static bool plan_one(struct clockwork *v)
 {
     struct planner_step step;
-    if (v->n_prefetching >= v->max_prefetches || !planner_next(&v->plan, &step))
+    bool demand = planner_demands(&v->plan);
+    struct planner_loads loads = {.demands = v->queue.n_loads - v->n_prefetching,
+                                  .prefetches = v->n_prefetching,
+                                  .max_demands = v->max_demands,
+                                  .max_prefetches = v->max_prefetches};
+    if (planner_has_enough(&v->plan, &loads) || !planner_next(&v->plan, &step))
         return false;
-    begin_load(v, &step, true);
+    begin_load(v, &step, !demand);
     return true;
+}
+
+/* All of what is revealed at once. */
+static void plan_demands(struct clockwork *v)
+{
+    while (planner_demands(&v->plan) && plan_one(v))
+        ;
 }
 
 /* The I/O thread's turn: hands over what it can and plans while there is room. */
 static void pump(struct clockwork *v)
 {
     submit(v);
-    while (v->is_async && queue_has_room(&v->queue) && plan_one(v))
+    while (v->is_async && queue_has_room(&v->queue) && plan_one(v)) {
+        plan_demands(v);
         submit(v);
+    }
 }
 
 /* The position has moved: an eager scheduler gets all its loads begun at once. */
@@ -144,7 +166,7 @@ static void compute(struct clockwork *v, double ns)
 
 static void demand(struct clockwork *v, uint32_t unit)
 {
-    while (!planner_make_room(&v->plan, unit, true))
+    while (!planner_make_room(&v->plan, unit, v->queue.n_loads == 0))
         complete_one(v);
     /* what was waited for may have been planned meanwhile */
     if (cache_unit(v->cache, unit)->state != CACHE_ABSENT)
@@ -165,28 +187,22 @@ static void read_ahead(struct clockwork *v)
     } while (any);
 }
 
-enum outcome { HIT, PREFETCHED, LATE, MISS };
-
-static void count_access(struct clockwork *v, const struct cache_unit *u)
+static enum outcome outcome_now(const struct cache_unit *u)
 {
-    enum outcome outcome = u->state == CACHE_ABSENT    ? MISS
-                           : u->state == CACHE_LOADING ? LATE
-                           : u->fresh                  ? PREFETCHED
-                                                       : HIT;
+    return u->state == CACHE_ABSENT    ? MISS
+           : u->state == CACHE_LOADING ? LATE
+           : u->fresh                  ? PREFETCHED
+                                       : HIT;
+}
+
+static void count_access(struct clockwork *v, enum outcome outcome)
+{
     v->sum.accesses++;
     v->sum.hits += outcome == HIT;
     v->sum.prefetched += outcome == PREFETCHED;
     v->sum.late += outcome == LATE;
     v->sum.misses += outcome == MISS;
     v->worst = (int)outcome > v->worst ? (int)outcome : v->worst;
-}
-
-/* Whether the access at `position` is the last one of a layer's units in a row. */
-static bool ends_layer(const struct clockwork *v, uint64_t position)
-{
-    uint32_t unit = future_at(v->future, position);
-    uint32_t next = future_at(v->future, position + 1);
-    return v->o->order || next <= unit || v->o->units[unit].layer != v->o->units[next].layer;
 }
 
 static void count_layer(struct clockwork *v)
@@ -200,23 +216,67 @@ static void count_layer(struct clockwork *v)
     v->worst = HIT;
 }
 
-static void access_one(struct clockwork *v, double compute_ns)
+static void urge(struct clockwork *v, uint32_t unit)
 {
-    double need = v->now;
-    uint32_t unit = future_at(v->future, v->plan.position);
-    const struct cache_unit *u = cache_unit(v->cache, unit);
-    count_access(v, u);
-    if (ends_layer(v, v->plan.position))
-        count_layer(v);
-    if (u->state != CACHE_RESIDENT) {
-        if (u->state == CACHE_ABSENT)
-            demand(v, unit);
-        for (uint32_t i = 0; i < v->queue.max_loads; i++)
-            if (v->loads[i].unit == unit && v->queue.loads[i].taken)
-                queue_urge(&v->queue, i);
-        while (u->state != CACHE_RESIDENT)
+    for (uint32_t i = 0; i < v->queue.max_loads; i++)
+        if (v->loads[i].unit == unit && v->queue.loads[i].taken)
+            queue_urge(&v->queue, i);
+}
+
+/* The place of the first of the units in a state, or n. */
+static uint32_t first_in(const struct clockwork *v, const uint32_t *units, uint32_t n,
+                         enum cache_state state)
+{
+    uint32_t i = 0;
+    while (i < n && cache_unit(v->cache, units[i])->state != state)
+        i++;
+    return i;
+}
+
+/* Waits until one of the units is there; returns its place. */
+static uint32_t bring_any(struct clockwork *v, const uint32_t *units, uint32_t n)
+{
+    uint32_t found;
+    while ((found = first_in(v, units, n, CACHE_RESIDENT)) == n) {
+        if (first_in(v, units, n, CACHE_LOADING) == n)
+            demand(v, units[0]);
+        for (uint32_t i = 0; i < n; i++)
+            if (cache_unit(v->cache, units[i])->state == CACHE_LOADING)
+                urge(v, units[i]);
+        while (first_in(v, units, n, CACHE_RESIDENT) == n &&
+               first_in(v, units, n, CACHE_LOADING) < n)
             complete_one(v);
     }
+    return found;
+}
+
+/* The routers have chosen: what is there is decided now, loads begin. */
+static void reveal(struct clockwork *v, const uint32_t *units, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        v->outcomes[units[i]] = (uint8_t)outcome_now(cache_unit(v->cache, units[i]));
+    v->plan.position = future_reveal(v->future, units, n, v->plan.position);
+    if (!v->is_async)
+        return;
+    for (uint32_t i = 0; i < n; i++)
+        if (cache_unit(v->cache, units[i])->state == CACHE_LOADING)
+            urge(v, units[i]);
+    plan_demands(v);
+    pump(v);
+}
+
+/* Uses one of the units, and takes it out of the list; `revealed` is known once it is used. */
+static void access_any(struct clockwork *v, uint32_t *units, uint32_t *n, double compute_ns,
+                       double factor, const uint32_t *revealed, uint32_t n_revealed)
+{
+    double need = v->now;
+    bool is_revealed = future_is_revealed(v->future, units[0]);
+    v->plan.position = future_reach(v->future, units[0], v->plan.position);
+    enum outcome outcome = outcome_now(cache_unit(v->cache, units[0]));
+    uint32_t which = bring_any(v, units, *n), unit = units[which];
+    count_access(v, is_revealed ? (enum outcome)v->outcomes[unit] : outcome);
+    if (compute_ns < 0)
+        compute_ns = factor * v->o->units[unit].compute_ns;
     cache_pin(v->cache, unit);
     if (v->is_sync)
         read_ahead(v);
@@ -224,18 +284,60 @@ static void access_one(struct clockwork *v, double compute_ns)
     moved(v);
     compute(v, compute_ns);
     planner_measured_compute(&v->plan, compute_ns);
+    if (n_revealed > 0)
+        reveal(v, revealed, n_revealed);
     cache_unpin(v->cache, unit);
-    v->plan.position++;
+    v->plan.position = future_used(v->future, unit, v->plan.position);
     moved(v);
+    memmove(units + which, units + which + 1, (--*n - which) * sizeof *units);
+}
+
+/* The units that the layer's router chooses in this pass. */
+static uint32_t route(const struct clockwork *v, uint32_t layer)
+{
+    const struct virtual_routes *routes = v->o->routes;
+    uint64_t at = v->passes % routes->n_passes * routes->n_layers + layer;
+    uint32_t n = (uint32_t)(routes->first[at + 1] - routes->first[at]);
+    memcpy(v->wanted, routes->units + routes->first[at], n * sizeof *v->wanted);
+    return n;
+}
+
+/* A pass of a mixture: units of part 0 in order; the last one of a layer holds its router. */
+static void run_routed(struct clockwork *v, double factor)
+{
+    const struct virtual_unit *units = v->o->units;
+    for (uint32_t i = 0; i < v->o->n_units; i++) {
+        uint32_t n = 0, one = 1, unit = i, next = i + 1;
+        if (units[i].part > 0)
+            continue;
+        bool ends_part = next == v->o->n_units || units[next].layer != units[i].layer;
+        if (!ends_part && units[next].part > 0) {
+            n = route(v, units[i].layer);
+            ends_part = true;
+        }
+        access_any(v, &unit, &one, -1, factor, v->wanted, n);
+        while (n > 0)
+            access_any(v, v->wanted, &n, -1, factor, NULL, 0);
+        if (ends_part)
+            count_layer(v);
+    }
 }
 
 static void run_pass(struct clockwork *v, double factor)
 {
     const struct virtual_options *o = v->o;
-    for (uint64_t i = 0; i < future_length(v->future); i++) {
-        uint32_t unit = future_at(v->future, i);
-        access_one(v, factor * (o->compute_of ? o->compute_of[i] : o->units[unit].compute_ns));
+    uint64_t length = future_length(v->future);
+    for (uint64_t i = 0; !o->routes && i < length; i++) {
+        uint32_t one = 1, unit = future_at(v->future, i), next = unit;
+        if (!o->order)
+            next = (unit + 1) % o->n_units;
+        access_any(v, &unit, &one, o->compute_of ? factor * o->compute_of[i] : -1, factor, NULL, 0);
+        if (o->order || next == 0 || o->units[next - 1].layer != o->units[next].layer)
+            count_layer(v);
     }
+    if (o->routes)
+        run_routed(v, factor);
+    v->passes++;
     if (o->other_ns > 0)
         compute(v, o->other_ns);
 }
@@ -267,15 +369,24 @@ static enum lb_status set_up(struct clockwork *v, struct lb_error *err)
                        "forestall",
                        o->scheduler);
     uint32_t *frames_of = lb_calloc(o->n_units, sizeof *frames_of);
-    enum lb_status status = queue_open(&v->queue, v->max_prefetches + 1, o->queue_depth, err);
+    bool *always = lb_calloc(o->n_units, sizeof *always);
+    v->max_demands = o->routes ? o->queue_depth : 0;
+    uint32_t max_loads = v->max_prefetches + v->max_demands + 1;
+    enum lb_status status = queue_open(&v->queue, max_loads, o->queue_depth, err);
     v->flights = lb_calloc(o->queue_depth, sizeof *v->flights);
-    v->loads = lb_calloc((size_t)v->max_prefetches + 1, sizeof *v->loads);
-    if (status != LB_OK || !frames_of || !v->flights || !v->loads) {
+    v->loads = lb_calloc(max_loads, sizeof *v->loads);
+    v->outcomes = lb_calloc(o->n_units, sizeof *v->outcomes);
+    v->wanted = lb_calloc(o->n_units, sizeof *v->wanted);
+    if (status != LB_OK || !frames_of || !always || !v->flights || !v->loads || !v->outcomes ||
+        !v->wanted) {
         lb_free(frames_of);
+        lb_free(always);
         return lb_fail(err, LB_ERR_NOMEM, "simulation: out of memory");
     }
-    for (uint32_t i = 0; i < o->n_units; i++)
+    for (uint32_t i = 0; i < o->n_units; i++) {
         frames_of[i] = o->units[i].frames;
+        always[i] = o->units[i].part == 0 || !o->routes;
+    }
     struct cache_options co = {.replacement = o->replacement,
                                .max_units = resident ? 0 : o->max_units,
                                .max_frames = resident ? 0 : o->max_frames,
@@ -285,7 +396,8 @@ static enum lb_status set_up(struct clockwork *v, struct lb_error *err)
     if (status == LB_OK)
         status = o->order
                      ? future_open_sequence(o->n_units, o->order, o->length, true, &v->future, err)
-                     : future_open_cycle(o->n_units, NULL, &v->future, err);
+                     : future_open_cycle(o->n_units, always, &v->future, err);
+    lb_free(always);
     v->plan = (struct planner_state){.cache = v->cache,
                                      .future = v->future,
                                      .distance = v->is_async || v->is_sync ? o->distance : 0,
@@ -323,5 +435,7 @@ enum lb_status virtual_run(const struct virtual_options *options, struct virtual
     queue_close(&v.queue);
     lb_free(v.flights);
     lb_free(v.loads);
+    lb_free(v.outcomes);
+    lb_free(v.wanted);
     return status;
 }

@@ -6,7 +6,8 @@
  * modelled: units of any size and compute time; a device that transfers reads in order
  * of submission at `bandwidth`, each known `latency` later; the queue, its chunks, and
  * demand loads that overtake; the rule by which the I/O thread plans (driver_async.c); sync
- * and off. What is not: the cost of the code itself, and of threads waking up.
+ * and off; experts that are revealed layer by layer, and used as they come. What is not: the cost
+ * of the code itself, and of threads waking up.
  */
 #ifndef PLAN_VIRTUAL_H
 #define PLAN_VIRTUAL_H
@@ -22,14 +23,25 @@ struct virtual_unit {
     uint32_t frames;   /* of the cache budget; at least 1 */
     double compute_ns; /* of an access */
     uint32_t layer;
+    uint32_t part; /* 0: needed in every pass; else an expert's, needed where a route says so */
+};
+
+/* What the routers of a mixture choose: the units of layer l in pass p are units[first[i]] to
+ * units[first[i + 1] - 1] with i = p * n_layers + l, in the router's order. Passes repeat. */
+struct virtual_routes {
+    const uint32_t *units;
+    const uint64_t *first; /* [n_passes * n_layers + 1] */
+    uint64_t n_passes;
+    uint32_t n_layers;
 };
 
 struct virtual_options {
     const struct virtual_unit *units; /* [n_units] */
     uint32_t n_units;
-    const uint32_t *order; /* access sequence, repeated; NULL: 0..n_units-1 */
-    uint64_t length;       /* of order */
-    const char *prefetch;  /* "off", "sync", "async", "resident" */
+    const uint32_t *order;               /* access sequence, repeated; NULL: 0..n_units-1 */
+    uint64_t length;                     /* of order */
+    const struct virtual_routes *routes; /* where units have parts other than 0; order is NULL */
+    const char *prefetch;                /* "off", "sync", "async", "resident" */
     const char *replacement, *scheduler;
     bool protect;
     uint32_t distance;   /* accesses */

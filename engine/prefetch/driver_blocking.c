@@ -13,7 +13,7 @@ static enum lb_status bring_locked(struct streamer *s, const uint32_t *units, ui
     uint32_t unit = units[0];
     struct planner_step step = {.unit = unit, .for_access = s->plan.position};
     (void)n;
-    if (!planner_make_room(&s->plan, unit, false) && !planner_make_room(&s->plan, unit, true))
+    if (!planner_make_room(&s->plan, unit, true))
         return lb_fail(err, LB_ERR_STATE, "unit %u: all units in the cache are in use", unit);
     struct loader_request request = streamer_begin_locked(s, &step, false);
     loader_add(s->loader, &request);

@@ -97,9 +97,11 @@ bool streamer_plan_locked(struct streamer *s, struct loader_request *request)
 {
     struct planner_step step;
     bool demand = planner_demands(&s->plan);
-    bool enough = demand ? s->n_loading - s->n_prefetching >= s->max_demands
-                         : s->paused || s->n_prefetching >= s->max_prefetches;
-    if (s->broken || enough || !planner_next(&s->plan, &step))
+    struct planner_loads loads = {.demands = s->n_loading - s->n_prefetching,
+                                  .prefetches = s->n_prefetching,
+                                  .max_demands = s->max_demands,
+                                  .max_prefetches = s->paused ? 0 : s->max_prefetches};
+    if (s->broken || planner_has_enough(&s->plan, &loads) || !planner_next(&s->plan, &step))
         return false;
     *request = streamer_begin_locked(s, &step, !demand);
     return true;

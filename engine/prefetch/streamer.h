@@ -42,7 +42,7 @@ struct streamer_options {
     uint32_t prefetch_distance; /* layers ahead */
     uint32_t cache_layers;      /* 0: by cache_bytes */
     uint64_t cache_bytes;
-    bool keep_always; /* units of part 0 are loaded at open and stay, within the same budget */
+    bool keep_always;   /* units of part 0 are loaded at open and stay, within the same budget */
     uint32_t max_loads; /* prefetches (units) in flight at most; 0: as the queue allows. A demand
                          * load is never held back by it */
     uint32_t queue_depth, chunk_bytes;

@@ -135,7 +135,7 @@ static double simulate(const struct bench *b, const struct setting *x)
     struct virtual_unit units[N * 64];
     for (uint32_t i = 0; i < N * x->pieces; i++)
         units[i] =
-            (struct virtual_unit){b->layer_bytes / x->pieces, 1, x->c * b->t_ns / x->pieces, 0};
+            (struct virtual_unit){b->layer_bytes / x->pieces, 1, x->c * b->t_ns / x->pieces, 0, 0};
     struct virtual_options o = {.units = units,
                                 .n_units = N * x->pieces,
                                 .prefetch = x->prefetch,

@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "plan/budget.h"
+#include "plan/virtual.h"
 #include "prefetch/driver.h"
 #include "prefetch/streamer.h"
 #include "tests/check.h"
@@ -427,6 +429,13 @@ static uint32_t choose_experts(const struct layout *l, uint32_t layer, uint32_t 
     return n;
 }
 
+/* The routes of a run, as the simulation takes them. */
+enum { ROUTE_PASSES = 30, MOST_ROUTES = ROUTE_PASSES * 6 };
+struct recorded {
+    uint32_t units[MOST_ROUTES * 4 * EXPERTS], n;
+    uint64_t first[MOST_ROUTES + 1];
+};
+
 struct held {
     uint32_t units[4], n;
 };
@@ -440,7 +449,7 @@ static void let_go(struct rig *rig, struct held *held, uint32_t i)
 /* A layer of a pass: part 0 in order, then what the router chose, up to `pins` units at a time. */
 static enum lb_status route_layer(struct rig *rig, uint32_t layer, uint32_t chosen, uint32_t pins,
                                   bool guess, struct lb_random *r, struct account *account,
-                                  struct lb_error *err)
+                                  struct recorded *recorded, struct lb_error *err)
 {
     uint32_t units[MOST_PIECES], count, which, n;
     const uint8_t *const *frames;
@@ -457,8 +466,10 @@ static enum lb_status route_layer(struct rig *rig, uint32_t layer, uint32_t chos
             streamer_release(rig->s, first + i);
     }
     n = choose_experts(rig->layout, layer, chosen, r, units);
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n; i++) {
         account->wanted[units[i]] = true;
+        recorded->units[recorded->n++] = units[i];
+    }
     streamer_need(rig->s, units, n);
     streamer_release(rig->s, first + count - 1);
     uint32_t next = (layer + 1) % rig->m->n_layers, guessed[MOST_PIECES];
@@ -481,6 +492,53 @@ static enum lb_status route_layer(struct rig *rig, uint32_t layer, uint32_t chos
     while (held.n > 0)
         let_go(rig, &held, lb_random_below(r, held.n));
     return s;
+}
+
+/* The same routes under the virtual clock: where no thread races, the same counts. */
+static void compare_with_simulation(struct rig *rig, const struct setting *x,
+                                    const struct recorded *recorded, const char *what)
+{
+    const struct layout *l = rig->layout;
+    struct virtual_unit units[MOST_PIECES];
+    struct virtual_result v;
+    struct lb_error err = LB_ERROR_INIT;
+    for (uint32_t i = 0; i < l->n_units; i++)
+        units[i] = (struct virtual_unit){.bytes = l->units[i].read_bytes,
+                                         .frames = l->units[i].n_frames,
+                                         .compute_ns = 1000,
+                                         .layer = l->units[i].layer,
+                                         .part = l->units[i].part};
+    struct virtual_routes routes = {.units = recorded->units,
+                                    .first = recorded->first,
+                                    .n_passes = ROUTE_PASSES,
+                                    .n_layers = l->n_layers};
+    struct virtual_options o = {.units = units,
+                                .n_units = l->n_units,
+                                .routes = &routes,
+                                .prefetch = x->o.prefetch,
+                                .replacement = x->o.replacement,
+                                .scheduler = x->o.scheduler,
+                                .protect = x->o.protect,
+                                .distance = budget_distance(l, x->o.prefetch_distance),
+                                .max_frames = streamer_counters(rig->s).frames_capacity,
+                                .max_loads = x->o.max_loads,
+                                .seed = x->o.seed,
+                                .bandwidth = 1e9,
+                                .queue_depth = x->o.queue_depth,
+                                .chunk_bytes = x->o.chunk_bytes,
+                                .passes = ROUTE_PASSES};
+    CHECK(virtual_run(&o, &v, &err) == LB_OK, "%s: %s", what, err.text);
+    const struct streamer_counters *e = &rig->expected;
+    CHECK(v.accesses == e->accesses, "%s: %llu accesses, simulated %llu", what,
+          (unsigned long long)e->accesses, (unsigned long long)v.accesses);
+    CHECK(v.layers.accesses == (uint64_t)ROUTE_PASSES * l->n_layers, "%s", what);
+    if (strcmp(x->o.prefetch, "off") == 0 || strcmp(x->o.prefetch, "sync") == 0)
+        CHECK(v.hits == e->hits && v.prefetched == e->prefetched && v.late == e->late &&
+                  v.misses == e->misses,
+              "%s: %llu hits, %llu prefetched, %llu misses; simulated %llu, %llu, %llu", what,
+              (unsigned long long)e->hits, (unsigned long long)e->prefetched,
+              (unsigned long long)e->misses, (unsigned long long)v.hits,
+              (unsigned long long)v.prefetched, (unsigned long long)v.misses);
 }
 
 /* Random routes in every setting: right bytes, sane, every access accounted for. With `off`, lru
@@ -518,11 +576,17 @@ static void routes(uint64_t seed, int rounds)
                  x.o.scheduler, (unsigned long long)x.unit_bytes, chosen, slots);
         enum lb_status s = open_rig(&rig, &m, &x, &err);
         CHECK(s == LB_OK, "%s: %s", what, err.text);
-        for (uint32_t i = 0; i < 30 * m.n_layers && s == LB_OK; i++) {
-            s = route_layer(&rig, i % m.n_layers, chosen, pins, round % 2, &r, &account, &err);
+        static struct recorded recorded;
+        recorded.n = 0;
+        bool simulated = pins == 1 && round % 2 == 0;
+        for (uint32_t i = 0; i < ROUTE_PASSES * m.n_layers && s == LB_OK; i++) {
+            s = route_layer(&rig, i % m.n_layers, chosen, pins, round % 2, &r, &account, &recorded,
+                            &err);
+            recorded.first[i + 1] = recorded.n;
             CHECK(s == LB_OK, "%s: %s", what, err.text);
             check_sane(&rig, what);
-            if (i % m.n_layers == m.n_layers - 1 && lb_random_below(&r, 10) == 0 && !exact)
+            if (i % m.n_layers == m.n_layers - 1 && lb_random_below(&r, 10) == 0 && !exact &&
+                !simulated)
                 streamer_rewind(rig.s);
         }
         CHECK(rig.wrong == 0, "%s: %llu runs of wrong bytes", what, (unsigned long long)rig.wrong);
@@ -530,6 +594,8 @@ static void routes(uint64_t seed, int rounds)
             CHECK(rig.expected.hits == account.hits && rig.expected.misses == account.misses,
                   "%s: %llu hits, counted %llu", what, (unsigned long long)rig.expected.hits,
                   (unsigned long long)account.hits);
+        if (simulated)
+            compare_with_simulation(&rig, &x, &recorded, what);
         check_settled(&rig, what);
         close_rig(&rig);
         free_model(&m);

@@ -22,7 +22,7 @@ static struct virtual_unit equal_units[MOST_UNITS];
 static struct virtual_options equal(uint32_t n, uint32_t slots, double c)
 {
     for (uint32_t i = 0; i < n; i++)
-        equal_units[i] = (struct virtual_unit){1000, 1, c * T, i};
+        equal_units[i] = (struct virtual_unit){1000, 1, c * T, i, 0};
     return (struct virtual_options){.units = equal_units,
                                     .n_units = n,
                                     .prefetch = "async",
