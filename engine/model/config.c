@@ -109,6 +109,18 @@ static void read_latent(struct reader *r, struct model_config *c)
     c->attention_scale = (float)(1 / sqrt(key));
 }
 
+/* Queries, keys and values cut off at a limit (OLMo): a model that needs it is not the same
+ * without. */
+static void refuse_clamping(struct reader *r)
+{
+    float limit = real(r, "attention.clamp_kqv", false, 0);
+    if (r->status == LB_OK && limit != 0)
+        r->status = lb_fail(r->err, LB_ERR_UNSUPPORTED,
+                            "%s: key '%s': queries, keys and values clamped to %g are not "
+                            "supported",
+                            gguf_path(r->file), r->key, (double)limit);
+}
+
 static void check_heads(struct reader *r, const struct model_config *c)
 {
     uint64_t longest = c->head_dim;
@@ -380,6 +392,7 @@ enum lb_status config_read(const struct gguf_file *file, struct model_config *co
     else
         read_heads(&r, &c);
     check_heads(&r, &c);
+    refuse_clamping(&r);
     read_rope(&r, &c);
     if (r.status == LB_OK && !(c.rms_eps >= 0 && c.rms_eps < 1))
         fail(&r, LB_ERR_INPUT, "attention.layer_norm_rms_epsilon: expected 0 to 1");

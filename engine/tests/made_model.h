@@ -27,6 +27,8 @@ struct made_model {
     uint32_t groups;                /* 0: no such keys; half of them are used */
     uint32_t dense_layers, skipped; /* without experts, at the beginning; NextN, at the end */
     bool fused;                     /* gates and ups of the experts in one tensor */
+    float yarn_multiplier;          /* yarn_log_multiplier */
+    float clamp;                    /* attention.clamp_kqv */
     bool plain_queries;             /* latent attention without a low rank of the queries */
     bool router_of_nans;
     uint32_t type; /* of matrices; vectors and routers are F32 */
@@ -254,6 +256,16 @@ static inline void made_number(struct gguf_writer *w, const struct made_model *m
         gguf_writer_put_u32(w, key, made_is(m->key, key) ? m->value : value);
 }
 
+/* A key that is there unless its value is 0. */
+static inline void made_real(struct gguf_writer *w, const struct made_model *m, const char *suffix,
+                             float value)
+{
+    char key[96];
+    snprintf(key, sizeof key, "%s.%s", m->architecture, suffix);
+    if (value != 0)
+        gguf_writer_put_f32(w, key, value);
+}
+
 static inline void made_expert_keys(struct gguf_writer *w, const struct made_model *m)
 {
     made_number(w, m, "expert_count", m->experts);
@@ -310,6 +322,8 @@ static inline void made_keys(struct gguf_writer *w, const struct made_model *m)
         if (m->yarn_context)
             made_number(w, m, "rope.scaling.original_context_length", m->yarn_context);
     }
+    made_real(w, m, "rope.scaling.yarn_log_multiplier", m->yarn_multiplier);
+    made_real(w, m, "attention.clamp_kqv", m->clamp);
     if (m->text_key)
         gguf_writer_put_text(w, m->text_key, m->text);
     if ((made_is(m->key, "llama.expert_count") && m->experts == 0) ||

@@ -8,6 +8,8 @@
 #include "settings.h"
 #include "tests/check.h"
 
+#include <dirent.h>
+
 #define N_PROMPT  11
 #define N_DECODE  4
 #define N_RESULTS (1 + N_DECODE)
@@ -20,7 +22,7 @@ static const char *const architectures[] = {"llama",   "olmoe",   "qwen2moe", "q
 #define N_ARCHITECTURES (sizeof architectures / sizeof *architectures)
 
 struct subject {
-    char path[256];
+    char path[4096];
     uint32_t n_vocab;
     float *reference; /* [N_RESULTS][n_vocab]: resident */
 };
@@ -252,12 +254,57 @@ static void routes_are_logged(const struct subject *m)
     free(logits);
 }
 
+/* Models of each architecture, with types as they come: streamed through the smallest cache they
+ * give the bits of the resident run, by every set of kernels. */
+static void model_streamed(const char *path)
+{
+    struct subject m = {.n_vocab = 1024};
+    struct lb_choice kernels;
+    struct lb_stats stats;
+    snprintf(m.path, sizeof m.path, "%s", path);
+    m.reference = calloc(1, logits_bytes(&m));
+    float *streamed = calloc(1, logits_bytes(&m));
+    for (size_t i = 0; lb_choice_at("kernels", i, &kernels); i++) {
+        struct lb_options o = base_options(&m);
+        char what[4200];
+        snprintf(what, sizeof what, "%s, %s", path, kernels.name);
+        o.kernels = kernels.name;
+        o.prefetch = "resident";
+        if (!run(&o, &m, m.reference, &stats, what))
+            continue;
+        o.prefetch = base_options(&m).prefetch;
+        o.cache_bytes = least_cache(o);
+        if (run(&o, &m, streamed, &stats, what))
+            CHECK(memcmp(streamed, m.reference, logits_bytes(&m)) == 0, "%s: logits differ", what);
+    }
+    free(m.reference);
+    free(streamed);
+}
+
+static void shared_models(void)
+{
+    char folder[2048], path[4096];
+    if (!check_shared())
+        return;
+    snprintf(folder, sizeof folder, "%.1000s/experts/models", check_shared());
+    DIR *dir = opendir(folder);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
+        if (strstr(e->d_name, ".gguf") &&
+            (!strstr(e->d_name, "mxfp4") || quant_type_by_name("MXFP4") >= 0))
+            model_streamed(path);
+    }
+    if (dir)
+        closedir(dir);
+}
+
 int main(void)
 {
     struct subject subjects[N_ARCHITECTURES];
     for (size_t i = 0; i < N_ARCHITECTURES; i++)
         make_subject(&subjects[i], architectures[i]);
     random_settings(subjects);
+    shared_models();
     routes_are_logged(&subjects[0]);
     dense_stays(&subjects[1]);
     for (size_t i = 0; i < N_ARCHITECTURES; i++) {

@@ -44,6 +44,7 @@ static bool open_made(struct whole_model *whole, const char *architecture, uint3
     if (strcmp(architecture, "deepseek2") == 0)
         made.rope_dims = 32;
     made.fused = strcmp(architecture, "olmoe") == 0;
+    made.plain_queries = type == QUANT_F32;
     made.shared = made.shared > 0 ? 512 : 0;
     made.n_embd = 256;
     made.n_ff = 512;
@@ -200,6 +201,7 @@ static void every_kernel_and_type(void)
             same_result(mixtures[j], j % 2 ? QUANT_F32 : QUANT_Q8_0, tiers[i]->name);
         }
         same_result("mixtral", QUANT_Q4_K, tiers[i]->name);
+        same_result("deepseek2", QUANT_F32, tiers[i]->name); /* queries without a low rank */
     }
 }
 

@@ -88,6 +88,25 @@ static void config(void)
     CHECK(c.rope_scale == 0.25f);
 }
 
+/* Latent attention: what stands in the cache, and YaRN that lengthens queries and keys whole. */
+static void latent_config(void)
+{
+    struct made_model made = made_mixture("deepseek2");
+    struct model_config c = config_of(&made);
+    CHECK(c.latent.q_rank == MADE_RANK && c.latent.kv_rank == MADE_RANK && c.n_kv_heads == 1);
+    CHECK(c.latent.n_nope == 8 && c.latent.n_rope == 8 && c.latent.n_value == 8);
+    CHECK(c.head_dim == MADE_RANK + 8 && c.attention_scale == 0.25f);
+    CHECK(c.experts.groups == 4 && c.experts.groups_used == 2);
+    made.plain_queries = true;
+    made.rope_factor = 40;
+    made.yarn_context = 64;
+    made.yarn_multiplier = 0.0707f;
+    c = config_of(&made);
+    double length = 1 + 0.0707 * log(40);
+    CHECK(c.latent.q_rank == 0 && c.rope_magnitude == 1 && c.rope_scale == 0.025f);
+    CHECK(fabs(c.attention_scale - 0.25 * length * length) < 1e-6, "%g", (double)c.attention_scale);
+}
+
 /* `expected` without the path in front */
 static void refused(struct made_model made, enum lb_status code, const char *expected)
 {
@@ -255,6 +274,11 @@ static void bad_experts(void)
             "keys and values in one tensor (attn_kv_b) are not supported: expected attn_k_b, "
             "attn_v_b and key 'deepseek2.attention.key_length_mla', as converters write since "
             "2025");
+    m = made_mixture("olmoe");
+    m.clamp = 8;
+    refused(m, LB_ERR_UNSUPPORTED,
+            "key 'olmoe.attention.clamp_kqv': queries, keys and values clamped to 8 are not "
+            "supported");
     m = made_mixture("llama");
     m.architecture = "qwen3";
     refused(m, LB_ERR_UNSUPPORTED,
@@ -322,6 +346,7 @@ int main(void)
 {
     order();
     config();
+    latent_config();
     bad_tensors();
     bad_keys();
     bad_experts();

@@ -62,13 +62,7 @@ enum lb_status layer_lines_append(const char *path, const char *cell, const stru
     if (!out)
         return lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", path);
     print_lines(out, cell, s);
-    if (fclose(out) != 0 || !text) {
-        free(text);
-        return lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", path);
-    }
-    enum lb_status status = file_append(path, text, length, err);
-    free(text);
-    return status;
+    return line_file_append(path, out, &text, &length, err);
 }
 
 static bool whose(const char *line, size_t length, char *cell, size_t size, int32_t *rep)

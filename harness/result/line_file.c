@@ -9,6 +9,16 @@
 #include <string.h>
 #include <unistd.h>
 
+enum lb_status line_file_append(const char *path, FILE *stream, char **text, size_t *length,
+                                struct lb_error *err)
+{
+    enum lb_status status = fclose(stream) == 0 && *text
+                                ? file_append(path, *text, *length, err)
+                                : lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", path);
+    free(*text);
+    return status;
+}
+
 struct filter {
     line_file_whose *whose;
     line_file_keep *keep;

@@ -8,6 +8,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+
+/* Closes the stream, which open_memstream made on *text and *length, appends its text (file_append:
+ * a line is never torn) and frees it. */
+enum lb_status line_file_append(const char *path, FILE *stream, char **text, size_t *length,
+                                struct lb_error *err);
 
 /* Whose line it is; "" as the cell: nobody's, always kept. False: damaged. */
 typedef bool line_file_whose(const char *line, size_t length, char *cell, size_t size,

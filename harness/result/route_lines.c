@@ -50,13 +50,7 @@ enum lb_status route_lines_append(const char *path, const char *cell, const stru
         fputs(header, out);
     for (size_t i = 0; i < s->n_routes;)
         i += print_route(out, cell, s->rep, &s->routes[i], s->n_routes - i);
-    if (fclose(out) != 0 || !text) {
-        free(text);
-        return lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", path);
-    }
-    enum lb_status status = file_append(path, text, length, err);
-    free(text);
-    return status;
+    return line_file_append(path, out, &text, &length, err);
 }
 
 static bool whose(const char *line, size_t length, char *cell, size_t size, int32_t *rep)

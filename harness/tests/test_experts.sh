@@ -50,5 +50,14 @@ before=$(wc -l <"$routes")
 "$run" run "$dir/s.json" --out "$dir/r" --resume --no-plots >"$dir/out" 2>"$dir/err" || say "resume: $? $(cat "$dir/err")"
 [ "$(wc -l <"$routes")" = "$((before - 1))" ] || say "resume: $before lines became $(wc -l <"$routes")"
 
+# a router that gives no numbers: one line, and exit code 5
+cp "$model" "$dir/nan.gguf" && chmod u+w "$dir/nan.gguf"
+at=$("$run" inspect --json "$model" | jq '.tensors[] | select(.name == "blk.1.ffn_gate_inp.weight") | .offset')
+printf '\000\000\300\177' | dd of="$dir/nan.gguf" bs=1 seek="$at" conv=notrunc 2>/dev/null
+"$run" sample -m "$dir/nan.gguf" --prompt-tokens 2 --generate-tokens 2 --json >"$dir/out" 2>"$dir/err"
+code=$?
+[ $code = 5 ] && [ "$(wc -l <"$dir/err")" = 1 ] && grep -q 'layer 1: the router gives no finite number' "$dir/err" ||
+    say "router of NaNs: exit code $code: $(cat "$dir/err")"
+
 [ $failures = 0 ] && echo "experts: ok"
 exit $((failures > 0))
