@@ -1,6 +1,8 @@
 /* simulate: `layerbench simulate`: predicts a study under a virtual clock. */
 #include "commands/commands.h"
 #include "common/exit_codes.h"
+#include "predict/miss_ratios.h"
+#include "predict/route_trace.h"
 #include "predict/simulation.h"
 #include "settings/cli.h"
 #include "settings/model_options.h"
@@ -47,7 +49,9 @@ static const struct option own[] = {
     {"accesses", "N", "in a pass of random or skewed", OPTION_COUNT64, FIELD(accesses), .max = 1e8},
     {"stride", "N", "of strided", OPTION_COUNT, FIELD(stride), .min = 1},
     {"skew", "S", "exponent of skewed (Zipf)", OPTION_REAL, FIELD(skew), .max = 100},
-    {"replay", "FILE", "accesses as a layers.jsonl records them", OPTION_TEXT, FIELD(replay),
+    {"replay", "FILE", "accesses as a layers.jsonl records them, or routes of experts as .csv",
+     OPTION_TEXT, FIELD(replay), .flags = 0},
+    {"slots", "N,N,...", "with routes: cache sizes in experts", OPTION_TEXT, FIELD(slots),
      .flags = 0},
     {"replay_cell", "NAME", "which cell of it; the first one if not given", OPTION_TEXT,
      FIELD(replay_cell), .flags = 0},
@@ -79,7 +83,11 @@ int command_simulate(int argc, char **argv)
         "  layerbench simulate --shape llama-2-7b --device bandwidth=2GB/s --compute-rate 30GB/s "
         "\\\n"
         "      --cache-layers 16 --vary replacement=lru,belady --vary prefetch=sync,async\n"
-        "  layerbench simulate scenarios/quick.json --measure --as-run",
+        "  layerbench simulate scenarios/quick.json --measure --as-run\n\n"
+        "Routes of a mixture of experts (routes.csv of a result, or lines of "
+        "token,layer,expert,...)\n"
+        "are replayed one access at a time: the miss ratio of each policy and cache size.\n\n"
+        "  layerbench simulate --replay routes.csv --slots 96,192 --vary replacement=lru,belady",
         groups};
     int code = cli_parse(&cli, &argc, argv);
     struct lb_error err = LB_ERROR_INIT;
@@ -87,6 +95,11 @@ int command_simulate(int argc, char **argv)
         code = cli_fail("simulate", "--vary: expected in place of a scenario, not beside one");
     if (code < 0 && argc > 1 && a.against)
         code = cli_fail("simulate", "--against: expected in place of a scenario, not beside one");
+    if (code < 0 && a.replay && route_trace_is(a.replay))
+        code = sim_miss_ratios(&a, &err) == LB_OK ? EXIT_OK
+                                                  : model_options_open_error("simulate", &err);
+    else if (code < 0 && a.slots)
+        code = cli_fail("simulate", "--slots: expected with --replay of routes");
     if (code < 0 && a.against)
         code =
             sim_against(&a, &err) == LB_OK ? EXIT_OK : model_options_open_error("simulate", &err);

@@ -19,7 +19,7 @@ struct sim_arguments {
     double compute_rate, token_rate;
     bool measure;
     /* which accesses */
-    const char *pattern, *replay, *replay_cell;
+    const char *pattern, *replay, *replay_cell, *slots;
     uint64_t accesses;
     uint32_t stride;
     double skew;

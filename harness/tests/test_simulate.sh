@@ -78,6 +78,39 @@ done >"$work/layers.jsonl"
 check "a recorded run" simulate '.[0] | .pass_ns > 8e6 and .loads > 3 and (.compute_ns - 8e6 | fabs) < 1' \
     --replay "$work/layers.jsonl" --device bandwidth=1GB/s --cache-layers 2
 
+# Routes of experts: 3 layers, 8 experts, 2 of them a token and layer; by turns 0 1, 2 3, 4 5, 6 7.
+# A token's demand is 6. lru hits nothing below the 24 that are used in a turn; each slot more than
+# six saves belady about one load a turn.
+{
+    echo token,layer,e0,e1
+    for token in {0..79}; do
+        for layer in 0 1 2; do echo "$token,$layer,$((token % 4 * 2)),$((token % 4 * 2 + 1))"; done
+    done
+} >"$work/plain.csv"
+{
+    echo cell,rep,sequence,position,pass,layer,experts,weights
+    tail -n +2 "$work/plain.csv" | sed -E 's/^([0-9]+),([0-9]+),([0-9]+),([0-9]+)$/"off, 2",0,0,\1,\1,\2,\3 \4,0.5 0.5/'
+    echo '"off, 2",1,0,0,0,0,7 7,0.5 0.5'
+    echo 'other,0,0,0,0,0,7 7,0.5 0.5'
+} >"$work/routes.csv"
+routes() { # routes FILTER FILE ARGUMENT...
+    "$LAYERBENCH" simulate --json --replay "$@" >"$work/out" 2>"$work/err" && jq -e "$filter" "$work/out" >/dev/null ||
+        { cat "$work/out" "$work/err" && return 1; }
+}
+filter='.layerbench | .accesses == 480 and .objects == 24 and .largest_demand == 6 and
+    ([.miss_ratios[] | select(.policy == "lru") | .misses] == [480, 480, 24]) and
+    ([.miss_ratios[] | select(.policy == "belady") | .misses] | .[0] > .[1] and .[1] < 300 and .[2] == 24)'
+check "routes as plain lines" routes "$work/plain.csv" --slots 6,18,24
+check "routes of a result" routes "$work/routes.csv" --slots 6,18,24
+check "routes of a cell" routes "$work/routes.csv" --slots 6,18,24 --replay-cell "off, 2"
+filter='.layerbench.accesses == 2'
+check "routes of another cell" routes "$work/routes.csv" --replay-cell other
+filter='[.layerbench.miss_ratios[] | .policy] | unique == ["arc", "lfu"]'
+check "some policies" routes "$work/plain.csv" --vary replacement=lfu,arc
+"$LAYERBENCH" simulate --replay "$work/plain.csv" --slots 24 >"$work/out"
+check "every policy" [ "$(tail -n +3 "$work/out" | wc -l)" = "$("$LAYERBENCH" list replacement | grep -c '^  ')" ]
+check "room for all" [ "$(tail -n +3 "$work/out" | cut -f3 | sort -u)" = 24 ]
+
 # Profiled on this machine.
 "$LAYERBENCH" synth --shape tiny --quant Q8_0 --seed 1 -o "$work/tiny.gguf" 2>/dev/null
 check "a profiled model" simulate '.[0] | .compute_ns > 0 and .pass_ns >= .floor_ns * 0.999' \
@@ -108,6 +141,14 @@ check "an unknown option in --vary" refused "--vary cash: no option of that name
 check "a bad value in --vary" refused "--vary cache_layers" --layers 4 --layer-bytes 1MiB --vary cache_layers=0
 check "a damaged record" refused "$work/layers.jsonl:9: expected" --replay "$work/layers.jsonl" \
     --device bandwidth=1GB/s --cache-layers 2 < <(echo '{"cell": 1}' >>"$work/layers.jsonl")
+printf 'token,layer,e0\n0,0,1\n0,1,x\n' >"$work/bad.csv"
+check "a damaged route" refused "$work/bad.csv:3: expected the numbers of the experts" --replay "$work/bad.csv"
+printf 'token,layer,e0\n' >"$work/bad.csv"
+check "no route" refused "$work/bad.csv: no routes" --replay "$work/bad.csv"
+check "routes of no cell" refused "no routes of cell none" --replay "$work/routes.csv" --replay-cell none
+check "no slots" refused "--slots 4,0: expected at most 1000 counts" --replay "$work/plain.csv" --slots 4,0
+check "an unknown policy" refused "replacement 'best': expected lru" --replay "$work/plain.csv" --vary replacement=best
+check "slots of what" refused "--slots: expected with --replay of routes" --layers 4 --layer-bytes 1MiB --slots 4
 check "no such record" refused "No such file" --replay "$work/none.jsonl" --device bandwidth=1GB/s
 check "no such model" refused "none.gguf" --model "$work/none.gguf" --cache-layers 2
 

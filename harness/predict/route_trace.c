@@ -1,0 +1,211 @@
+/* route_trace: see route_trace.h. */
+#include "predict/route_trace.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char plain_header[] = "token,layer,";
+static const char result_header[] = "cell,rep,sequence,position,pass,layer,experts,weights";
+
+struct pair { /* an access as read: the number of experts is known at the end */
+    uint32_t layer, expert;
+};
+
+struct reading {
+    const char *path;
+    size_t line;
+    struct pair *pairs;
+    size_t n, room;
+    char *run; /* cell,rep of the run that is taken, or the cell alone; NULL: none yet */
+    uint64_t token, demand, largest_demand;
+    uint32_t n_layers, n_experts;
+};
+
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+bool route_trace_is(const char *path)
+{
+    char first[sizeof result_header + 8] = "";
+    FILE *in = fopen(path, "r");
+    bool is = in && fgets(first, sizeof first, in) &&
+              (begins(first, plain_header) || begins(first, result_header));
+    if (in)
+        fclose(in);
+    return is;
+}
+
+static enum lb_status bad(const struct reading *r, const char *expected, struct lb_error *err)
+{
+    return lb_fail(err, LB_ERR_INPUT, "%s:%zu: expected %s", r->path, r->line, expected);
+}
+
+/* A count that ends with one of the characters in `ends`; *text moves beyond it. */
+static bool take_number(char **text, const char *ends, uint64_t most, uint64_t *value)
+{
+    char *end;
+    errno = 0;
+    *value = strtoull(*text, &end, 10);
+    if (end == *text || **text == '-' || errno || *value > most || !*end || !strchr(ends, *end))
+        return false;
+    *text = end + 1;
+    return true;
+}
+
+enum { LAYERS_MAX = 4096, EXPERTS_MAX = 65536 };
+
+static enum lb_status add(struct reading *r, uint64_t token, uint64_t layer, uint64_t expert,
+                          struct lb_error *err)
+{
+    if (r->n == r->room) {
+        size_t room = r->room ? 2 * r->room : 4096;
+        struct pair *pairs = realloc(r->pairs, room * sizeof *pairs);
+        if (!pairs)
+            return lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", r->path);
+        r->pairs = pairs;
+        r->room = room;
+    }
+    r->pairs[r->n++] = (struct pair){(uint32_t)layer, (uint32_t)expert};
+    r->n_layers = layer >= r->n_layers ? (uint32_t)layer + 1 : r->n_layers;
+    r->n_experts = expert >= r->n_experts ? (uint32_t)expert + 1 : r->n_experts;
+    r->demand = token == r->token ? r->demand + 1 : 1;
+    r->token = token;
+    r->largest_demand = r->demand > r->largest_demand ? r->demand : r->largest_demand;
+    return LB_OK;
+}
+
+/* Experts up to the end of the text, which is the end of a line. */
+static enum lb_status take_experts(struct reading *r, char *text, const char *between,
+                                   uint64_t token, uint64_t layer, struct lb_error *err)
+{
+    char ends[] = {between[0], '\n', '\0'};
+    uint64_t expert;
+    enum lb_status status = LB_OK;
+    do {
+        if (!take_number(&text, ends, EXPERTS_MAX - 1, &expert))
+            return bad(r, "the numbers of the experts", err);
+        status = add(r, token, layer, expert, err);
+    } while (status == LB_OK && text[-1] != '\n' && *text);
+    return status;
+}
+
+static enum lb_status take_plain(struct reading *r, char *line, struct lb_error *err)
+{
+    uint64_t token, layer;
+    if (!take_number(&line, ",", UINT64_MAX - 1, &token) ||
+        !take_number(&line, ",", LAYERS_MAX - 1, &layer))
+        return bad(r, "token,layer,expert,expert,...", err);
+    return take_experts(r, line, ",", token, layer, err);
+}
+
+/* Takes the quotes off the field that the text begins with. */
+static void unquote(char *text)
+{
+    if (*text != '"')
+        return;
+    char *to = text, *from = text + 1;
+    while (*from && !(from[0] == '"' && from[1] != '"')) {
+        from += *from == '"';
+        *to++ = *from++;
+    }
+    from += *from == '"';
+    memmove(to, from, strlen(from) + 1);
+}
+
+/* The fields of routes.csv from the end: a cell's name may hold commas. */
+static enum lb_status take_result(struct reading *r, char *line, struct lb_error *err)
+{
+    enum { SEQUENCE, POSITION, PASS, LAYER, EXPERTS, WEIGHTS, N_FIELDS };
+    char *field[N_FIELDS];
+    for (int i = N_FIELDS - 1; i >= 0; i--) {
+        char *comma = strrchr(line, ',');
+        if (!comma)
+            return bad(r, result_header, err);
+        *comma = '\0';
+        field[i] = comma + 1;
+    }
+    unquote(line); /* what is left is cell,rep */
+    size_t n = r->run ? strlen(r->run) : 0;
+    if (!r->run || (r->n == 0 && strncmp(line, r->run, n) == 0 && line[n] == ',')) {
+        free(r->run);
+        r->run = strdup(line);
+        if (!r->run)
+            return lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", r->path);
+    }
+    if (strcmp(line, r->run) != 0)
+        return LB_OK;
+    char *end, experts[4096];
+    uint64_t pass = strtoull(field[PASS], &end, 10), layer = strtoull(field[LAYER], &end, 10);
+    if (*end || end == field[LAYER] || layer >= LAYERS_MAX)
+        return bad(r, "the number of a layer", err);
+    snprintf(experts, sizeof experts, "%s\n", field[EXPERTS]);
+    return take_experts(r, experts, " ", pass, layer, err);
+}
+
+static enum lb_status read_lines(struct reading *r, FILE *in, struct lb_error *err)
+{
+    char *line = NULL;
+    size_t size = 0;
+    bool plain = true;
+    enum lb_status status = LB_OK;
+    while (status == LB_OK && getline(&line, &size, in) >= 0) {
+        if (r->line++ == 0)
+            plain = begins(line, plain_header);
+        else
+            status = plain ? take_plain(r, line, err) : take_result(r, line, err);
+    }
+    free(line);
+    return status;
+}
+
+static enum lb_status finish(const struct reading *r, struct route_trace *trace,
+                             struct lb_error *err)
+{
+    *trace = (struct route_trace){.length = r->n,
+                                  .n_layers = r->n_layers,
+                                  .n_experts = r->n_experts,
+                                  .largest_demand = (uint32_t)r->largest_demand};
+    bool *seen = calloc((size_t)r->n_layers * r->n_experts + 1, sizeof *seen);
+    trace->accesses = malloc((r->n + 1) * sizeof *trace->accesses);
+    for (size_t i = 0; seen && trace->accesses && i < r->n; i++) {
+        uint32_t object = r->pairs[i].layer * r->n_experts + r->pairs[i].expert;
+        trace->accesses[i] = object;
+        trace->n_objects += !seen[object];
+        seen[object] = true;
+    }
+    bool ok = seen && trace->accesses;
+    free(seen);
+    return ok ? LB_OK : lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", r->path);
+}
+
+enum lb_status route_trace_read(const char *path, const char *cell, struct route_trace *trace,
+                                struct lb_error *err)
+{
+    *trace = (struct route_trace){0};
+    FILE *in = fopen(path, "r");
+    if (!in)
+        return lb_fail(err, LB_ERR_INPUT, "%s: %s", path, strerror(errno));
+    struct reading r = {.path = path, .token = UINT64_MAX};
+    r.run = cell ? strdup(cell) : NULL;
+    enum lb_status status = r.run || !cell ? read_lines(&r, in, err)
+                                           : lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", path);
+    if (status == LB_OK && r.n == 0)
+        status = lb_fail(err, LB_ERR_INPUT, "%s: no routes%s%s", path, cell ? " of cell " : "",
+                         cell ? cell : "");
+    if (status == LB_OK)
+        status = finish(&r, trace, err);
+    fclose(in);
+    free(r.pairs);
+    free(r.run);
+    return status;
+}
+
+void route_trace_free(struct route_trace *trace)
+{
+    free(trace->accesses);
+    trace->accesses = NULL;
+}

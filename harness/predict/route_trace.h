@@ -1,0 +1,27 @@
+/* route_trace: recorded routes of a mixture of experts as a trace of accesses. */
+#ifndef ROUTE_TRACE_H
+#define ROUTE_TRACE_H
+
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct route_trace {
+    uint32_t *accesses; /* object = layer * n_experts + expert; malloc */
+    uint64_t length;
+    uint32_t n_layers, n_experts; /* n_experts: of a layer */
+    uint32_t n_objects;           /* different ones in the trace */
+    uint32_t largest_demand;      /* accesses of a token (of a line's layers in a row), at most */
+};
+
+/* Whether the file is routes: its first line begins with "token,layer," or is that of routes.csv.
+ */
+bool route_trace_is(const char *path);
+/* Reads either: lines of token,layer,expert,expert,... , or the routes.csv of a result, of one cell
+ * (NULL: the first) and its first repetition. */
+enum lb_status route_trace_read(const char *path, const char *cell, struct route_trace *trace,
+                                struct lb_error *err);
+void route_trace_free(struct route_trace *trace);
+
+#endif
