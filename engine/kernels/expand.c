@@ -82,6 +82,16 @@ static void expand_iq4_nl(const void *block, struct expanded32 *out)
         out->q[i] = quant_iq4_values[out->q[i]];
 }
 
+static void expand_mxfp4(const void *block, struct expanded32 *out)
+{
+    const struct block_mxfp4 *b = block;
+    out->d = block_mxfp4_scale(b->e);
+    out->m = 0;
+    nibbles32(b->qs, out->q);
+    for (int i = 0; i < 32; i++)
+        out->q[i] = quant_mxfp4_values[out->q[i]];
+}
+
 expand32_fn expand32_of(uint32_t type)
 {
     switch (type) {
@@ -97,6 +107,8 @@ expand32_fn expand32_of(uint32_t type)
         return expand_q8_0;
     case QUANT_IQ4_NL:
         return expand_iq4_nl;
+    case QUANT_MXFP4:
+        return expand_mxfp4;
     default:
         return NULL;
     }

@@ -12,6 +12,8 @@
  *   Q5_1    y = d * q + m
  *   Q8_0    y = d * q, q int8
  *   IQ4_NL  y = d * quant_iq4_values[q]
+ *   MXFP4   y = 2^(e - 128) * quant_mxfp4_values[q]: twice the values of a 4-bit float (E2M1), so
+ *           that they are whole, under half of a scale that is a power of two (E8M0)
  * 256 elements to a block, in groups with integer scales of their own:
  *   Q2_K    16 groups of 16: y = d * (s & 15) * q - dmin * (s >> 4)
  *   Q3_K    16 groups of 16: y = d * (s - 32) * (q - 4)
@@ -53,6 +55,11 @@ struct block_q8_0 {
 
 struct block_iq4_nl {
     uint16_t d;
+    uint8_t qs[16];
+};
+
+struct block_mxfp4 {
+    uint8_t e;
     uint8_t qs[16];
 };
 
@@ -106,12 +113,16 @@ struct block_iq4_xs {
 _Static_assert(sizeof(struct block_q4_0) == 18 && sizeof(struct block_q4_1) == 20 &&
                    sizeof(struct block_q5_0) == 22 && sizeof(struct block_q5_1) == 24 &&
                    sizeof(struct block_q8_0) == 34 && sizeof(struct block_iq4_nl) == 18 &&
-                   sizeof(struct block_q2_k) == 84 && sizeof(struct block_q3_k) == 110 &&
-                   sizeof(struct block_q4_k) == 144 && sizeof(struct block_q5_k) == 176 &&
-                   sizeof(struct block_q6_k) == 210 && sizeof(struct block_iq4_xs) == 136,
+                   sizeof(struct block_mxfp4) == 17 && sizeof(struct block_q2_k) == 84 &&
+                   sizeof(struct block_q3_k) == 110 && sizeof(struct block_q4_k) == 144 &&
+                   sizeof(struct block_q5_k) == 176 && sizeof(struct block_q6_k) == 210 &&
+                   sizeof(struct block_iq4_xs) == 136,
                "block layouts are those of the file");
 
-extern const int8_t quant_iq4_values[16];
+extern const int8_t quant_iq4_values[16], quant_mxfp4_values[16];
+
+/* The scale of MXFP4; finite and above 0 for every e */
+float block_mxfp4_scale(uint8_t e);
 
 /* Scale (0 to 63) of group j, 0 to 15, of Q3_K: low four bits in nibbles of bytes 0 to 7, high
  * two in bytes 8 to 11. */
@@ -153,6 +164,7 @@ BLOCK_CONVERSIONS(q5_0)
 BLOCK_CONVERSIONS(q5_1)
 BLOCK_CONVERSIONS(q8_0)
 BLOCK_CONVERSIONS(iq4_nl)
+BLOCK_CONVERSIONS(mxfp4)
 BLOCK_CONVERSIONS(q2_k)
 BLOCK_CONVERSIONS(q3_k)
 BLOCK_CONVERSIONS(q4_k)

@@ -133,6 +133,55 @@ void quant_encode_iq4_nl(const float *x, void *blocks, size_t n)
     }
 }
 
+const int8_t quant_mxfp4_values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+float block_mxfp4_scale(uint8_t e)
+{
+    return ldexpf(1, (int)e - 128);
+}
+
+void quant_decode_mxfp4(const void *blocks, float *y, size_t n)
+{
+    const struct block_mxfp4 *b = blocks;
+    for (size_t k = 0; k < n / N; k++, b++, y += N) {
+        float d = block_mxfp4_scale(b->e);
+        for (int i = 0; i < N / 2; i++) {
+            y[i] = d * (float)quant_mxfp4_values[b->qs[i] & 15];
+            y[i + N / 2] = d * (float)quant_mxfp4_values[b->qs[i] >> 4];
+        }
+    }
+}
+
+/* The index of the value nearest to x / step; in the middle between two, the even one. */
+static uint8_t fit_mxfp4(float x, float step)
+{
+    uint8_t best = 0;
+    for (uint8_t q = 1; q < 8; q++) {
+        float now = fabsf(fabsf(x) - step * (float)quant_mxfp4_values[q]);
+        float then = fabsf(fabsf(x) - step * (float)quant_mxfp4_values[best]);
+        if (now < then || (now == then && q % 2 == 0))
+            best = q;
+    }
+    return x < 0 ? best | 8 : best;
+}
+
+/* The least scale under which the peak is at most the largest value. */
+void quant_encode_mxfp4(const float *x, void *blocks, size_t n)
+{
+    struct block_mxfp4 *b = blocks;
+    uint8_t q[N];
+    for (size_t k = 0; k < n / N; k++, b++, x += N) {
+        int exponent = -128;
+        float peak = fabsf(fit_peak(x, N));
+        if (peak > 0 && (frexpf(peak / 12, &exponent) == 0.5f))
+            exponent--; /* a power of two is its own bound */
+        b->e = (uint8_t)(exponent < -128 ? 0 : exponent > 127 ? 255 : exponent + 128);
+        for (int i = 0; i < N; i++)
+            q[i] = fit_mxfp4(x[i], block_mxfp4_scale(b->e));
+        pack_nibbles(q, b->qs);
+    }
+}
+
 /* ---- five bits ---- */
 
 static int fifth_bit(const uint8_t qh[4], int i)

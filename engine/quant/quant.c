@@ -25,6 +25,7 @@ static const struct quant_info types[QUANT_TYPE_LIMIT] = {
     [QUANT_Q6_K] = TYPE("Q6_K", 256, sizeof(struct block_q6_k), q6_k),
     [QUANT_IQ4_NL] = TYPE("IQ4_NL", 32, sizeof(struct block_iq4_nl), iq4_nl),
     [QUANT_IQ4_XS] = TYPE("IQ4_XS", 256, sizeof(struct block_iq4_xs), iq4_xs),
+    [QUANT_MXFP4] = TYPE("MXFP4", 32, sizeof(struct block_mxfp4), mxfp4),
     [QUANT_BF16] = TYPE("BF16", 1, 2, bf16),
 };
 

@@ -28,7 +28,8 @@ enum quant_type {
     QUANT_IQ4_NL = 20,
     QUANT_IQ4_XS = 23,
     QUANT_BF16 = 30,
-    QUANT_TYPE_LIMIT = 31, /* ids are below this; some are unused */
+    QUANT_MXFP4 = 39,
+    QUANT_TYPE_LIMIT = 40, /* ids are below this; some are unused */
 };
 
 struct quant_info {

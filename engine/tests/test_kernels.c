@@ -22,13 +22,6 @@
 #define Y_STRIDE   (MAX_ROWS + 5)
 #define EPSILON    0x1p-24 /* largest relative error of one float operation */
 
-static const uint32_t types[] = {
-    QUANT_F32,  QUANT_F16,  QUANT_BF16, QUANT_Q4_0,   QUANT_Q4_1,
-    QUANT_Q5_0, QUANT_Q5_1, QUANT_Q8_0, QUANT_Q2_K,   QUANT_Q3_K,
-    QUANT_Q4_K, QUANT_Q5_K, QUANT_Q6_K, QUANT_IQ4_NL, QUANT_IQ4_XS,
-};
-#define N_TYPES (sizeof types / sizeof *types)
-
 static const uint32_t token_counts[] = {1, 2, 3, 4, 5, 7, 16, MAX_TOKENS};
 static const uint32_t row_counts[] = {1, 2, 5, 31, 32, 33, 64, MAX_ROWS};
 
@@ -102,7 +95,9 @@ static void fill_weights(uint32_t type, enum fill fill, void *w, size_t n)
         for (uint32_t j = 0; j < info->block_bytes; j++)
             block[j] =
                 (uint8_t)(fill == FILL_RANDOM_BYTES ? lb_random_next(&rng) : (uint64_t)bytes[fill]);
-        for (int j = 0; j < n_halfs; j++) {
+        if (type == QUANT_MXFP4) /* scales as large as a half's, or about 1 */
+            block[0] = fill == FILL_RANDOM_BYTES ? (uint8_t)(118 + block[0] % 20) : 143;
+        for (int j = 0; j < n_halfs && type != QUANT_MXFP4; j++) {
             float d = fill == FILL_RANDOM_BYTES ? random_normal() : i % 2 ? 65504.0f : -65504.0f;
             uint16_t half = quant_float_to_half(d);
             memcpy(block + at[j], &half, 2);
@@ -333,14 +328,16 @@ static void check_products(unsigned step)
                           floats[] = {1, 7, 16, 33, 64, 172, 576, 1000};
     reference = malloc(sizeof *reference * MAX_TOKENS * MAX_ROWS);
     bound = malloc(sizeof *bound * MAX_TOKENS * MAX_ROWS);
-    for (size_t k = 0; k < N_TYPES; k++) {
-        uint32_t elements = quant_info(types[k])->block_elements;
+    for (uint32_t type = 0; type < QUANT_TYPE_LIMIT; type++) {
+        if (!quant_info(type))
+            continue;
+        uint32_t elements = quant_info(type)->block_elements;
         const uint32_t *counts = elements == 256 ? blocks256 : elements == 32 ? blocks32 : floats;
         size_t n_counts = elements == 256 ? 5 : 8, n_fills = elements == 1 ? 1 : N_FILLS;
         for (size_t n = 0; n < n_counts; n++)
             for (size_t fill = 0; fill < n_fills; fill++) {
                 struct shape s = {
-                    .type = types[k], .n_in = counts[n] * elements, .fill = (enum fill)fill};
+                    .type = type, .n_in = counts[n] * elements, .fill = (enum fill)fill};
                 s.row_bytes = quant_row_bytes(s.type, s.n_in);
                 if (at++ % step == 0)
                     check_shape(&s);

@@ -25,6 +25,7 @@ static void table(void)
         {"Q8_0", 8, 32, 34},    {"Q2_K", 10, 256, 84},    {"Q3_K", 11, 256, 110},
         {"Q4_K", 12, 256, 144}, {"Q5_K", 13, 256, 176},   {"Q6_K", 14, 256, 210},
         {"IQ4_NL", 20, 32, 18}, {"IQ4_XS", 23, 256, 136}, {"BF16", 30, 1, 2},
+        {"MXFP4", 39, 32, 17},
     };
     int known = 0;
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
@@ -37,7 +38,7 @@ static void table(void)
     }
     for (uint32_t type = 0; type < 1000; type++)
         known += quant_info(type) != NULL;
-    CHECK(known == 15 && !quant_info(UINT32_MAX));
+    CHECK(known == 16 && !quant_info(UINT32_MAX));
     CHECK(quant_type_by_name("Q9_9") == -1 && quant_type_by_name("") == -1);
 }
 
@@ -135,6 +136,14 @@ static void known_32(void)
     struct block_iq4_nl nl = {.d = 0x3800, .qs = {[2] = 0xf3}};
     quant_info(QUANT_IQ4_NL)->dequantize(&nl, y, 32);
     CHECK(y[2] == -32.5f && y[18] == 56.5f && y[0] == -63.5f);
+    struct block_mxfp4 mx = {.e = 129, .qs = {[2] = 0xf3, [4] = 0x87}};
+    quant_info(QUANT_MXFP4)->dequantize(&mx, y, 32);
+    CHECK(y[2] == 6 && y[18] == -24 && y[4] == 24 && y[20] == 0 && y[0] == 0);
+    mx.e = 0; /* the least scale is a subnormal float, the largest finite */
+    quant_info(QUANT_MXFP4)->dequantize(&mx, y, 32);
+    CHECK(y[2] == 3 * 0x1p-128f);
+    mx.e = 255;
+    CHECK(block_mxfp4_scale(mx.e) == 0x1p127f);
 }
 
 static void known_256(void)
@@ -201,6 +210,8 @@ static double bound(uint32_t type)
         return 1.01 / 31;
     case QUANT_IQ4_NL:
         return 1.01 * 14 / 127; /* -127 to 113 are not symmetric */
+    case QUANT_MXFP4:
+        return 1.0 / 3; /* half of the widest gap, 4, under a scale of up to 2 * peak / 12 */
     case QUANT_Q6_K:
         return 1.01 * (1.0 / 32 + 0.5 / 128);
     case QUANT_Q3_K:

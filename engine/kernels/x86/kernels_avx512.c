@@ -17,6 +17,10 @@ static bool available(void)
 static void product(const struct kernels_product *p, const void *w, uint32_t row_begin,
                     uint32_t row_end, void *scratch)
 {
+    if (!has_fast_product(p->type)) {
+        generic_product(p, w, row_begin, row_end, scratch);
+        return;
+    }
     switch (kernels_format_of(p->type)) {
     case KERNELS_FLOAT:
         float_avx512(p, w, row_begin, row_end, scratch);

@@ -138,6 +138,12 @@ INLINE void float_streams(uint32_t type, const struct kernels_product *p, const 
         y[s * apart] = sum32(sums[s]);
 }
 
+/* Types that the kernels here know; the others are the portable kernels'. */
+INLINE bool has_fast_product(uint32_t type)
+{
+    return type <= QUANT_BF16;
+}
+
 /* ---- blocks of 32 ---- */
 
 /* The AVX2 products. For one token against Q8_0 in rows AVX-512 takes them too: a TinyLlama decode
