@@ -280,7 +280,7 @@ void summary_print_markdown(const struct results *r, FILE *out)
         "Model %s (%s, %u layers of together %s); %u repetitions, seed %llu%s. Pass: median of "
         "the samples' mean decode pass. Interval: 95%% of that median by order statistics; below "
         "%d samples there is none: least to most. Floor: the least time a pass can take, the "
-        "larger of resident compute and (bytes of all layers - cache) / bandwidth, each the "
+        "larger of resident compute and (bytes that a pass needs - cache) / bandwidth, each the "
         "best that was seen in the run; a pass below it, marked ?, shows that it is wrong. "
         "Outcomes, wait and bytes are per decode pass.\n\n",
         r->model_path, value_human_size((double)r->model.file_bytes, model, sizeof model),

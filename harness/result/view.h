@@ -34,8 +34,8 @@ struct view_sample {
 struct view_floor {
     double ns;
     double compute_ns;  /* resident compute */
-    double load_ns;     /* (bytes of all layers - cache) / bandwidth */
-    double all_load_ns; /* bytes of all layers / bandwidth */
+    double load_ns;     /* (bytes that a pass needs - cache) / bandwidth */
+    double all_load_ns; /* bytes that a pass needs / bandwidth */
     double bandwidth;   /* bytes/s */
 };
 

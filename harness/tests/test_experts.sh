@@ -43,6 +43,9 @@ LC_ALL=C awk -F, 'NR > 1 && $5 > 0 && $1 ~ /unit=expert/ { split($7, e, " ");
     sort >"$dir/chosen"
 cmp -s "$dir/had" "$dir/chosen" || say "had and chosen differ: $(diff "$dir/had" "$dir/chosen" | head -n 4)"
 
+# the trace of experts that arrive in any order is well-formed
+"$BUILD/harness/tests/test_trace" "$dir/r" unit=expert/prefetch=async 2>"$dir/err" || say "trace: $(head -n 3 "$dir/err")"
+
 # damaged on purpose: resume drops what it does not know and runs what is missing
 jq '.layerbench.cells[0].samples |= .[:1]' "$result" >"$dir/less" && mv "$dir/less" "$result"
 echo 'half a li' >>"$routes"
