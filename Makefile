@@ -70,7 +70,7 @@ TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
 .PRECIOUS: %.o
 # Keep the objects of tests; a bare .SECONDARY would also stop the rules behind FORCE.
 .SECONDARY: $(TEST_SRC:%.c=$(BUILD)/%.o)
-.PHONY: all help docs gate setup run test quick-test test-binaries bench figures check-layering format check-format clean \
+.PHONY: all help docs summaries gate setup run test quick-test test-binaries bench figures check-layering format check-format clean \
         install compile_commands
 
 all: $(BUILD)/layerbench $(BUILD)/libengine.a ## build build/layerbench and build/libengine.a
@@ -163,6 +163,9 @@ BASELINES := $(sort $(wildcard results/baselines/*/result.json))
 figures: all ## redraw the figures of the committed results, without measuring
 	@[ -n "$(BASELINES)" ] || echo "figures: no result under results/baselines"
 	@for result in $(BASELINES); do $(BUILD)/layerbench plot $$result || exit; done
+
+summaries: all ## write the summaries of the committed results anew, without measuring
+	@scripts/summaries $(BUILD)/layerbench
 
 gate: all ## has the build become slower than a git ref? make gate BASE=main [GATE_OPTIONS=...]
 	@scripts/ci/gate-against $(BASE) $(GATE_OPTIONS)
