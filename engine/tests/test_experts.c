@@ -290,8 +290,7 @@ static void shared_models(void)
     DIR *dir = opendir(folder);
     for (struct dirent *e; dir && (e = readdir(dir));) {
         snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
-        if (strstr(e->d_name, ".gguf") &&
-            (!strstr(e->d_name, "mxfp4") || quant_type_by_name("MXFP4") >= 0))
+        if (strstr(e->d_name, ".gguf"))
             model_streamed(path);
     }
     if (dir)
