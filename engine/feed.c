@@ -7,6 +7,9 @@
 #include <assert.h>
 #include <string.h>
 
+/* Experts held together take about a fourth of the cache: others need room to load meanwhile. */
+#define HELD_SHARE 4
+
 /* A layer's tensors: how many belong to part 0, and how many to each of so many experts. */
 struct shape_of_layer {
     uint32_t dense, per_expert, experts;
@@ -373,6 +376,14 @@ static bool first_units(struct feed *feed, uint32_t layer)
     return single;
 }
 
+static uint64_t held_bytes(const struct feed *feed)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < feed->n_held; i++)
+        bytes += feed->layout->units[feed->held[i].unit].bytes;
+    return bytes;
+}
+
 static enum lb_status take(void *ctx, int layer, uint32_t *experts, uint32_t max, uint32_t *n,
                            struct lb_error *err)
 {
@@ -383,10 +394,11 @@ static enum lb_status take(void *ctx, int layer, uint32_t *experts, uint32_t max
             take_needed(feed, 0, experts, n);
         return LB_OK;
     }
+    const uint64_t share = streamer_memory_bytes(feed->streamer) / HELD_SHARE;
     uint32_t which, most = max < FEED_HELD ? max : FEED_HELD;
     drop_held(feed);
     bool single = first_units(feed, (uint32_t)layer);
-    while (*n == 0 || (single && *n < most && feed->n_needed > 0 &&
+    while (*n == 0 || (single && *n < most && feed->n_needed > 0 && held_bytes(feed) < share &&
                        streamer_has_any(feed->streamer, feed->units, feed->n_needed))) {
         enum lb_status status = hold_any(feed, feed->units, feed->n_needed, &which, err);
         if (status != LB_OK)

@@ -197,6 +197,8 @@ void stage_swiglu(struct model_session *s)
     uint32_t rows = 0;
     for (uint32_t i = 0; i < s->n_ffn; i++)
         rows += s->ffn[i].act.n_tokens;
-    session_share(s, rows, stage_chunk(s->ffn_width), swiglu_items);
+    /* the clamped one is not vectorised: an element costs several times as much */
+    uint32_t cost = s->model->config.swiglu == MODEL_SWIGLU_CLAMPED ? 8 : 1;
+    session_share(s, rows, stage_chunk(cost * s->ffn_width), swiglu_items);
     profile_lap(s, OP_SWIGLU);
 }
