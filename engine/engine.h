@@ -271,8 +271,9 @@ enum lb_status lb_inspect_file(const char *path, const struct lb_inspect *inspec
                                struct lb_error *err);
 
 /* Of a tensor by its name: the layer, and its place in the order in which a pass takes the layer's
- * tensors, smaller first. False: no tensor of a layer that the engine knows. */
-bool lb_tensor_order(const char *name, uint32_t *layer, uint32_t *rank);
+ * tensors, smaller first; *of_experts: it holds a slice for each expert, outermost. False: no
+ * tensor of a layer that the engine knows. */
+bool lb_tensor_order(const char *name, uint32_t *layer, uint32_t *rank, bool *of_experts);
 
 struct lb_synth {
     const char *shape, *quant;

@@ -95,9 +95,9 @@ static void inspect_pair(const struct lb_inspect *inspect, const struct gguf_pai
     inspect->pair(inspect->ctx, pair->key, kind_name(pair->kind), value);
 }
 
-bool lb_tensor_order(const char *name, uint32_t *layer, uint32_t *rank)
+bool lb_tensor_order(const char *name, uint32_t *layer, uint32_t *rank, bool *of_experts)
 {
-    return model_tensor_order(name, layer, rank);
+    return model_tensor_order(name, layer, rank, of_experts);
 }
 
 enum lb_status lb_inspect_file(const char *path, const struct lb_inspect *inspect,

@@ -210,7 +210,7 @@ static const char *name_of(const struct spec *spec, uint32_t layer, char *name, 
     return name;
 }
 
-bool model_tensor_order(const char *name, uint32_t *layer, uint32_t *rank)
+bool model_tensor_order(const char *name, uint32_t *layer, uint32_t *rank, bool *of_experts)
 {
     int after = 0;
     if (sscanf(name, "blk.%" SCNu32 ".%n", layer, &after) != 1 || after == 0)
@@ -218,6 +218,7 @@ bool model_tensor_order(const char *name, uint32_t *layer, uint32_t *rank)
     for (size_t i = 0; i < N_SPECS; i++)
         if (specs[i].where != OUTSIDE && strcmp(name + after, specs[i].name) == 0) {
             *rank = (uint32_t)i;
+            *of_experts = specs[i].slices >= OF_EXPERTS;
             return true;
         }
     return false;

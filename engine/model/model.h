@@ -108,8 +108,9 @@ const struct model_config *model_config(const struct model *model);
  * Layers may differ. */
 const struct model_tensor *model_tensors(const struct model *model, int layer, uint32_t *count);
 /* The same order by name alone, for those who have no model: tensors of a layer come in the order
- * of their ranks. False: no tensor of a layer that a supported architecture has. */
-bool model_tensor_order(const char *name, uint32_t *layer, uint32_t *rank);
+ * of their ranks; *of_experts: it holds a slice for each expert, outermost. False: no tensor of a
+ * layer that a supported architecture has. */
+bool model_tensor_order(const char *name, uint32_t *layer, uint32_t *rank, bool *of_experts);
 
 /* ---- weights: how the forward pass gets them ---- */
 

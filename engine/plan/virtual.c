@@ -40,6 +40,7 @@ struct clockwork {
     int worst;                     /* outcome of the current layer's units so far */
     uint8_t *outcomes;             /* [n_units] enum outcome of what is revealed */
     uint32_t *wanted;              /* [n_units] units of a layer that are to be used still */
+    uint32_t *firsts;              /* [n_units] of these the first of each expert */
     uint64_t passes;               /* so far */
     struct virtual_result sum;
 };
@@ -265,15 +266,16 @@ static void reveal(struct clockwork *v, const uint32_t *units, uint32_t n)
     pump(v);
 }
 
-/* Uses one of the units, and takes it out of the list; `revealed` is known once it is used. */
-static void access_any(struct clockwork *v, uint32_t *units, uint32_t *n, double compute_ns,
-                       double factor, const uint32_t *revealed, uint32_t n_revealed)
+/* Uses one of the units and returns its place; `revealed` is known once it is used. */
+static uint32_t access_any(struct clockwork *v, const uint32_t *units, uint32_t n,
+                           double compute_ns, double factor, const uint32_t *revealed,
+                           uint32_t n_revealed)
 {
     double need = v->now;
     bool is_revealed = future_is_revealed(v->future, units[0]);
     v->plan.position = future_reach(v->future, units[0], v->plan.position);
     enum outcome outcome = outcome_now(cache_unit(v->cache, units[0]));
-    uint32_t which = bring_any(v, units, *n), unit = units[which];
+    uint32_t which = bring_any(v, units, n), unit = units[which];
     count_access(v, is_revealed ? (enum outcome)v->outcomes[unit] : outcome);
     if (compute_ns < 0)
         compute_ns = factor * v->o->units[unit].compute_ns;
@@ -289,7 +291,7 @@ static void access_any(struct clockwork *v, uint32_t *units, uint32_t *n, double
     cache_unpin(v->cache, unit);
     v->plan.position = future_used(v->future, unit, v->plan.position);
     moved(v);
-    memmove(units + which, units + which + 1, (--*n - which) * sizeof *units);
+    return which;
 }
 
 /* The units that the layer's router chooses in this pass. */
@@ -302,12 +304,32 @@ static uint32_t route(const struct clockwork *v, uint32_t layer)
     return n;
 }
 
+/* Uses the units of wanted[0..n-1]: an expert that is there, or the first that comes, piece by
+ * piece. */
+static void use_wanted(struct clockwork *v, uint32_t n, double factor)
+{
+    const struct virtual_unit *units = v->o->units;
+    while (n > 0) {
+        uint32_t n_firsts = 0, first = 0, end;
+        for (uint32_t i = 0; i < n; i++)
+            if (i == 0 || units[v->wanted[i]].part != units[v->wanted[i - 1]].part)
+                v->firsts[n_firsts++] = v->wanted[i];
+        uint32_t chosen = v->firsts[access_any(v, v->firsts, n_firsts, -1, factor, NULL, 0)];
+        while (v->wanted[first] != chosen)
+            first++;
+        for (end = first + 1; end < n && units[v->wanted[end]].part == units[chosen].part; end++)
+            access_any(v, &v->wanted[end], 1, -1, factor, NULL, 0);
+        memmove(v->wanted + first, v->wanted + end, (n - end) * sizeof *v->wanted);
+        n -= end - first;
+    }
+}
+
 /* A pass of a mixture: units of part 0 in order; the last one of a layer holds its router. */
 static void run_routed(struct clockwork *v, double factor)
 {
     const struct virtual_unit *units = v->o->units;
     for (uint32_t i = 0; i < v->o->n_units; i++) {
-        uint32_t n = 0, one = 1, unit = i, next = i + 1;
+        uint32_t n = 0, next = i + 1;
         if (units[i].part > 0)
             continue;
         bool ends_part = next == v->o->n_units || units[next].layer != units[i].layer;
@@ -315,9 +337,8 @@ static void run_routed(struct clockwork *v, double factor)
             n = route(v, units[i].layer);
             ends_part = true;
         }
-        access_any(v, &unit, &one, -1, factor, v->wanted, n);
-        while (n > 0)
-            access_any(v, v->wanted, &n, -1, factor, NULL, 0);
+        access_any(v, &i, 1, -1, factor, v->wanted, n);
+        use_wanted(v, n, factor);
         if (ends_part)
             count_layer(v);
     }
@@ -328,10 +349,10 @@ static void run_pass(struct clockwork *v, double factor)
     const struct virtual_options *o = v->o;
     uint64_t length = future_length(v->future);
     for (uint64_t i = 0; !o->routes && i < length; i++) {
-        uint32_t one = 1, unit = future_at(v->future, i), next = unit;
+        uint32_t unit = future_at(v->future, i), next = unit;
         if (!o->order)
             next = (unit + 1) % o->n_units;
-        access_any(v, &unit, &one, o->compute_of ? factor * o->compute_of[i] : -1, factor, NULL, 0);
+        access_any(v, &unit, 1, o->compute_of ? factor * o->compute_of[i] : -1, factor, NULL, 0);
         if (o->order || next == 0 || o->units[next - 1].layer != o->units[next].layer)
             count_layer(v);
     }
@@ -377,8 +398,9 @@ static enum lb_status set_up(struct clockwork *v, struct lb_error *err)
     v->loads = lb_calloc(max_loads, sizeof *v->loads);
     v->outcomes = lb_calloc(o->n_units, sizeof *v->outcomes);
     v->wanted = lb_calloc(o->n_units, sizeof *v->wanted);
+    v->firsts = lb_calloc(o->n_units, sizeof *v->firsts);
     if (status != LB_OK || !frames_of || !always || !v->flights || !v->loads || !v->outcomes ||
-        !v->wanted) {
+        !v->wanted || !v->firsts) {
         lb_free(frames_of);
         lb_free(always);
         return lb_fail(err, LB_ERR_NOMEM, "simulation: out of memory");
@@ -437,5 +459,6 @@ enum lb_status virtual_run(const struct virtual_options *options, struct virtual
     lb_free(v.loads);
     lb_free(v.outcomes);
     lb_free(v.wanted);
+    lb_free(v.firsts);
     return status;
 }

@@ -27,7 +27,7 @@ struct virtual_unit {
 };
 
 /* What the routers of a mixture choose: the units of layer l in pass p are units[first[i]] to
- * units[first[i + 1] - 1] with i = p * n_layers + l, in the router's order. Passes repeat. */
+ * units[first[i + 1] - 1] with i = p * n_layers + l, those of a part in a row. Passes repeat. */
 struct virtual_routes {
     const uint32_t *units;
     const uint64_t *first; /* [n_passes * n_layers + 1] */

@@ -23,9 +23,12 @@ static void check_file(const char *path)
         models_seen++;
         for (uint32_t l = 0; l < model_config(model)->n_layers; l++) {
             uint32_t n, layer, rank, before = 0;
+            bool of_experts;
             const struct model_tensor *t = model_tensors(model, (int)l, &n);
             for (uint32_t i = 0; i < n; i++, before = rank) {
-                CHECK(lb_tensor_order(t[i].name, &layer, &rank), "%s: %s", path, t[i].name);
+                CHECK(lb_tensor_order(t[i].name, &layer, &rank, &of_experts), "%s: %s", path,
+                      t[i].name);
+                CHECK(of_experts == (t[i].experts > 0), "%s: %s", path, t[i].name);
                 CHECK(layer == l && (i == 0 || rank > before), "%s: %s", path, t[i].name);
             }
         }
@@ -69,12 +72,13 @@ static void shared_models(const char *inside)
 int main(void)
 {
     uint32_t layer, rank;
+    bool of_experts;
     made_models();
     shared_models("");
     shared_models("/experts");
     printf("%u models\n", models_seen);
-    CHECK(!lb_tensor_order("token_embd.weight", &layer, &rank));
-    CHECK(!lb_tensor_order("blk.3.attn_q.bia", &layer, &rank));
-    CHECK(!lb_tensor_order("blk.attn_q.bias", &layer, &rank));
+    CHECK(!lb_tensor_order("token_embd.weight", &layer, &rank, &of_experts));
+    CHECK(!lb_tensor_order("blk.3.attn_q.bia", &layer, &rank, &of_experts));
+    CHECK(!lb_tensor_order("blk.attn_q.bias", &layer, &rank, &of_experts));
     return check_done();
 }

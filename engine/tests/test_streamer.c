@@ -578,7 +578,7 @@ static void routes(uint64_t seed, int rounds)
         CHECK(s == LB_OK, "%s: %s", what, err.text);
         static struct recorded recorded;
         recorded.n = 0;
-        bool simulated = pins == 1 && round % 2 == 0;
+        bool simulated = pins == 1 && round % 2 == 0 && x.unit_bytes == LAYOUT_UNIT_EXPERT;
         for (uint32_t i = 0; i < ROUTE_PASSES * m.n_layers && s == LB_OK; i++) {
             s = route_layer(&rig, i % m.n_layers, chosen, pins, round % 2, &r, &account, &recorded,
                             &err);

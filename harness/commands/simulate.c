@@ -86,7 +86,9 @@ int command_simulate(int argc, char **argv)
         "  layerbench simulate scenarios/quick.json --measure --as-run\n\n"
         "Routes of a mixture of experts (routes.csv of a result, or lines of "
         "token,layer,expert,...)\n"
-        "are replayed one access at a time: the miss ratio of each policy and cache size.\n\n"
+        "are replayed one access at a time: the miss ratio of each policy and cache size. With "
+        "--model\n"
+        "or --shape the passes of such a model are predicted over them.\n\n"
         "  layerbench simulate --replay routes.csv --slots 96,192 --vary replacement=lru,belady",
         groups};
     int code = cli_parse(&cli, &argc, argv);
@@ -95,11 +97,12 @@ int command_simulate(int argc, char **argv)
         code = cli_fail("simulate", "--vary: expected in place of a scenario, not beside one");
     if (code < 0 && argc > 1 && a.against)
         code = cli_fail("simulate", "--against: expected in place of a scenario, not beside one");
-    if (code < 0 && a.replay && route_trace_is(a.replay))
+    bool has_model = argc > 1 || a.shape || settings.engine.model_path;
+    if (code < 0 && a.replay && !has_model && route_trace_is(a.replay))
         code = sim_miss_ratios(&a, &err) == LB_OK ? EXIT_OK
                                                   : model_options_open_error("simulate", &err);
     else if (code < 0 && a.slots)
-        code = cli_fail("simulate", "--slots: expected with --replay of routes");
+        code = cli_fail("simulate", "--slots: expected with --replay of routes and no model");
     if (code < 0 && a.against)
         code =
             sim_against(&a, &err) == LB_OK ? EXIT_OK : model_options_open_error("simulate", &err);

@@ -18,6 +18,8 @@ struct reading {
     size_t line;
     struct pair *pairs;
     size_t n, room;
+    struct route_line *lines;
+    size_t n_lines, lines_room;
     char *run; /* cell,rep of the run that is taken, or the cell alone; NULL: none yet */
     uint64_t token, demand, largest_demand;
     uint32_t n_layers, n_experts;
@@ -58,6 +60,22 @@ static bool take_number(char **text, const char *ends, uint64_t most, uint64_t *
 
 enum { LAYERS_MAX = 4096, EXPERTS_MAX = 65536 };
 
+static enum lb_status add_line(struct reading *r, uint64_t pass, uint64_t layer,
+                               struct lb_error *err)
+{
+    if (r->n_lines == r->lines_room) {
+        size_t room = r->lines_room ? 2 * r->lines_room : 1024;
+        struct route_line *lines = realloc(r->lines, room * sizeof *lines);
+        if (!lines)
+            return lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", r->path);
+        r->lines = lines;
+        r->lines_room = room;
+    }
+    r->lines[r->n_lines++] =
+        (struct route_line){.pass = pass, .first = r->n, .layer = (uint32_t)layer};
+    return LB_OK;
+}
+
 static enum lb_status add(struct reading *r, uint64_t token, uint64_t layer, uint64_t expert,
                           struct lb_error *err)
 {
@@ -70,6 +88,7 @@ static enum lb_status add(struct reading *r, uint64_t token, uint64_t layer, uin
         r->room = room;
     }
     r->pairs[r->n++] = (struct pair){(uint32_t)layer, (uint32_t)expert};
+    r->lines[r->n_lines - 1].n++;
     r->n_layers = layer >= r->n_layers ? (uint32_t)layer + 1 : r->n_layers;
     r->n_experts = expert >= r->n_experts ? (uint32_t)expert + 1 : r->n_experts;
     r->demand = token == r->token ? r->demand + 1 : 1;
@@ -84,7 +103,9 @@ static enum lb_status take_experts(struct reading *r, char *text, const char *be
 {
     char ends[] = {between[0], '\n', '\0'};
     uint64_t expert;
-    enum lb_status status = LB_OK;
+    enum lb_status status = add_line(r, token, layer, err);
+    if (status != LB_OK)
+        return status;
     do {
         if (!take_number(&text, ends, EXPERTS_MAX - 1, &expert))
             return bad(r, "the numbers of the experts", err);
@@ -166,6 +187,8 @@ static enum lb_status finish(const struct reading *r, struct route_trace *trace,
                              struct lb_error *err)
 {
     *trace = (struct route_trace){.length = r->n,
+                                  .lines = r->lines,
+                                  .n_lines = r->n_lines,
                                   .n_layers = r->n_layers,
                                   .n_experts = r->n_experts,
                                   .largest_demand = (uint32_t)r->largest_demand};
@@ -199,6 +222,8 @@ enum lb_status route_trace_read(const char *path, const char *cell, struct route
     if (status == LB_OK)
         status = finish(&r, trace, err);
     fclose(in);
+    if (!trace->lines)
+        free(r.lines);
     free(r.pairs);
     free(r.run);
     return status;
@@ -207,5 +232,6 @@ enum lb_status route_trace_read(const char *path, const char *cell, struct route
 void route_trace_free(struct route_trace *trace)
 {
     free(trace->accesses);
-    trace->accesses = NULL;
+    free(trace->lines);
+    *trace = (struct route_trace){0};
 }

@@ -7,9 +7,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct route_line { /* what one token chose in one layer: accesses[first..first+n-1] */
+    uint64_t pass;  /* the token, or the pass that it was part of */
+    uint64_t first;
+    uint32_t layer, n;
+};
+
 struct route_trace {
     uint32_t *accesses; /* object = layer * n_experts + expert; malloc */
     uint64_t length;
+    struct route_line *lines; /* malloc; those of a pass in a row */
+    uint64_t n_lines;
     uint32_t n_layers, n_experts; /* n_experts: of a layer */
     uint32_t n_objects;           /* different ones in the trace */
     uint32_t largest_demand;      /* accesses of a token (of a line's layers in a row), at most */

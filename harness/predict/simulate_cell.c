@@ -1,6 +1,7 @@
 /* simulate_cell: see simulate_cell.h. */
 #include "predict/simulate_cell.h"
 
+#include "predict/route_units.h"
 #include "result/floor.h"
 
 #include "plan/budget.h"
@@ -18,7 +19,8 @@ struct cell_run {
     struct layout *layout;
     struct virtual_unit *units;
     struct virtual_options options;
-    double layers_ns; /* compute of all layers in a pass */
+    double layers_ns;          /* compute of all layers in a pass */
+    struct route_units routed; /* where there are routes */
 };
 
 static bool reads_directly(const char *storage)
@@ -31,6 +33,12 @@ static bool reads_directly(const char *storage)
     return false;
 }
 
+/* Weights that a pass computes with. */
+static double needed_bytes(const struct cell_run *run)
+{
+    return run->routed.order ? run->routed.bytes : (double)run->layout->bytes;
+}
+
 static enum lb_status compute_time(struct cell_run *run, struct lb_error *err)
 {
     const struct sim_times *t = run->times;
@@ -38,7 +46,7 @@ static enum lb_status compute_time(struct cell_run *run, struct lb_error *err)
     for (uint32_t i = 0; t->layer_ns && i < run->model->n_layers; i++)
         run->layers_ns += t->layer_ns[i];
     if (run->layers_ns == 0 && t->compute_rate > 0)
-        run->layers_ns = (double)run->model->layer_bytes / t->compute_rate * 1e9;
+        run->layers_ns = needed_bytes(run) / t->compute_rate * 1e9;
     if (t->token_rate > 0) {
         double arithmetic = run->settings->engine.batch / t->token_rate * 1e9;
         run->layers_ns = arithmetic > run->layers_ns ? arithmetic : run->layers_ns;
@@ -50,7 +58,8 @@ static enum lb_status compute_time(struct cell_run *run, struct lb_error *err)
     return LB_OK;
 }
 
-static enum lb_status make_units(struct cell_run *run, struct lb_error *err)
+static enum lb_status make_layout(struct cell_run *run, const struct route_trace *routes,
+                                  struct lb_error *err)
 {
     const struct sim_model *m = run->model;
     const struct lb_options *o = &run->settings->engine;
@@ -58,25 +67,33 @@ static enum lb_status make_units(struct cell_run *run, struct lb_error *err)
                                 .align = reads_directly(o->storage) ? STORAGE_ALIGN : 1,
                                 .file_bytes = m->file_bytes};
     enum lb_status status = layout_build(m->tensors, m->n_tensors, &lo, &run->layout, err);
-    if (status != LB_OK)
-        return status;
+    return status == LB_OK && routes ? route_units_make(routes, run->layout, &run->routed, err)
+                                     : status;
+}
+
+/* A layer's time is shared out by bytes, over those that a pass needs. */
+static enum lb_status make_units(struct cell_run *run, struct lb_error *err)
+{
     const struct layout *l = run->layout;
     run->units = calloc(l->n_units, sizeof *run->units);
     if (!run->units)
         return lb_fail(err, LB_ERR_NOMEM, "simulation: out of memory");
-    uint32_t first = 0;
     for (uint32_t layer = 0; layer < l->n_layers; layer++) {
-        uint64_t bytes = 0;
-        for (uint32_t u = first; u < l->layer_first_unit[layer + 1]; u++)
-            bytes += l->units[u].bytes;
+        double bytes = 0;
+        uint32_t first = l->layer_first_unit[layer], end = l->layer_first_unit[layer + 1];
+        for (uint32_t u = first; u < end; u++)
+            bytes += (double)l->units[u].bytes;
+        if (run->routed.order)
+            bytes = run->routed.layer_bytes[layer];
         double ns = run->times->layer_ns ? run->times->layer_ns[layer]
-                                         : run->layers_ns * (double)bytes / (double)l->bytes;
-        for (; first < l->layer_first_unit[layer + 1]; first++)
-            run->units[first] = (struct virtual_unit){
-                .bytes = l->units[first].read_bytes,
-                .frames = l->units[first].n_frames,
-                .compute_ns = ns * (double)l->units[first].bytes / (double)bytes,
-                .layer = layer};
+                                         : run->layers_ns * bytes / needed_bytes(run);
+        for (uint32_t u = first; u < end; u++)
+            run->units[u] =
+                (struct virtual_unit){.bytes = l->units[u].read_bytes,
+                                      .frames = l->units[u].n_frames,
+                                      .compute_ns = ns * (double)l->units[u].bytes / bytes,
+                                      .layer = layer,
+                                      .part = l->units[u].part};
     }
     return LB_OK;
 }
@@ -118,7 +135,8 @@ static enum lb_status make_options(struct cell_run *run, struct lb_error *err)
     return status;
 }
 
-/* Loads of the offline optimum: belady, one read a unit, so that it costs next to nothing. */
+/* Loads of the offline optimum: belady, one read a unit, so that it costs next to nothing. Of
+ * routes all accesses are known, in a cache that is full when the count begins. */
 static enum lb_status optimum(const struct cell_run *run, double *bytes, struct lb_error *err)
 {
     struct virtual_options o = run->options;
@@ -126,8 +144,16 @@ static enum lb_status optimum(const struct cell_run *run, double *bytes, struct 
     o.prefetch = "off";
     o.replacement = "belady";
     o.chunk_bytes = UINT32_MAX;
+    double passes = o.passes;
+    if (run->routed.order) {
+        o.order = run->routed.order;
+        o.length = run->routed.length;
+        o.routes = NULL;
+        o.warmup = o.passes = 1;
+        passes = (double)run->routed.routes.n_passes;
+    }
     enum lb_status status = virtual_run(&o, &r, err);
-    *bytes = status == LB_OK ? (double)r.bytes / o.passes : 0;
+    *bytes = status == LB_OK ? (double)r.bytes / passes : 0;
     return status;
 }
 
@@ -141,7 +167,8 @@ static void describe(const struct cell_run *run, const struct virtual_result *r,
     p->pass_ns = r->time_ns / passes;
     p->wait_ns = r->wait_ns / passes;
     p->compute_ns = r->compute_ns / passes;
-    struct floor floor = floor_of(p->compute_ns, all, cached, o->bandwidth);
+    double needed = run->routed.order ? run->routed.read_bytes : all;
+    struct floor floor = floor_of(p->compute_ns, needed, cached, o->bandwidth);
     p->floor_ns = floor.ns;
     p->hit = (double)r->layers.hits / passes;
     p->prefetched = (double)r->layers.prefetched / passes;
@@ -165,13 +192,16 @@ enum lb_status sim_predict(const struct sim_model *model, const struct sim_times
 {
     struct cell_run run = {.model = model, .times = times, .settings = settings};
     struct virtual_result result;
-    enum lb_status status = accesses->compute_ns ? LB_OK : compute_time(&run, err);
+    enum lb_status status = make_layout(&run, accesses->routes, err);
+    if (status == LB_OK && !accesses->compute_ns)
+        status = compute_time(&run, err);
     if (status == LB_OK)
         status = make_units(&run, err);
     if (status == LB_OK)
         status = make_options(&run, err);
     if (status == LB_OK && accesses->order && run.layout->n_units != run.layout->n_layers)
         status = lb_fail(err, LB_ERR_INPUT, "access pattern: expected --unit layer");
+    run.options.routes = accesses->routes ? &run.routed.routes : NULL;
     run.options.order = accesses->order;
     run.options.length = accesses->length;
     run.options.compute_of = accesses->compute_ns;
@@ -184,6 +214,7 @@ enum lb_status sim_predict(const struct sim_model *model, const struct sim_times
     if (status == LB_OK)
         status = optimum(&run, &prediction->optimum_bytes, err);
     free(run.units);
+    route_units_free(&run.routed);
     layout_free(run.layout);
     return status;
 }

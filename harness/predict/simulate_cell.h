@@ -5,6 +5,7 @@
 #ifndef SIMULATE_CELL_H
 #define SIMULATE_CELL_H
 
+#include "predict/route_trace.h"
 #include "predict/simulate_model.h"
 #include "settings/options.h"
 
@@ -21,7 +22,8 @@ struct sim_times {
 
 /* Accesses other than layer by layer; of layers. */
 struct sim_accesses {
-    uint32_t *order; /* NULL: 0, 1, 2, ... */
+    const struct route_trace *routes; /* of experts, for a mixture; or NULL */
+    uint32_t *order;                  /* NULL: 0, 1, 2, ... */
     uint64_t length;
     double *compute_ns; /* [length], or NULL */
 };
@@ -29,7 +31,7 @@ struct sim_accesses {
 struct sim_prediction { /* a pass in steady state */
     double pass_ns, wait_ns, compute_ns, floor_ns;
     double hit, prefetched, late, miss; /* layers */
-    double bytes, optimum_bytes;        /* read; by belady without prefetch */
+    double bytes, optimum_bytes;        /* read; by belady without prefetch, all routes known */
     double loads;                       /* bytes in mean layers */
     double wasted, evictions;           /* units */
     double in_flight;                   /* units, mean over time */

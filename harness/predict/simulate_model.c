@@ -36,18 +36,30 @@ static void take_tensor(void *ctx, const char *name, const char *type, uint32_t 
 {
     struct collection *c = ctx;
     uint32_t layer, rank;
+    bool of_experts;
     (void)type;
-    (void)n_dims;
-    if (c->failed || c->count == c->room || !lb_tensor_order(name, &layer, &rank))
+    if (c->failed || !lb_tensor_order(name, &layer, &rank, &of_experts))
         return;
-    uint64_t rows = ne[1] * ne[2] * ne[3];
+    uint64_t rows = ne[1] * ne[2] * ne[3], slices = of_experts && n_dims == 3 ? ne[2] : 1;
     if (rows == 0 || rows > UINT32_MAX)
         return;
-    c->list[c->count++] = (struct ranked){.tensor = {.layer = layer,
-                                                     .file_offset = file_offset,
-                                                     .row_bytes = bytes / rows,
-                                                     .n_rows = (uint32_t)rows},
-                                          .rank = rank};
+    if (c->count + slices > c->room) {
+        size_t room = 2 * (c->count + slices);
+        struct ranked *list = realloc(c->list, room * sizeof *list);
+        c->failed = !list;
+        if (!list)
+            return;
+        c->list = list;
+        c->room = room;
+    }
+    for (uint32_t i = 0; i < slices; i++)
+        c->list[c->count++] =
+            (struct ranked){.tensor = {.layer = layer,
+                                       .part = of_experts ? 1 + i : 0,
+                                       .file_offset = file_offset + bytes / slices * i,
+                                       .row_bytes = bytes / rows,
+                                       .n_rows = (uint32_t)(rows / slices)},
+                            .rank = rank};
 }
 
 static int by_access(const void *a, const void *b)
@@ -55,6 +67,8 @@ static int by_access(const void *a, const void *b)
     const struct ranked *x = a, *y = b;
     if (x->tensor.layer != y->tensor.layer)
         return x->tensor.layer < y->tensor.layer ? -1 : 1;
+    if (x->tensor.part != y->tensor.part)
+        return x->tensor.part < y->tensor.part ? -1 : 1;
     return (x->rank > y->rank) - (x->rank < y->rank);
 }
 

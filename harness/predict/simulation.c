@@ -123,6 +123,7 @@ struct study {
     const struct settings *settings; /* of the command line */
     struct sim_model model;
     struct sim_accesses accesses;
+    struct route_trace routes;
     struct matrix matrix;
     struct sim_row *rows;
 };
@@ -157,6 +158,10 @@ static enum lb_status find_model(struct study *s, const struct scenario *scenari
 static enum lb_status find_accesses(struct study *s, struct lb_error *err)
 {
     const struct sim_arguments *a = s->a;
+    if (a->replay && route_trace_is(a->replay)) {
+        s->accesses.routes = &s->routes;
+        return route_trace_read(a->replay, a->replay_cell, &s->routes, err);
+    }
     if (a->replay)
         return sim_replay(a->replay, a->replay_cell, &s->model, &s->accesses, err);
     if (!a->pattern || strcmp(a->pattern, "sequential") == 0)
@@ -278,6 +283,7 @@ static void free_study(struct study *s)
     matrix_free(&s->matrix);
     free(s->accesses.order);
     free(s->accesses.compute_ns);
+    route_trace_free(&s->routes);
     sim_model_free(&s->model);
 }
 

@@ -111,6 +111,35 @@ check "some policies" routes "$work/plain.csv" --vary replacement=lfu,arc
 check "every policy" [ "$(tail -n +3 "$work/out" | wc -l)" = "$("$LAYERBENCH" list replacement | grep -c '^  ')" ]
 check "room for all" [ "$(tail -n +3 "$work/out" | cut -f3 | sort -u)" = 24 ]
 
+# Over the routes of a run the simulated passes of the same model read what the run read.
+shared=${LAYERBENCH_SHARED:-../shared}
+for name in olmoe-q8_0 deepseek2-q4_k_m; do
+    model=$shared/experts/models/tiny-$name.gguf
+    [ -e "$model" ] || { echo "skipped: the routes of $model, which is not there" && continue; }
+    for unit in expert 64KiB; do
+        cat >"$work/s.json" <<END
+{"name": "routes", "about": "Routes.", "model": {"path": "$(realpath "$model")"},
+ "fixed": {"storage": "pread", "log_routes": true, "threads": 1, "prompt_tokens": 4, "generate_tokens": 12,
+           "cache_bytes": "3MiB", "unit": "$unit"},
+ "matrix": {"prefetch": ["off", "sync"], "replacement": ["lru", "belady", "s3-fifo"]},
+ "repetitions": 1, "warmup": 0}
+END
+        rm -rf "$work/result"
+        "$LAYERBENCH" run "$work/s.json" --out "$work/result" >"$work/out" 2>&1 || { cat "$work/out" && failed=1; }
+        measured=$(jq -c '[.layerbench.cells[] | select(.name != "reference") | [.name, .samples[0].bytes_read]] | sort' "$work/result/result.json")
+        "$LAYERBENCH" simulate --json --replay "$work/result/routes.csv" --model "$model" --storage pread \
+            --device bandwidth=1GB/s --compute 1ms --cache-bytes 3MiB --unit "$unit" --warmup 0 --passes 13 \
+            --vary prefetch=off,sync --vary replacement=lru,belady,s3-fifo >"$work/out" 2>"$work/err" || cat "$work/err"
+        simulated=$(jq -c '[.layerbench.cells[] | [.name, (.bytes_read * 13 | round)]] | sort' "$work/out")
+        [ "$(jq length <<<"$measured")" = 6 ] && [ "$measured" = "$simulated" ] ||
+            { echo "failed: $name, unit $unit: read $measured, simulated $simulated" && failed=1; }
+        jq -e 'all(.layerbench.cells[]; .optimum_bytes <= .bytes_read)' "$work/out" >/dev/null ||
+            { echo "failed: $name, unit $unit: less read than the optimum" && failed=1; }
+    done
+done
+check "an expert that the model does not have" refused "the model, by this unit, has no such expert" \
+    --replay "$work/plain.csv" --shape tiny --device bandwidth=1GB/s --compute 1ms --cache-layers 2
+
 # Profiled on this machine.
 "$LAYERBENCH" synth --shape tiny --quant Q8_0 --seed 1 -o "$work/tiny.gguf" 2>/dev/null
 check "a profiled model" simulate '.[0] | .compute_ns > 0 and .pass_ns >= .floor_ns * 0.999' \
@@ -148,7 +177,7 @@ check "no route" refused "$work/bad.csv: no routes" --replay "$work/bad.csv"
 check "routes of no cell" refused "no routes of cell none" --replay "$work/routes.csv" --replay-cell none
 check "no slots" refused "--slots 4,0: expected at most 1000 counts" --replay "$work/plain.csv" --slots 4,0
 check "an unknown policy" refused "replacement 'best': expected lru" --replay "$work/plain.csv" --vary replacement=best
-check "slots of what" refused "--slots: expected with --replay of routes" --layers 4 --layer-bytes 1MiB --slots 4
+check "slots of what" refused "--slots: expected with --replay of routes and no model" --layers 4 --layer-bytes 1MiB --slots 4
 check "no such record" refused "No such file" --replay "$work/none.jsonl" --device bandwidth=1GB/s
 check "no such model" refused "none.gguf" --model "$work/none.gguf" --cache-layers 2
 
