@@ -6,8 +6,9 @@
 #include <string.h>
 
 static const struct planner_scheduler *const schedulers[] = {
-    &schedule_fixed,        &schedule_horizon,   &schedule_aggressive,
-    &schedule_conservative, &schedule_forestall,
+#define ENTRY(name) &schedule_##name,
+    PLAN_SCHEDULERS(ENTRY)
+#undef ENTRY
 };
 
 const struct planner_scheduler *const *planner_schedulers(size_t *count)

@@ -31,7 +31,16 @@ static inline int64_t backend_deadline(int64_t timeout_ns)
     return timeout_ns < 0 || timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
 }
 
-extern const struct storage_ops storage_memory_ops, storage_mmap_ops, storage_pread_ops,
-    storage_direct_ops, storage_uring_ops;
+/* The back-ends. A new one is a file storage_NAME.c that defines `storage_NAME_ops`, and its name
+ * in this list: messages, `list`, schema and tests are made from it. */
+#define STORAGE_BACKENDS(X)                                                                        \
+    X(memory)                                                                                      \
+    X(mmap)                                                                                        \
+    X(pread)                                                                                       \
+    X(direct)                                                                                      \
+    X(uring)
+
+#define STORAGE_DECLARE(name) extern const struct storage_ops storage_##name##_ops;
+STORAGE_BACKENDS(STORAGE_DECLARE)
 
 #endif

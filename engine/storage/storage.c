@@ -11,8 +11,9 @@
 #define READ_MAX       ((uint32_t)1 << 30)
 
 static const struct storage_ops *const backends[] = {
-    &storage_memory_ops, &storage_mmap_ops,  &storage_pread_ops,
-    &storage_direct_ops, &storage_uring_ops,
+#define ENTRY(name) &storage_##name##_ops,
+    STORAGE_BACKENDS(ENTRY)
+#undef ENTRY
 };
 enum { N_BACKENDS = sizeof backends / sizeof *backends };
 
