@@ -26,14 +26,15 @@ struct micro_model {
     struct lb_engine *engine;
     float *logits;
     uint32_t n_vocab;
-    double pass_bytes; /* of weights: every tensor but an embedding that is only looked up */
+    double
+        outside_bytes; /* of weights outside the layers, but an embedding that is only looked up */
     int32_t tokens[512];
 };
 
 /* ---- the model ---- */
 
 struct tensor_bytes {
-    double all, embedding;
+    double outside, embedding; /* tensors outside the layers; one of them */
     bool has_head;
 };
 
@@ -42,7 +43,8 @@ static void add_tensor(void *ctx, const char *name, const char *type, uint32_t n
 {
     struct tensor_bytes *t = ctx;
     (void)type, (void)n_dims, (void)ne, (void)file_offset;
-    t->all += (double)bytes;
+    if (strncmp(name, "blk.", 4) != 0)
+        t->outside += (double)bytes;
     if (strcmp(name, "token_embd.weight") == 0)
         t->embedding = (double)bytes;
     t->has_head |= strcmp(name, "output.weight") == 0;
@@ -78,7 +80,7 @@ static enum lb_status open_model(struct micro *m, const struct micro_case *c, st
     o.context = BEGIN_TOKENS + sizeof model->tokens / sizeof *model->tokens;
     if (lb_inspect_file(c->variant, &inspect, err) || lb_engine_open(&o, &model->engine, err))
         return err->code;
-    model->pass_bytes = bytes.all - (bytes.has_head ? bytes.embedding : 0);
+    model->outside_bytes = bytes.outside - (bytes.has_head ? bytes.embedding : 0);
     model->n_vocab = lb_engine_model(model->engine).n_vocab;
     model->logits = lb_calloc(model->n_vocab, sizeof *model->logits);
     if (!model->logits)
@@ -136,6 +138,7 @@ static enum lb_status measure(struct micro *m, struct micro_case *c, struct micr
     if (status == LB_OK)
         status = begin(m->model, c, err);
     double before = decode ? micro_memory_rate(m, ROOF_NS) : 0;
+    uint64_t needed = status == LB_OK ? lb_engine_stats(m->model->engine).needed_bytes : 0;
     int64_t start = lb_now_ns();
     while (status == LB_OK && sample->iterations < MOST_CALLS &&
            (sample->iterations == 0 || lb_now_ns() - start < m->sample_ns)) {
@@ -153,7 +156,8 @@ static enum lb_status measure(struct micro *m, struct micro_case *c, struct micr
     sample->output_hash = c->output_hash;
     if (decode) {
         sample->roof = (before + after) / 2;
-        sample->bytes = m->model->pass_bytes;
+        needed = lb_engine_stats(m->model->engine).needed_bytes - needed;
+        sample->bytes = m->model->outside_bytes + (double)needed / (double)sample->iterations;
     }
     return LB_OK;
 }
