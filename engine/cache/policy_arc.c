@@ -99,14 +99,6 @@ static void evicted(void *state, uint32_t unit)
     unit_list_append(arc->lists, once ? ONCE_GHOST : AGAIN_GHOST, unit);
 }
 
-static int64_t least_recent(const struct arc *arc, uint32_t list, const struct cache_choice *choice)
-{
-    int64_t unit = unit_list_first(arc->lists, list);
-    while (unit >= 0 && !cache_may_evict(choice, (uint32_t)unit))
-        unit = unit_list_next(arc->lists, (uint32_t)unit);
-    return unit;
-}
-
 static int64_t victim(void *state, const struct cache_choice *choice)
 {
     struct arc *arc = state;
@@ -118,8 +110,8 @@ static int64_t victim(void *state, const struct cache_choice *choice)
     bool from_once = once > arc->once_slots || once == arc->slots ||
                      (comes_from == AGAIN_GHOST && once >= arc->once_slots);
     uint32_t list = once > 0 && from_once ? ONCE : AGAIN;
-    int64_t found = least_recent(arc, list, choice);
-    return found >= 0 ? found : least_recent(arc, list == ONCE ? AGAIN : ONCE, choice);
+    int64_t found = unit_list_victim(arc->lists, list, choice);
+    return found >= 0 ? found : unit_list_victim(arc->lists, list == ONCE ? AGAIN : ONCE, choice);
 }
 
 const struct cache_policy policy_arc = {

@@ -132,16 +132,9 @@ static void evicted(void *state, uint32_t unit)
 static int64_t victim(void *state, const struct cache_choice *choice)
 {
     const struct lirs *l = state;
-    int64_t unit = unit_list_first(l->others, QUEUE);
-    while (unit >= 0 && !cache_may_evict(choice, (uint32_t)unit))
-        unit = unit_list_next(l->others, (uint32_t)unit);
-    if (unit >= 0)
-        return unit;
-    /* none of the queue may leave: the least recent low one */
-    unit = unit_list_first(l->stack, 0);
-    while (unit >= 0 && !cache_may_evict(choice, (uint32_t)unit))
-        unit = unit_list_next(l->stack, (uint32_t)unit);
-    return unit;
+    int64_t unit = unit_list_victim(l->others, QUEUE, choice);
+    /* if none of the queue may leave, the least recent low one */
+    return unit >= 0 ? unit : unit_list_victim(l->stack, 0, choice);
 }
 
 const struct cache_policy policy_lirs = {

@@ -24,8 +24,5 @@ void policy_list_remove(void *lists, uint32_t unit)
 
 int64_t policy_list_victim(void *lists, const struct cache_choice *choice)
 {
-    int64_t unit = unit_list_first(lists, 0);
-    while (unit >= 0 && !cache_may_evict(choice, (uint32_t)unit))
-        unit = unit_list_next(lists, (uint32_t)unit);
-    return unit;
+    return unit_list_victim(lists, 0, choice);
 }

@@ -95,23 +95,14 @@ static void evicted(void *state, uint32_t unit)
     unit_list_remove(w->lists, unit);
 }
 
-static int64_t least_recent(const struct w_tinylfu *w, uint32_t list,
-                            const struct cache_choice *choice)
-{
-    int64_t unit = unit_list_first(w->lists, list);
-    while (unit >= 0 && !cache_may_evict(choice, (uint32_t)unit))
-        unit = unit_list_next(w->lists, (uint32_t)unit);
-    return unit;
-}
-
 static int64_t victim(void *state, const struct cache_choice *choice)
 {
     struct w_tinylfu *w = state;
-    int64_t newcomer = -1, incumbent = least_recent(w, ONCE, choice);
+    int64_t newcomer = -1, incumbent = unit_list_victim(w->lists, ONCE, choice);
     if (incumbent < 0)
-        incumbent = least_recent(w, AGAIN, choice);
+        incumbent = unit_list_victim(w->lists, AGAIN, choice);
     if (incumbent < 0 || unit_list_count(w->lists, WINDOW) >= w->window_slots)
-        newcomer = least_recent(w, WINDOW, choice);
+        newcomer = unit_list_victim(w->lists, WINDOW, choice);
     if (newcomer < 0)
         return incumbent;
     if (incumbent < 0 || w->uses[newcomer] <= w->uses[incumbent])

@@ -100,3 +100,12 @@ int64_t unit_list_before(const struct unit_lists *lists, uint32_t unit)
 {
     return unit_or_end(lists, lists->nodes[unit].before);
 }
+
+int64_t unit_list_victim(const struct unit_lists *lists, uint32_t list,
+                         const struct cache_choice *choice)
+{
+    int64_t unit = unit_list_first(lists, list);
+    while (unit >= 0 && !cache_may_evict(choice, (uint32_t)unit))
+        unit = unit_list_next(lists, (uint32_t)unit);
+    return unit;
+}

@@ -6,6 +6,8 @@
 #ifndef CACHE_UNIT_LISTS_H
 #define CACHE_UNIT_LISTS_H
 
+#include "cache/cache.h"
+
 #include <stdint.h>
 
 struct unit_lists;
@@ -30,5 +32,9 @@ int64_t unit_list_first(const struct unit_lists *lists, uint32_t list);
 int64_t unit_list_last(const struct unit_lists *lists, uint32_t list);
 int64_t unit_list_next(const struct unit_lists *lists, uint32_t unit);
 int64_t unit_list_before(const struct unit_lists *lists, uint32_t unit);
+
+/* The first from the beginning of a list that may leave; -1: none. */
+int64_t unit_list_victim(const struct unit_lists *lists, uint32_t list,
+                         const struct cache_choice *choice);
 
 #endif
