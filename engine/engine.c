@@ -244,6 +244,7 @@ static enum lb_status open_streamer(struct lb_engine *e, struct lb_error *err)
     struct streamer_options so = {
         .prefetch = o->prefetch,
         .replacement = o->replacement,
+        .half_life = o->half_life,
         .scheduler = o->scheduler,
         .protect = o->protect,
         .keep_always = strcmp(o->resident, "dense") == 0,

@@ -30,6 +30,8 @@ struct cache {
     uint64_t frames_held;
     bool shrinking;
     uint64_t sequence;
+    uint64_t passes;
+    uint32_t furthest_used; /* unit, in this pass */
     struct lb_random random;
     struct cache_counters counters;
 };
@@ -191,6 +193,11 @@ uint64_t cache_max_frames(const struct cache *cache)
 uint32_t cache_slots(const struct cache *cache)
 {
     return cache->slots;
+}
+
+uint64_t cache_passes(const struct cache *cache)
+{
+    return cache->passes;
 }
 
 double cache_half_life(const struct cache *cache)
@@ -367,6 +374,11 @@ void cache_pin(struct cache *cache, uint32_t unit)
     u->pins++;
     u->fresh = false;
     u->used_seq = ++cache->sequence;
+    if (unit + cache->n_units / 2 < cache->furthest_used) {
+        cache->passes++;
+        cache->furthest_used = unit;
+    }
+    cache->furthest_used = unit > cache->furthest_used ? unit : cache->furthest_used;
     if (cache->policy->used)
         cache->policy->used(cache->state, unit, first);
 }

@@ -86,7 +86,7 @@ struct cache_options {
     uint32_t max_units;                /* units at a time; 0: no such limit */
     uint64_t max_frames;               /* frames at a time; 0: no such limit */
     uint64_t seed;
-    double half_life; /* lfu, lfru: uses of any units after which a use counts half; 0: never */
+    double half_life; /* lfu, lfru: passes after which a use counts half; 0: never */
     const double
         *heat; /* static: [n_units] how often each is used, to outlive the cache; or NULL */
     /* optional: told of every unit that leaves, before cache_evict() returns */
@@ -110,6 +110,9 @@ uint64_t cache_max_frames(const struct cache *cache);
 /* Units that the budget holds, of average size; at least 1. */
 uint32_t cache_slots(const struct cache *cache);
 double cache_half_life(const struct cache *cache);
+/* Passes that the computation has begun after the first: as often as it used a unit that lies more
+ * than half of the units before the furthest one of the pass. */
+uint64_t cache_passes(const struct cache *cache);
 const double *cache_heat(const struct cache *cache);
 bool cache_asks_future(const struct cache *cache); /* its policy does */
 struct cache_counters cache_counters(const struct cache *cache);

@@ -4,8 +4,7 @@
  * (SpecMD, arXiv 2602.03921). When all is fresh, the units of the last pass leave before those of
  * this one, in the same order.
  *
- * A pass is seen to begin when the computation goes back by more than half of the units. No
- * parameters.
+ * No parameters.
  */
 #include "base/memory.h"
 #include "cache/policy.h"
@@ -17,7 +16,9 @@ enum { THIS, LAST, N_PASSES }; /* lists of units by the pass of their last use; 
 struct least_stale {
     struct unit_lists *fresh;
     struct unit_heap *heap; /* stale units by index, then those of the last pass, then this one's */
-    uint32_t n_units, furthest; /* in this pass */
+    const struct cache *cache;
+    uint32_t n_units;
+    uint64_t pass;
 };
 
 static void closed(void *state)
@@ -33,6 +34,7 @@ static void *opened(const struct cache *cache)
     struct least_stale *l = lb_calloc(1, sizeof *l);
     if (!l)
         return NULL;
+    l->cache = cache;
     l->n_units = cache_n_units(cache);
     l->fresh = unit_lists_open(l->n_units, N_PASSES);
     l->heap = unit_heap_open(l->n_units);
@@ -55,30 +57,23 @@ static void age(struct least_stale *l, uint32_t from, uint32_t to, double key)
     }
 }
 
-static void touch(struct least_stale *l, uint32_t unit)
-{
-    if (unit + l->n_units / 2 < l->furthest) {
-        age(l, LAST, N_PASSES, 0);
-        age(l, THIS, LAST, l->n_units);
-        l->furthest = unit;
-    }
-    l->furthest = unit > l->furthest ? unit : l->furthest;
-    unit_list_append(l->fresh, THIS, unit);
-    unit_heap_put(l->heap, unit, 2.0 * l->n_units + unit);
-}
-
 static void loaded(void *state, uint32_t unit)
 {
     struct least_stale *l = state;
-    /* a prefetch is of this pass or the next: fresh, but not where the computation is */
+    /* a prefetch is for this pass or the next: fresh */
     unit_list_append(l->fresh, THIS, unit);
     unit_heap_put(l->heap, unit, 2.0 * l->n_units + unit);
 }
 
 static void used(void *state, uint32_t unit, bool first)
 {
+    struct least_stale *l = state;
     (void)first;
-    touch(state, unit);
+    for (; l->pass < cache_passes(l->cache); l->pass++) {
+        age(l, LAST, N_PASSES, 0);
+        age(l, THIS, LAST, l->n_units);
+    }
+    loaded(l, unit);
 }
 
 static void evicted(void *state, uint32_t unit)

@@ -3,8 +3,8 @@
  * recently. lfru: the same with classes of frequency, each twice the one before, so that of units
  * used about as often the one used least recently leaves.
  *
- * Parameter: with a half-life an old use counts less than a new one (uses of all units are the
- * clock), so that what was popular once does not stay for ever.
+ * Parameter: with a half-life, in passes, an old use counts less than a new one, so that what was
+ * popular once does not stay for ever.
  */
 #include "base/memory.h"
 #include "cache/policy.h"
@@ -12,13 +12,14 @@
 
 #include <math.h>
 
-#define LARGEST 1e150
-#define LEAST   1e-150
+enum { SCALE = 64 }; /* powers of two by which weights are scaled down at times */
 
 struct lfu {
     struct unit_heap *heap; /* by weighted uses, or their class */
     uint32_t n_units;
-    double weight, growth; /* of a use now; from use to use */
+    const struct cache *cache;
+    uint64_t pass;
+    double weight, growth; /* of a use in this pass; from pass to pass */
     bool classes;
     double uses[]; /* [n_units] weighted */
 };
@@ -37,6 +38,7 @@ static void *opened(const struct cache *cache)
     if (!lfu)
         return NULL;
     lfu->n_units = n;
+    lfu->cache = cache;
     lfu->weight = 1;
     lfu->growth = cache_half_life(cache) > 0 ? exp2(1 / cache_half_life(cache)) : 1;
     lfu->heap = unit_heap_open(n);
@@ -60,15 +62,16 @@ static void rank(struct lfu *lfu, uint32_t unit)
     unit_heap_put(lfu->heap, unit, lfu->classes ? floor(log2(uses)) : uses);
 }
 
-/* So that weights stay finite. The order stays the same, but for uses so old that they vanish. */
+/* So that weights stay finite; exactly, and in the same order. */
 static void scale_down(struct lfu *lfu)
 {
     for (uint32_t i = 0; i < lfu->n_units; i++)
-        lfu->uses[i] = lfu->uses[i] / LARGEST + LEAST;
-    lfu->weight /= LARGEST;
-    for (uint32_t i = 0; i < lfu->n_units; i++)
-        if (unit_heap_has(lfu->heap, i))
-            rank(lfu, i);
+        lfu->uses[i] = ldexp(lfu->uses[i], -SCALE);
+    lfu->weight = ldexp(lfu->weight, -SCALE);
+    if (lfu->classes)
+        unit_heap_change_keys(lfu->heap, 1, -SCALE);
+    else
+        unit_heap_change_keys(lfu->heap, ldexp(1, -SCALE), 0);
 }
 
 static void loaded(void *state, uint32_t unit)
@@ -81,11 +84,14 @@ static void loaded(void *state, uint32_t unit)
 static void used(void *state, uint32_t unit, bool first)
 {
     struct lfu *lfu = state;
-    lfu->uses[unit] += first ? 0 : lfu->weight;
+    for (; lfu->pass < cache_passes(lfu->cache); lfu->pass++) {
+        lfu->weight *= lfu->growth;
+        if (lfu->weight > ldexp(1, SCALE))
+            scale_down(lfu);
+    }
+    /* the use that it was loaded for may be the first of a new pass */
+    lfu->uses[unit] = first ? lfu->weight : lfu->uses[unit] + lfu->weight;
     rank(lfu, unit);
-    lfu->weight *= lfu->growth;
-    if (lfu->weight > LARGEST)
-        scale_down(lfu);
 }
 
 static void evicted(void *state, uint32_t unit)

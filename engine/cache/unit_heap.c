@@ -86,9 +86,12 @@ void unit_heap_remove(struct unit_heap *heap, uint32_t unit)
         sift(heap, at, last);
 }
 
-bool unit_heap_has(const struct unit_heap *heap, uint32_t unit)
+void unit_heap_change_keys(struct unit_heap *heap, double factor, double shift)
 {
-    return heap->places[unit].at != NOWHERE;
+    for (uint32_t i = 0; i < heap->n; i++) {
+        struct place *place = &heap->places[heap->heap[i]];
+        place->key = place->key * factor + shift;
+    }
 }
 
 int64_t unit_heap_first(const struct unit_heap *heap)

@@ -17,7 +17,8 @@ void unit_heap_close(struct unit_heap *heap);
 void unit_heap_put(struct unit_heap *heap, uint32_t unit, double key);
 /* Without effect when it is not there. */
 void unit_heap_remove(struct unit_heap *heap, uint32_t unit);
-bool unit_heap_has(const struct unit_heap *heap, uint32_t unit);
+/* Makes every key key * factor + shift, factor > 0: the order stays. O(n) */
+void unit_heap_change_keys(struct unit_heap *heap, double factor, double shift);
 /* The root; -1: empty. */
 int64_t unit_heap_first(const struct unit_heap *heap);
 /* The first in order that may leave; -1: none. O(log n) for each that comes before and may not. */

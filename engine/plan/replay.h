@@ -16,7 +16,7 @@ struct replay_options {
     uint32_t n_units;
     const char *replacement;
     uint32_t slots;
-    double half_life;   /* lfu, lfru; see cache.h */
+    double half_life;   /* lfu, lfru; see cache.h; passes as cache_passes() counts them */
     const double *heat; /* static; see cache.h */
     uint64_t seed;      /* random */
 };

@@ -410,6 +410,7 @@ static enum lb_status set_up(struct clockwork *v, struct lb_error *err)
         always[i] = o->units[i].part == 0 || !o->routes;
     }
     struct cache_options co = {.replacement = o->replacement,
+                               .half_life = o->half_life,
                                .max_units = resident ? 0 : o->max_units,
                                .max_frames = resident ? 0 : o->max_frames,
                                .seed = o->seed};

@@ -43,6 +43,7 @@ struct virtual_options {
     const struct virtual_routes *routes; /* where units have parts other than 0; order is NULL */
     const char *prefetch;                /* "off", "sync", "async", "resident" */
     const char *replacement, *scheduler;
+    double half_life; /* a policy's parameter; see cache.h */
     bool protect;
     uint32_t distance;   /* accesses */
     uint32_t max_units;  /* budget; 0: no such limit */

@@ -231,6 +231,7 @@ static enum lb_status open_cache(struct streamer *s, const struct streamer_optio
     for (uint32_t i = 0; i < s->n_units; i++)
         frames_of_unit[i] = s->layout->units[i].n_frames;
     struct cache_options options = {.replacement = o->replacement,
+                                    .half_life = o->half_life,
                                     .max_units = budget->units,
                                     .max_frames = budget->frames,
                                     .seed = o->seed,

@@ -37,6 +37,7 @@ enum streamer_outcome { STREAMER_HIT, STREAMER_PREFETCHED, STREAMER_LATE, STREAM
 struct streamer_options {
     const char *prefetch;    /* "off", "sync", "async", "resident" */
     const char *replacement; /* a cache policy */
+    double half_life;        /* its parameter; see cache.h */
     const char *scheduler;   /* a planner scheduler */
     bool protect;
     uint32_t prefetch_distance; /* layers ahead */

@@ -156,7 +156,7 @@ static uint64_t plain_hits(const uint32_t *accesses, uint32_t slots, double half
     for (uint32_t i = 0; i < LENGTH; i++) {
         uint32_t unit = accesses[i];
         p.this_pass = i / 18;
-        for (uint32_t u = 0; half_life > 0 && i > 0 && u < N; u++)
+        for (uint32_t u = 0; half_life > 0 && i > 0 && i % 18 == 0 && u < N; u++)
             p.uses[u] *= exp2(-1 / half_life);
         hits += p.held[unit];
         if (!p.held[unit]) {
@@ -190,7 +190,7 @@ static void counts_of_the_test(void)
         double half_life;
     } list[] = {{"lfu", lfu_before, 0},
                 {"lfu", lfu_before, 50},
-                {"lfu", lfu_before, 2}, /* weights are scaled down many times */
+                {"lfu", lfu_before, 2}, /* weights are scaled down now and then */
                 {"lfru", lfru_before, 0},
                 {"least-stale", least_stale_before, 0}};
     struct lb_random r = {13};

@@ -99,8 +99,9 @@ int command_simulate(int argc, char **argv)
         code = cli_fail("simulate", "--against: expected in place of a scenario, not beside one");
     bool has_model = argc > 1 || a.shape || settings.engine.model_path;
     if (code < 0 && a.replay && !has_model && route_trace_is(a.replay))
-        code = sim_miss_ratios(&a, &err) == LB_OK ? EXIT_OK
-                                                  : model_options_open_error("simulate", &err);
+        code = sim_miss_ratios(&a, &settings, &err) == LB_OK
+                   ? EXIT_OK
+                   : model_options_open_error("simulate", &err);
     else if (code < 0 && a.slots)
         code = cli_fail("simulate", "--slots: expected with --replay of routes and no model");
     if (code < 0 && a.against)

@@ -15,7 +15,8 @@ enum { MOST_SIZES = 1000, MOST_POLICIES = 64, MOST_THREADS = 64, USUAL_SIZES = 2
 
 struct study {
     struct route_trace trace;
-    double *heat; /* uses of each object, for `static` */
+    double *heat;     /* uses of each object, for `static` */
+    double half_life; /* for `lfu`, `lfru` */
     uint32_t sizes[MOST_SIZES];
     size_t n_sizes;
     const char *policies[MOST_POLICIES];
@@ -87,6 +88,7 @@ static void *work(void *arg)
                                    .replacement = s->policies[i / s->n_sizes],
                                    .slots = s->sizes[i % s->n_sizes],
                                    .heat = s->heat,
+                                   .half_life = s->half_life,
                                    .seed = 1};
         if (replay_run(&o, &s->results[i], &err) == LB_OK)
             continue;
@@ -144,9 +146,12 @@ static void print(const struct study *s, const char *path, bool json)
         printf("]}}\n");
 }
 
-enum lb_status sim_miss_ratios(const struct sim_arguments *a, struct lb_error *err)
+enum lb_status sim_miss_ratios(const struct sim_arguments *a, const struct settings *settings,
+                               struct lb_error *err)
 {
-    struct study s = {.mu = PTHREAD_MUTEX_INITIALIZER, .err = LB_ERROR_INIT};
+    struct study s = {.half_life = settings->engine.half_life,
+                      .mu = PTHREAD_MUTEX_INITIALIZER,
+                      .err = LB_ERROR_INIT};
     enum lb_status status = route_trace_read(a->replay, a->replay_cell, &s.trace, err);
     if (status == LB_OK)
         status = choose_sizes(&s, a->slots, err);

@@ -6,6 +6,7 @@
 
 /* Prints the miss ratios of the routes in arguments->replay: for the policies of --vary
  * replacement=... (none: all) and the sizes of --slots (none: twenty of them). */
-enum lb_status sim_miss_ratios(const struct sim_arguments *arguments, struct lb_error *err);
+enum lb_status sim_miss_ratios(const struct sim_arguments *arguments,
+                               const struct settings *settings, struct lb_error *err);
 
 #endif

@@ -118,6 +118,7 @@ static enum lb_status make_options(struct cell_run *run, struct lb_error *err)
         .n_units = run->layout->n_units,
         .prefetch = o->prefetch,
         .replacement = o->replacement,
+        .half_life = o->half_life,
         .scheduler = o->scheduler,
         .protect = o->protect,
         .distance = budget_distance(run->layout, o->prefetch_distance),

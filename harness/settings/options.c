@@ -135,6 +135,8 @@ static const struct option table[] = {
      .flags = OPTION_STREAMING},
     {"replacement", "POLICY", "which layer leaves", OPTION_CHOICE, ENGINE(replacement),
      .choice_kind = "replacement", .flags = OPTION_STREAMING},
+    {"half_life", "N", "lfu, lfru: passes after which a use counts half; 0: never", OPTION_REAL,
+     ENGINE(half_life), .max = 1e6, .flags = OPTION_STREAMING},
     {"scheduler", "NAME", "when a prefetch starts, and of what", OPTION_CHOICE, ENGINE(scheduler),
      .choice_kind = "scheduler", .flags = OPTION_STREAMING},
     {"protect", "on|off", "layers inside the prefetch window may not be evicted", OPTION_BOOL,
