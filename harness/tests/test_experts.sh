@@ -53,6 +53,23 @@ before=$(wc -l <"$routes")
 "$run" run "$dir/s.json" --out "$dir/r" --resume --no-plots >"$dir/out" 2>"$dir/err" || say "resume: $? $(cat "$dir/err")"
 [ "$(wc -l <"$routes")" = "$((before - 1))" ] || say "resume: $before lines became $(wc -l <"$routes")"
 
+# without read-ahead nothing races: the bytes of the run are those that the simulator reads, exactly
+cat >"$dir/c.json" <<END
+{"name":"counts","about":"A test?","model":{"path":"$(realpath "$model")"},
+ "matrix":{"replacement":["lru","fifo","belady","lfu"]},"warmup":0,"repetitions":1,
+ "fixed":{"threads":2,"prompt_tokens":1,"generate_tokens":40,"storage":"memory","prefetch":"off",
+          "cache_bytes":"1500KB","log_routes":true}}
+END
+"$run" run "$dir/c.json" --out "$dir/c" --no-plots -q >"$dir/out" 2>"$dir/err" || say "counts: $? $(cat "$dir/err")"
+for policy in lru fifo belady lfu; do
+    read=$(jq ".layerbench.cells[] | select(.name == \"replacement=$policy\") | .samples[0].decode.bytes_read" "$dir/c/result.json")
+    "$run" simulate --json --model "$model" --replay "$dir/c/routes.csv" --replay-cell "replacement=$policy" \
+        --prefetch off --replacement $policy --cache-bytes 1500KB --storage memory --device bandwidth=1GB/s \
+        --compute 1ms --warmup 1 --passes 40 >"$dir/out" 2>"$dir/err" || say "simulate $policy: $(cat "$dir/err")"
+    jq -e ".layerbench.cells[0].bytes_read * 40 - $read | . < 1 and . > -1" "$dir/out" >/dev/null ||
+        say "$policy: $read bytes read, simulated $(jq '.layerbench.cells[0].bytes_read * 40' "$dir/out")"
+done
+
 # a router that gives no numbers: one line, and exit code 5
 cp "$model" "$dir/nan.gguf" && chmod u+w "$dir/nan.gguf"
 at=$("$run" inspect --json "$model" | jq '.tensors[] | select(.name == "blk.1.ffn_gate_inp.weight") | .offset')
