@@ -29,6 +29,7 @@ struct lb_options lb_options_default(void)
         .scheduler = "aggressive",
         .protect = true,
         .resident = "none",
+        .cache_scope = "model",
         .storage = "uring",
         .unit_bytes = LAYOUT_UNIT_EXPERT,
         .queue_depth = 32,
@@ -245,6 +246,7 @@ static enum lb_status open_streamer(struct lb_engine *e, struct lb_error *err)
         .prefetch = o->prefetch,
         .replacement = o->replacement,
         .half_life = o->half_life,
+        .by_layer = strcmp(o->cache_scope, "layer") == 0,
         .scheduler = o->scheduler,
         .protect = o->protect,
         .keep_always = strcmp(o->resident, "dense") == 0,
@@ -314,6 +316,12 @@ static enum lb_status check_options(struct lb_options *o, struct lb_error *err)
     if (strcmp(o->resident, "none") != 0 && strcmp(o->resident, "dense") != 0)
         return lb_fail(err, LB_ERR_INPUT, "resident: '%s': expected none or dense", o->resident);
     o->resident = strcmp(o->resident, "dense") == 0 ? "dense" : "none";
+    if (strcmp(o->cache_scope, "layer") != 0 && strcmp(o->cache_scope, "model") != 0)
+        return lb_fail(err, LB_ERR_INPUT, "cache_scope: '%s': expected layer or model",
+                       o->cache_scope);
+    o->cache_scope = strcmp(o->cache_scope, "layer") == 0 ? "layer" : "model";
+    if (strcmp(o->cache_scope, "layer") == 0 && strcmp(o->resident, "dense") == 0)
+        return lb_fail(err, LB_ERR_INPUT, "cache_scope: layer: expected model with resident dense");
     if (o->batch < 1 || o->max_tokens < 1)
         return lb_fail(err, LB_ERR_INPUT, "batch: %" PRIu32 ": expected at least 1", o->batch);
     if (o->cache_layers > 0 && o->cache_bytes > 0)

@@ -29,6 +29,7 @@ struct lb_options {
     uint64_t cache_bytes;       /* 0 with cache_layers 0: auto, from the memory available */
     uint32_t prefetch_distance; /* layers ahead; default 2 */
     const char *replacement;    /* default "belady" */
+    const char *cache_scope;    /* "layer", "model": what shares the budget; default "model" */
     double half_life;           /* lfu, lfru: passes after which a use counts half; 0: never */
     const char *scheduler;      /* default "aggressive" */
     bool protect;               /* default true */

@@ -9,10 +9,18 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Units that share a part of the budget, and the policy's state for them. */
+struct group {
+    void *state;
+    uint32_t max_units, units_held;
+    uint64_t max_frames, frames_held;
+};
+
 struct cache {
     /* fixed after open */
     const struct cache_policy *policy;
-    void *state; /* the policy's */
+    uint32_t *group_of; /* [n_units]; NULL: one group */
+    uint32_t n_groups;
     uint32_t n_units;
     double half_life;
     const double *heat;
@@ -23,6 +31,7 @@ struct cache {
     uint64_t max_frames;
     uint32_t slots;
     /* what is there */
+    struct group *groups;
     struct cache_unit *units;
     uint64_t *held; /* bit i: unit i is not absent */
     uint32_t hand;  /* where the last search for room ended */
@@ -79,6 +88,38 @@ static enum lb_status check_policy(const struct cache_policy *policy, struct lb_
 
 /* ---- open and budget ---- */
 
+static struct group *group_of(const struct cache *cache, uint32_t unit)
+{
+    return &cache->groups[cache->group_of ? cache->group_of[unit] : 0];
+}
+
+/* A group's share of the budget is that of its units in all; the largest of them fits. */
+static void share_budget(struct cache *cache, uint64_t total)
+{
+    for (uint32_t g = 0; g < cache->n_groups; g++) {
+        struct group *group = &cache->groups[g];
+        uint64_t frames = 0;
+        uint32_t units = 0, largest = 0;
+        for (uint32_t i = 0; i < cache->n_units; i++) {
+            const struct cache_unit *u = &cache->units[i];
+            if (group_of(cache, i) != group)
+                continue;
+            units++;
+            frames += u->frames;
+            largest = u->frames > largest ? u->frames : largest;
+        }
+        group->max_units = (uint32_t)((uint64_t)cache->max_units * units / cache->n_units);
+        group->max_frames = cache->max_frames * frames / total;
+        group->max_units = group->max_units > 0 ? group->max_units : 1;
+        group->max_frames = group->max_frames > largest ? group->max_frames : largest;
+        uint64_t fit = frames > 0 ? group->max_frames * units / frames : 1;
+        cache->slots = fit < group->max_units ? (uint32_t)fit : group->max_units;
+        cache->slots = cache->slots > 0 ? cache->slots : 1;
+        if (cache->policy->resized)
+            cache->policy->resized(group->state, cache);
+    }
+}
+
 static void set_budget(struct cache *cache, uint32_t max_units, uint64_t max_frames)
 {
     uint64_t total = 0;
@@ -86,10 +127,23 @@ static void set_budget(struct cache *cache, uint32_t max_units, uint64_t max_fra
         total += cache->units[i].frames;
     cache->max_units = max_units && max_units < cache->n_units ? max_units : cache->n_units;
     cache->max_frames = max_frames && max_frames < total ? max_frames : total;
-    uint64_t fit = cache->max_frames * cache->n_units / total;
-    cache->slots = fit == 0 ? 1 : fit < cache->max_units ? (uint32_t)fit : cache->max_units;
-    if (cache->policy->resized)
-        cache->policy->resized(cache->state, cache);
+    share_budget(cache, total);
+}
+
+static bool open_groups(struct cache *cache, const struct cache_options *options)
+{
+    cache->n_groups = options->group_of ? options->n_groups : 1;
+    cache->groups = lb_calloc(cache->n_groups, sizeof *cache->groups);
+    if (options->group_of)
+        cache->group_of = lb_calloc(cache->n_units, sizeof *cache->group_of);
+    if (!cache->groups || (options->group_of && !cache->group_of))
+        return false;
+    for (uint32_t i = 0; cache->group_of && i < cache->n_units; i++)
+        cache->group_of[i] = options->group_of[i];
+    for (uint32_t g = 0; cache->policy->opened && g < cache->n_groups; g++)
+        if (!(cache->groups[g].state = cache->policy->opened(cache)))
+            return false;
+    return true;
 }
 
 enum lb_status cache_open(const struct cache_options *options, uint32_t n_units,
@@ -122,9 +176,7 @@ enum lb_status cache_open(const struct cache_options *options, uint32_t n_units,
     cache->heat = options->heat;
     cache->units = lb_calloc(n_units, sizeof *cache->units);
     cache->held = lb_calloc(n_units / 64 + 1, sizeof *cache->held);
-    if (policy->opened)
-        cache->state = policy->opened(cache);
-    if (!cache->units || !cache->held || (policy->opened && !cache->state)) {
+    if (!cache->units || !cache->held || !open_groups(cache, options)) {
         cache_close(cache);
         return lb_fail(err, LB_ERR_NOMEM, "cache: out of memory");
     }
@@ -139,8 +191,11 @@ void cache_close(struct cache *cache)
 {
     if (!cache)
         return;
-    if (cache->state)
-        cache->policy->closed(cache->state);
+    for (uint32_t g = 0; cache->groups && g < cache->n_groups; g++)
+        if (cache->groups[g].state)
+            cache->policy->closed(cache->groups[g].state);
+    lb_free(cache->groups);
+    lb_free(cache->group_of);
     lb_free(cache->units);
     lb_free(cache->held);
     lb_free(cache);
@@ -220,10 +275,29 @@ struct cache_counters cache_counters(const struct cache *cache)
     return cache->counters;
 }
 
+/* Whether the unit fits when so many units and frames have left, of all and of its group. */
+static bool fits_without(const struct cache *cache, uint32_t unit, const struct group *all,
+                         const struct group *of_group)
+{
+    const struct group *group = group_of(cache, unit);
+    uint32_t frames = cache->units[unit].frames;
+    return cache->units_held - all->units_held < cache->max_units &&
+           cache->frames_held - all->frames_held + frames <= cache->max_frames &&
+           group->units_held - of_group->units_held < group->max_units &&
+           group->frames_held - of_group->frames_held + frames <= group->max_frames;
+}
+
+static bool group_is_full(const struct cache *cache, uint32_t unit)
+{
+    const struct group *group = group_of(cache, unit);
+    return group->units_held >= group->max_units ||
+           group->frames_held + cache->units[unit].frames > group->max_frames;
+}
+
 bool cache_fits(const struct cache *cache, uint32_t unit)
 {
-    return cache->units_held < cache->max_units &&
-           cache->frames_held + cache->units[unit].frames <= cache->max_frames;
+    const struct group none = {0};
+    return fits_without(cache, unit, &none, &none);
 }
 
 const uint64_t *cache_held(const struct cache *cache)
@@ -256,17 +330,30 @@ bool cache_may_evict(const struct cache_choice *choice, uint32_t unit)
             (choice->window == 0 || next > choice->position + choice->window));
 }
 
+/* Asks the policy: of the group whose share is full, else of any. */
+static int64_t ask(struct cache *cache, struct cache_choice *choice)
+{
+    uint32_t unit = choice->incoming;
+    bool known = unit != CACHE_NO_UNIT;
+    uint32_t first = known && cache->group_of ? cache->group_of[unit] : 0;
+    uint32_t n = known && group_is_full(cache, unit) ? 1 : cache->n_groups;
+    int64_t victim = -1;
+    for (uint32_t i = 0; i < n && victim < 0; i++)
+        victim = cache->policy->victim(cache->groups[(first + i) % cache->n_groups].state, choice);
+    return victim;
+}
+
 static int64_t choose(struct cache *cache, struct cache_choice *choice, uint32_t incoming)
 {
     choice->incoming = incoming;
     choice->random_state = lb_random_next(&cache->random);
     uint32_t window = choice->window;
     choice->window = 0;
-    int64_t victim = cache->policy->victim(cache->state, choice);
+    int64_t victim = ask(cache, choice);
     choice->window = window;
     if (victim >= 0 && is_protected(choice, (uint32_t)victim)) {
         cache->counters.protected_evictions++;
-        victim = cache->policy->victim(cache->state, choice);
+        victim = ask(cache, choice);
     }
     assert(victim < 0 || cache_may_evict(choice, (uint32_t)victim));
     return victim;
@@ -280,18 +367,22 @@ int64_t cache_victim(struct cache *cache, struct cache_choice *choice)
 /* Whether evicting what may leave would make room: looks no further than it must. */
 static bool can_make_room(struct cache *cache, const struct cache_choice *choice, uint32_t unit)
 {
-    uint64_t frames = 0;
-    uint32_t units = 0, n_words = cache->n_units / 64 + 1;
+    struct group all = {0}, of_group = {0};
+    const struct group *group = group_of(cache, unit);
+    bool own_only = group_is_full(cache, unit);
+    uint32_t n_words = cache->n_units / 64 + 1;
     for (uint32_t i = 0; i < n_words; i++) {
         uint32_t word = (cache->hand + i) % n_words;
         for (uint64_t bits = cache->held[word]; bits; bits &= bits - 1) {
             uint32_t held = word * 64 + (uint32_t)__builtin_ctzll(bits);
-            if (!cache_may_evict(choice, held))
+            bool own = group_of(cache, held) == group;
+            if ((own_only && !own) || !cache_may_evict(choice, held))
                 continue;
-            frames += cache->units[held].frames;
-            units++;
-            if (cache->units_held - units < cache->max_units &&
-                cache->frames_held - frames + cache->units[unit].frames <= cache->max_frames) {
+            all.frames_held += cache->units[held].frames;
+            all.units_held++;
+            of_group.frames_held += own ? cache->units[held].frames : 0;
+            of_group.units_held += own;
+            if (fits_without(cache, unit, &all, &of_group)) {
                 cache->hand = word;
                 return true;
             }
@@ -322,9 +413,11 @@ static void set_absent(struct cache *cache, uint32_t unit)
     cache->held[unit / 64] &= ~(UINT64_C(1) << unit % 64);
     cache->units_held--;
     cache->frames_held -= u->frames;
+    group_of(cache, unit)->units_held--;
+    group_of(cache, unit)->frames_held -= u->frames;
     cache->shrinking = cache->shrinking && cache_excess(cache);
     if (cache->policy->evicted)
-        cache->policy->evicted(cache->state, unit);
+        cache->policy->evicted(group_of(cache, unit)->state, unit);
 }
 
 void cache_evict(struct cache *cache, uint32_t unit)
@@ -350,8 +443,10 @@ void cache_begin_load(struct cache *cache, uint32_t unit, bool prefetch)
     cache->held[unit / 64] |= UINT64_C(1) << unit % 64;
     cache->units_held++;
     cache->frames_held += u->frames;
+    group_of(cache, unit)->units_held++;
+    group_of(cache, unit)->frames_held += u->frames;
     if (cache->policy->loaded)
-        cache->policy->loaded(cache->state, unit);
+        cache->policy->loaded(group_of(cache, unit)->state, unit);
 }
 
 void cache_end_load(struct cache *cache, uint32_t unit)
@@ -380,7 +475,7 @@ void cache_pin(struct cache *cache, uint32_t unit)
     }
     cache->furthest_used = unit > cache->furthest_used ? unit : cache->furthest_used;
     if (cache->policy->used)
-        cache->policy->used(cache->state, unit, first);
+        cache->policy->used(group_of(cache, unit)->state, unit, first);
 }
 
 void cache_unpin(struct cache *cache, uint32_t unit)

@@ -86,6 +86,10 @@ struct cache_options {
     uint32_t max_units;                /* units at a time; 0: no such limit */
     uint64_t max_frames;               /* frames at a time; 0: no such limit */
     uint64_t seed;
+    /* optional: [n_units] groups 0..n_groups-1, each a cache of its own with its share of the
+     * budget (cache_scope: layer); NULL: one for all */
+    const uint32_t *group_of;
+    uint32_t n_groups;
     double half_life; /* lfu, lfru: passes after which a use counts half; 0: never */
     const double
         *heat; /* static: [n_units] how often each is used, to outlive the cache; or NULL */
@@ -107,7 +111,8 @@ uint32_t cache_units_held(const struct cache *cache); /* resident and in flight 
 uint64_t cache_frames_held(const struct cache *cache);
 uint32_t cache_max_units(const struct cache *cache);
 uint64_t cache_max_frames(const struct cache *cache);
-/* Units that the budget holds, of average size; at least 1. */
+/* Units that the budget holds, of average size; at least 1. In groups: of the group whose policy
+ * asks, as it is told that the budget is set. */
 uint32_t cache_slots(const struct cache *cache);
 double cache_half_life(const struct cache *cache);
 /* Passes that the computation has begun after the first: as often as it used a unit that lies more

@@ -390,6 +390,7 @@ static enum lb_status set_up(struct clockwork *v, struct lb_error *err)
                        "forestall",
                        o->scheduler);
     uint32_t *frames_of = lb_calloc(o->n_units, sizeof *frames_of);
+    uint32_t *layer_of = lb_calloc(o->n_units, sizeof *layer_of), n_layers = 0;
     bool *always = lb_calloc(o->n_units, sizeof *always);
     v->max_demands = o->routes ? o->queue_depth : 0;
     uint32_t max_loads = v->max_prefetches + v->max_demands + 1;
@@ -399,23 +400,29 @@ static enum lb_status set_up(struct clockwork *v, struct lb_error *err)
     v->outcomes = lb_calloc(o->n_units, sizeof *v->outcomes);
     v->wanted = lb_calloc(o->n_units, sizeof *v->wanted);
     v->firsts = lb_calloc(o->n_units, sizeof *v->firsts);
-    if (status != LB_OK || !frames_of || !always || !v->flights || !v->loads || !v->outcomes ||
-        !v->wanted || !v->firsts) {
+    if (status != LB_OK || !frames_of || !layer_of || !always || !v->flights || !v->loads ||
+        !v->outcomes || !v->wanted || !v->firsts) {
         lb_free(frames_of);
+        lb_free(layer_of);
         lb_free(always);
         return lb_fail(err, LB_ERR_NOMEM, "simulation: out of memory");
     }
     for (uint32_t i = 0; i < o->n_units; i++) {
         frames_of[i] = o->units[i].frames;
+        layer_of[i] = o->units[i].layer;
+        n_layers = layer_of[i] >= n_layers ? layer_of[i] + 1 : n_layers;
         always[i] = o->units[i].part == 0 || !o->routes;
     }
     struct cache_options co = {.replacement = o->replacement,
                                .half_life = o->half_life,
+                               .group_of = o->by_layer ? layer_of : NULL,
+                               .n_groups = n_layers,
                                .max_units = resident ? 0 : o->max_units,
                                .max_frames = resident ? 0 : o->max_frames,
                                .seed = o->seed};
     status = cache_open(&co, o->n_units, frames_of, &v->cache, err);
     lb_free(frames_of);
+    lb_free(layer_of);
     if (status == LB_OK)
         status = o->order
                      ? future_open_sequence(o->n_units, o->order, o->length, true, &v->future, err)

@@ -222,16 +222,22 @@ static enum lb_status open_cache(struct streamer *s, const struct streamer_optio
                                  const struct budget *budget, struct lb_error *err)
 {
     uint32_t *frames_of_unit = lb_calloc(s->n_units, sizeof *frames_of_unit);
+    uint32_t *layer_of = lb_calloc(s->n_units, sizeof *layer_of);
     s->loads = lb_calloc(s->n_units, sizeof *s->loads);
     s->outcomes = lb_calloc(s->n_units, sizeof *s->outcomes);
-    if (!frames_of_unit || !s->loads || !s->outcomes) {
+    if (!frames_of_unit || !layer_of || !s->loads || !s->outcomes) {
         lb_free(frames_of_unit);
+        lb_free(layer_of);
         return lb_fail(err, LB_ERR_NOMEM, "streamer: out of memory");
     }
-    for (uint32_t i = 0; i < s->n_units; i++)
+    for (uint32_t i = 0; i < s->n_units; i++) {
         frames_of_unit[i] = s->layout->units[i].n_frames;
+        layer_of[i] = s->layout->units[i].layer;
+    }
     struct cache_options options = {.replacement = o->replacement,
                                     .half_life = o->half_life,
+                                    .group_of = o->by_layer ? layer_of : NULL,
+                                    .n_groups = s->layout->n_layers,
                                     .max_units = budget->units,
                                     .max_frames = budget->frames,
                                     .seed = o->seed,
@@ -239,6 +245,7 @@ static enum lb_status open_cache(struct streamer *s, const struct streamer_optio
                                     .ctx = s};
     enum lb_status status = cache_open(&options, s->n_units, frames_of_unit, &s->cache, err);
     lb_free(frames_of_unit);
+    lb_free(layer_of);
     if (status != LB_OK || s->mapped)
         return status;
     status = frames_open(s->layout, budget->frames, &s->frames, err);

@@ -38,6 +38,7 @@ struct streamer_options {
     const char *prefetch;    /* "off", "sync", "async", "resident" */
     const char *replacement; /* a cache policy */
     double half_life;        /* its parameter; see cache.h */
+    bool by_layer;           /* each layer has a cache of its own, with its share of the budget */
     const char *scheduler;   /* a planner scheduler */
     bool protect;
     uint32_t prefetch_distance; /* layers ahead */

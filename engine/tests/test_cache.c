@@ -446,7 +446,7 @@ static void refusals(void)
         lb_memory_fail_at(k);
         enum lb_status status = cache_open(&o, 3, frames, &cache, &err);
         lb_memory_fail_at(0);
-        CHECK(status == (k <= 4 ? LB_ERR_NOMEM : LB_OK) && !cache == (k <= 4));
+        CHECK(status == (k <= 5 ? LB_ERR_NOMEM : LB_OK) && !cache == (k <= 5));
         cache_close(cache);
     }
 }

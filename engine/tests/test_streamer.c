@@ -387,22 +387,25 @@ static void random_settings(uint64_t seed, int rounds)
 
 /* An account of its own for `off`: what each policy keeps of units of equal size. */
 struct account {
+    bool by_layer; /* `slots` for each layer; else for all */
     bool fifo, held[MOST_PIECES], wanted[MOST_PIECES];
     uint64_t since[MOST_PIECES], clock, hits, misses;
-    uint32_t n_held, slots;
+    uint32_t n_held[MOST_LAYERS], slots;
 };
 
 static void account_use(struct account *a, uint32_t unit)
 {
     a->hits += a->held[unit];
     a->misses += !a->held[unit];
-    if (!a->held[unit] && a->n_held++ == a->slots) {
+    uint32_t layer = a->by_layer ? unit / (1 + EXPERTS) : 0; /* a unit a part */
+    if (!a->held[unit] && a->n_held[layer]++ == a->slots) {
         int64_t oldest = -1;
         for (uint32_t i = 0; i < MOST_PIECES; i++)
-            if (a->held[i] && !a->wanted[i] && (oldest < 0 || a->since[i] < a->since[oldest]))
+            if (a->held[i] && !a->wanted[i] && (!a->by_layer || i / (1 + EXPERTS) == layer) &&
+                (oldest < 0 || a->since[i] < a->since[oldest]))
                 oldest = i;
         a->held[oldest] = false;
-        a->n_held--;
+        a->n_held[layer]--;
     }
     if (!a->held[unit] || !a->fifo)
         a->since[unit] = ++a->clock;
@@ -519,6 +522,7 @@ static void compare_with_simulation(struct rig *rig, const struct setting *x,
                                 .replacement = x->o.replacement,
                                 .scheduler = x->o.scheduler,
                                 .protect = x->o.protect,
+                                .by_layer = x->o.by_layer,
                                 .distance = budget_distance(l, x->o.prefetch_distance),
                                 .max_frames = streamer_counters(rig->s).frames_capacity,
                                 .max_loads = x->o.max_loads,
@@ -566,10 +570,14 @@ static void routes(uint64_t seed, int rounds)
         } else if (slots < pins + 1) {
             slots = pins + 1;
         }
+        x.o.by_layer = lb_random_below(&r, 3) == 0;
         x.o.cache_bytes = slots * (exact ? 2 : 3) * 8192;
+        if (x.o.by_layer)
+            x.o.cache_bytes *= m.n_layers;
         struct lb_error err = LB_ERROR_INIT;
         struct rig rig;
-        struct account account = {.fifo = strcmp(x.o.replacement, "fifo") == 0, .slots = slots};
+        struct account account = {
+            .by_layer = x.o.by_layer, .fifo = strcmp(x.o.replacement, "fifo") == 0, .slots = slots};
         char what[160];
         snprintf(what, sizeof what, "seed %llu round %d: %s %s %s %s unit %llu, %u of %u slots",
                  (unsigned long long)seed, round, x.storage, x.o.prefetch, x.o.replacement,

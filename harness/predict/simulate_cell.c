@@ -119,6 +119,7 @@ static enum lb_status make_options(struct cell_run *run, struct lb_error *err)
         .prefetch = o->prefetch,
         .replacement = o->replacement,
         .half_life = o->half_life,
+        .by_layer = strcmp(o->cache_scope, "layer") == 0,
         .scheduler = o->scheduler,
         .protect = o->protect,
         .distance = budget_distance(run->layout, o->prefetch_distance),

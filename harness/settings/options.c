@@ -13,6 +13,7 @@ static const char *const words_auto[] = {"auto", NULL};
 static const char *const words_none[] = {"none", NULL};
 static const char *const words_unit[] = {"layer", "tensor", "expert", NULL};
 static const char *const choices_advice[] = {"normal", "sequential", "random", "willneed", NULL};
+static const char *const choices_scope[] = {"layer", "model", NULL};
 static const char *const choices_resident[] = {"none", "dense", NULL};
 static const char *const choices_kv[] = {"f16", "f32", NULL};
 static const char *const choices_page_cache[] = {"as-is", "cold", "warm", NULL};
@@ -135,6 +136,8 @@ static const struct option table[] = {
      .flags = OPTION_STREAMING},
     {"replacement", "POLICY", "which layer leaves", OPTION_CHOICE, ENGINE(replacement),
      .choice_kind = "replacement", .flags = OPTION_STREAMING},
+    {"cache_scope", "WHAT", "layer: a cache for each layer, with its share; model: one for all",
+     OPTION_CHOICE, ENGINE(cache_scope), .choices = choices_scope, .flags = OPTION_STREAMING},
     {"half_life", "N", "lfu, lfru: passes after which a use counts half; 0: never", OPTION_REAL,
      ENGINE(half_life), .max = 1e6, .flags = OPTION_STREAMING},
     {"scheduler", "NAME", "when a prefetch starts, and of what", OPTION_CHOICE, ENGINE(scheduler),
