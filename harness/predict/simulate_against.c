@@ -4,6 +4,7 @@
 #include "common/file_io.h"
 #include "common/json_text.h"
 #include "common/values.h"
+#include "result/document.h"
 #include "stats/stats.h"
 
 #include <math.h>
@@ -52,16 +53,13 @@ static enum lb_status read_result(const char *path, json_t **document, struct lb
 {
     struct stat info;
     bool directory = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-    char *file = directory ? file_text("%s/result.json", path) : strdup(path), *text = NULL;
-    size_t length;
-    json_error_t where;
-    enum lb_status status = file ? file_read(file, &text, &length, err) : no_memory(err);
-    if (status == LB_OK) {
-        *document = json_loadb(text, length, 0, &where);
-        if (!json_is_array(json_object_get(json_object_get(*document, "layerbench"), "cells")))
-            status = lb_fail(err, LB_ERR_INPUT, "%s: expected a result of layerbench", file);
-    }
-    free(text);
+    char *file = directory ? file_text("%s/result.json", path) : strdup(path);
+    enum lb_status status = file ? document_read(file, document, err) : no_memory(err);
+    if (status == LB_OK)
+        status = document_check(file, *document, err);
+    if (status == LB_OK &&
+        !json_is_array(json_object_get(json_object_get(*document, "layerbench"), "cells")))
+        status = lb_fail(err, LB_ERR_INPUT, "%s: expected a result of layerbench, with its cells", file);
     free(file);
     return status;
 }

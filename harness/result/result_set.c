@@ -3,14 +3,13 @@
 
 #include "common/file_io.h"
 #include "common/json_schema.h"
+#include "result/document.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-
-enum { SCHEMA_VERSION = 1 };
 
 static enum lb_status no_memory(struct lb_error *err)
 {
@@ -32,12 +31,6 @@ static enum lb_status check(const json_t *document, struct lb_error *err)
         return no_memory(err);
     enum lb_status status = json_schema_check(schema, document, err);
     json_decref(schema);
-    const json_t *ours = json_object_get(document, "layerbench");
-    json_int_t version = json_integer_value(json_object_get(ours, "schema_version"));
-    if (status == LB_OK && version != SCHEMA_VERSION)
-        status = lb_fail(err, LB_ERR_INPUT,
-                         "$.layerbench.schema_version: %" JSON_INTEGER_FORMAT ": expected %d",
-                         version, SCHEMA_VERSION);
     return status;
 }
 
@@ -62,17 +55,11 @@ static enum lb_status check_names(const json_t *ours, struct lb_error *err)
 
 static enum lb_status read_file(const char *path, json_t **document, struct lb_error *err)
 {
-    char *text = NULL;
-    size_t length;
-    json_error_t where;
-    enum lb_status status = file_read(path, &text, &length, err);
+    enum lb_status status = document_read(path, document, err);
+    if (status == LB_OK)
+        status = document_check(path, *document, err);
     if (status != LB_OK)
         return status;
-    *document = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
-    free(text);
-    if (!*document)
-        return lb_fail(err, LB_ERR_INPUT, "%s: line %d, column %d: %s: expected JSON", path,
-                       where.line, where.column, where.text);
     status = check(*document, err);
     if (status == LB_OK)
         status = check_names(json_object_get(*document, "layerbench"), err);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "common/file_io.h"
 #include "common/json_text.h"
+#include "result/document.h"
 #include "result/journal.h"
 #include "result/layer_lines.h"
 #include "result/results_json.h"
@@ -130,11 +131,9 @@ enum lb_status results_resume(struct results *r, const char *directory, struct l
 {
     enum lb_status status = prepare(r, directory, err);
     char *path = status == LB_OK ? path_of(r, "result.json") : NULL;
-    char *lines = path ? path_of(r, "layers.jsonl") : NULL, *text = NULL;
+    char *lines = path ? path_of(r, "layers.jsonl") : NULL;
     char *journal = lines ? path_of(r, "samples.jsonl") : NULL;
     char *routes = path ? path_of(r, "routes.csv") : NULL;
-    size_t length;
-    json_error_t where;
     json_t *document = NULL;
     if (status != LB_OK)
         return status;
@@ -142,15 +141,11 @@ enum lb_status results_resume(struct results *r, const char *directory, struct l
         status = no_memory(err);
         goto done;
     }
-    status = file_read(path, &text, &length, err);
+    status = document_read(path, &document, err);
+    if (status == LB_OK)
+        status = document_check(path, document, err);
     if (status != LB_OK)
         goto done;
-    document = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
-    if (!document) {
-        status = lb_fail(err, LB_ERR_INPUT, "%s: line %d, column %d: %s", path, where.line,
-                         where.column, where.text);
-        goto done;
-    }
     status = results_from_json(r, document, err);
     if (status == LB_OK)
         status = journal_read(journal, take_journalled, r, err);
@@ -161,7 +156,6 @@ enum lb_status results_resume(struct results *r, const char *directory, struct l
     lb_error_prefix(err, "%s", path);
 done:
     json_decref(document);
-    free(text);
     free(journal);
     free(routes);
     free(lines);

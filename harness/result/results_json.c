@@ -6,6 +6,7 @@
 #include "common/json_text.h"
 #include "common/values.h"
 #include "common/version.h"
+#include "result/document.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -297,7 +298,7 @@ json_t *results_to_json(const struct results *r)
     }
     for (uint32_t i = 0; i < r->matrix->count; i++)
         json_array_append_new(cells, cell_json(r, i));
-    json_object_set_new(ours, "schema_version", json_integer(RESULTS_SCHEMA_VERSION));
+    json_object_set_new(ours, "schema_version", json_integer(RESULT_SCHEMA_VERSION));
     json_object_set_new(ours, "version", json_text(LAYERBENCH_VERSION));
     json_object_set_new(ours, "scenario", scenario_json(r));
     json_object_set_new(ours, "started_realtime_ns", json_integer(r->started_realtime_ns));

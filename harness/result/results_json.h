@@ -4,8 +4,6 @@
 
 #include "result/results.h"
 
-#define RESULTS_SCHEMA_VERSION 1
-
 /* All options of a cell, typed as in a scenario; sizes as bytes. */
 json_t *results_options(const struct settings *settings);
 

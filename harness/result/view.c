@@ -2,6 +2,7 @@
 #include "result/view.h"
 
 #include "common/values.h"
+#include "result/document.h"
 #include "settings/options.h"
 
 #include <stdarg.h>
@@ -161,30 +162,24 @@ enum lb_status view_open(const char *path, struct view *view, struct lb_error *e
     for (size_t n = strlen(view->dir); n > 1 && view->dir[n - 1] == '/'; n--)
         view->dir[n - 1] = '\0';
     const char *file = S_ISDIR(st.st_mode) ? view_text(view, "%s/result.json", path) : path;
-    json_error_t error;
-    view->root = json_load_file(file, 0, &error);
-    view->document = json_object_get(view->root, "layerbench");
-    if (view->document) {
-        read_document(view);
-        return LB_OK;
+    struct lb_error damage = LB_ERROR_INIT;
+    if (document_read(file, &view->root, &damage) == LB_OK) {
+        if (json_object_get(view->root, "comparisons")) /* of compare --json */
+            return LB_OK;
+        view->document = json_object_get(view->root, "layerbench");
+        if (document_check(file, view->root, &damage) == LB_OK) {
+            read_document(view);
+            return LB_OK;
+        }
     }
-    if (json_object_get(view->root, "comparisons"))
-        return LB_OK;
+    /* without a readable result its log may still tell something */
     const char *log = view_text(view, "%s/layers.jsonl", view->dir);
-    const char *what = view->root ? view_text(view,
-                                              "%s: not a result of layerbench "
-                                              "(expected a key 'layerbench')",
-                                              file)
-                       : access(file, F_OK) != 0
-                           ? view_text(view, "%s: no such file", file)
-                           : view_text(view, "%s: damaged: line %d, column %d: %s", file,
-                                       error.line, error.column, error.text);
-    if (access(log, R_OK) != 0 || (view->root && !S_ISDIR(st.st_mode))) {
-        lb_fail(err, LB_ERR_INPUT, "%s", what);
+    if (view->root || access(log, R_OK) != 0) {
+        lb_fail(err, LB_ERR_INPUT, "%s", damage.text);
         view_close(view);
         return LB_ERR_INPUT;
     }
-    view_note(view, "%s; drawn is what layers.jsonl shows", what);
+    view_note(view, "%s; drawn is what layers.jsonl shows", damage.text);
     return LB_OK;
 }
 

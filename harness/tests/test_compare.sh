@@ -101,9 +101,9 @@ expect 5 'another scenario' "$base" "$(changed "$machine" '.layerbench.scenario.
 
 # bad files: one line, exit code 2
 sed 's/"bytes_read": 1048576/"bytes_read": NaN/' "$base" >"$work/nan.json"
-expect 2 'nan.json: line' "$base" "$work/nan.json"
+expect 2 'nan.json: damaged: line' "$base" "$work/nan.json"
 head -c 2000 "$base" >"$work/cut.json"
-expect 2 'cut.json: line' "$work/cut.json" "$base"
+expect 2 'cut.json: damaged: line' "$work/cut.json" "$base"
 expect 2 'pass_ns' "$base" "$(changed "$base" '.layerbench.cells[].samples[] |= (.pass_us = .pass_ns | del(.pass_ns))')"
 expect 2 'schema_version' "$base" "$(changed "$base" '.layerbench.schema_version = 2')"
 expect 2 'each name once' "$base" "$(changed "$base" '.layerbench.cells[1].name = "cache_layers=4"')"

@@ -112,6 +112,26 @@ echo '{"comparisons":[{"cell":"a","metric":"pass_ns","ratio":1.05,"low":1.03,"hi
 plot "$work/h/c.json"
 check "a comparison is drawn" [ $? = 0 -a -s "$work/h/plots/comparison.svg" -a -s "$work/h/plots/comparison.pdf" ]
 
+# Of another version, with a byte-order mark, of another program: every reader refuses it and says why.
+make_result "$work/v"
+refused() { # TEXT FILTER...: result.json is what the filter makes of a good one
+    local text=$1 command
+    shift
+    mkdir -p "$work/w" && rm -f "$work"/w/*
+    "$@" <"$work/v/result.json" >"$work/w/result.json"
+    for command in "plot $work/w" "report $work/w -o $work/w/r.html" "trace $work/w" \
+        "simulate --against $work/w" "compare $work/w $work/w" "merge $work/w --out $work/w/m"; do
+        # shellcheck disable=SC2086
+        "$LAYERBENCH" $command >/dev/null 2>"$work/err"
+        check "$command: bad input ($text)" [ $? = 2 ]
+        check "$command says: $text" grep -q "result.json: .*$text" "$work/err"
+        check "in one line" [ "$(wc -l <"$work/err")" = 1 ]
+    done
+}
+refused 'schema_version: 99: expected 1' sed 's/"schema_version": *1/"schema_version": 99/'
+refused 'byte-order mark' sed "1s/^/$(printf '\357\273\277')/"
+refused "expected a key 'layerbench'" sed 's/"layerbench":/"other":/'
+
 # Many accesses: the time is printed, not judged.
 make_result "$work/i" -v layers=32 -v passes=12 -v reps=6 -v caches="4 8 16 24" -v distances="1 2"
 start=$(date +%s%N)
