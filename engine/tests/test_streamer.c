@@ -397,6 +397,8 @@ static void account_use(struct account *a, uint32_t unit)
 {
     a->hits += a->held[unit];
     a->misses += !a->held[unit];
+    if (a->slots == 0) /* it is not kept */
+        return;
     uint32_t layer = a->by_layer ? unit / (1 + EXPERTS) : 0; /* a unit a part */
     if (!a->held[unit] && a->n_held[layer]++ == a->slots) {
         int64_t oldest = -1;
@@ -577,7 +579,7 @@ static void routes(uint64_t seed, int rounds)
         struct lb_error err = LB_ERROR_INIT;
         struct rig rig;
         struct account account = {
-            .by_layer = x.o.by_layer, .fifo = strcmp(x.o.replacement, "fifo") == 0, .slots = slots};
+            .by_layer = x.o.by_layer, .fifo = strcmp(x.o.replacement, "fifo") == 0, .slots = exact ? slots : 0};
         char what[160];
         snprintf(what, sizeof what, "seed %llu round %d: %s %s %s %s unit %llu, %u of %u slots",
                  (unsigned long long)seed, round, x.storage, x.o.prefetch, x.o.replacement,
