@@ -365,6 +365,9 @@ static enum lb_status open_session(struct lb_engine *e, struct lb_error *err)
     const struct model_config *c = model_config(e->model);
     if (o->context == 0)
         o->context = c->context_train > 0 && c->context_train < 4096 ? c->context_train : 4096;
+    else if (c->context_train > 0 && o->context > c->context_train)
+        add_notice(e, "context %" PRIu32 ": the model was trained for %" PRIu32 " positions",
+                   o->context, c->context_train);
     if (o->max_tokens > o->context)
         o->max_tokens = o->context;
     if (o->max_tokens < o->batch)
@@ -407,6 +410,10 @@ static enum lb_status open_parts(struct lb_engine *e, struct lb_error *err)
         load_resident(e, err) || wrap_storage(e, err) || cut_layers(e, err) ||
         open_session(e, err) || open_streamer(e, err))
         return err->code;
+    if (*model_config(e->model)->note)
+        add_notice(e, "%s", model_config(e->model)->note);
+    if (*tokenizer_note(e->file))
+        add_notice(e, "%s", tokenizer_note(e->file));
     if (o->log_capacity > 0 && !(e->log = lb_ring_open(o->log_capacity, sizeof(struct lb_access))))
         return lb_fail(err, LB_ERR_NOMEM, "access log: out of memory");
     if (o->unit_log_capacity > 0 && e->layout->n_units > e->layout->n_layers &&

@@ -255,6 +255,8 @@ int32_t lb_sampler_next(struct lb_sampler *sampler, const float *logits);
 struct lb_vocab;
 enum lb_status lb_vocab_open(const char *path, struct lb_vocab **vocab, struct lb_error *err);
 void lb_vocab_close(struct lb_vocab *vocab);
+const char *lb_vocab_notice(const struct lb_vocab *vocab); /* as lb_engine_notice */
+int32_t lb_vocab_bos(const struct lb_vocab *vocab);        /* as lb_engine_bos */
 enum lb_status lb_vocab_tokenize(const struct lb_vocab *vocab, const char *text, size_t length,
                                  struct lb_text_options options, int32_t **ids, size_t *count,
                                  struct lb_error *err);
@@ -271,6 +273,15 @@ struct lb_inspect {
 };
 enum lb_status lb_inspect_file(const char *path, const struct lb_inspect *inspect,
                                struct lb_error *err);
+
+/* What a model's header says, checked as when an engine is opened, without reading weights. */
+struct lb_model_facts {
+    char architecture[32];
+    uint32_t n_layers;
+    uint64_t file_bytes;
+    uint64_t layer_bytes; /* tensors of all layers */
+};
+enum lb_status lb_model_facts(const char *path, struct lb_model_facts *facts, struct lb_error *err);
 
 /* Of a tensor by its name: the layer, and its place in the order in which a pass takes the layer's
  * tensors, smaller first; *of_experts: it holds a slice for each expert, outermost. False: no

@@ -24,7 +24,7 @@ struct resident_block { /* memory of one resident tensor, read at aligned offset
 
 struct lb_engine {
     struct lb_options options; /* strings replaced by ones that live as long as the engine */
-    char notice[256];
+    char notice[512];
     struct gguf_file *file;
     struct model *model;
     struct storage *storage;

@@ -95,6 +95,32 @@ static void inspect_pair(const struct lb_inspect *inspect, const struct gguf_pai
     inspect->pair(inspect->ctx, pair->key, kind_name(pair->kind), value);
 }
 
+enum lb_status lb_model_facts(const char *path, struct lb_model_facts *facts, struct lb_error *err)
+{
+    struct gguf_file *file = NULL;
+    struct model *model = NULL;
+    *facts = (struct lb_model_facts){.n_layers = 0};
+    enum lb_status status = gguf_open(path, quant_tensor_bytes, &file, err);
+    if (status == LB_OK)
+        status = model_open(file, &model, err);
+    if (status == LB_OK) {
+        const struct model_config *c = model_config(model);
+        snprintf(facts->architecture, sizeof facts->architecture, "%s", c->architecture);
+        facts->n_layers = c->n_layers;
+        facts->file_bytes = gguf_file_bytes(file);
+        for (size_t i = 0; i < gguf_tensor_count(file); i++) {
+            const struct gguf_tensor *t = gguf_tensor_at(file, i);
+            uint32_t layer, rank;
+            bool of_experts;
+            if (model_tensor_order(t->name, &layer, &rank, &of_experts) && layer < c->n_layers)
+                facts->layer_bytes += t->bytes;
+        }
+    }
+    model_close(model);
+    gguf_close(file);
+    return status;
+}
+
 bool lb_tensor_order(const char *name, uint32_t *layer, uint32_t *rank, bool *of_experts)
 {
     return model_tensor_order(name, layer, rank, of_experts);

@@ -11,6 +11,7 @@
 
 struct lb_vocab {
     struct tokenizer *tokenizer;
+    const char *notice;
 };
 
 enum lb_status lb_vocab_open(const char *path, struct lb_vocab **out, struct lb_error *err)
@@ -26,6 +27,7 @@ enum lb_status lb_vocab_open(const char *path, struct lb_vocab **out, struct lb_
         status = lb_fail(err, LB_ERR_NOMEM, "vocabulary: out of memory");
         goto done;
     }
+    vocab->notice = tokenizer_note(file);
     status = tokenizer_open(file, &vocab->tokenizer, err);
     if (status == LB_OK)
         *out = vocab;
@@ -42,6 +44,16 @@ void lb_vocab_close(struct lb_vocab *vocab)
         return;
     tokenizer_close(vocab->tokenizer);
     lb_free(vocab);
+}
+
+const char *lb_vocab_notice(const struct lb_vocab *vocab)
+{
+    return vocab->notice;
+}
+
+int32_t lb_vocab_bos(const struct lb_vocab *vocab)
+{
+    return tokenizer_adds_bos(vocab->tokenizer) ? tokenizer_bos(vocab->tokenizer) : -1;
 }
 
 enum lb_status lb_vocab_tokenize(const struct lb_vocab *vocab, const char *text, size_t length,

@@ -93,7 +93,8 @@ size_t gguf_tensor_count(const struct gguf_file *file);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf_file *file, size_t i);
 const struct gguf_tensor *gguf_find_tensor(const struct gguf_file *file, const char *name);
 
-/* Typed look-ups; any integer kind converts where the value fits, floats from F32/F64.
+/* Typed look-ups; any integer kind converts where the value fits, floats from F32/F64. An array of
+ * equal numbers (or bools) is that number; of different ones it is LB_ERR_UNSUPPORTED.
  * Missing key: *value keeps its default and LB_OK is returned when `required` is false. A wrong
  * kind or a value out of range is LB_ERR_INPUT naming file, key and what was expected. */
 enum lb_status gguf_get_u32(const struct gguf_file *file, const char *key, bool required,

@@ -152,6 +152,30 @@ static const char *kind_name(enum gguf_kind kind)
     return names[kind];
 }
 
+/* An array of equal scalars stands for one of them: some converters write a value for each layer
+ * also where all layers have the same. */
+static enum lb_status equal_elements(const struct gguf_file *file, const struct gguf_pair *pair,
+                                     const char *expected, struct gguf_pair *one,
+                                     struct lb_error *err)
+{
+    const struct gguf_array *a = &pair->value.array;
+    const char *values = a->values;
+    size_t size = gguf_kind_bytes(a->kind);
+    if (a->count == 0 || size == 0)
+        return lb_fail(err, LB_ERR_INPUT, "%s: key '%s' is an array of %llu %ss, expected %s",
+                       file->path, pair->key, (unsigned long long)a->count, kind_name(a->kind),
+                       expected);
+    for (uint64_t i = 1; i < a->count; i++)
+        if (memcmp(values, values + i * size, size) != 0)
+            return lb_fail(err, LB_ERR_UNSUPPORTED,
+                           "%s: key '%s': a value for each layer is not supported: got %llu that "
+                           "differ, expected %s",
+                           file->path, pair->key, (unsigned long long)a->count, expected);
+    *one = (struct gguf_pair){.key = pair->key, .kind = a->kind};
+    gguf_scalar(values, one);
+    return LB_OK;
+}
+
 /* *pair = NULL and LB_OK when the key is missing and need not be there. */
 static enum lb_status look_up(const struct gguf_file *file, const char *key, bool required,
                               const char *expected, const struct gguf_pair **pair,
@@ -162,6 +186,19 @@ static enum lb_status look_up(const struct gguf_file *file, const char *key, boo
         return LB_OK;
     return lb_fail(err, LB_ERR_INPUT, "%s: key '%s' is missing, expected %s", file->path, key,
                    expected);
+}
+
+/* As look_up, with *own in place of an array of equal numbers. */
+static enum lb_status look_up_one(const struct gguf_file *file, const char *key, bool required,
+                                  const char *expected, struct gguf_pair *own,
+                                  const struct gguf_pair **pair, struct lb_error *err)
+{
+    enum lb_status status = look_up(file, key, required, expected, pair, err);
+    if (!*pair || (*pair)->kind != GGUF_ARRAY)
+        return status;
+    status = equal_elements(file, *pair, expected, own, err);
+    *pair = status == LB_OK ? own : NULL;
+    return status;
 }
 
 static enum lb_status wrong_kind(const struct gguf_file *file, const struct gguf_pair *pair,
@@ -175,8 +212,9 @@ enum lb_status gguf_get_u32(const struct gguf_file *file, const char *key, bool 
                             uint32_t *value, struct lb_error *err)
 {
     static const char expected[] = "an integer from 0 to 4294967295";
+    struct gguf_pair own;
     const struct gguf_pair *pair;
-    enum lb_status status = look_up(file, key, required, expected, &pair, err);
+    enum lb_status status = look_up_one(file, key, required, expected, &own, &pair, err);
     if (!pair)
         return status;
     switch (pair->kind) {
@@ -207,8 +245,9 @@ enum lb_status gguf_get_f32(const struct gguf_file *file, const char *key, bool 
                             float *value, struct lb_error *err)
 {
     static const char expected[] = "a finite 32-bit float";
+    struct gguf_pair own;
     const struct gguf_pair *pair;
-    enum lb_status status = look_up(file, key, required, expected, &pair, err);
+    enum lb_status status = look_up_one(file, key, required, expected, &own, &pair, err);
     if (!pair)
         return status;
     if (pair->kind != GGUF_F32 && pair->kind != GGUF_F64)
@@ -223,8 +262,9 @@ enum lb_status gguf_get_f32(const struct gguf_file *file, const char *key, bool 
 enum lb_status gguf_get_bool(const struct gguf_file *file, const char *key, bool required,
                              bool *value, struct lb_error *err)
 {
+    struct gguf_pair own;
     const struct gguf_pair *pair;
-    enum lb_status status = look_up(file, key, required, "a bool", &pair, err);
+    enum lb_status status = look_up_one(file, key, required, "a bool", &own, &pair, err);
     if (!pair)
         return status;
     if (pair->kind != GGUF_BOOL)

@@ -323,6 +323,14 @@ static bool size_of(struct scan *s, gguf_size_fn size, struct gguf_tensor *t)
     return false;
 }
 
+static bool dimension_of_zero(struct scan *s, const struct gguf_tensor *t, uint32_t d)
+{
+    char shown[GGUF_SHOWN];
+    lb_fail(s->err, LB_ERR_INPUT, "%s: tensor '%s': dimension %u of %u is 0, expected 1 or more",
+            s->file->path, gguf_shown(t->name, shown), d + 1, t->n_dims);
+    return false;
+}
+
 static bool take_tensor(struct scan *s, gguf_size_fn size, struct gguf_tensor *t)
 {
     if (!take_name(s, &t->name) || !take_u32(s, &t->n_dims))
@@ -337,6 +345,8 @@ static bool take_tensor(struct scan *s, gguf_size_fn size, struct gguf_tensor *t
         t->ne[d] = 1;
         if (d < t->n_dims && !take_u64(s, &t->ne[d]))
             return false;
+        if (t->ne[d] == 0)
+            return dimension_of_zero(s, t, d);
     }
     return take_u32(s, &t->type) && take_u64(s, &t->file_offset) && size_of(s, size, t);
 }

@@ -210,13 +210,26 @@ static const char *name_of(const struct spec *spec, uint32_t layer, char *name, 
     return name;
 }
 
+/* What follows "blk.LAYER." in a tensor's name; NULL: it is of no layer. */
+static const char *name_in_layer(const char *name, uint32_t *layer)
+{
+    uint64_t number = 0;
+    if (strncmp(name, "blk.", 4) != 0 || name[4] < '0' || name[4] > '9')
+        return NULL;
+    for (name += 4; *name >= '0' && *name <= '9'; name++) {
+        number = number * 10 + (uint64_t)(*name - '0');
+        if (number > UINT32_MAX)
+            return NULL;
+    }
+    *layer = (uint32_t)number;
+    return *name == '.' ? name + 1 : NULL;
+}
+
 bool model_tensor_order(const char *name, uint32_t *layer, uint32_t *rank, bool *of_experts)
 {
-    int after = 0;
-    if (sscanf(name, "blk.%" SCNu32 ".%n", layer, &after) != 1 || after == 0)
-        return false;
-    for (size_t i = 0; i < N_SPECS; i++)
-        if (specs[i].where != OUTSIDE && strcmp(name + after, specs[i].name) == 0) {
+    const char *rest = name_in_layer(name, layer);
+    for (size_t i = 0; rest && i < N_SPECS; i++)
+        if (specs[i].where != OUTSIDE && strcmp(rest, specs[i].name) == 0) {
             *rank = (uint32_t)i;
             *of_experts = specs[i].slices >= OF_EXPERTS;
             return true;
@@ -361,8 +374,8 @@ static enum lb_status bind_all(struct model *model, struct lb_error *err)
 /* A layer that is not run may hold whatever it likes. */
 static bool is_skipped(const struct model *model, const char *name)
 {
-    unsigned layer;
-    return model->config.n_skipped > 0 && sscanf(name, "blk.%u.", &layer) == 1 &&
+    uint32_t layer;
+    return model->config.n_skipped > 0 && name_in_layer(name, &layer) &&
            layer >= model->config.n_layers &&
            layer - model->config.n_layers < model->config.n_skipped;
 }

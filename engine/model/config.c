@@ -239,17 +239,31 @@ static void read_rope(struct reader *r, struct model_config *c)
     read_rope_scaling(r, c);
 }
 
-/* The size of the vocabulary: its key, else the tokens listed, else the rows of the embedding. */
-static uint32_t vocabulary_size(struct reader *r)
+/* The size of the vocabulary is what the embedding has rows for: the key may be of the model that
+ * this one was made from. Fewer tokens than rows are padding, more are none that can be used. */
+static void read_vocabulary(struct reader *r, struct model_config *c)
 {
-    uint64_t n = 0;
     const struct gguf_pair *tokens = gguf_find_pair(r->file, "tokenizer.ggml.tokens");
     const struct gguf_tensor *embedding = gguf_find_tensor(r->file, "token_embd.weight");
-    if (tokens && tokens->kind == GGUF_ARRAY)
-        n = tokens->value.array.count;
-    else if (embedding)
-        n = embedding->ne[1];
-    return dimension(r, "vocab_size", n == 0, n > UINT32_MAX ? UINT32_MAX : (uint32_t)n);
+    uint64_t listed = tokens && tokens->kind == GGUF_ARRAY ? tokens->value.array.count : 0;
+    uint64_t rows = embedding && embedding->ne[0] == c->n_embd ? embedding->ne[1] : 0;
+    uint64_t n = rows ? rows : listed;
+    uint32_t key = number(r, "vocab_size", n == 0, 0);
+    n = n ? n : key;
+    if (r->status != LB_OK)
+        return;
+    if (n == 0 || n > DIMENSION_LIMIT)
+        r->status = lb_fail(r->err, LB_ERR_INPUT, "%s: %llu tokens: expected 1 to %u",
+                            gguf_path(r->file), (unsigned long long)n, DIMENSION_LIMIT);
+    else if (listed > n)
+        r->status = lb_fail(r->err, LB_ERR_INPUT,
+                            "%s: tokenizer.ggml.tokens lists %llu tokens, expected at most the "
+                            "%llu rows of 'token_embd.weight'",
+                            gguf_path(r->file), (unsigned long long)listed, (unsigned long long)n);
+    else if (rows && key && key != rows)
+        snprintf(c->note, sizeof c->note, "key '%s' is %u: taking the %llu rows of the embedding",
+                 key_of(r, "vocab_size"), key, (unsigned long long)rows);
+    c->n_vocab = (uint32_t)n;
 }
 
 /* A part of a split model lacks tensors, or the header: saying so helps more than naming one. */
@@ -346,7 +360,12 @@ static void read_experts(struct reader *r, const struct model_architecture *a,
 /* Layers that predict further tokens (NextN) come last and are not run. */
 static void read_layers(struct reader *r, struct model_config *c)
 {
-    uint32_t blocks = dimension(r, "block_count", true, 0);
+    uint32_t blocks = number(r, "block_count", true, 0);
+    if (r->status == LB_OK && blocks > gguf_tensor_count(r->file))
+        r->status =
+            lb_fail(r->err, LB_ERR_INPUT, "%s: %u layers announced, but only %zu tensors there",
+                    gguf_path(r->file), blocks, gguf_tensor_count(r->file));
+    blocks = dimension(r, "block_count", true, 0);
     uint32_t further = number(r, "nextn_predict_layers", false, 0);
     if (r->status == LB_OK && further >= blocks)
         r->status =
@@ -354,10 +373,6 @@ static void read_layers(struct reader *r, struct model_config *c)
                     gguf_path(r->file), r->key, further, blocks);
     c->n_layers = blocks - further;
     c->n_skipped = further;
-    if (r->status == LB_OK && blocks > gguf_tensor_count(r->file))
-        r->status =
-            lb_fail(r->err, LB_ERR_INPUT, "%s: %u layers announced, but only %zu tensors there",
-                    gguf_path(r->file), blocks, gguf_tensor_count(r->file));
 }
 
 enum lb_status config_read(const struct gguf_file *file, struct model_config *config,
@@ -383,7 +398,7 @@ enum lb_status config_read(const struct gguf_file *file, struct model_config *co
     c.n_embd = dimension(&r, "embedding_length", true, 0);
     c.n_ff = dimension(&r, "feed_forward_length", true, 0);
     c.context_train = dimension(&r, "context_length", true, 0);
-    c.n_vocab = vocabulary_size(&r);
+    read_vocabulary(&r, &c);
     c.sliding_window = number(&r, "attention.sliding_window", false, 0);
     c.rms_eps = real(&r, "attention.layer_norm_rms_epsilon", true, 0);
     read_experts(&r, a, &c);

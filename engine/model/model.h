@@ -79,6 +79,7 @@ struct model_config {
     uint32_t rope_dims;
     bool rope_neox;      /* rotate halves (qwen) instead of neighbouring pairs (llama) */
     bool tied_embedding; /* no output.weight: the head uses the embedding */
+    char note[256];      /* one line about a key that tensors contradict, or "" */
 };
 
 /* A tensor as the forward pass uses it. Vectors (norms, biases) have one row. */

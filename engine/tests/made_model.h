@@ -41,6 +41,9 @@ struct made_model {
     const char *key;             /* give this number key another value */
     uint32_t value;              /* the value */
     const char *text_key, *text; /* give this text key a value */
+    const char *array_key;       /* this number key holds a value for each layer, all the same */
+    uint32_t array_last;         /* but for the last; 0: the same */
+    uint32_t n_tokens;           /* so many tokens listed; 0: no such key */
 };
 
 #define MADE_TENSORS 256
@@ -252,8 +255,24 @@ static inline void made_number(struct gguf_writer *w, const struct made_model *m
 {
     char key[96];
     snprintf(key, sizeof key, "%s.%s", m->architecture, suffix);
-    if (!made_is(m->without, key))
+    if (made_is(m->array_key, key)) {
+        uint32_t values[8];
+        for (uint32_t i = 0; i < m->n_layers; i++)
+            values[i] = value;
+        if (m->array_last > 0)
+            values[m->n_layers - 1] = m->array_last;
+        gguf_writer_put_array(w, key, GGUF_U32, values, m->n_layers);
+    } else if (!made_is(m->without, key)) {
         gguf_writer_put_u32(w, key, made_is(m->key, key) ? m->value : value);
+    }
+}
+
+static inline void made_tokens(struct gguf_writer *w, uint32_t n)
+{
+    const char *texts[256];
+    for (uint32_t i = 0; i < n && i < 256; i++)
+        texts[i] = "t";
+    gguf_writer_put_texts(w, "tokenizer.ggml.tokens", texts, n < 256 ? n : 256);
 }
 
 /* A key that is there unless its value is 0. */
@@ -324,6 +343,8 @@ static inline void made_keys(struct gguf_writer *w, const struct made_model *m)
     }
     made_real(w, m, "rope.scaling.yarn_log_multiplier", m->yarn_multiplier);
     made_real(w, m, "attention.clamp_kqv", m->clamp);
+    if (m->n_tokens > 0)
+        made_tokens(w, m->n_tokens);
     if (m->text_key)
         gguf_writer_put_text(w, m->text_key, m->text);
     if ((made_is(m->key, "llama.expert_count") && m->experts == 0) ||

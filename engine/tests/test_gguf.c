@@ -177,6 +177,10 @@ static void look_ups(void)
            "key 'u32' is of kind u32, expected a bool");
     expect(gguf_get_text(f, "numbers", false, &text, &err), &err,
            "key 'numbers' is of kind array, expected a string");
+    expect(gguf_get_u32(f, "empty", false, &u, &err), &err,
+           "key 'empty' is an array of 0 u8s, expected an integer from 0 to 4294967295");
+    expect(gguf_get_u32(f, "texts", false, &u, &err), &err,
+           "key 'texts' is an array of 3 strings, expected an integer from 0 to 4294967295");
     gguf_close(f);
 }
 

@@ -63,6 +63,17 @@ void tokenizer_close(struct tokenizer *tokenizer)
     lb_free(tokenizer);
 }
 
+const char *tokenizer_note(const struct gguf_file *file)
+{
+    const char *model = "";
+    struct lb_error ignored = LB_ERROR_INIT;
+    gguf_get_text(file, "tokenizer.ggml.model", false, &model, &ignored);
+    if (strcmp(model, "gpt2") != 0 || gguf_find_pair(file, "tokenizer.ggml.pre"))
+        return "";
+    return "key 'tokenizer.ggml.pre' is missing: text is cut into words in the 'default' way, "
+           "perhaps not as the model was trained";
+}
+
 uint32_t tokenizer_vocab_size(const struct tokenizer *tokenizer)
 {
     return tokenizer->vocab.n_tokens;

@@ -24,6 +24,9 @@ enum lb_status tokenizer_open(const struct gguf_file *file, struct tokenizer **t
                               struct lb_error *err);
 void tokenizer_close(struct tokenizer *tokenizer);
 
+/* One line about what the file leaves open and had to be assumed, or "". */
+const char *tokenizer_note(const struct gguf_file *file);
+
 uint32_t tokenizer_vocab_size(const struct tokenizer *tokenizer);
 int32_t tokenizer_bos(const struct tokenizer *tokenizer); /* -1: none */
 int32_t tokenizer_eos(const struct tokenizer *tokenizer); /* -1: none */

@@ -148,6 +148,7 @@ static int generate(struct lb_engine *engine, const struct generate *g, struct t
         prompt = chat;
     if (lb_engine_tokenize(engine, prompt, strlen(prompt), how, &ids, &n_ids, &err) != LB_OK)
         goto done;
+    model_options_note_bos("generate", lb_engine_bos(engine), ids, n_ids);
     if (n_ids == 0)
         lb_fail(&err, LB_ERR_INPUT, "--prompt: '': expected text that gives at least one token");
     else if (n_ids + g->tokens - 1 > context)

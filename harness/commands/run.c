@@ -132,7 +132,7 @@ static enum lb_status find_model(struct run *run, bool only_look, struct lb_erro
     else if (!only_look)
         status = model_file_cached(&run->scenario.model_synth, &run->model_path, err);
     if (status == LB_OK && run->model_path)
-        status = model_file_facts(run->model_path, &run->results.model, err);
+        status = lb_model_facts(run->model_path, &run->results.model, err);
     if (!run->model_path && status == LB_OK) {
         if (!only_look)
             return lb_fail(err, LB_ERR_NOMEM, "model: out of memory");

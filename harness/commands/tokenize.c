@@ -48,6 +48,10 @@ int command_tokenize(int argc, char **argv)
         text = read;
     if (err.code == LB_OK && lb_vocab_open(t.model, &vocab, &err) == LB_OK &&
         lb_vocab_tokenize(vocab, text, length, options, &ids, &n, &err) == LB_OK) {
+        if (*lb_vocab_notice(vocab))
+            fprintf(stderr, "layerbench tokenize: %s\n", lb_vocab_notice(vocab));
+        if (t.bos)
+            model_options_note_bos("tokenize", lb_vocab_bos(vocab), ids, n);
         for (size_t i = 0; i < n; i++)
             printf("%s%d", i ? " " : "", ids[i]);
         putchar('\n');

@@ -28,7 +28,7 @@ struct gate {
     const struct gate_options *options;
     struct scenario scenario;
     struct matrix matrix;
-    struct model_facts facts;
+    struct lb_model_facts facts;
     char *model_path, *baseline;
     char head[PATH_MAX], slow[2][64];
     const char *extra[3]; /* of the head */
@@ -83,7 +83,7 @@ static enum lb_status read_scenario(struct gate *g, const char *path, struct lb_
     if (status == LB_OK && !g->model_path)
         status = no_memory(err);
     if (status == LB_OK)
-        status = model_file_facts(g->model_path, &g->facts, err);
+        status = lb_model_facts(g->model_path, &g->facts, err);
     if (status == LB_OK)
         status = matrix_build(&g->scenario, g->facts.n_layers, &g->matrix, err);
     if (status == LB_OK)

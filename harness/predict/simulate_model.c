@@ -16,7 +16,9 @@ struct collection {
     struct ranked *list;
     size_t count, room;
     uint64_t file_bytes;
-    bool failed; /* out of memory */
+    size_t n_tensors; /* of the file: more layers than that it cannot have */
+    uint32_t beyond;  /* a layer above them, or 0 */
+    bool failed;      /* out of memory */
 };
 
 static void take_file(void *ctx, uint32_t version, uint64_t file_bytes, size_t n_pairs,
@@ -26,7 +28,7 @@ static void take_file(void *ctx, uint32_t version, uint64_t file_bytes, size_t n
     (void)version;
     (void)n_pairs;
     c->file_bytes = file_bytes;
-    c->room = n_tensors;
+    c->room = c->n_tensors = n_tensors;
     c->list = calloc(n_tensors + 1, sizeof *c->list);
     c->failed = !c->list;
 }
@@ -40,6 +42,10 @@ static void take_tensor(void *ctx, const char *name, const char *type, uint32_t 
     (void)type;
     if (c->failed || !lb_tensor_order(name, &layer, &rank, &of_experts))
         return;
+    if (layer >= c->n_tensors) {
+        c->beyond = layer;
+        return;
+    }
     uint64_t rows = ne[1] * ne[2] * ne[3], slices = of_experts && n_dims == 3 ? ne[2] : 1;
     if (rows == 0 || rows > UINT32_MAX)
         return;
@@ -78,6 +84,11 @@ static enum lb_status finish(struct collection *c, enum lb_status status, const 
     *model = (struct sim_model){.file_bytes = c->file_bytes};
     if (status == LB_OK && c->failed)
         status = lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", what);
+    if (status == LB_OK && c->beyond)
+        status = lb_fail(err, LB_ERR_INPUT,
+                         "%s: tensors of layer %u, expected layers below %zu, the "
+                         "number of tensors",
+                         what, c->beyond, c->n_tensors);
     if (status == LB_OK && c->count == 0)
         status = lb_fail(err, LB_ERR_INPUT, "%s: no layers (expected tensors blk.*)", what);
     if (status == LB_OK) {

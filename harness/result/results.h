@@ -26,7 +26,7 @@ struct results {
     const struct scenario *scenario;
     const struct matrix *matrix;
     const char *model_path;
-    struct model_facts model;
+    struct lb_model_facts model;
     uint32_t repetitions, warmup;
     uint64_t seed;
     int64_t started_realtime_ns;  /* of the first start, also after a resume */

@@ -40,6 +40,15 @@ int model_options_open(const char *command, const struct settings *settings,
     return EXIT_OK;
 }
 
+void model_options_note_bos(const char *command, int32_t bos, const int32_t *ids, size_t n)
+{
+    if (n >= 2 && bos >= 0 && ids[0] == bos && ids[1] == bos)
+        fprintf(stderr,
+                "layerbench %s: the text begins with BOS twice: the model wants one, and it stands "
+                "in the text too\n",
+                command);
+}
+
 void model_options_summary(struct lb_engine *engine)
 {
     struct lb_stats s = lb_engine_stats(engine);

@@ -26,6 +26,10 @@ int model_options_open(const char *command, const struct settings *settings,
 int model_options_error(const char *command, const struct lb_error *err);
 int model_options_open_error(const char *command, const struct lb_error *err);
 
+/* A note on stderr where the ids of a text that was to begin with `bos` (-1: none) begin with two.
+ */
+void model_options_note_bos(const char *command, int32_t bos, const int32_t *ids, size_t n);
+
 /* Accesses by outcome, bytes read and waits since open, on stderr. */
 void model_options_summary(struct lb_engine *engine);
 

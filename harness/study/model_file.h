@@ -1,7 +1,4 @@
-/*
- * model_file: the model of a run: synthetic ones made once and kept under models/, and what the
- * harness has to know about a file without opening an engine.
- */
+/* model_file: the model of a run: synthetic ones are made once and kept under models/. */
 #ifndef MODEL_FILE_H
 #define MODEL_FILE_H
 
@@ -24,14 +21,5 @@ enum lb_status model_file_synth(const struct model_synth *synth, const char *pat
  * (SHAPE-LAYERS-QUANT-SEED when the number of layers is not the shape's). *path: malloc. */
 enum lb_status model_file_cached(const struct model_synth *synth, char **path,
                                  struct lb_error *err);
-
-struct model_facts {
-    char architecture[32];
-    uint32_t n_layers;
-    uint64_t file_bytes;
-    uint64_t layer_bytes;   /* tensors of all layers (blk.*) */
-    uint64_t largest_layer; /* bytes */
-};
-enum lb_status model_file_facts(const char *path, struct model_facts *facts, struct lb_error *err);
 
 #endif
