@@ -8,6 +8,8 @@
  */
 #include "model/session.h"
 
+#include <float.h>
+
 #define SHARE_ELEMENTS   16384 /* less work than this is done faster than handed out */
 #define EXPECT_BYTES     16384 /* of keys, and of values, that are asked for ahead */
 #define ATTENTION_TOKENS 32    /* queries of one head that one item covers */
@@ -75,6 +77,7 @@ static void rope_items(struct model_session *s, uint32_t first, uint32_t last, v
                    per_head && has(s, ROLE_ATTN_K_NORM) ? s->k_norm : NULL);
         if (has(s, ROLE_ATTN_V_BIAS))
             add(v, s->v_bias + at, c->head_dim);
+        stage_check(s, q, (size_t)n_queries * c->head_dim, FLT_MAX);
         uint8_t *keys = session_keys(s, s->layer, s->segments[s->segment_of[t]].sequence);
         stage_store(s, head, t, k, keys);
         stage_store(s, head, t, v, keys + s->kv_half);
@@ -224,6 +227,8 @@ enum lb_status grouped_attention(struct model_session *s, const bool *want)
         status = product_vector(s, ROLE_ATTN_SINKS, s->sinks);
     if (status != LB_OK)
         return status;
+    if (has(s, ROLE_ATTN_SINKS))
+        stage_check(s, s->sinks, c->n_heads, FLT_MAX);
     profile_lap(s, OP_ACQUIRE);
     turn_and_store(s);
     attend_all(s);

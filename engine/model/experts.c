@@ -13,6 +13,7 @@
 #include "model/router.h"
 #include "model/session.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -236,13 +237,14 @@ static enum lb_status run_needed(struct model_session *s)
 /* ---- the sum ---- */
 
 /* The shared expert counts as much as its gate says (Qwen2-MoE), or fully. */
-static float shared_weight(const struct model_session *s, const float *h)
+static float shared_weight(struct model_session *s, const float *h)
 {
     float sum = 0;
     if (!has(s, ROLE_SHARED_INP))
         return 1;
     for (uint32_t i = 0; i < s->model->config.n_embd; i++)
         sum += h[i] * s->experts->shared_inp[i];
+    stage_check(s, &sum, 1, FLT_MAX);
     return 1 / (1 + expf(-sum));
 }
 

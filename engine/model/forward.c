@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "model/session.h"
 
+#include <float.h>
 #include <string.h>
 
 /* The tokens of one sequence stand together: one segment each. */
@@ -57,6 +58,7 @@ static enum lb_status begin(struct model_session *s, const struct model_batch *b
     s->n_tokens = s->input.n_tokens = batch->n_tokens;
     s->n_segments = 0;
     s->residual = false;
+    atomic_store_explicit(&s->no_numbers, false, memory_order_relaxed);
     s->mark_ns = s->profile ? lb_now_ns() : 0;
     for (uint32_t t = 0; t < batch->n_tokens; t += s->segments[s->n_segments - 1].n_tokens) {
         enum lb_status status = add_segment(s, batch, t);
@@ -96,6 +98,25 @@ enum lb_status forward_norm(struct model_session *s, enum model_role role, enum 
     return LB_OK;
 }
 
+static enum lb_status check_numbers(struct model_session *s)
+{
+    if (!atomic_load_explicit(&s->no_numbers, memory_order_relaxed))
+        return LB_OK;
+    return lb_fail(s->err, LB_ERR_STATE,
+                   "layer %u: activations are not numbers (NaN or infinite), nor would the logits "
+                   "be: the model file is damaged",
+                   s->layer);
+}
+
+static enum lb_status check_logits(struct model_session *s, const float *logits)
+{
+    stage_check(s, logits, (size_t)s->n_tokens * s->model->config.n_vocab, FLT_MAX);
+    if (!atomic_load_explicit(&s->no_numbers, memory_order_relaxed))
+        return LB_OK;
+    return lb_fail(s->err, LB_ERR_STATE,
+                   "the logits are not numbers (NaN or infinite): the model file is damaged");
+}
+
 static enum lb_status head(struct model_session *s, float *logits)
 {
     const enum model_role role = s->model->config.tied_embedding ? ROLE_TOKEN_EMBD : ROLE_OUTPUT;
@@ -104,7 +125,9 @@ static enum lb_status head(struct model_session *s, float *logits)
     if (s->n_tokens == 0)
         return LB_OK;
     enum lb_status status = forward_norm(s, ROLE_OUTPUT_NORM, OP_OUTPUT_NORM, &request, 1);
-    return status == LB_OK ? products(s, &request, 1) : status;
+    if (status == LB_OK)
+        status = products(s, &request, 1);
+    return status == LB_OK ? check_logits(s, logits) : status;
 }
 
 static enum lb_status attention(struct model_session *s, const bool *want)
@@ -134,6 +157,8 @@ enum lb_status model_forward(struct model_session *session, const struct model_w
         status = attention(s, batch->want);
         if (status == LB_OK)
             status = feed_forward(s);
+        if (status == LB_OK)
+            status = check_numbers(s);
         if (status == LB_OK)
             weights->release(weights->ctx, (int)s->layer);
     }

@@ -200,7 +200,8 @@ struct model_batch {
 };
 
 /* logits[k][n_vocab] for the k-th wanted token. Errors: token out of range, context full, more
- * than max_tokens (LB_ERR_INPUT); a router's logits that are no numbers (LB_ERR_STATE); whatever
+ * than max_tokens (LB_ERR_INPUT); activations, router outputs or logits that are not finite numbers
+ * (LB_ERR_STATE); whatever
  * acquire returned, after which the KV caches hold what
  * they held before the call. */
 enum lb_status model_forward(struct model_session *session, const struct model_weights *weights,

@@ -81,6 +81,8 @@ bool router_choose(const struct model_experts *e, float *logits, const float *bi
                    uint32_t *experts, float *weights)
 {
     bool numbers = true;
+    for (uint32_t i = 0; i < e->count; i++)
+        numbers &= isfinite(logits[i]) != 0;
     score(e->gating, logits, e->count);
     for (uint32_t i = 0; i < e->count; i++) {
         room[i] = logits[i] + (bias ? bias[i] : 0);

@@ -8,6 +8,7 @@
 #include "model/binding.h"
 #include "model/order.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 #define SESSION_FORMATS 3 /* number of enum kernels_format */
@@ -142,6 +143,7 @@ struct model_session {
     uint32_t layer;
     uint32_t n_tokens, n_segments;
     uint32_t formats;        /* of the next products: bit per enum kernels_format */
+    _Atomic bool no_numbers; /* an activation was NaN, infinite or beyond what a norm can square */
     bool residual;           /* h is still to be added to x */
     const float *to_prepare; /* [token][prepare_width] */
     uint32_t prepare_width;
@@ -260,11 +262,15 @@ enum lb_status forward_norm(struct model_session *s, enum model_role role, enum 
 uint32_t stage_chunk(uint32_t width);
 /* cosine and sine of every token's position */
 enum lb_status stage_angles(struct model_session *s);
+/* Notes it for the whole pass (forward.c ends it) when a magnitude of x[n] is above `largest`,
+ * which NaN and infinity always are. */
+void stage_check(struct model_session *s, const float *x, size_t n, float largest);
+/* Beyond it the sum of squares of a norm overflows, and its result is a plausible 0. */
+#define STAGE_SQUARED 1e17f
 /* Turns the first rope_dims elements of x by the angles of token t. */
 void stage_rotate(const struct model_session *s, uint32_t t, float *x);
 /* The cache's row of this token: cache[head][position][i] = x[i], i < head_dim */
-void stage_store(const struct model_session *s, uint32_t head, uint32_t t, const float *x,
-                 void *cache);
+void stage_store(struct model_session *s, uint32_t head, uint32_t t, const float *x, void *cache);
 /* input = tokens first..last-1 of x[token][width], in the formats that the next products need */
 void stage_prepare_tokens(struct model_session *s, const struct session_input *input,
                           const float *x, size_t stride, uint32_t width, uint32_t first,

@@ -8,9 +8,11 @@
 
 #include "quant/quant.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
+#define HALF_LARGEST   65504.0f
 #define SHARE_ELEMENTS 16384 /* less work than this is done faster than handed out */
 
 uint32_t stage_chunk(uint32_t width)
@@ -18,10 +20,27 @@ uint32_t stage_chunk(uint32_t width)
     return width < SHARE_ELEMENTS ? SHARE_ELEMENTS / width : 1;
 }
 
+/* Magnitudes compare as their bits do, NaN above infinity above all numbers. */
+void stage_check(struct model_session *s, const float *x, size_t n, float largest)
+{
+    uint32_t limit, most = 0;
+    memcpy(&limit, &largest, sizeof limit);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        bits &= 0x7fffffffu;
+        most = bits > most ? bits : most;
+    }
+    if (most > limit)
+        atomic_store_explicit(&s->no_numbers, true, memory_order_relaxed);
+}
+
 void stage_prepare_tokens(struct model_session *s, const struct session_input *input,
                           const float *x, size_t stride, uint32_t width, uint32_t first,
                           uint32_t last)
 {
+    for (uint32_t t = first; t < last; t++)
+        stage_check(s, x + t * stride, width, FLT_MAX);
     for (int f = 0; f < SESSION_FORMATS; f++)
         if (s->formats & (1u << f))
             s->ops->prepare((enum kernels_format)f, x, stride, width, input->n_tokens, first, last,
@@ -39,6 +58,7 @@ static void norm_tokens(struct model_session *s, uint32_t first, uint32_t last, 
         if (s->residual)
             for (uint32_t i = 0; i < c->n_embd; i++)
                 x[i] += h[i];
+        stage_check(s, x, c->n_embd, STAGE_SQUARED);
         s->ops->rms_norm(x, s->norm, c->n_embd, c->rms_eps, h);
     }
     stage_prepare_tokens(s, &s->input, s->h, c->n_embd, c->n_embd, first, last);
@@ -108,10 +128,11 @@ void stage_rotate(const struct model_session *s, uint32_t t, float *x)
     rotate(x, s->cosine + (size_t)t * pairs, s->sine + (size_t)t * pairs, pairs, c->rope_neox);
 }
 
-void stage_store(const struct model_session *s, uint32_t head, uint32_t t, const float *x,
-                 void *cache)
+void stage_store(struct model_session *s, uint32_t head, uint32_t t, const float *x, void *cache)
 {
     size_t n = s->model->config.head_dim;
+    /* a key that is infinite, perhaps only as a half, may leave no trace: its score is -infinity */
+    stage_check(s, x, n, s->options.kv == KERNELS_KV_F16 ? HALF_LARGEST : FLT_MAX);
     size_t at = ((size_t)head * s->options.context + s->position[t]) * n;
     if (s->options.kv == KERNELS_KV_F16) {
         uint16_t *row = (uint16_t *)cache + at;
@@ -151,9 +172,9 @@ static void swiglu_clamped(const float *gate, const float *up, uint32_t n, float
 {
     const float alpha = 1.702f, limit = 7;
     for (uint32_t i = 0; i < n; i++) {
-        float g = gate[i] < limit ? gate[i] : limit;
-        float u = up[i] < limit ? up[i] : limit;
-        u = u > -limit ? u : -limit;
+        float g = gate[i] > limit ? limit : gate[i];
+        float u = up[i] > limit ? limit : up[i];
+        u = u < -limit ? -limit : u;
         y[i] = g / (1 + expf(-alpha * g)) * (u + 1);
     }
 }
@@ -170,9 +191,11 @@ static void swiglu_part(struct model_session *s, const struct session_ffn *f, ui
             add(g, f->gate_bias, n);
         if (f->up_bias)
             add(u, f->up_bias, n);
-        if (s->model->config.swiglu == MODEL_SWIGLU_CLAMPED)
+        if (s->model->config.swiglu == MODEL_SWIGLU_CLAMPED) {
+            stage_check(s, g, n, FLT_MAX); /* an infinity is a number once it is clamped */
+            stage_check(s, u, n, FLT_MAX);
             swiglu_clamped(g, u, n, g);
-        else
+        } else
             s->ops->swiglu(g, u, n, g);
     }
     stage_prepare_tokens(s, &f->act, gate, n, n, first, last);

@@ -30,7 +30,8 @@ struct made_model {
     float yarn_multiplier;          /* yarn_log_multiplier */
     float clamp;                    /* attention.clamp_kqv */
     bool plain_queries;             /* latent attention without a low rank of the queries */
-    bool router_of_nans;
+    const char *poisoned; /* the first element of each row of this tensor becomes `poison` */
+    float poison;
     uint32_t type; /* of matrices; vectors and routers are F32 */
     uint64_t seed;
     /* spoilt on purpose */
@@ -355,18 +356,19 @@ static inline void made_keys(struct gguf_writer *w, const struct made_model *m)
         gguf_writer_put_f32(w, key, 1e-5f);
 }
 
-static inline void made_data(struct gguf_writer *w, const struct made_tensor *t, bool spoil,
-                             struct lb_random *random, struct lb_error *err)
+static inline void made_data(struct gguf_writer *w, const struct made_tensor *t,
+                             const struct made_model *m, struct lb_random *random,
+                             struct lb_error *err)
 {
     size_t rows = (size_t)(t->ne[1] * t->ne[2]), n = (size_t)t->ne[0] * rows;
     size_t bytes = quant_row_bytes(t->type, t->ne[0]) * rows;
     float *x = malloc(n * sizeof *x);
     void *blocks = malloc(bytes);
     double spread = t->ne[1] > 1 ? 1.7 / sqrt((double)t->ne[0]) : 0.3;
-    if (spoil && strstr(t->name, "ffn_gate_inp.weight"))
-        spread = NAN;
     for (size_t i = 0; i < n; i++) /* uniform; factor 2 keeps scores far from flat */
         x[i] = (float)((t->norm ? 1 : 0) + 2 * spread * (lb_random_unit(random) - 0.5) * 2);
+    for (size_t row = 0; made_is(m->poisoned, t->name) && row < rows; row++)
+        x[row * (size_t)t->ne[0]] = m->poison;
     quant_info(t->type)->quantize(x, blocks, n);
     gguf_writer_data(w, blocks, bytes, err);
     free(x);
@@ -397,7 +399,7 @@ static inline void made_write(const struct made_model *m, const char *path)
                                quant_row_bytes(t->type, t->ne[0]) * t->ne[1] * t->ne[2]);
     }
     for (size_t i = 0; i < list->n; i++)
-        made_data(w, &list->tensor[i], m->router_of_nans, &random, &err);
+        made_data(w, &list->tensor[i], m, &random, &err);
     if (gguf_writer_finish(w, &err) != LB_OK) {
         fprintf(stderr, "%s\n", err.text);
         exit(1);

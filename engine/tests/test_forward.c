@@ -243,7 +243,8 @@ static void router_of_nans(void)
     struct whole_session s;
     struct lb_error err = LB_ERROR_INIT;
     struct made_model made = made_mixture("qwen3moe");
-    made.router_of_nans = true;
+    made.poisoned = "blk.0.ffn_gate_inp.weight";
+    made.poison = NAN;
     const char *path = made_path("nans.gguf");
     made_write(&made, path);
     if (whole_open(&whole, path)) {

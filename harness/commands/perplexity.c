@@ -105,8 +105,14 @@ static enum lb_status run(struct lb_engine *engine, const char *path, uint32_t *
                        context);
     if (file_read(path, &text, &length, err) == LB_OK &&
         lb_engine_tokenize(engine, text, length, plain, &ids, &n, err) == LB_OK &&
-        score_text(engine, ids, n, *window, score, err) == LB_OK && score->tokens == 0)
-        lb_fail(err, LB_ERR_INPUT, "%s: %zu tokens: expected enough to score one", path, n);
+        score_text(engine, ids, n, *window, score, err) == LB_OK) {
+        if (score->tokens == 0)
+            lb_fail(err, LB_ERR_INPUT, "%s: %zu tokens: expected enough to score one", path, n);
+        else if (!isfinite(exp(score->sum / (double)score->tokens)))
+            lb_fail(err, LB_ERR_STATE,
+                    "the perplexity is no number (e^%g): expected logits of a sound model",
+                    score->sum / (double)score->tokens);
+    }
     lb_release(ids);
     free(text);
     return err->code;

@@ -126,10 +126,13 @@ static bool read_all(int fd, int64_t deadline_ns, char **text, size_t *length)
 
 static void say_why(int status, int messages, bool late, uint32_t timeout_s, char failed[256])
 {
-    char text[200] = "";
-    ssize_t n = pread(messages, text, sizeof text - 1, 0);
-    text[n > 0 ? n : 0] = '\0';
-    text[strcspn(text, "\n")] = '\0';
+    static const char prefix[] = "layerbench sample: ";
+    char line[200] = "";
+    ssize_t n = pread(messages, line, sizeof line - 1, 0);
+    line[n > 0 ? n : 0] = '\0';
+    line[strcspn(line, "\n")] = '\0';
+    const char *text =
+        strncmp(line, prefix, sizeof prefix - 1) == 0 ? line + sizeof prefix - 1 : line;
     if (late)
         snprintf(failed, 256, "not done after %" PRIu32 " s", timeout_s);
     else if (WIFSIGNALED(status))
