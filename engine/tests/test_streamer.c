@@ -578,8 +578,9 @@ static void routes(uint64_t seed, int rounds)
             x.o.cache_bytes *= m.n_layers;
         struct lb_error err = LB_ERROR_INIT;
         struct rig rig;
-        struct account account = {
-            .by_layer = x.o.by_layer, .fifo = strcmp(x.o.replacement, "fifo") == 0, .slots = exact ? slots : 0};
+        struct account account = {.by_layer = x.o.by_layer,
+                                  .fifo = strcmp(x.o.replacement, "fifo") == 0,
+                                  .slots = exact ? slots : 0};
         char what[160];
         snprintf(what, sizeof what, "seed %llu round %d: %s %s %s %s unit %llu, %u of %u slots",
                  (unsigned long long)seed, round, x.storage, x.o.prefetch, x.o.replacement,

@@ -59,7 +59,8 @@ static enum lb_status read_result(const char *path, json_t **document, struct lb
         status = document_check(file, *document, err);
     if (status == LB_OK &&
         !json_is_array(json_object_get(json_object_get(*document, "layerbench"), "cells")))
-        status = lb_fail(err, LB_ERR_INPUT, "%s: expected a result of layerbench, with its cells", file);
+        status =
+            lb_fail(err, LB_ERR_INPUT, "%s: expected a result of layerbench, with its cells", file);
     free(file);
     return status;
 }
@@ -94,6 +95,8 @@ static enum lb_status read_cell(const json_t *json, struct known *k, struct lb_e
     k->samples = calloc(json_array_size(samples) + 1, sizeof *k->samples);
     if (!k->samples || !read_settings(json_object_get(json, "options"), k))
         return no_memory(err);
+    if (!json_is_string(json_object_get(json, "name")))
+        return lb_fail(err, LB_ERR_INPUT, "a cell without a name");
     json_array_foreach(samples, i, sample)
     {
         if (!sample_from_json(sample, &k->samples[k->n_samples], &where))
