@@ -65,11 +65,12 @@ SCRIPT_TESTS := $(wildcard engine/tests/test_*.sh harness/tests/test_*.sh)
 ENGINE_OBJ := $(ENGINE_SRC:%.c=$(BUILD)/%.o)
 HARNESS_OBJ := $(HARNESS_SRC:%.c=$(BUILD)/%.o) $(HARNESS_CXX:%.cc=$(BUILD)/%.o) $(BUILD)/harness/common/embedded_files.o
 EMBEDDED := $(sort $(wildcard plots/*.gp results/schema/*.json harness/report/report.css harness/report/report.js))
-TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%)
+TEST_TOOLS := harness/tests/make_result.c
+TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%) $(TEST_TOOLS:%.c=$(BUILD)/%)
 
 .PRECIOUS: %.o
 # Keep the objects of tests; a bare .SECONDARY would also stop the rules behind FORCE.
-.SECONDARY: $(TEST_SRC:%.c=$(BUILD)/%.o)
+.SECONDARY: $(TEST_SRC:%.c=$(BUILD)/%.o) $(TEST_TOOLS:%.c=$(BUILD)/%.o)
 .PHONY: all help docs summaries gate setup run test quick-test test-binaries bench figures check-layering format check-format clean \
         install compile_commands
 
@@ -183,7 +184,7 @@ check-format: ## fail if a file is not formatted
 	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h' '*.cc')
 
 compile_commands: ## write compile_commands.json for editors
-	@scripts/compile-commands '$(CC) $(CPPFLAGS) -Iharness $(PKG_CFLAGS) $(CFLAGS)' $(ENGINE_SRC) $(HARNESS_SRC) harness/main.c $(TEST_SRC) > compile_commands.json
+	@scripts/compile-commands '$(CC) $(CPPFLAGS) -Iharness $(PKG_CFLAGS) $(CFLAGS)' $(ENGINE_SRC) $(HARNESS_SRC) harness/main.c $(TEST_SRC) $(TEST_TOOLS) > compile_commands.json
 
 install: all ## install to $(DESTDIR)$(PREFIX)
 	install -D -m 755 $(BUILD)/layerbench $(DESTDIR)$(PREFIX)/bin/layerbench

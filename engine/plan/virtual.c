@@ -20,6 +20,10 @@ struct flight { /* a read in flight */
     double done;
 };
 
+struct moments { /* of a unit's last load */
+    double begun, first, ready;
+};
+
 struct clockwork {
     const struct virtual_options *o;
     struct cache *cache;
@@ -42,6 +46,8 @@ struct clockwork {
     uint32_t *wanted;              /* [n_units] units of a layer that are to be used still */
     uint32_t *firsts;              /* [n_units] of these the first of each expert */
     uint64_t passes;               /* so far */
+    struct moments *moments;       /* [n_units] where accesses are observed, else NULL */
+    uint64_t evictions;            /* up to the last access observed */
     struct virtual_result sum;
 };
 
@@ -65,6 +71,8 @@ static void begin_load(struct clockwork *v, const struct planner_step *step, boo
     v->loads[i] = (struct pending){
         .unit = step->unit, .prefetch = prefetch, .to_hand = v->o->units[step->unit].bytes};
     v->n_prefetching += prefetch;
+    if (v->moments)
+        v->moments[step->unit].begun = v->now;
     v->sum.loads++;
     v->sum.bytes += v->o->units[step->unit].bytes;
 }
@@ -94,6 +102,10 @@ static void end_load(struct clockwork *v, uint32_t index)
     const struct pending *load = &v->loads[index];
     cache_end_load(v->cache, load->unit);
     v->n_prefetching -= load->prefetch;
+    if (v->moments) {
+        v->moments[load->unit].first = load->first;
+        v->moments[load->unit].ready = v->now;
+    }
     planner_measured_load(&v->plan, v->now - (load->first > v->served ? load->first : v->served));
     v->served = v->now;
     queue_take_out(&v->queue, index);
@@ -266,6 +278,31 @@ static void reveal(struct clockwork *v, const uint32_t *units, uint32_t n)
     pump(v);
 }
 
+static void observe(struct clockwork *v, uint32_t unit, enum outcome outcome, double need,
+                    double wait, double compute_ns)
+{
+    const struct moments *m = &v->moments[unit];
+    struct cache_counters counters = cache_counters(v->cache);
+    struct virtual_access access = {.pass = v->passes,
+                                    .unit = unit,
+                                    .outcome = (int)outcome,
+                                    .need = need,
+                                    .ready = need,
+                                    .wait = wait,
+                                    .compute = compute_ns,
+                                    .evicted = (uint32_t)(counters.evictions - v->evictions)};
+    for (uint32_t i = 0; i < v->o->n_units; i++)
+        access.held_units += cache_unit(v->cache, i)->state != CACHE_ABSENT;
+    if (outcome != HIT) {
+        access.ready = m->ready;
+        access.queue = m->first - m->begun;
+        access.read = m->ready - m->first;
+        access.bytes = v->o->units[unit].bytes;
+    }
+    v->evictions = counters.evictions;
+    v->o->observe(v->o->ctx, &access);
+}
+
 /* Uses one of the units and returns its place; `revealed` is known once it is used. */
 static uint32_t access_any(struct clockwork *v, const uint32_t *units, uint32_t n,
                            double compute_ns, double factor, const uint32_t *revealed,
@@ -276,15 +313,19 @@ static uint32_t access_any(struct clockwork *v, const uint32_t *units, uint32_t 
     v->plan.position = future_reach(v->future, units[0], v->plan.position);
     enum outcome outcome = outcome_now(cache_unit(v->cache, units[0]));
     uint32_t which = bring_any(v, units, n), unit = units[which];
-    count_access(v, is_revealed ? (enum outcome)v->outcomes[unit] : outcome);
+    outcome = is_revealed ? (enum outcome)v->outcomes[unit] : outcome;
+    count_access(v, outcome);
     if (compute_ns < 0)
         compute_ns = factor * v->o->units[unit].compute_ns;
     cache_pin(v->cache, unit);
     if (v->is_sync)
         read_ahead(v);
-    v->sum.wait_ns += v->now - need;
+    double wait = v->now - need;
+    v->sum.wait_ns += wait;
     moved(v);
     compute(v, compute_ns);
+    if (v->moments)
+        observe(v, unit, outcome, need, wait, compute_ns);
     planner_measured_compute(&v->plan, compute_ns);
     if (n_revealed > 0)
         reveal(v, revealed, n_revealed);
@@ -400,8 +441,9 @@ static enum lb_status set_up(struct clockwork *v, struct lb_error *err)
     v->outcomes = lb_calloc(o->n_units, sizeof *v->outcomes);
     v->wanted = lb_calloc(o->n_units, sizeof *v->wanted);
     v->firsts = lb_calloc(o->n_units, sizeof *v->firsts);
+    v->moments = o->observe ? lb_calloc(o->n_units, sizeof *v->moments) : NULL;
     if (status != LB_OK || !frames_of || !layer_of || !always || !v->flights || !v->loads ||
-        !v->outcomes || !v->wanted || !v->firsts) {
+        !v->outcomes || !v->wanted || !v->firsts || (o->observe && !v->moments)) {
         lb_free(frames_of);
         lb_free(layer_of);
         lb_free(always);
@@ -468,5 +510,6 @@ enum lb_status virtual_run(const struct virtual_options *options, struct virtual
     lb_free(v.outcomes);
     lb_free(v.wanted);
     lb_free(v.firsts);
+    lb_free(v.moments);
     return status;
 }

@@ -35,6 +35,19 @@ struct virtual_routes {
     uint32_t n_layers;
 };
 
+/* One access as it ends, times in virtual ns. */
+struct virtual_access {
+    uint64_t pass; /* from the first, warm-up included */
+    uint32_t unit;
+    int outcome;          /* 0 hit, 1 prefetched, 2 late, 3 miss */
+    double need, ready;   /* asked for; loaded (hit: asked for) */
+    double wait, compute; /* waited; computed */
+    double queue, read;   /* of its load (hit: 0): waited for the device; was read */
+    uint64_t bytes;       /* of its load (hit: 0) */
+    uint32_t evicted;     /* units since the access before */
+    uint64_t held_units;  /* in the cache and in flight */
+};
+
 struct virtual_options {
     const struct virtual_unit *units; /* [n_units] */
     uint32_t n_units;
@@ -58,6 +71,8 @@ struct virtual_options {
     uint32_t warmup, passes;  /* not counted, counted; a pass is the sequence once */
     double warmup_compute;    /* factor on the compute of the first pass (a prompt); 0: 1 */
     const double *compute_of; /* [length] compute of each access instead of the units'; or NULL */
+    void (*observe)(void *ctx, const struct virtual_access *access); /* each access; or NULL */
+    void *ctx;
 };
 
 struct virtual_layers {

@@ -1,16 +1,13 @@
 # test_cache_state: page_cache and memory_limit of a run: what a sample claims is so, a sample for
 # which it is not is marked and does not count, and no control group stays, not even after a kill.
-set -u
-command -v jq >/dev/null || { echo "skipped: needs jq to look into JSON"; exit 77; }
-work=$(mktemp -d -p /var/tmp)
+on_disk=yes
+. harness/tests/lib.sh
+needs jq
 memory=
-trap 'rm -rf "$work" ${memory:+"$memory"}' EXIT
-failures=0 checks=0
-fail() { echo "FAIL: $*"; failures=$((failures + 1)); }
-is() { checks=$((checks + 1)); [ "$1" = "$2" ] || fail "$3: got '$1', expected '$2'"; }
-holds() { is "$(jq "$2" "$work/r/result.json")" true "$1"; }
+at_end+=('rm -rf ${memory:+"$memory"}')
+result=$work/r/result.json
 
-"$LAYERBENCH" synth --shape tiny --quant Q8_0 --layers 4 --seed 1 -o "$work/m.gguf" 2>"$work/err" || { cat "$work/err"; exit 1; }
+synth "$work/m.gguf" --shape tiny --quant Q8_0 --layers 4 --seed 1
 scenario() { # MODEL MATRIX FIXED
     printf '{"name":"state","about":"A test?","model":{"path":"%s"},"matrix":%s,"fixed":{"threads":1,"prompt_tokens":2,
         "generate_tokens":2,"cache_layers":2,%s},"repetitions":2,"warmup":0}' "$1" "$2" "$3" >"$work/s.json"
@@ -24,28 +21,28 @@ good='.layerbench.cells[] | select(.reference | not) | .samples[]'
 
 # ---- page_cache
 if [ "$(stat -f -c %T "$work")" = tmpfs ]; then
-    echo "note: /var/tmp is a tmpfs: no file there is ever cold"
+    part_skipped "/var/tmp is a tmpfs: no file there is ever cold"
 else
     measure "$work/m.gguf" '{"page_cache":["cold","warm"],"storage":["pread","mmap"]}' '"prefetch":"off"' ||
         { fail "cold and warm: exit code $?"; cat "$work/out"; }
-    holds "every sample is there" "[$good] | length == 8"
-    holds "cold is cold" "[.layerbench.cells[] | select(.name | test(\"cold\")) | .samples[].cached_before_ppm | . >= 0 and . <= 5000] | length == 4 and all"
-    holds "warm is warm" "[.layerbench.cells[] | select(.name | test(\"warm\")) | .samples[].cached_before_ppm | . >= 995000] | length == 4 and all"
-    holds "cold reads come from the disk" \
-        '[.layerbench.cells[] | select(.name | test("page_cache=cold/storage=pread")) | .samples[].kernel_bytes] | all(. > 0)'
+    holds "$result" "[$good] | length == 8" "every sample is there"
+    holds "$result" "[.layerbench.cells[] | select(.name | test(\"cold\")) | .samples[].cached_before_ppm | . >= 0 and . <= 5000] | length == 4 and all" "cold is cold"
+    holds "$result" "[.layerbench.cells[] | select(.name | test(\"warm\")) | .samples[].cached_before_ppm | . >= 995000] | length == 4 and all" "warm is warm"
+    holds "$result" \
+        '[.layerbench.cells[] | select(.name | test("page_cache=cold/storage=pread")) | .samples[].kernel_bytes] | all(. > 0)' "cold reads come from the disk"
     # a mapped layer that is evicted leaves the page cache too: its next load comes from the disk
-    holds "warm reads do not come from the disk" \
-        '[.layerbench.cells[] | select(.name | test("warm/storage=pread")) | .samples[].kernel_bytes] | all(. == 0)'
+    holds "$result" \
+        '[.layerbench.cells[] | select(.name | test("warm/storage=pread")) | .samples[].kernel_bytes] | all(. == 0)' "warm reads do not come from the disk"
 fi
 if [ "$(stat -f -c %T /dev/shm 2>/dev/null)" = tmpfs ] && memory=$(mktemp -d -p /dev/shm 2>/dev/null); then
     cp "$work/m.gguf" "$memory/m.gguf"
     measure "$memory/m.gguf" '{"page_cache":["cold","warm"]}' '"prefetch":"off","storage":"pread"'
     is $? 5 "exit code with a file that cannot be cold"
-    holds "samples that are not cold do not count" '[.layerbench.cells[] | select(.name == "page_cache=cold") | .samples[]] | length == 0'
-    holds "and are marked" '[.layerbench.cells[] | select(.name == "page_cache=cold") | .failures[].failed | test("page_cache: 100.0% of the file is cached: expected none")] | length == 2 and all'
-    holds "the others count" '[.layerbench.cells[] | select(.name == "page_cache=warm") | .samples[]] | length == 2'
+    holds "$result" '[.layerbench.cells[] | select(.name == "page_cache=cold") | .samples[]] | length == 0' "samples that are not cold do not count"
+    holds "$result" '[.layerbench.cells[] | select(.name == "page_cache=cold") | .failures[].failed | test("page_cache: 100.0% of the file is cached: expected none")] | length == 2 and all' "and are marked"
+    holds "$result" '[.layerbench.cells[] | select(.name == "page_cache=warm") | .samples[]] | length == 2' "the others count"
 else
-    echo "note: no /dev/shm: no file that cannot be cold"
+    part_skipped "no /dev/shm: no file that cannot be cold"
 fi
 
 # ---- memory_limit
@@ -58,11 +55,11 @@ is $? 5 "exit code with a limit that is too small"
 why=$(jq -r '.layerbench.cells[] | select(.name == "memory_limit=8MiB") | .failed' "$work/r/result.json")
 if [[ $why == "memory_limit: no control group can be made here"* ]]; then
     [[ $why == *"run as root, or under"* ]] || fail "it does not say what to do: $why"
-    echo "note: memory_limit was not tried: $why"
+    part_skipped "memory_limit was not tried: $why"
 else
     is "$why" "out of memory: killed by the kernel at memory_limit" "a limit that is too small"
-    holds "a limit that suffices" '[.layerbench.cells[] | select(.name == "memory_limit=512MiB") | .samples[]] | length == 2'
-    holds "the model was not in others' page cache" "[$good.cached_before_ppm] | all(. <= 5000)"
+    holds "$result" '[.layerbench.cells[] | select(.name == "memory_limit=512MiB") | .samples[]] | length == 2' "a limit that suffices"
+    holds "$result" "[$good.cached_before_ppm] | all(. <= 5000)" "the model was not in others' page cache"
     is "$(left_groups)" "$before" "groups after a run"
     # killed while a sample is in its group: it is removed by the next run
     for i in 1 2 3; do
@@ -76,5 +73,4 @@ else
     is "$(left_groups)" "$before" "groups after kills and one more run"
 fi
 
-echo "$checks checks, $failures failed"
-[ $failures = 0 ]
+finish

@@ -1,21 +1,16 @@
 # test_durability: a run that is killed at any moment, hangs, or fills the disk leaves valid files, and
 # goes on to the result that it would have had. LAYERBENCH_LONG=1 kills 50 runs and 20 merges instead
 # of 4 and 3; SEED chooses the moments.
-set -u
-command -v jq >/dev/null || { echo "skipped: needs jq to look into JSON"; exit 77; }
-work=$(mktemp -d)
+. harness/tests/lib.sh
+needs jq
 mounted=
-trap '[ -z "$mounted" ] || umount "$mounted"; rm -rf "$work"' EXIT
-. harness/tests/untimed.sh
-failures=0 checks=0
-fail() { echo "FAIL: $*"; failures=$((failures + 1)); }
-is() { checks=$((checks + 1)); [ "$1" = "$2" ] || fail "$3: got '$1', expected '$2'"; }
+at_end+=('[ -z "$mounted" ] || umount "$mounted"')
 kills=4 merges=3
 [ -z "${LAYERBENCH_LONG:-}" ] || { kills=50 && merges=20; }
 RANDOM=${SEED:=$RANDOM}
 echo "SEED=$SEED: $kills runs and $merges merges are killed"
 
-"$LAYERBENCH" synth --shape tiny --quant Q8_0 --layers 4 --seed 1 -o "$work/m.gguf" 2>"$work/err" || { cat "$work/err"; exit 1; }
+synth "$work/m.gguf" --shape tiny --quant Q8_0 --layers 4 --seed 1
 scenario() { # NAME MATRIX MORE
     printf '{"name":"%s","about":"A test?","model":{"path":"%s"},"matrix":%s,"warmup":0,"fixed":{"threads":1,%s' \
         "$1" "$work/m.gguf" "$2" "$3" >"$work/$1.json"
@@ -95,7 +90,7 @@ if command -v gnuplot >/dev/null; then
         equals_whole "$work/k" "finished again after $moment ms"
     done
 else
-    echo "note: no gnuplot: no kill while figures are drawn"
+    part_skipped "no gnuplot: no kill while figures are drawn"
 fi
 
 # ---- merges that are killed
@@ -151,8 +146,7 @@ if mount -t tmpfs -o size=192k layerbench-test "$work/small" 2>"$work/err"; then
     grep -q 'No space left on device' "$work/err" || fail "merge on a full disk: $(cat "$work/err")"
     valid "$work/small/m" "merge on a full disk"
 else
-    echo "note: a full disk was not tried: $(cat "$work/err")"
+    part_skipped "a full disk was not tried: $(cat "$work/err")"
 fi
 
-echo "$checks checks, $failures failed"
-[ $failures = 0 ]
+finish

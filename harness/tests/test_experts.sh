@@ -1,83 +1,75 @@
 # test_experts: a run of a mixture of experts: what of its streaming the result holds, and routes.csv.
-set -u
+. harness/tests/lib.sh
 shared=${LAYERBENCH_SHARED:-../shared}
 model=$shared/experts/models/tiny-mixtral-q4_k_m.gguf
-[ -e "$model" ] || { echo "skipped: no $model"; exit 77; }
-failures=0
-dir=$(mktemp -d) && trap 'rm -rf "$dir"' EXIT
+[ -e "$model" ] || skip "no $model"
 run=$LAYERBENCH
-say() { echo "$*"; failures=$((failures + 1)); }
-holds() { jq -e "$2" "$1" >/dev/null || say "$3: $(jq -c "[$2]" "$1" 2>&1 | head -c 300)"; }
 
 # 3 layers of 8 experts, 2 a token; 3 prompt tokens in one pass and 5 decoded tokens
-cat >"$dir/s.json" <<END
+cat >"$work/s.json" <<END
 {"name":"experts","about":"A test?","model":{"path":"$(realpath "$model")"},
  "matrix":{"unit":["expert","layer","64KiB"],"prefetch":["off","async"]},"warmup":0,"repetitions":2,
  "fixed":{"threads":2,"prompt_tokens":3,"generate_tokens":5,"storage":"memory","cache_layers":1,
           "log_routes":true}}
 END
-"$run" run "$dir/s.json" --out "$dir/r" --no-plots >"$dir/out" 2>"$dir/err" ||
-    say "exit code $?: $(cat "$dir/err")"
-result=$dir/r/result.json
+"$run" run "$work/s.json" --out "$work/r" --no-plots >"$work/out" 2>"$work/err" ||
+    fail "exit code $?: $(cat "$work/err")"
+result=$work/r/result.json
 holds "$result" '[.layerbench.cells[] | .invalid, .failed] | all(. == null)' "invalid cells"
 holds "$result" '[.layerbench.cells[].samples[].logits_hash] | unique | length == 1' "the same logits"
-"$run" validate "$result" "$dir/r/layers.jsonl" >/dev/null 2>"$dir/err" || say "not valid: $(cat "$dir/err")"
+"$run" validate "$result" "$work/r/layers.jsonl" >/dev/null 2>"$work/err" || fail "not valid: $(cat "$work/err")"
 
 # a decode pass needs part 0 and two experts of each layer, each once, whatever was cached
 jq -es '[.[] | select(.phase == "decode" and (.cell | test("unit=expert")))] |
     length > 0 and all(.units | length == 3 and .[0][9] == 0 and all(.[1:][]; .[9] >= 1 and .[9] <= 8)
-                       and .[1][9] != .[2][9])' "$dir/r/layers.jsonl" >/dev/null ||
-    say "units of a decode pass: $(grep decode "$dir/r/layers.jsonl" | head -n 1)"
+                       and .[1][9] != .[2][9])' "$work/r/layers.jsonl" >/dev/null ||
+    fail "units of a decode pass: $(grep decode "$work/r/layers.jsonl" | head -n 1)"
 # and the routes say which
-routes=$dir/r/routes.csv
-head -n 1 "$routes" | grep -qx 'cell,rep,sequence,position,pass,layer,experts,weights' || say "columns: $(head -n 1 "$routes")"
+routes=$work/r/routes.csv
+head -n 1 "$routes" | grep -qx 'cell,rep,sequence,position,pass,layer,experts,weights' || fail "columns: $(head -n 1 "$routes")"
 LC_ALL=C awk -F, 'NR > 1 { n[$1 $2]++; if (split($7, e, " ") != 2 || split($8, w, " ") != 2 || e[1] == e[2] ||
     w[1] < w[2] || w[1] + w[2] < 0.999 || w[1] + w[2] > 1.001 || $3 != 0 || $4 != ($5 ? $5 + 2 : $4)) bad = 1 }
     END { for (k in n) { samples++; if (n[k] != 3 * 2 + 1 + 3 * 5) bad = 1 }; exit bad || samples < 12 }' "$routes" ||
-    say "routes: $(sed -n 2,4p "$routes")"
+    fail "routes: $(sed -n 2,4p "$routes")"
 jq -r 'select(.phase == "decode" and (.cell | test("unit=expert"))) |
-    "\"\(.cell)\",\(.rep),\(.pass),\(.layer) \([.units[1:][] | .[9] - 1] | sort | join(" "))"' "$dir/r/layers.jsonl" |
-    sort >"$dir/had"
+    "\"\(.cell)\",\(.rep),\(.pass),\(.layer) \([.units[1:][] | .[9] - 1] | sort | join(" "))"' "$work/r/layers.jsonl" |
+    sort >"$work/had"
 LC_ALL=C awk -F, 'NR > 1 && $5 > 0 && $1 ~ /unit=expert/ { split($7, e, " ");
     print $1 "," $2 "," $5 "," $6 " " (e[1] + 0 < e[2] + 0 ? e[1] " " e[2] : e[2] " " e[1]) }' "$routes" |
-    sort >"$dir/chosen"
-cmp -s "$dir/had" "$dir/chosen" || say "had and chosen differ: $(diff "$dir/had" "$dir/chosen" | head -n 4)"
+    sort >"$work/chosen"
+cmp -s "$work/had" "$work/chosen" || fail "had and chosen differ: $(diff "$work/had" "$work/chosen" | head -n 4)"
 
 # the trace of experts that arrive in any order is well-formed
-"$BUILD/harness/tests/test_trace" "$dir/r" unit=expert/prefetch=async 2>"$dir/err" || say "trace: $(head -n 3 "$dir/err")"
+"$BUILD/harness/tests/test_trace" "$work/r" unit=expert/prefetch=async 2>"$work/err" || fail "trace: $(head -n 3 "$work/err")"
 
 # damaged on purpose: resume drops what it does not know and runs what is missing
-jq '.layerbench.cells[0].samples |= .[:1]' "$result" >"$dir/less" && mv "$dir/less" "$result"
+jq '.layerbench.cells[0].samples |= .[:1]' "$result" >"$work/less" && mv "$work/less" "$result"
 echo 'half a li' >>"$routes"
 before=$(wc -l <"$routes")
-"$run" run "$dir/s.json" --out "$dir/r" --resume --no-plots >"$dir/out" 2>"$dir/err" || say "resume: $? $(cat "$dir/err")"
-[ "$(wc -l <"$routes")" = "$((before - 1))" ] || say "resume: $before lines became $(wc -l <"$routes")"
+"$run" run "$work/s.json" --out "$work/r" --resume --no-plots >"$work/out" 2>"$work/err" || fail "resume: $? $(cat "$work/err")"
+[ "$(wc -l <"$routes")" = "$((before - 1))" ] || fail "resume: $before lines became $(wc -l <"$routes")"
 
 # without read-ahead nothing races: the bytes of the run are those that the simulator reads, exactly
-cat >"$dir/c.json" <<END
+cat >"$work/c.json" <<END
 {"name":"counts","about":"A test?","model":{"path":"$(realpath "$model")"},
  "matrix":{"replacement":["lru","fifo","belady","lfu"]},"warmup":0,"repetitions":1,
  "fixed":{"threads":2,"prompt_tokens":1,"generate_tokens":40,"storage":"memory","prefetch":"off",
           "cache_bytes":"1500KB","log_routes":true}}
 END
-"$run" run "$dir/c.json" --out "$dir/c" --no-plots -q >"$dir/out" 2>"$dir/err" || say "counts: $? $(cat "$dir/err")"
+"$run" run "$work/c.json" --out "$work/c" --no-plots -q >"$work/out" 2>"$work/err" || fail "counts: $? $(cat "$work/err")"
 for policy in lru fifo belady lfu; do
-    read=$(jq ".layerbench.cells[] | select(.name == \"replacement=$policy\") | .samples[0].decode.bytes_read" "$dir/c/result.json")
-    "$run" simulate --json --model "$model" --replay "$dir/c/routes.csv" --replay-cell "replacement=$policy" \
+    read=$(jq ".layerbench.cells[] | select(.name == \"replacement=$policy\") | .samples[0].decode.bytes_read" "$work/c/result.json")
+    "$run" simulate --json --model "$model" --replay "$work/c/routes.csv" --replay-cell "replacement=$policy" \
         --prefetch off --replacement $policy --cache-bytes 1500KB --storage memory --device bandwidth=1GB/s \
-        --compute 1ms --warmup 1 --passes 40 >"$dir/out" 2>"$dir/err" || say "simulate $policy: $(cat "$dir/err")"
-    jq -e ".layerbench.cells[0].bytes_read * 40 - $read | . < 1 and . > -1" "$dir/out" >/dev/null ||
-        say "$policy: $read bytes read, simulated $(jq '.layerbench.cells[0].bytes_read * 40' "$dir/out")"
+        --compute 1ms --warmup 1 --passes 40 >"$work/out" 2>"$work/err" || fail "simulate $policy: $(cat "$work/err")"
+    jq -e ".layerbench.cells[0].bytes_read * 40 - $read | . < 1 and . > -1" "$work/out" >/dev/null ||
+        fail "$policy: $read bytes read, simulated $(jq '.layerbench.cells[0].bytes_read * 40' "$work/out")"
 done
 
 # a router that gives no numbers: one line, and exit code 5
-cp "$model" "$dir/nan.gguf" && chmod u+w "$dir/nan.gguf"
+cp "$model" "$work/nan.gguf" && chmod u+w "$work/nan.gguf"
 at=$("$run" inspect --json "$model" | jq '.tensors[] | select(.name == "blk.1.ffn_gate_inp.weight") | .offset')
-printf '\000\000\300\177' | dd of="$dir/nan.gguf" bs=1 seek="$at" conv=notrunc 2>/dev/null
-"$run" sample -m "$dir/nan.gguf" --prompt-tokens 2 --generate-tokens 2 --json >"$dir/out" 2>"$dir/err"
-code=$?
-[ $code = 5 ] && [ "$(wc -l <"$dir/err")" = 1 ] && grep -q 'layer 1: the router gives no finite number' "$dir/err" ||
-    say "router of NaNs: exit code $code: $(cat "$dir/err")"
-
-[ $failures = 0 ] && echo "experts: ok"
-exit $((failures > 0))
+printf '\000\000\300\177' | dd of="$work/nan.gguf" bs=1 seek="$at" conv=notrunc 2>/dev/null
+expect 5 '*layer 1: the router gives no finite number*' \
+    "$run" sample -m "$work/nan.gguf" --prompt-tokens 2 --generate-tokens 2 --json
+finish

@@ -1,27 +1,13 @@
 # gate: exact counts of this binary, verdicts on arms of known speed, and everything that must never
 # pass. The arms are made-up programs that answer as `layerbench sample --json` does, with chosen
 # figures: no verdict here depends on how fast this machine is.
-set -u
-command -v jq >/dev/null || { echo "skipped: needs jq to look into JSON"; exit 77; }
-work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
+. harness/tests/lib.sh
+needs jq
 unset GITHUB_ACTIONS GITHUB_STEP_SUMMARY
-failures=0 checks=0
-fail() { echo "FAIL: $*"; failures=$((failures + 1)); }
-is() { checks=$((checks + 1)); [ "$1" = "$2" ] || fail "$3: got '$1', expected '$2'"; }
 
-# expect CODE TEXT ARGUMENT...
-expect() {
-    local code=$1 text=$2 got
-    shift 2
-    checks=$((checks + 1))
-    "$LAYERBENCH" gate "$@" >"$work/out" 2>"$work/err"
-    got=$?
-    [ $got = "$code" ] || { fail "gate $*: exit code $got, expected $code"; cat "$work/out" "$work/err" | tail -5; }
-    cat "$work/out" "$work/err" | grep -q -- "$text" || fail "gate $*: no '$text' in the output"
-    grep -qE "Sanitizer|Assertion" "$work/err" && fail "gate $*: crashed"
-}
+expect() { answers "$1" "$2" "$LAYERBENCH" gate "${@:3}"; } # CODE TEXT ARGUMENT...
 
-"$LAYERBENCH" synth --shape tiny --quant Q8_0 --layers 3 --seed 1 -o "$work/m.gguf" 2>"$work/err" || { cat "$work/err"; exit 1; }
+synth "$work/m.gguf" --shape tiny --quant Q8_0 --layers 3 --seed 1
 cat >"$work/s.json" <<END
 {"name": "gate-test", "about": "A test of the gate.", "model": {"path": "$work/m.gguf"},
  "fixed": {"storage": "memory", "cache_layers": 2, "threads": 1, "prompt_tokens": 2, "generate_tokens": 2},
@@ -163,9 +149,8 @@ if command -v xmllint >/dev/null; then
         checks=$((checks + 1))
     done
 else
-    echo "note: no xmllint: the XML of JUnit is not checked"
+    part_skipped "no xmllint: the XML of JUnit is not checked"
 fi
 is "$(grep -o 'failures="[0-9]*" errors="[0-9]*"' "$work/j2.xml")" 'failures="4" errors="0"' "JUnit counts a regression"
 
-echo "$checks checks, $failures failed"
-[ $failures = 0 ]
+finish

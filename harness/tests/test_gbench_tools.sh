@@ -1,16 +1,12 @@
 # test_gbench_tools: Google Benchmark's compare.py reads a result as its own: times, repetitions, its U
 # test, and a cell that failed. BENCHMARK_COMPARE names another one than Debian's (libbenchmark-tools).
-set -u
+. harness/tests/lib.sh
 compare=${BENCHMARK_COMPARE:-/usr/share/benchmark/compare.py}
-[ -e "$compare" ] || { echo "skipped: no $compare (package libbenchmark-tools)"; exit 77; }
+[ -e "$compare" ] || skip "no $compare (package libbenchmark-tools)"
 for python in python3 /usr/bin/python3; do
     "$python" -c 'import scipy' 2>/dev/null && break
-done || { echo "skipped: no python3 with scipy"; exit 77; }
-command -v jq >/dev/null || { echo "skipped: needs jq to change a result"; exit 77; }
-work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
-failures=0 checks=0
-fail() { echo "FAIL: $*"; failures=$((failures + 1)); }
-
+done || skip "no python3 with scipy"
+needs jq
 # compared TEXT ARGUMENT...: exit code 0, and a line like the pattern
 compared() {
     local text=$1
@@ -25,7 +21,7 @@ run() {
         "fixed": {"threads": 1, "prompt_tokens": 2, "generate_tokens": 2, "cache_layers": 1, %s}}' "$work/m.gguf" "$2" "$4" "$3" >"$work/s.json"
     "$LAYERBENCH" run "$work/s.json" --out "$work/$1" --no-plots -q >"$work/out" 2>&1
 }
-"$LAYERBENCH" synth --shape tiny --quant Q8_0 --layers 2 --seed 1 -o "$work/m.gguf" 2>"$work/err" || { cat "$work/err"; exit 1; }
+synth "$work/m.gguf" --shape tiny --quant Q8_0 --layers 2 --seed 1
 run good '{"prefetch": ["off", "sync"]}' '"fault": ""' 7 || { fail "run: exit code $?"; cat "$work/out"; }
 good=$work/good/result.json
 jq '.benchmarks[] |= (if .real_time then .real_time *= 2 else . end)' "$good" >"$work/slower.json"
@@ -38,5 +34,4 @@ run r '{"fault": ["", "eio"]}' '"prefetch": "off", "fault_every": true, "fault_n
 compared '^fault=eio  *+0\.0000' benchmarks "$work/r/result.json" "$work/r/result.json"
 compared '^fault=_mean  *+0\.0000' benchmarks "$work/r/result.json" "$work/r/result.json"
 
-echo "$checks checks, $failures failed"
-[ $failures = 0 ]
+finish

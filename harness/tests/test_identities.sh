@@ -1,44 +1,39 @@
 # test_identities: the engine breaks each identity on purpose; the run says which, marks the cell invalid
 # and ends with exit code 5. Unbroken, the same cells are valid.
-set -u
-command -v jq >/dev/null || { echo "skipped: needs jq to look into JSON"; exit 77; }
-dir=$(mktemp -d -p "${TEST_DISK:-.}" identities.XXXXXX) && trap 'rm -rf "$dir"' EXIT
-failures=0
-fail() { echo "FAIL: $*"; failures=$((failures + 1)); }
-
-"$LAYERBENCH" synth --shape tiny --quant Q8_0 --seed 1 -o "$dir/m.gguf" 2>"$dir/err" || { cat "$dir/err"; exit 1; }
+on_disk=yes
+. harness/tests/lib.sh
+needs jq
+synth "$work/m.gguf" --shape tiny --quant Q8_0 --seed 1
 study() { # BREAKS STORAGE
     printf '{"name":"broken","about":"?","model":{"path":"%s"},"repetitions":1,"warmup":0,
         "matrix":{"prefetch":["sync"]},"fixed":{"threads":1,"cache_layers":2,"prompt_tokens":4,
-        "generate_tokens":4,"storage":"%s"%s}}' "$dir/m.gguf" "$2" "${1:+,\"breaks\":\"$1\"}" >"$dir/s.json"
-    rm -rf "$dir/r"
-    "$LAYERBENCH" run "$dir/s.json" --no-plots -q --out "$dir/r" >"$dir/out" 2>&1
+        "generate_tokens":4,"storage":"%s"%s}}' "$work/m.gguf" "$2" "${1:+,\"breaks\":\"$1\"}" >"$work/s.json"
+    rm -rf "$work/r"
+    "$LAYERBENCH" run "$work/s.json" --no-plots -q --out "$work/r" >"$work/out" 2>&1
 }
-invalid() { jq -r "[.layerbench.cells[] | select($1) | .invalid // empty] | join(\" \")" "$dir/r/result.json"; }
+invalid() { jq -r "[.layerbench.cells[] | select($1) | .invalid // empty] | join(\" \")" "$work/r/result.json"; }
 
 study "" memory
-code=$?
-[ $code = 0 ] && [ -z "$(invalid true)" ] || fail "nothing broken: exit code $code, '$(invalid true)'"
+is $? 0 "exit code, nothing broken"
+is "$(invalid true)" "" "invalid, nothing broken"
 for case in "outcomes:outcomes " "time:compute + wait + other = " "memory:peak RSS " "tokens:hash " \
     "needs:units had "; do
-    study "${case%%:*}" memory
-    code=$?
-    [ $code = 5 ] || fail "${case%%:*} broken: exit code $code, expected 5"
-    case "$(invalid true)" in *"${case#*:}"*) ;; *) fail "${case%%:*} broken: the cell is invalid because of '$(invalid true)'" ;; esac
+    what=${case%%:*}
+    study "$what" memory
+    is $? 5 "exit code, $what broken"
+    check "$what broken: the cell is invalid because of it" grep -qF "${case#*:}" <<<"$(invalid true)"
     # of two cells with different tokens, the one that was measured later is the invalid one
-    [ "${case%%:*}" = tokens ] || [ -z "$(invalid .reference)" ] ||
-        fail "${case%%:*} broken: the resident cell is invalid too"
+    [ "$what" = tokens ] || is "$(invalid .reference)" "" "$what broken: the resident cell is invalid too"
 done
 
 # what the kernel counts, it counts of reads from a disk
 study "" direct
-if [ "$(jq '[.layerbench.cells[].samples[].kernel_bytes] | max' "$dir/r/result.json" 2>/dev/null || echo 0)" -gt 0 ]; then
-    [ -z "$(invalid true)" ] || fail "nothing broken, direct: '$(invalid true)'"
+if [ "$(jq '[.layerbench.cells[].samples[].kernel_bytes] | max' "$work/r/result.json" 2>/dev/null || echo 0)" -gt 0 ]; then
+    is "$(invalid true)" "" "invalid, nothing broken, direct"
     study bytes direct
-    code=$?
-    [ $code = 5 ] || fail "bytes broken: exit code $code, expected 5"
-    case "$(invalid true)" in *"bytes read "*"by the kernel"*) ;; *) fail "bytes broken: '$(invalid true)'" ;; esac
+    is $? 5 "exit code, bytes broken"
+    check "bytes broken: the cell is invalid because of it" grep -q "bytes read .*by the kernel" <<<"$(invalid true)"
 else
-    echo "skipped: bytes: this kernel does not count direct reads here"
+    part_skipped "bytes: this kernel does not count direct reads here"
 fi
-[ $failures = 0 ]
+finish

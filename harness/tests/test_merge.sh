@@ -1,12 +1,7 @@
 # merge: shards in any order give the same bytes, and the whole run in everything but times;
 # idempotent; conflicts are refused, missing samples listed, other environments flagged.
-set -u
-command -v jq >/dev/null || { echo "skipped: needs jq to look into JSON"; exit 77; }
-work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
-. harness/tests/untimed.sh
-failures=0 checks=0
-fail() { echo "FAIL: $*"; failures=$((failures + 1)); }
-is() { checks=$((checks + 1)); [ "$1" = "$2" ] || fail "$3: got '$1', expected '$2'"; }
+. harness/tests/lib.sh
+needs jq
 same() { # DIR DIR: all files byte for byte
     checks=$((checks + 1))
     diff -rq "$1" "$2" >"$work/diff" || { fail "$1 and $2 differ"; cat "$work/diff"; }
@@ -29,7 +24,7 @@ refuse() { # TEXT RESULT...
     [ -e "$work/refused/result.json" ] && fail "merge $*: wrote a result"
 }
 
-"$LAYERBENCH" synth --shape tiny --quant Q8_0 --layers 4 --seed 1 -o "$work/m.gguf" 2>"$work/err" || { cat "$work/err"; exit 1; }
+synth "$work/m.gguf" --shape tiny --quant Q8_0 --layers 4 --seed 1
 cat >"$work/s.json" <<END
 {"name": "merge-test", "about": "A test of merging.", "model": {"path": "$work/m.gguf"},
  "fixed": {"storage": "memory", "device": {"bandwidth": "4GB/s"}, "threads": 1, "generate_tokens": 2},
@@ -107,5 +102,4 @@ is "$(jq '[.layerbench.cells[].machine] | unique | length' "$work/mixed/result.j
 "$LAYERBENCH" compare "$work/mixed" "$work/whole" >/dev/null 2>&1
 is $? 4 "a mixed result is not comparable"
 
-echo "$checks checks, $failures failed"
-[ $failures = 0 ]
+finish

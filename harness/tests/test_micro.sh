@@ -1,15 +1,8 @@
 #!/bin/bash
 # test_micro: every kind of micro-benchmark runs, gives right results and says so in figures and in
 # JSON that has them all. No time is judged.
-set -u
-work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
+. harness/tests/lib.sh
 cd "$work" || exit 1
-failed=0
-check() { # check TEXT COMMAND...
-    local text=$1
-    shift
-    "$@" || { echo "failed: $text" && failed=1; }
-}
 tiny=(--repetitions 2 --sample-time 1ms --buffer 4MiB --file-bytes 4MiB --threads 2)
 micro() { "$LAYERBENCH" micro "${tiny[@]}" "$@" >out 2>err; }
 
@@ -72,4 +65,4 @@ check "and said" grep -q "^layerbench micro: --filter: '('" err
 micro --filter 'product/F32/generic/llama-2-7b/ffn_down/tokens:1$' --buffer 1MiB
 check "a buffer too small for the case fails" [ $? = 5 ]
 check "and says so" grep -q "expected at least" out
-exit $failed
+finish

@@ -1,17 +1,8 @@
 #!/bin/bash
 # test_plot: figures of results that are whole, large, damaged and empty.
-set -u
-here=$(dirname "$0")
-command -v gnuplot >/dev/null || { echo "skipped: gnuplot is not installed"; exit 77; }
-work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
-failed=0
-check() { # check TEXT COMMAND...
-    local text=$1
-    shift
-    "$@" || { echo "failed: $text" && failed=1; }
-}
+. harness/tests/lib.sh
+needs gnuplot
 plot() { "$LAYERBENCH" plot "$@" >"$work/out" 2>"$work/err"; }
-make_result() { mkdir -p "$1" && awk -v dir="$1" "${@:2}" -f "$here/make-result.awk"; }
 
 # A whole result: every figure whose data is there, each with its files.
 make_result "$work/a"
@@ -38,7 +29,7 @@ check "a PDF bears no date" grep -aq "CreationDate (D:19700101000000" "$work/a/p
 cp -r "$work/a/plots" "$work/c"
 rm "$work"/c/*.svg "$work"/c/*.png
 for script in "$work"/c/*.gp; do
-    (cd "$work/c" && gnuplot "$(basename "$script")" >/dev/null 2>&1) || { echo "failed: $script" && failed=1; }
+    (cd "$work/c" && gnuplot "$(basename "$script")" >/dev/null 2>&1) || fail "$script"
 done
 check "the script in the folder draws the same" diff -r -x "*.pdf" "$work/a/plots" "$work/c"
 check "a script of plots/ works by hand" gnuplot -e "data='$work/a/plots/drift.dat'; out='$work/drift'" \
@@ -133,9 +124,9 @@ refused 'byte-order mark' sed "1s/^/$(printf '\357\273\277')/"
 refused "expected a key 'layerbench'" sed 's/"layerbench":/"other":/'
 
 # Many accesses: the time is printed, not judged.
-make_result "$work/i" -v layers=32 -v passes=12 -v reps=6 -v caches="4 8 16 24" -v distances="1 2"
+make_result "$work/i" layers=32 passes=12 reps=6 caches=4,8,16,24 distances=1,2
 start=$(date +%s%N)
 plot "$work/i"
 check "a large result is drawn" [ $? = 0 ]
 echo "$(wc -l <"$work/i/layers.jsonl") accesses drawn in $((($(date +%s%N) - start) / 1000000)) ms"
-exit $failed
+finish

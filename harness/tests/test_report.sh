@@ -1,18 +1,9 @@
 #!/bin/bash
 # test_report: the page needs nothing but itself, sorts, and shows its figures in light and dark.
-set -u
-here=$(dirname "$0")
-command -v gnuplot >/dev/null || { echo "skipped: gnuplot is not installed"; exit 77; }
+. harness/tests/lib.sh
+needs gnuplot
 chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome)
-work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
-failed=0
-check() { # check TEXT COMMAND...
-    local text=$1
-    shift
-    "$@" || { echo "failed: $text" && failed=1; }
-}
 has() { grep -qE -- "$2" "$1"; }
-make_result() { mkdir -p "$1" && awk -v dir="$1" "${@:2}" -f "$here/make-result.awk"; }
 
 # No network: every host name is unknown, whatever the page asks for.
 browse() {
@@ -26,8 +17,8 @@ browse() {
 
 make_result "$work/a"
 b=$work/a-result-with-a-name-that-is-longer-than-a-phone-is-wide-and-has-no-blanks
-make_result "$b" -v load_ns=3000000
-sed -i 's/"about":"/&<script>alert(1)<\/script> \&amp; /' "$b/result.json"
+make_result "$b" load_ns=3000000
+sed -i 's/"about": "/&<script>alert(1)<\/script> \&amp; /' "$b/result.json"
 page=$work/report.html
 "$LAYERBENCH" report "$work/a" "$b" -o "$page" >"$work/out" 2>"$work/err"
 check "report ends with 0" [ $? = 0 ]
@@ -36,7 +27,7 @@ check "it names the page" has "$work/out" "^$page$"
 # What it says, without a browser.
 check "the question" has "$page" "Which cache size and distance hide the loads"
 check "the best cell" has "$page" "The fastest setting is async belady C=9 d=4: a decode pass takes"
-check "the distance to the floor" has "$page" "Its floor is 24.0 ms, which is the time to compute it"
+check "the distance to the floor" has "$page" "Its floor is 24.1 ms, which is the time to compute it"
 check "the limit" has "$page" "What limits it is compute"
 check "text is escaped" has "$page" "&lt;script&gt;alert"
 check "24 figures" [ "$(grep -c '<svg role="img" aria-label=' "$page")" = 24 ]
@@ -48,18 +39,18 @@ limit() { # SENTENCE VARIABLES...
     local sentence=$1
     shift
     rm -rf "$work/l"
-    make_result "$work/l" -v caches=6 -v policies=belady -v modes=async -v distances=4 "$@"
+    make_result "$work/l" caches=6 policies=belady modes=async distances=4 "$@"
     PATH=/nowhere "$LAYERBENCH" report "$work/l" -o "$work/l.html" >"$work/out" 2>"$work/err"
     check "the limit of a result made with $*: $(grep -o 'What limits it is[^<]*' "$work/l.html")" \
         has "$work/l.html" "What limits it is $sentence"
     check "without gnuplot it says why there are no figures" has "$work/l.html" "gnuplot is not installed"
 }
-limit "storage: each pass reads [0-9.]* MB" -v load_ns=8000000 -v compute_ns=1000000 -v layers=40 -v caches=10 -v distances=1
+limit "storage: each pass reads [0-9.]* MB" load_ns=8000000 compute_ns=1000000 layers=40 caches=10 distances=1
 limit "storage, busy for 1?[0-9]{2}% of the pass: .* layers that could have stayed are read again" \
-    -v policies=lru -v load_ns=8000000
-limit "compute: storage is hidden behind it" -v load_ns=1000000 -v compute_ns=6000000
-limit "late prefetch: .* although storage is idle" -v distances=1 -v load_ns=6000000 -v compute_ns=4000000
-limit "that loading and computing take turns" -v modes=sync
+    policies=lru load_ns=8000000
+limit "compute: storage is hidden behind it" load_ns=1000000 compute_ns=6000000
+limit "late prefetch: .* although storage is idle" distances=1 load_ns=6000000 compute_ns=4000000
+limit "that loading and computing take turns" modes=sync
 
 # What is damaged or empty.
 mkdir "$work/c" && echo '{"layerbench":{"cells":[]}}' >"$work/c/result.json"
@@ -103,4 +94,4 @@ sed "s|</body>|<script>$(tr '\n' ' ' <"$work/probe.js" | sed 's/[&|\\]/\\&/g')</
 browse "$work/probe.html" --window-size=390,2400 --dump-dom >"$work/dom"
 check "tables sort both ways, no figure is flat, the page is not wider than a phone" \
     has "$work/dom" '<title>true,true,true,0,false</title>'
-exit $failed
+finish

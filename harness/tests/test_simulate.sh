@@ -1,14 +1,7 @@
 #!/bin/bash
 # test_simulate: predictions that are known beforehand, every way to say what is simulated, refusals.
-set -u
-command -v jq >/dev/null || { echo "skipped: jq is not installed"; exit 77; }
-work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
-failed=0
-check() { # check TEXT COMMAND...
-    local text=$1
-    shift
-    "$@" || { echo "failed: $text" && failed=1; }
-}
+. harness/tests/lib.sh
+needs jq
 # simulate FILTER ARGUMENT...: true when the filter holds for the JSON of the cells
 simulate() {
     local filter=$1
@@ -132,9 +125,9 @@ END
             --vary prefetch=off,sync --vary replacement=lru,belady,s3-fifo >"$work/out" 2>"$work/err" || cat "$work/err"
         simulated=$(jq -c '[.layerbench.cells[] | [.name, (.bytes_read * 13 | round)]] | sort' "$work/out")
         [ "$(jq length <<<"$measured")" = 6 ] && [ "$measured" = "$simulated" ] ||
-            { echo "failed: $name, unit $unit: read $measured, simulated $simulated" && failed=1; }
+            fail "$name, unit $unit: read $measured, simulated $simulated"
         jq -e 'all(.layerbench.cells[]; .optimum_bytes <= .bytes_read)' "$work/out" >/dev/null ||
-            { echo "failed: $name, unit $unit: less read than the optimum" && failed=1; }
+            fail "$name, unit $unit: less read than the optimum"
     done
 done
 check "an expert that the model does not have" refused "the model, by this unit, has no such expert" \
@@ -181,4 +174,4 @@ check "slots of what" refused "--slots: expected with --replay of routes and no 
 check "no such record" refused "No such file" --replay "$work/none.jsonl" --device bandwidth=1GB/s
 check "no such model" refused "none.gguf" --model "$work/none.gguf" --cache-layers 2
 
-exit $failed
+finish

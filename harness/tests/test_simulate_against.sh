@@ -1,17 +1,9 @@
 #!/bin/bash
 # test_simulate_against: a run predicts its own cells; bytes read are exact where no thread races.
-set -u
-command -v jq >/dev/null || { echo "skipped: jq is not installed"; exit 77; }
-work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
-failed=0
-check() { # check TEXT COMMAND...
-    local text=$1
-    shift
-    "$@" || { echo "failed: $text" && failed=1; }
-}
-holds() { jq -e "$2" "$1" >/dev/null || { jq -c "$2" "$1" | head -c 600 && return 1; }; }
+. harness/tests/lib.sh
+needs jq
 
-"$LAYERBENCH" synth --shape tiny --quant Q4_K_M --layers 6 -o "$work/m.gguf" || exit 1
+synth "$work/m.gguf" --shape tiny --quant Q4_K_M --layers 6
 cat >"$work/s.json" <<END
 {"name":"predicted","about":"A test?","model":{"path":"$work/m.gguf"},
  "fixed":{"threads":1,"prompt_tokens":3,"generate_tokens":6,"storage":"memory",
@@ -23,29 +15,29 @@ END
 "$LAYERBENCH" run "$work/s.json" --out "$work/r" -q >"$work/out" 2>"$work/err" ||
     { cat "$work/err" && exit 1; }
 result=$work/r/result.json
-check "every cell but the resident one is predicted" holds "$result" \
-    '[.layerbench.cells[] | (.prediction != null) == (.reference != true)] | length == 25 and all'
-check "off and sync read what is predicted, to the byte" holds "$result" \
+holds "$result" \
+    '[.layerbench.cells[] | (.prediction != null) == (.reference != true)] | length == 25 and all' "every cell but the resident one is predicted"
+holds "$result" \
     '[.layerbench.cells[] | select(.options.prefetch != "async" and .prediction) | (.samples[0] | .decode.bytes_read / (.pass_ns | length)) - .prediction.bytes_read |
-      fabs < 1] | length == 16 and all'
-check "and have the predicted outcomes" holds "$result" \
+      fabs < 1] | length == 16 and all' "off and sync read what is predicted, to the byte"
+holds "$result" \
     '[.layerbench.cells[] | select(.options.prefetch != "async" and .prediction) |
       (.samples[0].pass_ns | length) as $n | .prediction.outcomes as $p | .samples[0].decode.outcomes |
-      ((.hit / $n - $p.hit) | fabs < 1e-9) and ((.miss / $n - $p.miss) | fabs < 1e-9)] | length == 16 and all'
-check "no prediction beats the device" holds "$result" \
+      ((.hit / $n - $p.hit) | fabs < 1e-9) and ((.miss / $n - $p.miss) | fabs < 1e-9)] | length == 16 and all' "and have the predicted outcomes"
+holds "$result" \
     '[.layerbench.cells[] | select(.options.prefetch != "async" and .prediction) |
-      .prediction.pass_ns > 0.999 * .prediction.bytes_read] | length == 16 and all'
+      .prediction.pass_ns > 0.999 * .prediction.bytes_read] | length == 16 and all' "no prediction beats the device"
 sed 's/"cache_layers":\[2,4\],//' "$work/s.json" >"$work/auto.json"
 "$LAYERBENCH" run "$work/auto.json" --filter prefetch=sync --out "$work/auto" -q --no-plots >"$work/out" 2>"$work/err" ||
     { cat "$work/err" && exit 1; }
-check "cells whose cache is automatic are predicted, from what it came to" \
-    holds "$work/auto/result.json" '[.layerbench.cells[] | select(.prediction)] | length == 4'
+holds "$work/auto/result.json" '[.layerbench.cells[] | select(.prediction)] | length == 4' \
+    "cells whose cache is automatic are predicted, from what it came to"
 check "the figure is drawn" [ -s "$work/r/plots/prediction.svg" ]
 
 # afterwards, from the result alone: the same
 "$LAYERBENCH" simulate --against "$work/r" --json >"$work/out" || failed=1
-check "errors" holds "$work/out" '(.cells | length == 24) and .left_out == 0 and .error_median >= 0 and
-    .error_p95 >= .error_median and .error_worst >= .error_p95 and .error_worst == ([.cells[].error] | max)'
+holds "$work/out" '(.cells | length == 24) and .left_out == 0 and .error_median >= 0 and
+    .error_p95 >= .error_median and .error_worst >= .error_p95 and .error_worst == ([.cells[].error] | max)' "errors"
 check "the same predictions" [ "$(jq -c '[.cells[].prediction.pass_ns | floor]' "$work/out")" = \
     "$(jq -c '[.layerbench.cells[] | select(.prediction) | .prediction.pass_ns | floor]' "$result")" ]
 "$LAYERBENCH" simulate --against "$result" >"$work/out" || failed=1
@@ -59,11 +51,11 @@ check "a damaged sample is bad input" [ $? = 2 ]
 check "and named" grep -q "a sample's 'wall_ns' is missing or damaged" "$work/err"
 jq '(.layerbench.cells[] | select(.reference) | .samples) = []' "$result" >"$work/alone.json"
 check "without a resident cell nothing is predicted" "$LAYERBENCH" simulate --against "$work/alone.json" --json >"$work/out"
-check "and all are left out" holds "$work/out" '(.cells | length == 0) and .left_out == 24'
+holds "$work/out" '(.cells | length == 0) and .left_out == 24' "and all are left out"
 echo '{"layerbench":{}}' >"$work/bad.json"
 "$LAYERBENCH" simulate --against "$work/bad.json" 2>"$work/err"
 check "another file is bad input" [ $? = 2 ]
 check "and said" grep -q 'expected a result of layerbench' "$work/err"
 "$LAYERBENCH" simulate --against "$work/nowhere" 2>"$work/err"
 check "so is none" [ $? = 2 ]
-exit $failed
+finish

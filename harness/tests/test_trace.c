@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define CELL       "fixture/prefetch:async/replacement:belady/cache_layers:6/prefetch_distance:2"
+#define CELL       "prefetch=async/replacement=belady/cache_layers=6/prefetch_distance=2"
 #define CACHE_MB   (6 * 4.194304)
 #define N_OUTCOMES 4
 
@@ -255,11 +255,12 @@ static void test_choice(void)
 
 static void make_result(int units)
 {
-    char command[256];
+    char command[512];
+    const char *build = getenv("BUILD");
     snprintf(command, sizeof command,
-             "awk -v dir=%s -v passes=3 -v reps=2 -v units=%d -f harness/tests/make-result.awk",
-             directory, units);
-    CHECK(system(command) == 0, "the fixture is made by awk");
+             "rm -rf %s && %s/harness/tests/make_result %s passes=3 reps=2 units=%d", directory,
+             build ? build : "build", directory, units);
+    CHECK(system(command) == 0, "the fixture is made");
 }
 
 /* Units that do not make up their layer, as where their log was full, are left out. */

@@ -1,18 +1,10 @@
 #!/bin/bash
 # test_tune: the settings that tune chooses are valid, predicted to be no worse than others, and keep
 # to the memory; refusals. No time is judged.
-set -u
-command -v jq >/dev/null || { echo "skipped: jq is not installed"; exit 77; }
-work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
+. harness/tests/lib.sh
+needs jq
 cd "$work" || exit 1
-failed=0
-check() { # check TEXT COMMAND...
-    local text=$1
-    shift
-    "$@" || { echo "failed: $text" && failed=1; }
-}
 tune() { "$LAYERBENCH" tune "$@" >out 2>err; }
-holds() { jq -e "$1" out >/dev/null || { jq -c . out && return 1; }; }
 refused() { # refused TEXT ARGUMENT...
     local text=$1
     shift
@@ -20,31 +12,31 @@ refused() { # refused TEXT ARGUMENT...
     [ $? = 2 ] && grep -qF -- "$text" err && [ "$(wc -l <err)" = 1 ] || { cat err && return 1; }
 }
 
-"$LAYERBENCH" synth --shape tiny --quant Q4_K_M --layers 8 -o m.gguf || exit 1
+synth m.gguf --shape tiny --quant Q4_K_M --layers 8
 layers=$("$LAYERBENCH" inspect m.gguf --json | jq '[.tensors[] | select(.name | startswith("blk.")) | .bytes] | add')
 common=(--model m.gguf --threads 1 --context 64 --max-tokens 16
     --device bandwidth=200MB/s,latency=20us)
 
 # what the memory leaves is exact: 16 MiB and 2% less
 tune "${common[@]}" --memory 1GiB --json
-check "all fits" holds ".options.prefetch == \"resident\" and .prediction.bytes_read == 0"
+holds out ".options.prefetch == \"resident\" and .prediction.bytes_read == 0" "all fits"
 fixed=$(jq .fixed_bytes out)
 memory=$((16777216 + (fixed + layers / 2) * 102 / 100 + 65536))
 tune "${common[@]}" --memory ${memory}B --json --scenario tuned.json --verify --passes 8
 check "half of the layers fit" [ $? = 0 ]
-check "the cache is what the memory leaves, in steps of 64 KiB" \
-    holds ".cache_bytes >= $layers / 2 - 65536 and .cache_bytes <= $layers / 2 + 65536"
-check "it is what the options say" holds '.options.cache_bytes == .cache_bytes'
-check "many settings were considered" holds '.considered > 50'
-check "none beats the floor" holds '.prediction.pass_ns > 0.999 * .floor_ns and .floor_ns > 0'
-check "the default settings are no better than the chosen" \
-    holds '.default_settings.pass_ns == null or .prediction.pass_ns <= 1.01 * .default_settings.pass_ns'
-check "the bandwidth is the device's" holds '.bandwidth == 200e6'
-check "the measurement reads what was predicted, within a tenth of the layers" \
-    holds "(.measured.bytes_read - .prediction.bytes_read | fabs) < $layers / 10"
+holds out ".cache_bytes >= $layers / 2 - 65536 and .cache_bytes <= $layers / 2 + 65536" \
+    "the cache is what the memory leaves, in steps of 64 KiB"
+holds out '.options.cache_bytes == .cache_bytes' "it is what the options say"
+holds out '.considered > 50' "many settings were considered"
+holds out '.prediction.pass_ns > 0.999 * .floor_ns and .floor_ns > 0' "none beats the floor"
+holds out '.default_settings.pass_ns == null or .prediction.pass_ns <= 1.01 * .default_settings.pass_ns' \
+    "the default settings are no better than the chosen"
+holds out '.bandwidth == 200e6' "the bandwidth is the device's"
+holds out "(.measured.bytes_read - .prediction.bytes_read | fabs) < $layers / 10" \
+    "the measurement reads what was predicted, within a tenth of the layers"
 case $LAYERBENCH in # sanitizers take memory of their own
 */address/* | */thread/*) ;;
-*) check "the measurement keeps to the memory" holds '.measured.peak_rss_bytes <= .memory_bytes' ;;
+*) holds out '.measured.peak_rss_bytes <= .memory_bytes' "the measurement keeps to the memory" ;;
 esac
 cp out tuned.out
 
@@ -74,4 +66,4 @@ refused "expected --memory SIZE" "${common[@]}"
 refused "expected --model FILE" --memory 1GiB
 refused "No such file" --model nowhere.gguf --memory 1GiB
 refused "'lots': expected a size" --model m.gguf --memory lots
-exit $failed
+finish
