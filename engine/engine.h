@@ -274,12 +274,22 @@ struct lb_inspect {
 enum lb_status lb_inspect_file(const char *path, const struct lb_inspect *inspect,
                                struct lb_error *err);
 
+/* How the routers of a synthetic mixture of experts choose. */
+struct lb_routing {
+    double skew;        /* Zipf exponent of the popularity of a layer's experts; 0: all alike */
+    double persistence; /* 0 to 1: how much of a choice is the last few tokens' */
+};
+struct lb_routing lb_usual_routing(void);
+
 /* What a model's header says, checked as when an engine is opened, without reading weights. */
 struct lb_model_facts {
     char architecture[32];
     uint32_t n_layers;
     uint64_t file_bytes;
-    uint64_t layer_bytes; /* tensors of all layers */
+    uint64_t layer_bytes;           /* tensors of all layers */
+    uint32_t experts, experts_used; /* of a layer, of a token; 0: none */
+    bool synthetic_routing; /* the routers were made (lb_synth) so as to choose like this: */
+    struct lb_routing routing;
 };
 enum lb_status lb_model_facts(const char *path, struct lb_model_facts *facts, struct lb_error *err);
 
@@ -289,9 +299,10 @@ enum lb_status lb_model_facts(const char *path, struct lb_model_facts *facts, st
 bool lb_tensor_order(const char *name, uint32_t *layer, uint32_t *rank, bool *of_experts);
 
 struct lb_synth {
-    const char *shape, *quant;
+    const char *shape, *quant; /* quant NULL: the types that the shape usually comes in */
     uint64_t seed;
-    uint32_t n_layers; /* 0: as the shape */
+    uint32_t n_layers;                /* 0: as the shape */
+    const struct lb_routing *routing; /* of a mixture; NULL: the usual */
     void (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *progress_ctx;
 };
@@ -299,6 +310,13 @@ enum lb_status lb_synth_write(const struct lb_synth *synth, const char *path, st
 /* The tensors that the file would have, without writing it. */
 enum lb_status lb_synth_inspect(const struct lb_synth *synth, const struct lb_inspect *inspect,
                                 struct lb_error *err);
+
+/* What a model of a mixture's shape would choose, without a model: token by token, of each the
+ * layers that have experts, best expert first. LB_ERR_INPUT: the shape is no mixture. */
+enum lb_status lb_synth_routes(const struct lb_synth *synth, uint32_t n_tokens,
+                               void (*take)(void *ctx, uint32_t token, uint32_t layer,
+                                            const uint32_t *experts, uint32_t n),
+                               void *ctx, struct lb_error *err);
 
 /* ---- what can be chosen: kind is "replacement", "scheduler", "storage", "kernels", "device",
  * "shape", "quant", "prefetch"; returns false past the end. */

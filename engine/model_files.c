@@ -1,7 +1,6 @@
-/* model_files: the header of a model file, and synthetic models, without an engine. */
+/* model_files: the header of a model file, without an engine. */
 #include "engine.h"
 
-#include "base/memory.h"
 #include "gguf/gguf.h"
 #include "model/model.h"
 #include "quant/quant.h"
@@ -95,6 +94,21 @@ static void inspect_pair(const struct lb_inspect *inspect, const struct gguf_pai
     inspect->pair(inspect->ctx, pair->key, kind_name(pair->kind), value);
 }
 
+/* What synth wrote of how a mixture's routers choose, if it did. */
+static enum lb_status read_routing(const struct gguf_file *file, struct lb_model_facts *facts,
+                                   struct lb_error *err)
+{
+    float skew = 0, persistence = 0;
+    facts->synthetic_routing = gguf_find_pair(file, SYNTH_KEY_SKEW) != NULL;
+    if (!facts->synthetic_routing)
+        return LB_OK;
+    enum lb_status status = gguf_get_f32(file, SYNTH_KEY_SKEW, true, &skew, err);
+    if (status == LB_OK)
+        status = gguf_get_f32(file, SYNTH_KEY_PERSISTENCE, true, &persistence, err);
+    facts->routing = (struct lb_routing){(double)skew, (double)persistence};
+    return status;
+}
+
 enum lb_status lb_model_facts(const char *path, struct lb_model_facts *facts, struct lb_error *err)
 {
     struct gguf_file *file = NULL;
@@ -108,6 +122,9 @@ enum lb_status lb_model_facts(const char *path, struct lb_model_facts *facts, st
         snprintf(facts->architecture, sizeof facts->architecture, "%s", c->architecture);
         facts->n_layers = c->n_layers;
         facts->file_bytes = gguf_file_bytes(file);
+        facts->experts = c->experts.count;
+        facts->experts_used = c->experts.used;
+        status = read_routing(file, facts, err);
         for (size_t i = 0; i < gguf_tensor_count(file); i++) {
             const struct gguf_tensor *t = gguf_tensor_at(file, i);
             uint32_t layer, rank;
@@ -145,47 +162,5 @@ enum lb_status lb_inspect_file(const char *path, const struct lb_inspect *inspec
                         t->file_offset, t->bytes);
     }
     gguf_close(file);
-    return LB_OK;
-}
-
-enum lb_status lb_synth_write(const struct lb_synth *synth, const char *path, struct lb_error *err)
-{
-    struct synth_options o = {.shape = synth->shape,
-                              .mix = synth->quant,
-                              .seed = synth->seed,
-                              .n_layers = synth->n_layers,
-                              .progress = synth->progress,
-                              .progress_ctx = synth->progress_ctx};
-    return synth_write(&o, path, err);
-}
-
-enum lb_status lb_synth_inspect(const struct lb_synth *synth, const struct lb_inspect *inspect,
-                                struct lb_error *err)
-{
-    const uint64_t align = 32; /* general.alignment of what synth writes */
-    const struct synth_shape *named = synth_find_shape(synth->shape, err);
-    if (!named)
-        return LB_ERR_INPUT;
-    struct synth_shape shape = *named;
-    if (synth->n_layers > 0)
-        shape.n_layers = synth->n_layers;
-    struct synth_tensor *tensors;
-    size_t n;
-    enum lb_status status = synth_plan(&shape, synth->quant, &tensors, &n, err);
-    if (status != LB_OK)
-        return status;
-    uint64_t end = 0;
-    for (size_t i = 0; i < n; i++)
-        end += (tensors[i].bytes + align - 1) / align * align;
-    if (inspect->file)
-        inspect->file(inspect->ctx, 3, end, 0, n);
-    uint64_t at = 0;
-    for (size_t i = 0; inspect->tensor && i < n; i++) {
-        const struct synth_tensor *t = &tensors[i];
-        inspect->tensor(inspect->ctx, t->name, quant_info(t->type)->name, t->n_dims, t->ne, at,
-                        t->bytes);
-        at += (t->bytes + align - 1) / align * align;
-    }
-    lb_free(tensors);
     return LB_OK;
 }

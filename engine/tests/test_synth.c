@@ -49,17 +49,33 @@ static void known_sizes(void)
         const char *shape, *mix;
         double gb;
     } known[] = {
-        {"llama-2-7b", "Q4_K_M", 4.08},   {"llama-2-7b", "Q4_K_S", 3.86},
-        {"llama-2-7b", "Q5_K_M", 4.78},   {"llama-2-7b", "Q6_K", 5.53},
-        {"llama-2-7b", "Q8_0", 7.16},     {"llama-2-7b", "Q4_0", 3.83},
-        {"llama-2-7b", "Q3_K_M", 3.30},   {"llama-2-13b", "Q4_K_M", 7.87},
-        {"llama-2-70b", "Q4_K_M", 41.42}, {"llama-3-8b", "Q4_K_M", 4.92},
-        {"mistral-7b", "Q4_K_M", 4.37},   {"tinyllama-1.1b", "Q4_K_M", 0.669},
+        {"llama-2-7b", "Q4_K_M", 4.08},
+        {"llama-2-7b", "Q4_K_S", 3.86},
+        {"llama-2-7b", "Q5_K_M", 4.78},
+        {"llama-2-7b", "Q6_K", 5.53},
+        {"llama-2-7b", "Q8_0", 7.16},
+        {"llama-2-7b", "Q4_0", 3.83},
+        {"llama-2-7b", "Q3_K_M", 3.30},
+        {"llama-2-13b", "Q4_K_M", 7.87},
+        {"llama-2-70b", "Q4_K_M", 41.42},
+        {"llama-3-8b", "Q4_K_M", 4.92},
+        {"mistral-7b", "Q4_K_M", 4.37},
+        {"tinyllama-1.1b", "Q4_K_M", 0.669},
+        {"olmoe-1b-7b", "Q4_K_M", 4.21},
+        {"qwen3-30b-a3b", "Q4_K_M", 18.56},
+        {"gpt-oss-20b", NULL, 12.10},
+        {"gpt-oss-120b", NULL, 63.37},
+        {"mixtral-8x7b", "Q4_K_M", 28.4},
+        {"deepseek-v2-lite", "Q4_K_M", 10.36},
+        {"qwen3-235b-a22b", NULL, 142.2},
+        {"deepseek-v3", "Q4_K_M", 404.4},
+        {"kimi-k2", "Q4_K_M", 621.2},
+        {"glm-4.5-air", NULL, 70.44}, /* 72.9 with the layer that is not run */
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         double gb = 1e-9 * (double)planned_bytes(shape_named(known[i].shape), known[i].mix);
         CHECK(fabs(gb - known[i].gb) < 0.005 * known[i].gb, "%s %s: %.4f GB, expected %.3f",
-              known[i].shape, known[i].mix, gb, known[i].gb);
+              known[i].shape, known[i].mix ? known[i].mix : "", gb, known[i].gb);
     }
 }
 
@@ -119,6 +135,60 @@ static void against_models(const char *shared)
     }
 }
 
+/* The same of mixtures of experts: 3 layers, 256 wide. */
+static void against_mixtures(const char *shared)
+{
+    static const struct synth_latent latent = {
+        .q_rank = 128, .kv_rank = 128, .n_nope = 64, .n_rope = 32, .n_value = 64};
+    static const struct {
+        const char *file, *mix;
+        struct synth_shape shape;
+    } all[] = {
+        {"mixtral-q4_k_m", "Q4_K_M", {.architecture = "llama", .experts = {.count = 8}}},
+        {"olmoe-q8_0",
+         "Q8_0",
+         {.architecture = "olmoe", .n_kv_heads = 4, .experts = {.count = 16}}},
+        {"qwen2moe-q4_k_m",
+         "Q4_K_M",
+         {.architecture = "qwen2moe", .experts = {.count = 8, .n_shared = 512}}},
+        {"qwen3moe-q4_k_m",
+         "Q4_K_M",
+         {.architecture = "qwen3moe", .tied_embedding = 1, .experts = {.count = 16}}},
+        {"qwen3moe-q8_0",
+         "Q8_0",
+         {.architecture = "qwen3moe", .tied_embedding = 1, .experts = {.count = 16}}},
+        {"gpt-oss-mxfp4", "MXFP4_MOE", {.architecture = "gpt-oss", .experts = {.count = 8}}},
+        {"glm4moe-q5_k_m",
+         "Q5_K_M",
+         {.architecture = "glm4moe",
+          .head_norms = 1,
+          .experts = {.count = 8, .n_shared = 256, .dense_layers = 1, .sigmoid = 1}}},
+        {"deepseek2-q4_k_m",
+         "Q4_K_M",
+         {.architecture = "deepseek2",
+          .latent = latent,
+          .experts = {.count = 16, .n_shared = 256, .dense_layers = 1, .sigmoid = 1}}},
+        {"deepseek2-softmax-q8_0",
+         "Q8_0",
+         {.architecture = "deepseek2",
+          .latent = latent,
+          .experts = {.count = 16, .n_shared = 256, .dense_layers = 1}}},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        char name[4096];
+        struct synth_shape shape = all[i].shape;
+        shape.n_layers = 3;
+        shape.n_embd = shape.experts.n_ff = 256;
+        shape.n_heads = 4;
+        shape.n_kv_heads = shape.n_kv_heads ? shape.n_kv_heads : 2;
+        shape.head_dim = 64;
+        shape.n_ff = 512;
+        shape.n_vocab = 1024;
+        snprintf(name, sizeof name, "%s/experts/models/tiny-%s.gguf", shared, all[i].file);
+        compare(&shape, all[i].mix, name);
+    }
+}
+
 static uint32_t planned_type(const char *shape, const char *mix, const char *tensor)
 {
     struct lb_error err = LB_ERROR_INIT;
@@ -159,7 +229,7 @@ static void rules(void)
     CHECK(planned_type("qwen3-0.6b", "Q4_K_M", "output.weight") == UINT32_MAX);
     size_t n;
     const char *const *mixes = synth_mixes(&n);
-    CHECK(n == 16);
+    CHECK(n == 17);
     CHECK_TEXT(mixes[0], "F32");
 }
 
@@ -359,7 +429,7 @@ static void errors(void)
     options = (struct synth_options){.shape = "tiny", .mix = "Q9"};
     CHECK(synth_write(&options, path, &err) == LB_ERR_INPUT);
     CHECK_TEXT(err.text, "quant: unknown mix 'Q9', expected one of: F32 F16 BF16 Q8_0 Q4_0 Q4_1 "
-                         "Q5_0 Q5_1 Q2_K Q3_K_M Q4_K_S Q4_K_M Q5_K_M Q6_K IQ4_NL IQ4_XS");
+                         "Q5_0 Q5_1 Q2_K Q3_K_M Q4_K_S Q4_K_M Q5_K_M Q6_K IQ4_NL IQ4_XS MXFP4_MOE");
     err = (struct lb_error)LB_ERROR_INIT;
     options = (struct synth_options){.shape = "tiny", .mix = "Q8_0", .n_layers = 1001};
     CHECK(synth_write(&options, path, &err) == LB_ERR_INPUT);
@@ -406,5 +476,6 @@ int main(void)
     if (!shared)
         check_skip("models: no shared test data");
     against_models(shared);
+    against_mixtures(shared);
     return check_done();
 }

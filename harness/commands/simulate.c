@@ -30,7 +30,8 @@ static void format_vary(const void *target, char *text, size_t size)
 static const struct option own[] = {
     {"shape", "NAME", "a synthetic model's shape instead of a file", OPTION_CHOICE, FIELD(shape),
      .choice_kind = "shape"},
-    {"quant", "MIX", "its tensor types", OPTION_CHOICE, FIELD(quant), .choice_kind = "quant"},
+    {"quant", "MIX", "its tensor types; the usual ones if not given", OPTION_CHOICE, FIELD(quant),
+     .choice_kind = "quant"},
     {"layers", "N", "with --shape its layers, else that many equal ones", OPTION_COUNT,
      FIELD(layers), .max = 65535},
     {"layer_bytes", "SIZE", "of the equal layers", OPTION_SIZE, FIELD(layer_bytes), .flags = 0},
@@ -70,8 +71,7 @@ static const struct option model_option[] = {MODEL_OPTION};
 int command_simulate(int argc, char **argv)
 {
     struct settings settings = settings_default();
-    struct sim_arguments a = {
-        .quant = "Q4_K_M", .stride = 2, .skew = 1, .warmup = 20, .passes = 32};
+    struct sim_arguments a = {.stride = 2, .skew = 1, .warmup = 20, .passes = 32};
     struct cli_group groups[] = {{"simulation", own, sizeof own / sizeof *own, &a, 0},
                                  {"model", model_option, 1, &settings, 0},
                                  model_options_group(&settings),

@@ -3,6 +3,7 @@
 #define ROUTE_TRACE_H
 
 #include "base/status.h"
+#include "engine.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,6 +31,13 @@ bool route_trace_is(const char *path);
  * (NULL: the first) and its first repetition. */
 enum lb_status route_trace_read(const char *path, const char *cell, struct route_trace *trace,
                                 struct lb_error *err);
+/* Of a synthetic model: what its routers choose for n_tokens random tokens, the model run in
+ * memory; or what the law says that they were made by (LB_ERR_INPUT: no mixture). A pass for each
+ * token. */
+enum lb_status route_trace_run(const char *model_path, uint32_t n_tokens, struct route_trace *trace,
+                               struct lb_error *err);
+enum lb_status route_trace_draw(const struct lb_synth *synth, uint32_t n_tokens,
+                                struct route_trace *trace, struct lb_error *err);
 void route_trace_free(struct route_trace *trace);
 
 #endif

@@ -143,9 +143,7 @@ static enum lb_status find_model(struct study *s, const struct scenario *scenari
     if (scenario && scenario->model_path)
         return sim_model_of_file(scenario->model_path, &s->model, err);
     if (scenario) {
-        const struct model_synth *m = &scenario->model_synth;
-        synth = (struct lb_synth){
-            .shape = m->shape, .quant = m->quant, .seed = m->seed, .n_layers = m->n_layers};
+        synth = model_synth_engine(&scenario->model_synth);
         return sim_model_of_shape(&synth, &s->model, err);
     }
     if (a->replay)

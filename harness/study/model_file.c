@@ -3,13 +3,26 @@
 
 #include "common/file_io.h"
 #include "common/progress.h"
-#include "engine.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+struct model_synth model_synth_default(void)
+{
+    return (struct model_synth){.seed = 1, .routing = lb_usual_routing()};
+}
+
+struct lb_synth model_synth_engine(const struct model_synth *synth)
+{
+    return (struct lb_synth){.shape = synth->shape,
+                             .quant = synth->quant,
+                             .seed = synth->seed,
+                             .n_layers = synth->n_layers,
+                             .routing = &synth->routing};
+}
 
 static void show(void *ctx, uint64_t done, uint64_t total)
 {
@@ -33,8 +46,9 @@ enum lb_status model_file_synth(const struct model_synth *synth, const char *pat
                                 struct lb_error *err)
 {
     struct progress progress = progress_begin("synth");
-    struct lb_synth how = {synth->shape,    synth->quant, synth->seed,
-                           synth->n_layers, show,         &progress};
+    struct lb_synth how = model_synth_engine(synth);
+    how.progress = show;
+    how.progress_ctx = &progress;
     /* the process in the name: two runs that make the same model do not disturb each other */
     char *temporary = file_text("%s.%ld.tmp", path, (long)getpid());
     if (!temporary)
@@ -53,11 +67,14 @@ enum lb_status model_file_synth(const struct model_synth *synth, const char *pat
 
 enum lb_status model_file_cached(const struct model_synth *synth, char **path, struct lb_error *err)
 {
-    char layers[16] = "";
+    char layers[16] = "", routing[64] = "";
+    const struct lb_routing usual = lb_usual_routing(), *r = &synth->routing;
     if (synth->n_layers)
         snprintf(layers, sizeof layers, "-%u", synth->n_layers);
-    *path = file_text("models/%s%s-%s-%llu.gguf", synth->shape, layers, synth->quant,
-                      (unsigned long long)synth->seed);
+    if (r->skew != usual.skew || r->persistence != usual.persistence)
+        snprintf(routing, sizeof routing, "-skew%g-persistence%g", r->skew, r->persistence);
+    *path = file_text("models/%s%s-%s-%llu%s.gguf", synth->shape, layers, synth->quant,
+                      (unsigned long long)synth->seed, routing);
     if (!*path)
         return lb_fail(err, LB_ERR_NOMEM, "model: out of memory");
     if (file_exists(*path))

@@ -325,6 +325,18 @@ static bool read_count(const struct reader *r, const char *where, json_t *value,
     return true;
 }
 
+/* A number from 0 to most. */
+static bool read_real(const struct reader *r, const char *where, json_t *value, double most,
+                      double *number)
+{
+    char expected[64];
+    *number = json_number_value(value);
+    if (json_is_number(value) && *number >= 0 && *number <= most)
+        return true;
+    snprintf(expected, sizeof expected, "a number from 0 to %g", most);
+    return wrong(r, where, value, expected);
+}
+
 static bool read_choice(const struct reader *r, const char *where, const char *kind, json_t *value,
                         const char **text)
 {
@@ -341,7 +353,8 @@ static bool read_choice(const struct reader *r, const char *where, const char *k
 
 static bool read_synth(const struct reader *r, json_t *object)
 {
-    static const char *const known[] = {"shape", "quant", "seed", "layers", NULL};
+    static const char *const known[] = {
+        "shape", "quant", "seed", "layers", "routing_skew", "routing_persistence", NULL};
     struct model_synth *synth = &r->s->model_synth;
     json_t *value;
     json_int_t number;
@@ -368,6 +381,12 @@ static bool read_synth(const struct reader *r, json_t *object)
             return false;
         synth->n_layers = (uint32_t)number;
     }
+    if ((value = json_object_get(object, "routing_skew")) &&
+        !read_real(r, "model.synth.routing_skew", value, 10, &synth->routing.skew))
+        return false;
+    if ((value = json_object_get(object, "routing_persistence")) &&
+        !read_real(r, "model.synth.routing_persistence", value, 1, &synth->routing.persistence))
+        return false;
     return true;
 }
 
@@ -477,7 +496,7 @@ enum lb_status scenario_from_json(json_t *document, const char *path, const char
     struct reader r = {s, err};
     memset(s, 0, sizeof *s);
     s->path = path;
-    s->model_synth.seed = 1;
+    s->model_synth = model_synth_default();
     s->document = json_incref(document);
     snprintf(s->sha256, sizeof s->sha256, "%s", sha256);
     (void)read_document(&r, document);
