@@ -292,10 +292,8 @@ static bool take_pairs(struct scan *s, uint64_t count)
 static const char *unread_type(uint32_t type)
 {
     static const char *const names[] = {
-        [9] = "Q8_1",   [15] = "Q8_K",  [16] = "IQ2_XXS", [17] = "IQ2_XS", [18] = "IQ3_XXS",
-        [19] = "IQ1_S", [21] = "IQ3_S", [22] = "IQ2_S",   [24] = "I8",     [25] = "I16",
-        [26] = "I32",   [27] = "I64",   [28] = "F64",     [29] = "IQ1_M",  [34] = "TQ1_0",
-        [35] = "TQ2_0", [39] = "MXFP4",
+        [9] = "Q8_1", [15] = "Q8_K", [24] = "I8",  [25] = "I16",
+        [26] = "I32", [27] = "I64",  [28] = "F64",
     };
     return type < sizeof names / sizeof *names ? names[type] : NULL;
 }

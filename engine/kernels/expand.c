@@ -3,6 +3,7 @@
 #include "kernels/generic.h"
 
 #include "quant/blocks.h"
+#include "quant/codes.h"
 
 #include <string.h>
 
@@ -216,6 +217,23 @@ static void expand_iq4_xs(const void *block, struct expanded256 *out)
     }
 }
 
+#define EXPAND_CODES(suffix)                                                                       \
+    static void expand_##suffix(const void *block, struct expanded256 *out)                        \
+    {                                                                                              \
+        out->d = quant_unpack_##suffix(block, out->scale, out->q);                                 \
+        no_mins(out);                                                                              \
+    }
+
+EXPAND_CODES(tq1_0)
+EXPAND_CODES(tq2_0)
+EXPAND_CODES(iq1_s)
+EXPAND_CODES(iq1_m)
+EXPAND_CODES(iq2_xxs)
+EXPAND_CODES(iq2_xs)
+EXPAND_CODES(iq2_s)
+EXPAND_CODES(iq3_xxs)
+EXPAND_CODES(iq3_s)
+
 expand256_fn expand256_of(uint32_t type)
 {
     switch (type) {
@@ -231,6 +249,24 @@ expand256_fn expand256_of(uint32_t type)
         return expand_q6_k;
     case QUANT_IQ4_XS:
         return expand_iq4_xs;
+    case QUANT_TQ1_0:
+        return expand_tq1_0;
+    case QUANT_TQ2_0:
+        return expand_tq2_0;
+    case QUANT_IQ1_S:
+        return expand_iq1_s;
+    case QUANT_IQ1_M:
+        return expand_iq1_m;
+    case QUANT_IQ2_XXS:
+        return expand_iq2_xxs;
+    case QUANT_IQ2_XS:
+        return expand_iq2_xs;
+    case QUANT_IQ2_S:
+        return expand_iq2_s;
+    case QUANT_IQ3_XXS:
+        return expand_iq3_xxs;
+    case QUANT_IQ3_S:
+        return expand_iq3_s;
     default:
         return NULL;
     }

@@ -21,12 +21,23 @@
  *   Q5_K     8 groups of 32: the same with five bits
  *   Q6_K    16 groups of 16: y = d * s * (q - 32), s int8
  *   IQ4_XS   8 groups of 32: y = d * (s - 32) * quant_iq4_values[q]
+ *   TQ1_0   y = d * (digit - 1), five digits of base three to a byte
+ *   TQ2_0   y = d * (q - 1)
+ * 256 elements to a block, as vectors of a code book (codes.h) under odd scales:
+ *   IQ1_S    8 groups of 32: y = d / 8 * (2 s + 1) * (8 v + shift), vectors of 8, shift -1 or 1
+ *   IQ1_M   16 groups of 16: the same
+ *   IQ2_XXS  8 groups of 32: y = d / 8 * (2 s + 1) * v, vectors of 8
+ *   IQ2_XS  16 groups of 16: the same
+ *   IQ2_S   16 groups of 16: the same
+ *   IQ3_XXS  8 groups of 32: y = d / 4 * (2 s + 1) * v, vectors of 4
+ *   IQ3_S    8 groups of 32: y = d * (2 s + 1) * v, vectors of 4
  */
 #ifndef QUANT_BLOCKS_H
 #define QUANT_BLOCKS_H
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct block_q4_0 {
     uint16_t d;
@@ -110,13 +121,79 @@ struct block_iq4_xs {
     uint8_t qs[128];
 };
 
+/* The first 32 bytes hold elements l, l + 32 .. l + 128, 16 more 160 + l, 160 + l + 16 .., the last
+ * four 240 + l, 240 + l + 4 ..; see blocks_ternary.c. */
+struct block_tq1_0 {
+    uint8_t qs[52];
+    uint16_t d;
+};
+
+/* As Q2_K */
+struct block_tq2_0 {
+    uint8_t qs[64];
+    uint16_t d;
+};
+
+/* 32 codes of eleven bits; for each group four times the upper three of a code, three bits of
+ * scale, and whether the shift is -1. */
+struct block_iq1_s {
+    uint16_t d;
+    uint8_t qs[32];
+    uint16_t qh[8];
+};
+
+/* 32 codes of eleven bits; for each a nibble, low first: the upper three, and whether the shift is
+ * -1. Scales are three bits each, four to a word, and on top of them a nibble of d, low first. */
+struct block_iq1_m {
+    uint8_t qs[32], qh[16];
+    uint16_t scales[4];
+};
+
+/* For each group of 32 four codes, then a word: see IQ3_XXS. */
+struct block_iq2_xxs {
+    uint16_t d;
+    uint8_t qs[64];
+};
+
+/* 32 codes of nine bits, seven signs on top: see IQ3_XXS; a nibble of scale for each group, low
+ * first. */
+struct block_iq2_xs {
+    uint16_t d, qs[32];
+    uint8_t scales[8];
+};
+
+/* 32 codes of ten bits, the upper two of code i are bits 2 (i % 4) of qh[i / 4]; a sign for each
+ * element; scales as IQ2_XS. */
+struct block_iq2_s {
+    uint16_t d;
+    uint8_t qs[32], signs[32], qh[8], scales[8];
+};
+
+/* 64 codes; then for each group a little-endian word: four times seven signs, the eighth such that
+ * an even number is negative, and four bits of scale on top. */
+struct block_iq3_xxs {
+    uint16_t d;
+    uint8_t qs[64], words[32];
+};
+
+/* 64 codes of nine bits, the ninth of code c is bit c % 8 of qh[c / 8]; a sign for each element, a
+ * nibble of scale for each group, low first. */
+struct block_iq3_s {
+    uint16_t d;
+    uint8_t qs[64], qh[8], signs[32], scales[4];
+};
+
 _Static_assert(sizeof(struct block_q4_0) == 18 && sizeof(struct block_q4_1) == 20 &&
                    sizeof(struct block_q5_0) == 22 && sizeof(struct block_q5_1) == 24 &&
                    sizeof(struct block_q8_0) == 34 && sizeof(struct block_iq4_nl) == 18 &&
                    sizeof(struct block_mxfp4) == 17 && sizeof(struct block_q2_k) == 84 &&
                    sizeof(struct block_q3_k) == 110 && sizeof(struct block_q4_k) == 144 &&
                    sizeof(struct block_q5_k) == 176 && sizeof(struct block_q6_k) == 210 &&
-                   sizeof(struct block_iq4_xs) == 136,
+                   sizeof(struct block_iq4_xs) == 136 && sizeof(struct block_iq3_xxs) == 98 &&
+                   sizeof(struct block_iq1_s) == 50 && sizeof(struct block_iq1_m) == 56 &&
+                   sizeof(struct block_tq1_0) == 54 && sizeof(struct block_tq2_0) == 66 &&
+                   sizeof(struct block_iq3_s) == 110 && sizeof(struct block_iq2_xxs) == 66 &&
+                   sizeof(struct block_iq2_xs) == 74 && sizeof(struct block_iq2_s) == 82,
                "block layouts are those of the file");
 
 extern const int8_t quant_iq4_values[16], quant_mxfp4_values[16];
@@ -151,6 +228,29 @@ static inline int block_iq4_xs_scale(const struct block_iq4_xs *b, int j)
     return (b->scales_l[j / 2] >> 4 * (j % 2) & 15) | (b->scales_h >> 2 * j & 3) << 4;
 }
 
+/* The scale of IQ1_M, a half */
+static inline uint16_t block_iq1_m_d(const struct block_iq1_m *b)
+{
+    uint32_t d = 0;
+    for (int k = 0; k < 4; k++)
+        d |= (uint32_t)(b->scales[k] >> 12) << 4 * k;
+    return (uint16_t)d;
+}
+
+static inline void block_iq1_m_set_d(struct block_iq1_m *b, uint16_t d)
+{
+    for (int k = 0; k < 4; k++)
+        b->scales[k] = (uint16_t)((b->scales[k] & 0xfff) | (d >> 4 * k & 15) << 12);
+}
+
+/* Four bytes of a block as a word */
+static inline uint32_t block_word(const uint8_t *at)
+{
+    uint32_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
 #define BLOCK_CONVERSIONS(suffix)                                                                  \
     void quant_decode_##suffix(const void *blocks, float *y, size_t n);                            \
     void quant_encode_##suffix(const float *x, void *blocks, size_t n);
@@ -171,6 +271,15 @@ BLOCK_CONVERSIONS(q4_k)
 BLOCK_CONVERSIONS(q5_k)
 BLOCK_CONVERSIONS(q6_k)
 BLOCK_CONVERSIONS(iq4_xs)
+BLOCK_CONVERSIONS(tq1_0)
+BLOCK_CONVERSIONS(tq2_0)
+BLOCK_CONVERSIONS(iq1_s)
+BLOCK_CONVERSIONS(iq1_m)
+BLOCK_CONVERSIONS(iq2_xxs)
+BLOCK_CONVERSIONS(iq2_xs)
+BLOCK_CONVERSIONS(iq2_s)
+BLOCK_CONVERSIONS(iq3_xxs)
+BLOCK_CONVERSIONS(iq3_s)
 
 #undef BLOCK_CONVERSIONS
 

@@ -63,6 +63,18 @@ float fit_signed_groups(const float *x, int n_groups, int group, float peak_at, 
     return step;
 }
 
+float fit_odd_groups(const float *x, int n_groups, int group, float peak_at, int limit, float unit,
+                     uint16_t *d, int *s)
+{
+    float largest = fabsf(fit_peak(x, (size_t)(n_groups * group))) / peak_at;
+    float step = unit * fit_half(largest / (float)(2 * limit - 1) / unit, d);
+    for (int j = 0; j < n_groups; j++) {
+        float scale = fabsf(fit_peak(x + j * group, (size_t)group)) / peak_at;
+        s[j] = fit_nearest(scale - step, 2 * step, 0, limit - 1);
+    }
+    return step;
+}
+
 /* The least integer in 0..limit with integer * step >= x, as far as the limit allows. */
 static int round_up(float x, float step, int limit)
 {

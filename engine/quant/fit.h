@@ -31,6 +31,13 @@ float fit_signed_groups(const float *x, int n_groups, int group, float peak_at, 
                         uint16_t *d, int *s);
 
 /*
+ * The same with odd scales: group j gets s[j] in 0..limit-1, so that its peak / peak_at is about
+ * step * (2 * s[j] + 1), step = d * unit. Returns step.
+ */
+float fit_odd_groups(const float *x, int n_groups, int group, float peak_at, int limit, float unit,
+                     uint16_t *d, int *s);
+
+/*
  * Groups with scale and offset: x is about d * s[j] * q - dmin * m[j], q in 0..q_max, s and m in
  * 0..limit. Scales are rounded up, so that no element lies outside the group's range.
  */

@@ -253,9 +253,9 @@ static void bad_tensors(void)
     put_data(&m, 64);
     refused(&m, "tensor 't': unknown tensor type 99");
     m = header(3, 1, 0);
-    put_tensor(&m, "t", 256, 1, 21, 0);
+    put_tensor(&m, "t", 256, 1, 15, 0);
     put_data(&m, 128);
-    refused_status(&m, LB_ERR_UNSUPPORTED, "tensor 't': tensor type IQ3_S is not supported");
+    refused_status(&m, LB_ERR_UNSUPPORTED, "tensor 't': tensor type Q8_K is not supported");
     m = header(3, 1, 0);
     put_tensor(&m, "t", 33, 1, QUANT_Q8_0, 0);
     put_data(&m, 64);

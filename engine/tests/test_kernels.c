@@ -59,6 +59,15 @@ static int half_offsets(uint32_t type, size_t at[2])
     case QUANT_Q6_K:
         at[0] = offsetof(struct block_q6_k, d);
         return 1;
+    case QUANT_TQ1_0:
+        at[0] = offsetof(struct block_tq1_0, d);
+        return 1;
+    case QUANT_TQ2_0:
+        at[0] = offsetof(struct block_tq2_0, d);
+        return 1;
+    case QUANT_MXFP4: /* has none */
+    case QUANT_IQ1_M: /* in pieces */
+        return 0;
     default:
         at[0] = 0;
         return 1;
@@ -97,10 +106,13 @@ static void fill_weights(uint32_t type, enum fill fill, void *w, size_t n)
                 (uint8_t)(fill == FILL_RANDOM_BYTES ? lb_random_next(&rng) : (uint64_t)bytes[fill]);
         if (type == QUANT_MXFP4) /* scales as large as a half's, or about 1 */
             block[0] = fill == FILL_RANDOM_BYTES ? (uint8_t)(118 + block[0] % 20) : 143;
-        for (int j = 0; j < n_halfs && type != QUANT_MXFP4; j++) {
+        for (int j = 0; j < n_halfs || (j == 0 && type == QUANT_IQ1_M); j++) {
             float d = fill == FILL_RANDOM_BYTES ? random_normal() : i % 2 ? 65504.0f : -65504.0f;
             uint16_t half = quant_float_to_half(d);
-            memcpy(block + at[j], &half, 2);
+            if (type == QUANT_IQ1_M)
+                block_iq1_m_set_d((struct block_iq1_m *)(void *)block, half);
+            else
+                memcpy(block + at[j], &half, 2);
         }
     }
 }

@@ -1,10 +1,11 @@
 /*
  * test_oracle: the reference's logits, and greedy tokens for real files.
  *
- * A mixture of experts is run with its weights expanded to float32 as well: then it must agree with
- * the reference, which was computed so, almost exactly. With quantised activations a token whose
- * two experts are nearly equal may go to the other one, and then its logits are those of another
- * network: such rows, few, are left out of the error; which they are is known from the exact run.
+ * A model is run with its weights expanded to float32 as well: then it must agree with the
+ * reference, which was computed so, almost exactly. With quantised activations a token of a mixture
+ * whose two experts are nearly equal may go to the other one, and then its logits are those of
+ * another network: such rows, few, are left out of the error; which they are is known from the
+ * exact run.
  */
 #include "expanded_model.h"
 #include "whole_model.h"
@@ -175,8 +176,7 @@ static void model_against_reference(const char *name)
                   exact = {r.n, calloc(r.n, sizeof *exact.experts)};
     size_t n_tiers;
     const struct kernels_ops *const *tiers = kernels_list(&n_tiers);
-    if (model_config(whole.model)->experts.count > 0)
-        exact_run(name, path, &r, got, &exact);
+    exact_run(name, path, &r, got, &exact);
     for (size_t i = 0; i < n_tiers; i++) {
         if (!tiers[i]->available())
             continue;

@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "gguf/gguf.h"
 #include "quant/blocks.h"
+#include "quant/codes.h"
 #include "quant/quant.h"
 #include "tests/check.h"
 
@@ -20,14 +21,17 @@ static void table(void)
         const char *name;
         uint32_t type, elements, bytes;
     } expected[] = {
-        {"F32", 0, 1, 4},       {"F16", 1, 1, 2},         {"Q4_0", 2, 32, 18},
-        {"Q4_1", 3, 32, 20},    {"Q5_0", 6, 32, 22},      {"Q5_1", 7, 32, 24},
-        {"Q8_0", 8, 32, 34},    {"Q2_K", 10, 256, 84},    {"Q3_K", 11, 256, 110},
-        {"Q4_K", 12, 256, 144}, {"Q5_K", 13, 256, 176},   {"Q6_K", 14, 256, 210},
-        {"IQ4_NL", 20, 32, 18}, {"IQ4_XS", 23, 256, 136}, {"BF16", 30, 1, 2},
-        {"MXFP4", 39, 32, 17},
+        {"F32", 0, 1, 4},         {"F16", 1, 1, 2},         {"Q4_0", 2, 32, 18},
+        {"Q4_1", 3, 32, 20},      {"Q5_0", 6, 32, 22},      {"Q5_1", 7, 32, 24},
+        {"Q8_0", 8, 32, 34},      {"Q2_K", 10, 256, 84},    {"Q3_K", 11, 256, 110},
+        {"Q4_K", 12, 256, 144},   {"Q5_K", 13, 256, 176},   {"Q6_K", 14, 256, 210},
+        {"IQ4_NL", 20, 32, 18},   {"IQ4_XS", 23, 256, 136}, {"BF16", 30, 1, 2},
+        {"MXFP4", 39, 32, 17},    {"IQ2_XXS", 16, 256, 66}, {"IQ2_XS", 17, 256, 74},
+        {"IQ3_XXS", 18, 256, 98}, {"IQ1_S", 19, 256, 50},   {"IQ3_S", 21, 256, 110},
+        {"IQ2_S", 22, 256, 82},   {"IQ1_M", 29, 256, 56},   {"TQ1_0", 34, 256, 54},
+        {"TQ2_0", 35, 256, 66},
     };
-    int known = 0;
+    size_t known = 0;
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         const struct quant_info *info = quant_info(expected[i].type);
         CHECK(info && info->block_elements == expected[i].elements &&
@@ -38,7 +42,7 @@ static void table(void)
     }
     for (uint32_t type = 0; type < 1000; type++)
         known += quant_info(type) != NULL;
-    CHECK(known == 16 && !quant_info(UINT32_MAX));
+    CHECK(known == sizeof expected / sizeof *expected && !quant_info(UINT32_MAX));
     CHECK(quant_type_by_name("Q9_9") == -1 && quant_type_by_name("") == -1);
 }
 
@@ -183,6 +187,89 @@ static void known_256(void)
     CHECK(y[161] == 0.5f * 5 * -65 && y[177] == 0.5f * 5 * 113 && y[0] == 0.5f * -32 * -127);
 }
 
+/* Element 148 is in group 4 of 32 and 9 of 16, in vector 37 of four and, as element 4, 18 of eight.
+ * Seven signs 0x20 are those of elements 5 and, for an even number, 7. */
+static void known_codes(void)
+{
+    float y[256];
+    struct block_iq3_s i3s = {.d = 0x3800};
+    i3s.qs[37] = 3, i3s.qh[4] = 1 << 5; /* vector 259: 3 9 9 5 */
+    i3s.signs[18] = 1 << 5, i3s.scales[2] = 6;
+    quant_info(QUANT_IQ3_S)->dequantize(&i3s, y, 256);
+    CHECK(y[148] == 6.5f * 3 && y[149] == 6.5f * -9 && y[151] == 6.5f * 5 && y[0] == 0.5f);
+    const uint32_t word = 6u << 28 | 0x20u << 14;
+    struct block_iq3_xxs i3 = {.d = 0x3800};
+    i3.qs[37] = 200; /* 4 62 4 44 */
+    memcpy(i3.words + 16, &word, sizeof word);
+    quant_info(QUANT_IQ3_XXS)->dequantize(&i3, y, 256);
+    CHECK(y[148] == 1.625f * 4 && y[149] == 1.625f * -62 && y[151] == 1.625f * -44);
+    CHECK(y[0] == 0.5f);
+    struct block_iq2_s i2s = {.d = 0x3800};
+    i2s.qs[18] = 0x45, i2s.qh[4] = 2 << 4; /* vector 0x245: 25 25 25 8 25 25 8 25 */
+    i2s.signs[18] = 1 << 3, i2s.scales[4] = 0x60;
+    quant_info(QUANT_IQ2_S)->dequantize(&i2s, y, 256);
+    CHECK(y[144] == 0.8125f * 25 && y[147] == 0.8125f * -8 && y[150] == 0.8125f * 8 &&
+          y[0] == 0.5f);
+    struct block_iq2_xs i2x = {.d = 0x3800, .scales = {[4] = 0x60}};
+    i2x.qs[18] = 0x145 | 0x20 << 9; /* 8 8 8 8 25 43 8 25 */
+    quant_info(QUANT_IQ2_XS)->dequantize(&i2x, y, 256);
+    CHECK(y[148] == 0.8125f * 25 && y[149] == 0.8125f * -43 && y[151] == 0.8125f * -25);
+    struct block_iq2_xxs i2 = {.d = 0x3800};
+    i2.qs[34] = 0x45; /* 8 8 8 25 25 43 8 8 */
+    memcpy(i2.qs + 36, &word, sizeof word);
+    quant_info(QUANT_IQ2_XXS)->dequantize(&i2, y, 256);
+    CHECK(y[147] == 0.8125f * 25 && y[149] == 0.8125f * -43 && y[151] == 0.8125f * -8);
+    struct block_iq1_s i1 = {.d = 0x3800};
+    i1.qs[18] = 0x45; /* vector 0x545: 0 0 0 0 1 0 1 0, shifted down, scale 7 */
+    i1.qh[4] = 5 << 6 | 3 << 12 | 1 << 15;
+    quant_info(QUANT_IQ1_S)->dequantize(&i1, y, 256);
+    CHECK(y[144] == 0.4375f * -1 && y[148] == 0.4375f * 7 && y[0] == 0.0625f * -7);
+    struct block_iq1_m i1m = {.scales = {0, 0, 8 << 12 | 3 << 3, 3 << 12}};
+    i1m.qs[18] = 0x45, i1m.qh[9] = 5 | 8;
+    quant_info(QUANT_IQ1_M)->dequantize(&i1m, y, 256);
+    CHECK(y[144] == 0.4375f * -1 && y[148] == 0.4375f * 7 && y[152] == 0.4375f * -7 &&
+          y[0] == 0.0625f * -7);
+}
+
+static void known_ternary(void)
+{
+    float y[256];
+    struct block_tq1_0 t1 = {.d = 0x3800};
+    t1.qs[17] = t1.qs[35] = t1.qs[49] = 188; /* 256 / 243 of 2 0 1 2 1 in base three, rounded up */
+    quant_info(QUANT_TQ1_0)->dequantize(&t1, y, 256);
+    CHECK(y[17] == 0.5f && y[49] == -0.5f && y[81] == 0 && y[113] == 0.5f && y[145] == 0);
+    CHECK(y[163] == 0.5f && y[179] == -0.5f && y[195] == 0 && y[211] == 0.5f && y[227] == 0);
+    CHECK(y[241] == 0.5f && y[245] == -0.5f && y[249] == 0 && y[253] == 0.5f && y[0] == -0.5f);
+    struct block_tq2_0 t2 = {.d = 0x3800};
+    t2.qs[32 + 17] = 2 << 2, t2.qs[3] = 3;
+    quant_info(QUANT_TQ2_0)->dequantize(&t2, y, 256);
+    CHECK(y[177] == 0.5f && y[176] == -0.5f && y[3] == 1);
+}
+
+/* Vectors stand in ascending order and use the values that there are; the sums of all words are
+ * those of the books that gave the reference's logits. */
+static void books(void)
+{
+    static const struct {
+        const struct code_book *book;
+        uint32_t sum, n_values;
+    } all[] = {{&quant_book_iq1, 44428132, 3},    {&quant_book_iq2_xxs, 3697703, 3},
+               {&quant_book_iq2_xs, 8004683, 3},  {&quant_book_iq2_s, 16519059, 3},
+               {&quant_book_iq3_xxs, 2925986, 8}, {&quant_book_iq3_s, 5799355, 8}};
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
+        const struct code_book *book = all[k].book;
+        uint32_t sum = 0, wrong = 0;
+        for (uint32_t code = 0; code < book->count; code++) {
+            sum += book->words[code];
+            wrong += code > 0 && book->words[code] <= book->words[code - 1];
+            for (int i = 0; i < 16; i += book->bits)
+                wrong += (book->words[code] >> i & ((1u << book->bits) - 1)) >= all[k].n_values;
+        }
+        CHECK(sum == all[k].sum && wrong == 0, "%s: sum %u, expected %u; %u wrong", book->name, sum,
+              all[k].sum, wrong);
+    }
+}
+
 /* ---- round trips ---- */
 
 /* Largest error of an element as a fraction of the largest magnitude A in its block. Symmetric
@@ -224,6 +311,18 @@ static double bound(uint32_t type)
         return 1.01 / 15 * (64.0 / 63) * (64.0 / 63);
     case QUANT_Q5_K:
         return 1.01 / 31 * (64.0 / 63) * (64.0 / 63);
+    case QUANT_TQ1_0:
+    case QUANT_TQ2_0:
+        return 1.01 / 2;
+    case QUANT_IQ1_S: /* the nearest vector may be far off in one element: less than A, though */
+    case QUANT_IQ1_M:
+    case QUANT_IQ2_S:
+    case QUANT_IQ2_XS:
+    case QUANT_IQ2_XXS:
+        return 0.9;
+    case QUANT_IQ3_S:
+    case QUANT_IQ3_XXS:
+        return 0.6;
     }
     return -1;
 }
@@ -291,6 +390,37 @@ static void round_trips(void)
                 info->dequantize(blocks + quant_row_bytes(type, at), z + at, 256);
             CHECK(memcmp(y, z, sizeof y) == 0, "%s in pieces", info->name);
         }
+    }
+}
+
+/* Types whose single elements say little: the root mean square of the errors of normally
+ * distributed weights, in units of their deviation; 3% over what the encoders reach. Q2_K reaches
+ * 0.353. */
+static void coarse(void)
+{
+    static const struct {
+        uint32_t type;
+        double rms;
+    } all[] = {{QUANT_IQ3_S, 0.141},  {QUANT_IQ3_XXS, 0.193}, {QUANT_IQ2_S, 0.266},
+               {QUANT_IQ2_XS, 0.316}, {QUANT_IQ2_XXS, 0.365}, {QUANT_IQ1_M, 0.512},
+               {QUANT_IQ1_S, 0.593},  {QUANT_TQ1_0, 0.816},   {QUANT_TQ2_0, 0.816}};
+    enum { N = 65536 };
+    static float x[N], y[N];
+    static unsigned char blocks[N];
+    struct lb_random r = {13};
+    fill(GAUSS, x, N, &r);
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
+        const struct quant_info *info = quant_info(all[k].type);
+        double errors = 0, squares = 0;
+        info->quantize(x, blocks, N);
+        info->dequantize(blocks, y, N);
+        for (size_t i = 0; i < N; i++) {
+            errors += ((double)x[i] - y[i]) * ((double)x[i] - y[i]);
+            squares += (double)x[i] * x[i];
+        }
+        double rms = sqrt(errors / squares);
+        CHECK(rms <= all[k].rms, "%s: %.4f, expected at most %.4f, seed 13", info->name, rms,
+              all[k].rms);
     }
 }
 
@@ -412,7 +542,11 @@ int main(void)
     bfloats();
     known_32();
     known_256();
+    known_codes();
+    known_ternary();
+    books();
     round_trips();
+    coarse();
     extremes();
     const char *shared = check_shared();
     if (!shared)

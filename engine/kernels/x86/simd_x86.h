@@ -141,7 +141,26 @@ INLINE void float_streams(uint32_t type, const struct kernels_product *p, const 
 /* Types that the kernels here know; the others are the portable kernels'. */
 INLINE bool has_fast_product(uint32_t type)
 {
-    return type <= QUANT_BF16;
+    switch (type) {
+    case QUANT_F32:
+    case QUANT_F16:
+    case QUANT_BF16:
+    case QUANT_Q4_0:
+    case QUANT_Q4_1:
+    case QUANT_Q5_0:
+    case QUANT_Q5_1:
+    case QUANT_Q8_0:
+    case QUANT_IQ4_NL:
+    case QUANT_Q2_K:
+    case QUANT_Q3_K:
+    case QUANT_Q4_K:
+    case QUANT_Q5_K:
+    case QUANT_Q6_K:
+    case QUANT_IQ4_XS:
+        return true;
+    default:
+        return false;
+    }
 }
 
 /* ---- blocks of 32 ---- */
