@@ -113,7 +113,8 @@ static enum lb_status read_block(struct lb_engine *e, uint64_t offset, uint64_t 
             if (done[i].result < 0 || (uint64_t)done[i].result < done[i].tag)
                 status = lb_fail(err, LB_ERR_IO, "%s: reading the resident tensors failed: %s",
                                  gguf_path(e->file),
-                                 done[i].result < 0 ? strerror(-done[i].result) : "short read");
+                                 done[i].result < 0 ? strerror(-done[i].result)
+                                                    : "the file became shorter while it was read");
         if (status != LB_OK)
             next = end;
     }
@@ -410,6 +411,10 @@ static enum lb_status open_parts(struct lb_engine *e, struct lb_error *err)
         load_resident(e, err) || wrap_storage(e, err) || cut_layers(e, err) ||
         open_session(e, err) || open_streamer(e, err))
         return err->code;
+    const char *change = gguf_change(e->file, true);
+    if (change)
+        return lb_fail(err, LB_ERR_IO, "%s: the file %s while it was opened", gguf_path(e->file),
+                       change);
     if (*model_config(e->model)->note)
         add_notice(e, "%s", model_config(e->model)->note);
     if (*tokenizer_note(e->file))
@@ -484,6 +489,26 @@ void lb_engine_close(struct lb_engine *e)
 
 /* ---- passes ---- */
 
+/* The file must be as it was for what a pass read of it, or computed from where it is mapped; where
+ * it is not, that is the cause of whatever else went wrong. */
+static enum lb_status check_file(struct lb_engine *e, enum lb_status status, struct lb_error *err)
+{
+    uint64_t checked = e->reads_checked;
+    bool mapped = storage_map(e->storage), lost = storage_lost(e->storage);
+    e->reads_checked = storage_counters(e->storage).reads;
+    if (strcmp(e->options.storage, "memory") == 0 ||
+        !(mapped || status == LB_ERR_IO || e->reads_checked != checked))
+        return status;
+    const char *change = gguf_change(e->file, false);
+    if (!change && lost)
+        change = "could not be read (its disk failed?)";
+    if (!change)
+        return status;
+    if (err)
+        *err = (struct lb_error)LB_ERROR_INIT;
+    return lb_fail(err, LB_ERR_IO, "%s: the file %s while it was read", gguf_path(e->file), change);
+}
+
 static enum lb_status pass(struct lb_engine *e, bool prefill, const struct model_batch *batch,
                            float *logits, struct lb_error *err)
 {
@@ -491,6 +516,12 @@ static enum lb_status pass(struct lb_engine *e, bool prefill, const struct model
     int64_t begin_ns = lb_now_ns();
     feed_pass_begin(&e->feed, prefill, batch->n_tokens);
     enum lb_status status = model_forward(e->session, &weights, batch, logits, err);
+    bool advanced = status == LB_OK;
+    status = check_file(e, status, err);
+    for (uint32_t i = 0; advanced && status != LB_OK && i < batch->n_tokens; i++) {
+        uint32_t held = model_session_length(e->session, batch->sequences[i]);
+        model_session_truncate(e->session, batch->sequences[i], held - 1);
+    }
     feed_pass_end(&e->feed, status == LB_OK);
     e->feed.pass.wall_ns = lb_now_ns() - begin_ns;
     if (status == LB_OK) {

@@ -39,6 +39,7 @@ struct lb_engine {
     uint32_t n_resident;
     uint64_t resident_bytes;       /* of these blocks */
     void *ballast;                 /* memory that no counter knows (options.breaks), or NULL */
+    uint64_t reads_checked;        /* up to here the file was as it had been */
     uint64_t allocations_at_first; /* after the first pass */
     /* token-wise views of a batch, room for max_tokens */
     uint32_t *sequences;

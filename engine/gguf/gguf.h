@@ -81,6 +81,10 @@ enum lb_status gguf_open(const char *path, gguf_size_fn size, struct gguf_file *
                          struct lb_error *err);
 void gguf_close(struct gguf_file *file);
 
+/* What has happened to the file since it was opened, as "became shorter"; NULL: nothing. With
+ * `path_too` also whether its path means another file by now. */
+const char *gguf_change(const struct gguf_file *file, bool path_too);
+
 const char *gguf_path(const struct gguf_file *file);
 uint32_t gguf_version(const struct gguf_file *file);
 uint64_t gguf_file_bytes(const struct gguf_file *file);

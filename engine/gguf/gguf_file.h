@@ -2,6 +2,7 @@
 #ifndef GGUF_GGUF_FILE_H
 #define GGUF_GGUF_FILE_H
 
+#include "base/file_state.h"
 #include "gguf/gguf.h"
 
 #define GGUF_MAGIC     0x46554747u /* "GGUF" */
@@ -9,6 +10,8 @@
 
 struct gguf_file {
     char *path;
+    int fd; /* stays open, to see whether the file changes */
+    struct lb_file_state state;
     uint64_t bytes;
     uint32_t version;
     size_t n_pairs, n_tensors;

@@ -34,7 +34,6 @@ struct chunk {
 
 struct scan {
     struct gguf_file *file;
-    int fd;
     uint64_t at;  /* offset in the file of the next byte to parse */
     uint64_t end; /* the header may not go beyond */
     uint64_t buffer_at;
@@ -91,7 +90,7 @@ static bool refill(struct scan *s)
 {
     ssize_t n;
     do
-        n = pread(s->fd, s->buffer, BUFFER_BYTES, (off_t)s->at);
+        n = pread(s->file->fd, s->buffer, BUFFER_BYTES, (off_t)s->at);
     while (n < 0 && errno == EINTR);
     if (n <= 0) {
         lb_fail(s->err, LB_ERR_IO, "%s: cannot read at byte %llu: %s", s->file->path,
@@ -505,16 +504,17 @@ static bool parse(struct scan *s, gguf_size_fn size)
 static bool open_file(struct scan *s, const char *path)
 {
     struct stat st;
-    s->fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (s->fd < 0) {
+    s->file->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (s->file->fd < 0) {
         lb_fail(s->err, LB_ERR_INPUT, "%s: cannot open model: %s", path, strerror(errno));
         return false;
     }
-    if (fstat(s->fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+    if (fstat(s->file->fd, &st) != 0 || !S_ISREG(st.st_mode)) {
         lb_fail(s->err, LB_ERR_INPUT, "%s: cannot open model: not a regular file", path);
         return false;
     }
     s->file->bytes = (uint64_t)st.st_size;
+    s->file->state = lb_file_state_of(&st);
     s->end = s->file->bytes < HEADER_LIMIT ? s->file->bytes : HEADER_LIMIT;
     return true;
 }
@@ -523,20 +523,19 @@ enum lb_status gguf_open(const char *path, gguf_size_fn size, struct gguf_file *
                          struct lb_error *err)
 {
     struct lb_error own = LB_ERROR_INIT; /* the status to return is the first error's */
-    struct scan s = {.fd = -1, .err = &own};
+    struct scan s = {.err = &own};
     bool ok = false;
     *out = NULL;
     s.file = lb_calloc(1, sizeof *s.file);
     if (!s.file)
         return lb_fail(err, LB_ERR_NOMEM, "%s: out of memory while opening", path);
+    s.file->fd = -1;
     s.file->path = lb_strdup(path);
     s.buffer = lb_alloc_aligned(BUFFER_BYTES, sizeof(void *));
     if (!s.file->path || !s.buffer)
         lb_fail(&own, LB_ERR_NOMEM, "%s: out of memory while opening", path);
     else
         ok = open_file(&s, path) && parse(&s, size);
-    if (s.fd >= 0)
-        close(s.fd);
     lb_free(s.buffer);
     if (ok) {
         *out = s.file;
@@ -546,10 +545,22 @@ enum lb_status gguf_open(const char *path, gguf_size_fn size, struct gguf_file *
     return lb_fail(err, own.code, "%s", own.text);
 }
 
+const char *gguf_change(const struct gguf_file *file, bool path_too)
+{
+    struct stat st;
+    if (fstat(file->fd, &st) != 0)
+        return "cannot be asked for its size any more";
+    struct lb_file_state now = lb_file_state_of(&st), there = lb_file_state_at(file->path);
+    const char *change = lb_file_change(&file->state, &now);
+    return change || !path_too ? change : lb_file_change(&file->state, &there);
+}
+
 void gguf_close(struct gguf_file *file)
 {
     if (!file)
         return;
+    if (file->fd >= 0)
+        close(file->fd);
     for (size_t i = 0; i < file->n_pairs; i++)
         if (file->pairs[i].kind == GGUF_ARRAY)
             lb_free((void *)file->pairs[i].value.array.strings);

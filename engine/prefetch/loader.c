@@ -174,7 +174,7 @@ static void complete(struct loader *l, const struct storage_done *done)
     if (done->result < 0 || (uint32_t)done->result != read->bytes) {
         r->read_errors++;
         if (r->error == 0 || r->error == ECANCELED) {
-            r->error = done->result < 0 ? -done->result : EIO;
+            r->error = done->result < 0 ? -done->result : LOADER_SHORT;
             r->error_offset = read->offset;
             r->error_bytes = read->bytes;
         }

@@ -13,6 +13,7 @@
 #include "cache/layout.h"
 #include "storage/storage.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -24,10 +25,13 @@ struct loader_request {
     int64_t request_ns;
 };
 
+/* In place of an errno: the file ended before the read did. */
+#define LOADER_SHORT ENODATA
+
 /* How a load ended. */
 struct loader_result {
     uint32_t unit;
-    int error;             /* 0; the errno of the first read that failed; ECANCELED */
+    int error;             /* 0; the errno of the first read that failed; LOADER_SHORT; ECANCELED */
     uint64_t error_offset; /* of that read */
     uint32_t error_bytes;
     uint32_t reads, read_errors; /* completed, failed */

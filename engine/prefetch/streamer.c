@@ -112,7 +112,8 @@ enum lb_status streamer_load_error(const struct streamer *s, struct lb_error *er
     const struct loader_result *r = &s->failure;
     return lb_fail(err, LB_ERR_IO, "layer %u, unit %u: reading %u bytes at offset %llu failed: %s",
                    s->layout->units[r->unit].layer, r->unit, r->error_bytes,
-                   (unsigned long long)r->error_offset, strerror(r->error));
+                   (unsigned long long)r->error_offset,
+                   r->error == LOADER_SHORT ? "the file became shorter" : strerror(r->error));
 }
 
 void streamer_run_loader(struct streamer *s)

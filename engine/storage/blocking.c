@@ -59,8 +59,8 @@ static enum lb_status take(struct range *r, const struct storage_done *done, str
                        strerror(-done->result));
     if ((uint64_t)done->result < want)
         return lb_fail(err, LB_ERR_IO,
-                       "storage %s: read of %llu bytes at %llu gave %d: the file is shorter than "
-                       "when it was opened",
+                       "storage %s: read of %llu bytes at %llu gave %d: the file became shorter "
+                       "while it was read",
                        r->storage->name, (unsigned long long)want, (unsigned long long)at,
                        done->result);
     uint64_t begin = at < r->begin ? r->begin : at;

@@ -197,6 +197,11 @@ const void *storage_map(struct storage *s)
     return s->ops->map ? s->ops->map(s->ctx) : NULL;
 }
 
+bool storage_lost(struct storage *s)
+{
+    return s->ops->lost && s->ops->lost(s->ctx);
+}
+
 void storage_drop(struct storage *s, uint64_t offset, uint64_t bytes)
 {
     if (s->ops->drop)

@@ -73,6 +73,8 @@ struct storage_ops {
     /* optional (mmap): the file in memory; then loads only fault pages in, and drop gives those
      * back that lie whole in the range */
     const void *(*map)(void *ctx);
+    /* with map: whether parts of it are zeros since the file cannot give them any more */
+    bool (*lost)(void *ctx);
     void (*drop)(void *ctx, uint64_t offset, uint64_t bytes);
 };
 
@@ -144,6 +146,7 @@ int storage_reap_batch(struct storage *storage, struct storage_done *done, int m
 void storage_wake(struct storage *storage);
 void storage_register_arena(struct storage *storage, void *arena, size_t bytes);
 const void *storage_map(struct storage *storage); /* NULL: reads go into buffers */
+bool storage_lost(struct storage *storage);
 void storage_drop(struct storage *storage, uint64_t offset, uint64_t bytes);
 
 const char *storage_name(const struct storage *storage); /* what is really in use */

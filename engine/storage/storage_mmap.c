@@ -2,11 +2,12 @@
  * mmap: the file mapped; a read faults its pages in, as a program that maps its model
  * would, but ahead of need. The page cache decides what stays.
  *
- * A file that is truncated while mapped cannot be caught here: touching the lost pages
- * is a SIGBUS. Reads notice it, as long as they come first.
+ * Touching pages that a truncated file has lost is a SIGBUS. Reads notice it where they come first;
+ * who computes straight from the mapping gets zeros (mapped_guard), and asks afterwards.
  */
 #include "base/memory.h"
 #include "storage/backend.h"
+#include "storage/mapped_guard.h"
 #include "storage/readers.h"
 #include "storage/source.h"
 
@@ -21,6 +22,8 @@ struct mapping {
     struct source source;
     char *base;
     uint64_t page;
+    bool guarded;
+    _Atomic bool lost; /* pages of the mapping are zeros that the file does not have */
 };
 
 static uint64_t round_down(uint64_t x, uint64_t page)
@@ -46,6 +49,13 @@ static int64_t clip(const struct mapping *m, const struct storage_read *read)
     return (int64_t)(read->bytes < size - read->offset ? read->bytes : size - read->offset);
 }
 
+/* The cause: as many bytes as the file still has, or an error of the disk. */
+static int32_t lost_pages(const struct mapping *m, const struct storage_read *read)
+{
+    int64_t bytes = clip(m, read);
+    return bytes < read->bytes ? (int32_t)bytes : -EIO;
+}
+
 static int32_t fault_in(void *own, const struct storage_read *read)
 {
     const struct mapping *m = own;
@@ -60,10 +70,10 @@ static int32_t fault_in(void *own, const struct storage_read *read)
     if (e && errno == EINVAL) /* a kernel before 5.14 */
         touch(m->base + begin, m->base + end, m->page);
     else if (e)
-        return -(errno == EFAULT ? EIO : errno);
+        return errno == EFAULT ? lost_pages(m, read) : -errno;
     if (read->buffer)
         memcpy(read->buffer, m->base + read->offset, (size_t)bytes);
-    return (int32_t)bytes;
+    return atomic_load(&m->lost) ? lost_pages(m, read) : (int32_t)bytes;
 }
 
 static enum lb_status advise(const struct mapping *m, const char *advice, struct lb_error *err)
@@ -87,6 +97,8 @@ static enum lb_status advise(const struct mapping *m, const char *advice, struct
 
 static void mapping_free(struct mapping *m)
 {
+    if (m->guarded)
+        mapped_guard_remove(m->base);
     if (m->base)
         munmap(m->base, m->source.bytes);
     source_close(&m->source);
@@ -108,6 +120,12 @@ static enum lb_status mmap_open(const char *path, const struct storage_options *
         else
             s = lb_fail(err, LB_ERR_UNSUPPORTED, "%s: mmap: %s", path, strerror(errno));
     }
+    if (s == LB_OK) {
+        m->guarded = mapped_guard_add(m->base, m->source.bytes, &m->lost);
+        if (!m->guarded)
+            s = lb_fail(err, LB_ERR_UNSUPPORTED,
+                        "%s: mmap: no guard against a file that becomes shorter", path);
+    }
     if (s == LB_OK)
         s = advise(m, options->advice ? options->advice : "normal", err);
     *file_bytes = m->source.bytes;
@@ -126,6 +144,11 @@ static void mmap_close(void *ctx)
 static const void *mmap_map(void *ctx)
 {
     return ((struct mapping *)readers_own(ctx))->base;
+}
+
+static bool mmap_lost(void *ctx)
+{
+    return atomic_load(&((struct mapping *)readers_own(ctx))->lost);
 }
 
 /* Whole pages inside the range: out of the mapping, then out of the page cache, unless somebody
@@ -154,5 +177,6 @@ const struct storage_ops storage_mmap_ops = {
     .reap = readers_reap,
     .wake = readers_wake,
     .map = mmap_map,
+    .lost = mmap_lost,
     .drop = mmap_drop,
 };

@@ -181,6 +181,11 @@ static const void *map(void *ctx)
     return storage_map(((struct wrapper *)ctx)->inner);
 }
 
+static bool lost(void *ctx)
+{
+    return storage_lost(((struct wrapper *)ctx)->inner);
+}
+
 static void drop(void *ctx, uint64_t offset, uint64_t bytes)
 {
     storage_drop(((struct wrapper *)ctx)->inner, offset, bytes);
@@ -195,6 +200,7 @@ static const struct storage_ops wrapper_ops = {
     .wake = wake,
     .register_arena = register_arena,
     .map = map,
+    .lost = lost,
     .drop = drop,
 };
 

@@ -188,7 +188,7 @@ static void truncated_file(const char *name)
     if (strcmp(name, "memory") == 0)
         CHECK(s == LB_OK && fixture_same(buffer, 0, 300000));
     else
-        CHECK(s == LB_ERR_IO && strstr(err.text, "shorter than when it was opened"), "%s",
+        CHECK(s == LB_ERR_IO && strstr(err.text, "became shorter while it was read"), "%s",
               err.text);
     storage_close(storage);
     unlink(other);

@@ -731,7 +731,8 @@ static void faults(const char *prefetch, enum storage_fault_kind kind, bool ever
                 continue;
             failures++;
             CHECK(s == LB_ERR_IO && strstr(e.text, "layer ") && strstr(e.text, "at offset ") &&
-                      strstr(e.text, "Input/output error"),
+                      strstr(e.text,
+                             kind == STORAGE_FAULT_SHORT ? "became shorter" : "Input/output error"),
                   "%s", e.text);
             e.code = LB_OK;
             CHECK(step(&rig, 0, &e) == LB_ERR_STATE);

@@ -132,6 +132,8 @@ static enum lb_status find_model(struct run *run, bool only_look, struct lb_erro
     else if (!only_look)
         status = model_file_cached(&run->scenario.model_synth, &run->model_path, err);
     if (status == LB_OK && run->model_path)
+        run->results.model_state = lb_file_state_at(run->model_path);
+    if (status == LB_OK && run->model_path)
         status = lb_model_facts(run->model_path, &run->results.model, err);
     if (!run->model_path && status == LB_OK) {
         if (!only_look)
@@ -267,6 +269,10 @@ static enum lb_status open_results(struct run *run, struct lb_error *err)
     free(file);
     if (status == LB_OK) {
         r->environment = environment_collect(run->model_path, r->directory);
+        const json_t *sha256 = json_object_get(r->environment, "model_sha256");
+        status = results_check_model(r, json_string_value(json_object_get(sha256, "value")), err);
+    }
+    if (status == LB_OK) {
         for (size_t i = 0; i < run->matrix.n_notes; i++)
             results_warn(r, "%s", run->matrix.notes[i]);
         take_warnings(r, environment_warnings(r->environment));
@@ -285,7 +291,8 @@ static enum lb_status measure_sample(struct run *run, const struct matrix_sample
                                      .model_path = run->model_path,
                                      .n_layers = run->results.model.n_layers,
                                      .work_seed = run->results.seed,
-                                     .timeout_s = run->options->timeout};
+                                     .timeout_s = run->options->timeout,
+                                     .model_state = &run->results.model_state};
     enum lb_status status = runner_measure(&work, sample, err);
     if (status == LB_OK && !*sample->failed && sample->n_pass != cell->settings.generate_tokens)
         snprintf(sample->failed, sizeof sample->failed,
@@ -329,9 +336,7 @@ static void check_sample(struct run *run, uint32_t cell, struct sample *sample)
 
 static int64_t since_start(const struct run *run)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - run->results.started_realtime_ns;
+    return lb_now_ns() - run->results.origin_ns;
 }
 
 /* With a budget: is there time for another round? Rounds are whole, so that cells stay equal. */
@@ -439,6 +444,7 @@ static enum lb_status measure_all(struct run *run, struct lb_error *err)
         status = cell_profiles(r, run->options->timeout, err);
     if (status != LB_OK) { /* what was measured counts */
         struct lb_error ignored = LB_ERROR_INIT;
+        results_warn(r, "%s", err->text);
         (void)results_write(r, &ignored);
         return status;
     }

@@ -7,6 +7,7 @@
 #include "gate/judge.h"
 
 #include "base/clock.h"
+#include "base/file_state.h"
 #include "common/exit_codes.h"
 #include "common/file_io.h"
 #include "common/json_text.h"
@@ -40,6 +41,7 @@ struct gate {
     json_t *environment, *warnings;
     char machine[2][65];
     bool have_counts, have_times;
+    struct lb_file_state watched[3]; /* model, head, base: as they were at first */
     struct progress progress;
     int64_t start_ns;
 };
@@ -175,6 +177,25 @@ static void show_progress(void *ctx, uint32_t done, uint32_t expected, const cha
     progress_update(&g->progress, done, expected, cell);
 }
 
+static const char *watched_path(const struct gate *g, int i)
+{
+    return i == 0 ? g->model_path : i == 1 ? g->head : g->options->base;
+}
+
+/* No verdict about two models, or about a binary that was built anew meanwhile. */
+static enum lb_status check_watched(const struct gate *g, struct lb_error *err)
+{
+    for (int i = 0; i < 3; i++) {
+        const char *path = watched_path(g, i);
+        struct lb_file_state now = path ? lb_file_state_at(path) : g->watched[i];
+        const char *change = lb_file_change(&g->watched[i], &now);
+        if (change)
+            return lb_fail(err, LB_ERR_STATE, "the %s changed during the gate: %s %s: no verdict",
+                           i == 0 ? "model" : "program", path, change);
+    }
+    return LB_OK;
+}
+
 static enum lb_status check_counts(struct gate *g, struct lb_error *err)
 {
     const struct gate_options *o = g->options;
@@ -184,6 +205,8 @@ static enum lb_status check_counts(struct gate *g, struct lb_error *err)
     g->have_counts = true;
     enum lb_status status =
         gate_counts_measure(&g->plan.arms[1], g->cells, n, o->timeout_s, &g->counts, err);
+    if (status == LB_OK)
+        status = check_watched(g, err);
     if (status == LB_OK && o->update_baseline)
         status = gate_counts_write(&g->counts, g->baseline, &g->scenario, err);
     if (status == LB_OK && !file_exists(g->baseline))
@@ -250,6 +273,8 @@ static enum lb_status measure_times(struct gate *g, struct lb_error *err)
     g->plan.progress_ctx = g;
     enum lb_status status = gate_times_measure(&g->plan, &g->times, err);
     progress_end(&g->progress);
+    if (status == LB_OK)
+        status = check_watched(g, err);
     if (status == LB_OK) {
         check_machine(g);
         note_oddities(g);
@@ -344,6 +369,9 @@ static enum lb_status judge(struct gate *g, const char *path, int *code, struct 
         status = find_programs(g, err);
     if (status != LB_OK)
         return status;
+    for (int i = 0; i < 3; i++)
+        if (watched_path(g, i))
+            g->watched[i] = lb_file_state_at(watched_path(g, i));
     g->environment = environment_collect(g->model_path, ".");
     g->warnings = environment_warnings(g->environment);
     environment_key(g->environment, g->machine[0]);

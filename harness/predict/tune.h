@@ -8,6 +8,7 @@
 #ifndef TUNE_H
 #define TUNE_H
 
+#include "base/file_state.h"
 #include "predict/simulate_cell.h"
 #include "predict/simulate_profile.h"
 
@@ -21,6 +22,7 @@ struct tune_path {
 enum { TUNE_PATHS = 3 };
 
 struct tune_facts {
+    struct lb_file_state model_state; /* before anything was measured */
     struct sim_model model;
     struct sim_profile profile;
     uint64_t cache_bytes; /* what the memory leaves */

@@ -145,7 +145,7 @@ enum lb_status tune_measure(const struct settings *settings, uint64_t memory, st
     struct settings profiled = *settings;
     profiled.engine.cache_layers = 1;
     profiled.engine.cache_bytes = 0;
-    *f = (struct tune_facts){.cache_bytes = 0};
+    *f = (struct tune_facts){.model_state = lb_file_state_at(o->model_path)};
     enum lb_status status = sim_model_of_file(o->model_path, &f->model, err);
     if (status == LB_OK)
         status = sim_profile_measure(&profiled, &f->profile, err);

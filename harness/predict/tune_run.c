@@ -103,7 +103,8 @@ static enum lb_status verify(const struct tune_facts *facts, const struct tune_o
     struct runner_work work = {.settings = &settings,
                                .model_path = settings.engine.model_path,
                                .n_layers = facts->model.n_layers,
-                               .work_seed = 1};
+                               .work_seed = 1,
+                               .model_state = &facts->model_state};
     struct sample sample;
     enum lb_status status = runner_measure(&work, &sample, err);
     if (status != LB_OK)

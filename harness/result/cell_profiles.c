@@ -13,6 +13,7 @@ static enum lb_status profile_cell(struct results *r, uint32_t i, uint32_t timeo
                                .n_layers = r->model.n_layers,
                                .work_seed = r->seed,
                                .timeout_s = timeout_s,
+                               .model_state = &r->model_state,
                                .profile = true};
     struct sample sample;
     enum lb_status status = runner_measure(&work, &sample, err);

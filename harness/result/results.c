@@ -58,9 +58,15 @@ static bool is_empty(const char *directory)
     return empty;
 }
 
-enum lb_status results_open(struct results *r, const char *directory, struct lb_error *err)
+static int64_t realtime_ns(void)
 {
     struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+enum lb_status results_open(struct results *r, const char *directory, struct lb_error *err)
+{
     enum lb_status status = prepare(r, directory, err);
     if (status == LB_OK)
         status = file_make_directory(directory, err);
@@ -70,9 +76,33 @@ enum lb_status results_open(struct results *r, const char *directory, struct lb_
                     "%s: is not empty: expected a new or empty directory (or --resume)", directory);
     if (status != LB_OK)
         return status;
-    clock_gettime(CLOCK_REALTIME, &now);
-    r->started_realtime_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    r->started_realtime_ns = realtime_ns();
+    r->origin_ns = lb_now_ns();
     return LB_OK;
+}
+
+enum lb_status results_check_model(struct results *r, const char *sha256, struct lb_error *err)
+{
+    if (!sha256 || strlen(sha256) >= sizeof r->model_sha256)
+        return LB_OK;
+    if (!*r->model_sha256)
+        snprintf(r->model_sha256, sizeof r->model_sha256, "%s", sha256);
+    if (strcmp(r->model_sha256, sha256) == 0)
+        return LB_OK;
+    return lb_fail(err, LB_ERR_INPUT,
+                   "belongs to another model (its bytes differ): cannot be joined");
+}
+
+/* Times go on after the last sample. How long the run lay still only the wall clock says, which may
+ * have been set. */
+static void go_on_in_time(struct results *r)
+{
+    int64_t elapsed = realtime_ns() - r->started_realtime_ns;
+    for (uint32_t i = 0; i < r->matrix->count; i++)
+        for (size_t k = 0; k < r->by_cell[i].count; k++)
+            if (elapsed <= r->by_cell[i].list[k].start_ns)
+                elapsed = r->by_cell[i].list[k].start_ns + 1;
+    r->origin_ns = lb_now_ns() - elapsed;
 }
 
 bool results_has(const struct results *r, uint32_t cell, int32_t rep)
@@ -153,6 +183,8 @@ enum lb_status results_resume(struct results *r, const char *directory, struct l
         status = layer_lines_mend(lines, is_known, r, err);
     if (status == LB_OK)
         status = route_lines_mend(routes, is_known, r, err);
+    if (status == LB_OK)
+        go_on_in_time(r);
     lb_error_prefix(err, "%s", path);
 done:
     json_decref(document);

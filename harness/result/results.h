@@ -15,6 +15,7 @@
 #ifndef RESULTS_H
 #define RESULTS_H
 
+#include "base/file_state.h"
 #include "result/summary.h"
 #include "sample/raw_paths.h"
 #include "sample/sample.h"
@@ -27,9 +28,12 @@ struct results {
     const struct matrix *matrix;
     const char *model_path;
     struct lb_model_facts model;
+    struct lb_file_state model_state; /* as it was when the run began */
+    char model_sha256[65];            /* of the parts read so far; "": not known */
     uint32_t repetitions, warmup;
     uint64_t seed;
-    int64_t started_realtime_ns;  /* of the first start, also after a resume */
+    int64_t started_realtime_ns;  /* of the first start, also after a resume: a label */
+    int64_t origin_ns;            /* on lb_now_ns(): times since the start count from here */
     struct cell_samples *by_cell; /* matrix->count of them */
     struct raw_paths paths;
     json_t *context;     /* of Google Benchmark, from the first start */
@@ -49,6 +53,11 @@ enum lb_status results_open(struct results *results, const char *directory, stru
 
 /* Goes on in a directory with a result of the same scenario, model, seed and numbers. */
 enum lb_status results_resume(struct results *results, const char *directory, struct lb_error *err);
+
+/* The model's hash (NULL: not known) is that of all parts: the first one stays, another is
+ * LB_ERR_INPUT. */
+enum lb_status results_check_model(struct results *results, const char *sha256,
+                                   struct lb_error *err);
 
 /* Has this sample been taken? (also when it failed) */
 bool results_has(const struct results *results, uint32_t cell, int32_t rep);

@@ -451,7 +451,10 @@ enum lb_status results_take_cells(struct results *r, const json_t *document, uin
     json_t *cell;
     if (!json_is_object(ours) || !json_is_array(json_object_get(ours, "cells")))
         return lb_fail(err, LB_ERR_INPUT, "expected a result with layerbench.cells");
+    const json_t *sha256 = json_object_get(json_object_get(ours, "environment"), "model_sha256");
     enum lb_status status = check_same_run(r, ours, err);
+    if (status == LB_OK)
+        status = results_check_model(r, json_string_value(json_object_get(sha256, "value")), err);
     json_array_foreach(json_object_get(ours, "cells"), i, cell)
     {
         if (status == LB_OK && json_is_true(json_object_get(cell, "borrowed")) == borrowed)

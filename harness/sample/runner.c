@@ -250,20 +250,37 @@ static enum lb_status start_and_wait(const struct runner_work *w, const struct a
     return status;
 }
 
+static enum lb_status check_model(const struct runner_work *w, struct lb_error *err)
+{
+    struct lb_file_state now = lb_file_state_at(w->model_path);
+    const char *change = lb_file_change(w->model_state, &now);
+    return change ? lb_fail(err, LB_ERR_STATE,
+                            "the model changed during the run: %s %s; samples of the one are not "
+                            "samples of the other",
+                            w->model_path, change)
+                  : LB_OK;
+}
+
 enum lb_status runner_measure(const struct runner_work *w, struct sample *sample,
                               struct lb_error *err)
 {
     struct arguments arguments = {NULL, 0};
     int result = memfd_create("sample", MFD_CLOEXEC);
     int messages = memfd_create("messages", MFD_CLOEXEC);
-    enum lb_status status = LB_OK;
+    enum lb_status status = check_model(w, err);
     memset(sample, 0, sizeof *sample);
-    if (result < 0 || messages < 0)
+    if (status != LB_OK)
+        ;
+    else if (result < 0 || messages < 0)
         status = lb_fail(err, LB_ERR_STATE, "cannot make a file for a sample: %s", strerror(errno));
     else if (!make_arguments(w, &arguments))
         status = lb_fail(err, LB_ERR_NOMEM, "out of memory for a sample");
     if (status == LB_OK)
         status = start_and_wait(w, &arguments, result, messages, sample, err);
+    if (status == LB_OK && check_model(w, err) != LB_OK) {
+        sample_free(sample);
+        status = LB_ERR_STATE;
+    }
     free_arguments(&arguments);
     if (result >= 0)
         close(result);

@@ -7,6 +7,7 @@
 #ifndef RUNNER_H
 #define RUNNER_H
 
+#include "base/file_state.h"
 #include "sample/sample.h"
 
 struct runner_work {
@@ -16,10 +17,12 @@ struct runner_work {
     uint64_t work_seed; /* of the prompts; the same for all cells of a run */
     uint32_t timeout_s; /* then it is killed; 0: never */
     bool profile;       /* time every operation: slower, for a sample that does not count */
+    /* as the model was when the run began */
+    const struct lb_file_state *model_state;
 };
 
-/* The descriptor is inside a child process: the error is the harness's own (no memory, no
- * process). */
+/* What goes wrong in the sample's process is the sample's `failed`. The error is the harness's own
+ * (no memory, no process), or that the model is no longer the same, before the sample or after. */
 enum lb_status runner_measure(const struct runner_work *work, struct sample *sample,
                               struct lb_error *err);
 
