@@ -1,28 +1,22 @@
 /* simulate_replay: the accesses of a recorded run (layers.jsonl) as a sequence to simulate. */
 #include "predict/simulation.h"
+#include "result/access_line.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LAYERS_MAX = 65536 };
+enum { LAYERS_MAX = UINT16_MAX + 1 };
 
 struct replay {
     const char *path;
     char *cell; /* the chosen one; malloc */
-    json_int_t rep;
+    uint32_t rep;
     struct sim_accesses *accesses;
     size_t room;
     uint64_t *bytes; /* [LAYERS_MAX] largest load of each layer */
     uint32_t n_layers;
-    size_t line;
 };
-
-static enum lb_status bad_line(const struct replay *r, const char *expected, struct lb_error *err)
-{
-    return lb_fail(err, LB_ERR_INPUT, "%s:%zu: expected %s", r->path, r->line, expected);
-}
 
 static enum lb_status append(struct replay *r, uint32_t layer, double compute_ns,
                              struct lb_error *err)
@@ -43,32 +37,26 @@ static enum lb_status append(struct replay *r, uint32_t layer, double compute_ns
     return LB_OK;
 }
 
-static enum lb_status take_record(struct replay *r, const json_t *record, struct lb_error *err)
+static enum lb_status take_access(struct replay *r, const struct access_line *line,
+                                  struct lb_error *err)
 {
-    const char *cell = json_string_value(json_object_get(record, "cell"));
-    const json_t *rep = json_object_get(record, "rep"), *layer = json_object_get(record, "layer");
-    const json_t *compute = json_object_get(record, "compute_ns");
-    if (!cell || !json_is_integer(rep) || !json_is_integer(layer) || !json_is_integer(compute) ||
-        json_integer_value(layer) < 0 || json_integer_value(layer) >= LAYERS_MAX)
-        return bad_line(r, "an access with cell, rep, layer and compute_ns", err);
     if (!r->cell) {
-        r->cell = strdup(cell);
+        r->cell = access_line_cell(line);
         if (!r->cell)
             return lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", r->path);
     }
-    if (strcmp(cell, r->cell) != 0)
+    if (strlen(r->cell) != line->cell_length || memcmp(line->cell, r->cell, line->cell_length) != 0)
         return LB_OK;
     if (r->accesses->length == 0)
-        r->rep = json_integer_value(rep);
-    if (json_integer_value(rep) != r->rep)
+        r->rep = line->event.rep;
+    if (line->event.rep != r->rep)
         return LB_OK;
-    uint32_t index = (uint32_t)json_integer_value(layer);
-    uint64_t bytes = (uint64_t)json_integer_value(json_object_get(record, "bytes"));
-    if (index >= r->n_layers)
-        r->n_layers = index + 1;
-    if (bytes > r->bytes[index])
-        r->bytes[index] = bytes;
-    return append(r, index, (double)json_integer_value(compute), err);
+    uint32_t layer = line->event.layer;
+    if (layer >= r->n_layers)
+        r->n_layers = layer + 1;
+    if (line->event.bytes > r->bytes[layer])
+        r->bytes[layer] = line->event.bytes;
+    return append(r, layer, (double)line->event.compute_ns, err);
 }
 
 /* Layers as large as their largest load; those never loaded as large as the others on average. */
@@ -98,17 +86,19 @@ static enum lb_status model_of_loads(const struct replay *r, struct sim_model *m
 
 static enum lb_status read_lines(struct replay *r, FILE *in, struct lb_error *err)
 {
-    char *line = NULL;
-    size_t size = 0;
+    char *text = NULL;
+    size_t size = 0, number = 0;
+    struct access_line line = {.json = NULL};
     enum lb_status status = LB_OK;
-    while (status == LB_OK && getline(&line, &size, in) >= 0) {
-        r->line++;
-        json_t *record = json_loads(line, 0, NULL);
-        status = json_is_object(record) ? take_record(r, record, err)
-                                        : bad_line(r, "a JSON object", err);
-        json_decref(record);
+    while (status == LB_OK && getline(&text, &size, in) >= 0) {
+        number++;
+        status = access_line_read(&line, text)
+                     ? take_access(r, &line, err)
+                     : lb_fail(err, LB_ERR_INPUT, "%s:%zu: expected an access as a run logs them",
+                               r->path, number);
     }
-    free(line);
+    access_line_free(&line);
+    free(text);
     return status;
 }
 

@@ -150,7 +150,8 @@ static void write_load(struct writer *w, const struct load *load, size_t id, int
     async_pair(w, "load", name, u, id, requested);
     async_pair(w, "read", name, u, id, read_start);
     if (u->outcome != LB_MISS) {
-        /* of a layer known as a whole, a unit may be asked for after the layer's first was needed */
+        /* of a layer known as a whole, a unit may be asked for after the layer's first was needed
+         */
         int64_t used_ns = u->need_ns > requested ? u->need_ns : requested;
         flow(w, "s", REQUESTS, id, requested);
         flow(w, "f", COMPUTE, id, used_ns < last_ns ? used_ns : last_ns);

@@ -2,6 +2,7 @@
 #include "result/layer_lines.h"
 
 #include "common/file_io.h"
+#include "result/access_line.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -65,17 +66,17 @@ enum lb_status layer_lines_append(const char *path, const char *cell, const stru
     return line_file_append(path, out, &text, &length, err);
 }
 
-static bool whose(const char *line, size_t length, char *cell, size_t size, int32_t *rep)
+static bool whose(const char *text, size_t length, char *cell, size_t size, int32_t *rep)
 {
-    json_t *object = json_loadb(line, length, 0, NULL);
-    const char *name = json_string_value(json_object_get(object, "cell"));
-    json_t *number = json_object_get(object, "rep");
-    bool known = name && strlen(name) < size && json_is_integer(number);
+    (void)length;
+    struct access_line line = {.json = NULL};
+    bool known = access_line_read(&line, text) && line.cell_length < size;
     if (known) {
-        snprintf(cell, size, "%s", name);
-        *rep = (int32_t)json_integer_value(number);
+        memcpy(cell, line.cell, line.cell_length);
+        cell[line.cell_length] = '\0';
+        *rep = (int32_t)line.event.rep;
     }
-    json_decref(object);
+    access_line_free(&line);
     return known;
 }
 

@@ -2,6 +2,7 @@
 #include "result/merge_lines.h"
 
 #include "common/file_io.h"
+#include "result/access_line.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -49,6 +50,7 @@ static enum lb_status scan(FILE *in, size_t file, merge_place *place, void *ctx,
     ssize_t length;
     long at = 0;
     bool keep = false, good = true;
+    struct access_line access = {.json = NULL};
     for (; good && (length = getline(&line, &room, in)) > 0; at += length) {
         size_t n = head_length(line);
         if (n > 0 && head && strncmp(line, head, n) == 0 && head[n] == '\0') {
@@ -58,15 +60,15 @@ static enum lb_status scan(FILE *in, size_t file, merge_place *place, void *ctx,
         }
         free(head);
         head = strndup(line, n);
-        json_t *object = json_loads(line, 0, NULL);
-        const char *cell = json_string_value(json_object_get(object, "cell"));
-        int32_t rep = (int32_t)json_integer_value(json_object_get(object, "rep"));
-        int64_t at_place = cell && line[length - 1] == '\n' ? place(ctx, file, cell, rep) : -1;
+        bool whole = line[length - 1] == '\n' && access_line_read(&access, line);
+        char *cell = whole ? access_line_cell(&access) : NULL;
+        int64_t at_place = cell ? place(ctx, file, cell, (int32_t)access.event.rep) : -1;
+        free(cell);
         keep = at_place >= 0;
         if (keep)
             good = add_segment(found, (struct segment){file, at, length, at_place, 0});
-        json_decref(object);
     }
+    access_line_free(&access);
     free(head);
     free(line);
     return good ? LB_OK : lb_fail(err, LB_ERR_NOMEM, "merge: out of memory");

@@ -66,7 +66,8 @@ check "skewed: LRU hits, Belady more" simulate '(.[0].outcomes.hit > 300) and .[
     --layers 32 --layer-bytes 1MB --device bandwidth=1GB/s --compute 16ms --cache-layers 16 \
     --pattern skewed --accesses 500 --skew 1.2 --prefetch off --vary replacement=lru,belady
 for layer in 0 1 2 3 0 1 2 3; do
-    echo "{\"cell\": \"x\", \"rep\": 0, \"pass\": 0, \"layer\": $layer, \"compute_ns\": 1000000, \"bytes\": 1000000}"
+    echo "{\"cell\": \"x\", \"rep\": 0, \"pass\": 0, \"phase\": \"decode\", \"layer\": $layer, \"outcome\": \"miss\",
+        \"wait_ns\": 0, \"compute_ns\": 1000000, \"need_ns\": 0, \"bytes\": 1000000}" | tr -d '\n' && echo
 done >"$work/layers.jsonl"
 check "a recorded run" simulate '.[0] | .pass_ns > 8e6 and .loads > 3 and (.compute_ns - 8e6 | fabs) < 1' \
     --replay "$work/layers.jsonl" --device bandwidth=1GB/s --cache-layers 2
