@@ -2,6 +2,7 @@
 #include "engine.h"
 
 #include "cache/cache.h"
+#include "draft/drafters.h"
 #include "kernels/kernels.h"
 #include "plan/planner.h"
 #include "quant/quant.h"
@@ -38,11 +39,26 @@ static bool prefetch_at(size_t i, struct lb_choice *choice)
     return true;
 }
 
+static bool drafter_at(size_t i, struct lb_choice *choice)
+{
+    static const struct lb_choice ways[] = {
+#define X(id, word, what) {.name = word, .about = what, .available = true},
+        DRAFTERS(X)
+#undef X
+    };
+    if (i >= sizeof ways / sizeof *ways)
+        return false;
+    *choice = ways[i];
+    return true;
+}
+
 bool lb_choice_at(const char *kind, size_t i, struct lb_choice *choice)
 {
     size_t n;
     if (strcmp(kind, "prefetch") == 0)
         return prefetch_at(i, choice);
+    if (strcmp(kind, "speculate") == 0)
+        return drafter_at(i, choice);
     if (strcmp(kind, "replacement") == 0) {
         const struct cache_policy *const *list = cache_policies(&n);
         if (i >= n)

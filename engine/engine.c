@@ -43,6 +43,13 @@ struct lb_options lb_options_default(void)
         .batch = 1,
         .max_tokens = 512,
         .kv = "f32",
+        .speculation = {.speculate = "off",
+                        .draft_tokens = 4,
+                        .draft_budget = "fixed",
+                        .ngram_min = 2,
+                        .ngram_max = 4,
+                        .draft_model = "",
+                        .acceptance = 0.7},
         .slow = "",
         .breaks = "",
         .fault = "",
@@ -306,14 +313,19 @@ static bool keep_word(const char *const *words, const char **value)
 static enum lb_status check_options(struct lb_options *o, struct lb_error *err)
 {
     static const char *const slows[] = {"", "io", "compute", "wait", NULL};
-    static const char *const identities[] = {"",       "outcomes", "time",  "bytes",
-                                             "memory", "tokens",   "needs", NULL};
+    static const char *const identities[] = {"",       "outcomes", "time",   "bytes", "memory",
+                                             "tokens", "needs",    "drafts", NULL};
     if (!o->model_path)
         return lb_fail(err, LB_ERR_INPUT, "model: expected the path of a GGUF file");
     if (check_choice("prefetch", &o->prefetch, err) ||
         check_choice("replacement", &o->replacement, err) ||
-        check_choice("scheduler", &o->scheduler, err) || check_choice("storage", &o->storage, err))
+        check_choice("scheduler", &o->scheduler, err) ||
+        check_choice("storage", &o->storage, err) ||
+        check_choice("speculate", &o->speculation.speculate, err))
         return err->code;
+    if (o->speculation.draft_tokens < 1 || o->speculation.draft_tokens > LB_DRAFT_MOST)
+        return lb_fail(err, LB_ERR_INPUT, "draft_tokens: %" PRIu32 ": expected 1 to %d",
+                       o->speculation.draft_tokens, LB_DRAFT_MOST);
     if (strcmp(o->resident, "none") != 0 && strcmp(o->resident, "dense") != 0)
         return lb_fail(err, LB_ERR_INPUT, "resident: '%s': expected none or dense", o->resident);
     o->resident = strcmp(o->resident, "dense") == 0 ? "dense" : "none";
@@ -339,9 +351,10 @@ static enum lb_status check_options(struct lb_options *o, struct lb_error *err)
     if (!keep_word(slows, &o->slow))
         return lb_fail(err, LB_ERR_INPUT, "slow: '%s': expected io, compute or wait", o->slow);
     if (!keep_word(identities, &o->breaks))
-        return lb_fail(err, LB_ERR_INPUT,
-                       "breaks: '%s': expected outcomes, time, bytes, memory, tokens or needs",
-                       o->breaks);
+        return lb_fail(
+            err, LB_ERR_INPUT,
+            "breaks: '%s': expected outcomes, time, bytes, memory, tokens, needs or drafts",
+            o->breaks);
     return LB_OK;
 }
 
@@ -371,8 +384,11 @@ static enum lb_status open_session(struct lb_engine *e, struct lb_error *err)
                    o->context, c->context_train);
     if (o->max_tokens > o->context)
         o->max_tokens = o->context;
-    if (o->max_tokens < o->batch)
-        o->max_tokens = o->batch;
+    uint64_t step = o->batch;
+    if (strcmp(o->speculation.speculate, "off") != 0)
+        step += (uint64_t)o->batch * o->speculation.draft_tokens;
+    if (o->max_tokens < step)
+        o->max_tokens = (uint32_t)step;
     struct model_session_options so = {.n_sequences = o->batch,
                                        .context = o->context,
                                        .max_tokens = o->max_tokens,
@@ -407,7 +423,7 @@ static enum lb_status open_parts(struct lb_engine *e, struct lb_error *err)
         !(e->route_log = lb_ring_open(o->route_log_capacity, sizeof(struct lb_route))))
         return lb_fail(err, LB_ERR_NOMEM, "log of routes: out of memory");
     if (kernels_select(o->kernels, &e->ops, err) || model_open(e->file, &e->model, err) ||
-        lb_pool_open((int)o->threads, &e->pool, err) || open_storage(e, err) ||
+        (!e->pool && lb_pool_open((int)o->threads, &e->pool, err)) || open_storage(e, err) ||
         load_resident(e, err) || wrap_storage(e, err) || cut_layers(e, err) ||
         open_session(e, err) || open_streamer(e, err))
         return err->code;
@@ -438,6 +454,12 @@ static enum lb_status open_parts(struct lb_engine *e, struct lb_error *err)
 enum lb_status lb_engine_open(const struct lb_options *options, struct lb_engine **out,
                               struct lb_error *err)
 {
+    return lb_engine_open_beside(options, NULL, out, err);
+}
+
+enum lb_status lb_engine_open_beside(const struct lb_options *options, struct lb_engine *other,
+                                     struct lb_engine **out, struct lb_error *err)
+{
     struct lb_error local = LB_ERROR_INIT;
     *out = NULL;
     if (!err)
@@ -446,6 +468,11 @@ enum lb_status lb_engine_open(const struct lb_options *options, struct lb_engine
     if (!e)
         return lb_fail(err, LB_ERR_NOMEM, "engine: out of memory");
     e->options = *options;
+    if (other) {
+        e->pool = other->pool;
+        e->pool_is_anothers = true;
+        e->options.threads = other->options.threads;
+    }
     enum lb_status status = open_parts(e, err);
     if (status != LB_OK) {
         lb_engine_close(e);
@@ -477,7 +504,8 @@ void lb_engine_close(struct lb_engine *e)
     for (uint32_t i = 0; e->resident && i < e->n_resident; i++)
         lb_unmap(e->resident[i].memory, e->resident[i].bytes);
     lb_free(e->resident);
-    lb_pool_close(e->pool);
+    if (!e->pool_is_anothers)
+        lb_pool_close(e->pool);
     model_close(e->model);
     tokenizer_close(e->tokenizer);
     gguf_close(e->file);
@@ -587,6 +615,30 @@ enum lb_status lb_engine_decode(struct lb_engine *e, const int32_t *tokens, uint
     }
     struct model_batch batch = {
         .n_tokens = n, .tokens = tokens, .sequences = e->sequences, .want = e->want};
+    return pass(e, false, &batch, logits, err);
+}
+
+enum lb_status lb_engine_verify(struct lb_engine *e, const int32_t *tokens, const uint32_t *counts,
+                                uint32_t n, float *logits, struct lb_error *err)
+{
+    struct lb_error local = LB_ERROR_INIT;
+    uint64_t total = 0;
+    if (!err)
+        err = &local;
+    for (uint32_t i = 0; i < n && i < e->options.batch; i++)
+        total += counts[i];
+    if (n > e->options.batch || total < 1 || total > e->options.max_tokens)
+        return lb_fail(err, LB_ERR_INPUT,
+                       "verify: %" PRIu64 " tokens of %" PRIu32 " sequences: expected 1 to %" PRIu32
+                       " of at most %" PRIu32,
+                       total, n, e->options.max_tokens, e->options.batch);
+    for (uint32_t i = 0, at = 0; i < n; i++)
+        for (uint32_t k = 0; k < counts[i]; k++, at++) {
+            e->sequences[at] = i;
+            e->want[at] = true;
+        }
+    struct model_batch batch = {
+        .n_tokens = (uint32_t)total, .tokens = tokens, .sequences = e->sequences, .want = e->want};
     return pass(e, false, &batch, logits, err);
 }
 

@@ -20,6 +20,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Guessing the tokens to come and checking several in one pass (struct lb_decoder). The text is the
+ * same with every setting. */
+#define LB_DRAFT_MOST 32
+struct lb_speculation {
+    const char *speculate; /* "off", "ngram", "draft", "replay"; default "off" */
+    uint32_t draft_tokens; /* in a draft, at most LB_DRAFT_MOST; default 4 */
+    const char
+        *draft_budget; /* "fixed": always as many; "adaptive": as pays off; default "fixed" */
+    uint32_t ngram_min, ngram_max; /* tokens that must match; default 2 and 4 */
+    const char *draft_model;       /* path; NULL or "": none */
+    double acceptance;             /* replay: share of its tokens that is right; default 0.7 */
+};
+
 /* Names and meaning are the same on the command line, in scenarios and in results. */
 struct lb_options {
     const char *model_path;
@@ -54,7 +67,9 @@ struct lb_options {
     const char *product; /* order of products of one token: "auto", "rows", "streams" */
     uint32_t context; /* positions per sequence; 0: what the model was trained for, at most 4096 */
     uint32_t batch;   /* sequences; default 1 */
-    uint32_t max_tokens;       /* tokens in one pass (prefill chunk); default 512 */
+    uint32_t max_tokens; /* tokens in one pass (prefill chunk); default 512, at least what a
+                          * decode step with its drafts takes */
+    struct lb_speculation speculation;
     const char *kv;            /* "f16", "f32"; default "f32" */
     bool profile;              /* time every operation */
     uint64_t seed;             /* of random replacement */
@@ -65,7 +80,7 @@ struct lb_options {
     const char *slow; /* "", "io", "compute", "wait" */
     double slow_percent;
     const char *breaks; /* an identity to break: "", "outcomes", "time", "bytes", "memory",
-                           "tokens", "needs" */
+                           "tokens", "needs", "drafts" */
     const char *fault;  /* "", "eio", "short", "delay", "dead" */
     uint64_t fault_nth;
     bool fault_every;
@@ -77,6 +92,10 @@ struct lb_engine;
 
 enum lb_status lb_engine_open(const struct lb_options *options, struct lb_engine **engine,
                               struct lb_error *err);
+/* The same; it computes with the threads of another engine, which outlives it. One of the two is
+ * called at a time. */
+enum lb_status lb_engine_open_beside(const struct lb_options *options, struct lb_engine *other,
+                                     struct lb_engine **engine, struct lb_error *err);
 void lb_engine_close(struct lb_engine *engine);
 
 /* One line about a fallback or a clamped value at open, or "". */
@@ -112,6 +131,13 @@ enum lb_status lb_engine_prefill(struct lb_engine *engine, uint32_t sequence, co
 /* One decode step: tokens[i] is appended to sequence i, i < n <= batch. logits[n][n_vocab]. */
 enum lb_status lb_engine_decode(struct lb_engine *engine, const int32_t *tokens, uint32_t n,
                                 float *logits, struct lb_error *err);
+/* Several tokens of each sequence in one pass: counts[i] of them (0: none) are appended to sequence
+ * i, i < n <= batch; tokens[] of sequence 0 come first. logits[sum of counts][n_vocab], after each
+ * token; bit for bit what one decode step after the other gives. At most max_tokens together. What
+ * turns out not to be wanted, lb_engine_truncate forgets. */
+enum lb_status lb_engine_verify(struct lb_engine *engine, const int32_t *tokens,
+                                const uint32_t *counts, uint32_t n, float *logits,
+                                struct lb_error *err);
 /* Forgets what the sequence holds from `position` on. */
 void lb_engine_truncate(struct lb_engine *engine, uint32_t sequence, uint32_t position);
 
@@ -249,6 +275,53 @@ enum lb_status lb_sampler_open(const struct lb_sampling *sampling, uint32_t n_vo
 void lb_sampler_close(struct lb_sampler *sampler);
 int32_t lb_sampler_next(struct lb_sampler *sampler, const float *logits);
 
+/* ---- text, token by token, or several of them a pass ----
+ *
+ * A decoder draws the tokens of each sequence and feeds them back. With `speculate` it drafts
+ * what may follow, checks all drafts in one pass, and keeps of each what equals the token that is
+ * drawn at that place anyway, with that place's own random number; keys and values of the rest are
+ * forgotten. So the text does not depend on drafts, at any temperature.
+ */
+struct lb_decoder;
+
+/* The engine outlives the decoder and was opened with the same options.speculation; between its
+ * passes nobody else feeds it. LB_ERR_INPUT: a setting, a draft_model that is none or has another
+ * vocabulary. Strings are read during the call only. */
+enum lb_status lb_decoder_open(struct lb_engine *engine, const struct lb_speculation *speculation,
+                               const struct lb_sampling *sampling, struct lb_decoder **decoder,
+                               struct lb_error *err);
+void lb_decoder_close(struct lb_decoder *decoder);
+
+/* What a pass gave a sequence. */
+struct lb_drawn {
+    uint32_t n, drafted;   /* tokens drawn; drafted ones that were checked */
+    const int32_t *tokens; /* [n] valid until the sequence begins anew */
+    const float *logits;   /* [n][n_vocab] each was drawn from: valid until the next call */
+};
+
+/* Feeds a sequence, forgotten before, its prompt (n >= 1 tokens) and draws the first token. */
+enum lb_status lb_decoder_begin(struct lb_decoder *decoder, uint32_t sequence,
+                                const int32_t *tokens, size_t n, struct lb_drawn *drawn,
+                                struct lb_error *err);
+/* replay: what follows the first token drawn; copied. */
+enum lb_status lb_decoder_know(struct lb_decoder *decoder, uint32_t sequence, const int32_t *tokens,
+                               uint32_t n, struct lb_error *err);
+/* One pass for all sequences that have begun: sequence i < batch gets 1 to limits[i] tokens more
+ * (0: it takes no part), drawn[i]. At least one takes part. An error leaves all as it was. */
+enum lb_status lb_decoder_step(struct lb_decoder *decoder, const uint32_t *limits,
+                               struct lb_drawn *drawn, struct lb_error *err);
+
+/* Sums over steps and sequences. Wasted: made - kept. */
+struct lb_drafts {
+    uint64_t passes, tokens;
+    uint64_t made, kept;             /* drafted tokens */
+    uint64_t reached[LB_DRAFT_MOST]; /* drafts whose i-th token was compared: all before it were */
+    uint64_t right[LB_DRAFT_MOST];   /* kept; in how many of them the i-th was kept too */
+    int64_t draft_ns, pass_ns;       /* making drafts; the passes */
+    uint64_t bytes;                  /* memory that drafting takes */
+};
+struct lb_drafts lb_decoder_drafts(const struct lb_decoder *decoder);
+
 /* ---- files without an engine ---- */
 
 /* Tokenizer alone, from a GGUF with or without weights. */
@@ -319,7 +392,7 @@ enum lb_status lb_synth_routes(const struct lb_synth *synth, uint32_t n_tokens,
                                void *ctx, struct lb_error *err);
 
 /* ---- what can be chosen: kind is "replacement", "scheduler", "storage", "kernels", "device",
- * "shape", "quant", "prefetch"; returns false past the end. */
+ * "shape", "quant", "prefetch", "speculate"; returns false past the end. */
 struct lb_choice {
     const char *name, *about;
     bool available;   /* on this machine */

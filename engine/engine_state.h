@@ -31,6 +31,7 @@ struct lb_engine {
     struct layout *layout;
     struct streamer *streamer;
     struct lb_pool *pool;
+    bool pool_is_anothers;
     const struct kernels_ops *ops;
     struct model_session *session;
     struct lb_ring *log, *unit_log, *route_log;

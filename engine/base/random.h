@@ -16,6 +16,12 @@ static inline uint64_t lb_random_next(struct lb_random *r)
     return z ^ (z >> 31);
 }
 
+/* A generator whose next number is the n-th (from 0) of the one that begins with this seed. */
+static inline struct lb_random lb_random_at(uint64_t seed, uint64_t n)
+{
+    return (struct lb_random){seed + n * 0x9e3779b97f4a7c15u};
+}
+
 /* Uniform in [0, 1). */
 static inline double lb_random_unit(struct lb_random *r)
 {

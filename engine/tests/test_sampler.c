@@ -163,6 +163,27 @@ static void seeds(void)
     sampler_close(c);
 }
 
+/* A place's token does not depend on what was drawn before, nor how often. */
+static void places(void)
+{
+    enum { PLACES = 64 };
+    float logits[N];
+    int32_t in_turn[PLACES];
+    struct lb_random r = {5};
+    for (int i = 0; i < N; i++)
+        logits[i] = (float)lb_random_unit(&r);
+    struct sampler *s = open_sampler(0.8f, 0, 1, 7, N);
+    unsigned differ = 0;
+    for (int i = 0; i < PLACES; i++) {
+        in_turn[i] = sampler_next(s, logits);
+        differ += in_turn[i] != in_turn[0];
+    }
+    CHECK(differ > PLACES / 2, "%u", differ);
+    for (uint64_t i = PLACES; i-- > 0;)
+        CHECK(sampler_at(s, i, logits) == in_turn[i] && sampler_at(s, i, logits) == in_turn[i]);
+    sampler_close(s);
+}
+
 static void errors(void)
 {
     static const struct {
@@ -199,6 +220,7 @@ int main(void)
     exact_sets();
     distribution();
     seeds();
+    places();
     errors();
     return check_done();
 }

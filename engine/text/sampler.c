@@ -19,7 +19,7 @@ struct candidate {
 
 struct sampler {
     struct sampler_options options;
-    struct lb_random random;
+    uint64_t next; /* place of sampler_next */
     uint32_t n_vocab;
     struct candidate *candidates; /* [n_vocab] */
 };
@@ -45,7 +45,6 @@ enum lb_status sampler_open(const struct sampler_options *options, uint32_t n_vo
         return lb_fail(err, LB_ERR_NOMEM, "sampler: out of memory");
     }
     s->options = *options;
-    s->random.state = options->seed;
     s->n_vocab = n_vocab;
     *sampler = s;
     return LB_OK;
@@ -144,13 +143,13 @@ static size_t keep_likely(struct candidate *c, size_t n, size_t k, double p)
 }
 
 /* Draws from c[begin, end) in proportion to the weights. */
-static int32_t draw(struct lb_random *random, const struct candidate *c, size_t begin, size_t end)
+static int32_t draw(struct lb_random random, const struct candidate *c, size_t begin, size_t end)
 {
     double total = 0, sum = 0;
     int32_t last = -1;
     for (size_t i = end; i-- > begin;)
         total += c[i].weight;
-    double mark = lb_random_unit(random) * total;
+    double mark = lb_random_unit(&random) * total;
     for (size_t i = end; i-- > begin;) {
         if (c[i].weight == 0)
             continue;
@@ -161,7 +160,7 @@ static int32_t draw(struct lb_random *random, const struct candidate *c, size_t 
     return last;
 }
 
-int32_t sampler_next(struct sampler *sampler, const float *logits)
+int32_t sampler_at(struct sampler *sampler, uint64_t place, const float *logits)
 {
     const struct sampler_options *o = &sampler->options;
     struct candidate *c = sampler->candidates;
@@ -180,5 +179,10 @@ int32_t sampler_next(struct sampler *sampler, const float *logits)
     size_t k = o->top_k && o->top_k < n ? o->top_k : n, begin = 0;
     if (k < n || o->top_p < 1)
         begin = keep_likely(c, n, k, (double)o->top_p);
-    return draw(&sampler->random, c, begin, n);
+    return draw(lb_random_at(o->seed, place), c, begin, n);
+}
+
+int32_t sampler_next(struct sampler *sampler, const float *logits)
+{
+    return sampler_at(sampler, sampler->next++, logits);
 }

@@ -1,7 +1,7 @@
 /*
  * generate: continues a prompt. The text goes to stdout as it comes, timing to stderr.
  * Load ends when the engine is open; prefill is the prompt's passes; decode is one pass for each
- * generated token but the last, which is not fed back.
+ * generated token but the last, which is not fed back, or fewer where tokens are guessed.
  */
 #include "base/clock.h"
 #include "commands/commands.h"
@@ -46,8 +46,9 @@ static const struct option own[] = {
 static const struct option model_option[] = {MODEL_OPTION};
 
 struct timing {
-    int64_t load_ns, prefill_ns, decode_ns;
-    size_t prompt_tokens, generated, decoded;
+    int64_t load_ns, prefill_ns;
+    size_t prompt_tokens;
+    struct lb_drafts drafts;
     struct op_profile prefill; /* where it is asked for */
 };
 
@@ -59,14 +60,35 @@ static double per_second(size_t count, int64_t ns)
 static void print_timing(const struct timing *t)
 {
     char load[32], prefill[32], decode[32];
+    int64_t decode_ns = t->drafts.pass_ns + t->drafts.draft_ns;
     fprintf(stderr,
-            "load %s; prefill %zu tokens in %s (%.4g tok/s); decode %zu passes in %s (%.4g "
+            "load %s; prefill %zu tokens in %s (%.4g tok/s); decode %llu passes in %s (%.4g "
             "tok/s)\n",
             value_human_duration((double)t->load_ns, load, sizeof load), t->prompt_tokens,
             value_human_duration((double)t->prefill_ns, prefill, sizeof prefill),
-            per_second(t->prompt_tokens, t->prefill_ns), t->decoded,
-            value_human_duration((double)t->decode_ns, decode, sizeof decode),
-            per_second(t->decoded, t->decode_ns));
+            per_second(t->prompt_tokens, t->prefill_ns), (unsigned long long)t->drafts.passes,
+            value_human_duration((double)decode_ns, decode, sizeof decode),
+            per_second(t->drafts.tokens, decode_ns));
+}
+
+/* What guessing brought: tokens a pass, and how often each place of a draft was right. */
+static void print_drafts(const struct lb_drafts *d, const char *how)
+{
+    char time[32], memory[32];
+    fprintf(stderr,
+            "speculate %s: %.2f tokens a pass; %llu drafted, %llu kept, %llu wasted; drafting took "
+            "%s, %s of memory\n",
+            how, d->passes > 0 ? (double)d->tokens / (double)d->passes : 0,
+            (unsigned long long)d->made, (unsigned long long)d->kept,
+            (unsigned long long)(d->made - d->kept),
+            value_human_duration((double)d->draft_ns, time, sizeof time),
+            value_human_size((double)d->bytes, memory, sizeof memory));
+    if (d->reached[0] == 0)
+        return;
+    fputs("kept by place in the draft:", stderr);
+    for (size_t i = 0; i < LB_DRAFT_MOST && d->reached[i] > 0; i++)
+        fprintf(stderr, " %.2f", (double)d->right[i] / (double)d->reached[i]);
+    fputc('\n', stderr);
 }
 
 static void print_profiles(struct lb_engine *engine, const struct op_profile *prefill)
@@ -86,13 +108,25 @@ static void put(const char *text)
     fflush(stdout);
 }
 
-/* Prefill and the loop of sampling and decoding; prints as it goes. */
-static enum lb_status continue_text(struct lb_engine *engine, const struct generate *g,
-                                    const int32_t *ids, size_t n_ids, struct lb_sampler *sampler,
-                                    float *logits, struct timing *timing, struct lb_error *err)
+/* Prints what was drawn, up to a token that ends the text; false: there it ends. */
+static bool put_drawn(struct lb_engine *engine, const struct lb_drawn *drawn)
 {
+    for (uint32_t i = 0; i < drawn->n; i++) {
+        if (lb_engine_ends(engine, drawn->tokens[i]))
+            return false;
+        put(lb_engine_detokenize(engine, drawn->tokens[i]));
+    }
+    return true;
+}
+
+/* Prefill and the loop of drawing and decoding; prints as it goes. */
+static enum lb_status continue_text(struct lb_engine *engine, const struct generate *g,
+                                    const int32_t *ids, size_t n_ids, struct lb_decoder *decoder,
+                                    struct timing *timing, struct lb_error *err)
+{
+    struct lb_drawn drawn;
     int64_t start = lb_now_ns();
-    enum lb_status status = lb_engine_prefill(engine, 0, ids, n_ids, false, logits, err);
+    enum lb_status status = lb_decoder_begin(decoder, 0, ids, n_ids, &drawn, err);
     if (status != LB_OK)
         return status;
     timing->prefill_ns = lb_now_ns() - start;
@@ -104,44 +138,45 @@ static enum lb_status continue_text(struct lb_engine *engine, const struct gener
         (void)lb_engine_detokenize(engine, ids[i]);
     if (!g->chat)
         put(g->prompt);
-    for (uint32_t i = 0; i < g->tokens; i++) {
-        int32_t id = lb_sampler_next(sampler, logits);
-        timing->generated++;
-        if (lb_engine_ends(engine, id))
-            break;
-        put(lb_engine_detokenize(engine, id));
-        if (i + 1 == g->tokens)
-            break;
-        start = lb_now_ns();
-        status = lb_engine_decode(engine, &id, 1, logits, err);
-        if (status != LB_OK)
-            return status;
-        timing->decode_ns += lb_now_ns() - start;
-        timing->decoded++;
+    /* the other sequences of a batch stay empty: they have no limit */
+    uint32_t batch = lb_engine_effective(engine).batch;
+    uint32_t *limits = calloc(batch, sizeof *limits);
+    struct lb_drawn *all = calloc(batch, sizeof *all);
+    if (!limits || !all)
+        status = lb_fail(err, LB_ERR_NOMEM, "out of memory for a step");
+    uint32_t left = g->tokens - 1;
+    bool goes_on = put_drawn(engine, &drawn);
+    while (status == LB_OK && goes_on && left > 0) {
+        limits[0] = left;
+        status = lb_decoder_step(decoder, limits, all, err);
+        if (status == LB_OK) {
+            goes_on = put_drawn(engine, &all[0]);
+            left -= all[0].n;
+        }
     }
-    put(lb_engine_detokenize(engine, -1));
-    put("\n");
-    return LB_OK;
+    free(limits);
+    free(all);
+    timing->drafts = lb_decoder_drafts(decoder);
+    if (status == LB_OK) {
+        put(lb_engine_detokenize(engine, -1));
+        put("\n");
+    }
+    return status;
 }
 
-static int generate(struct lb_engine *engine, const struct generate *g, struct timing *timing)
+static int generate(struct lb_engine *engine, const struct generate *g,
+                    const struct lb_speculation *speculation, struct timing *timing)
 {
     struct lb_error err = LB_ERROR_INIT;
     struct lb_sampling sampling = {(float)g->temperature, g->top_k, (float)g->top_p, g->seed};
     struct lb_text_options how = {.bos = true, .special = g->special || g->chat};
-    struct lb_sampler *sampler = NULL;
+    struct lb_decoder *decoder = NULL;
     const char *prompt = g->prompt;
     char *chat = NULL;
     int32_t *ids = NULL;
     size_t n_ids = 0;
-    uint32_t n_vocab = lb_engine_model(engine).n_vocab;
     uint32_t context = lb_engine_effective(engine).context;
-    float *logits = malloc(n_vocab * sizeof *logits);
-    if (!logits) {
-        lb_fail(&err, LB_ERR_NOMEM, "out of memory for logits");
-        goto done;
-    }
-    if (lb_sampler_open(&sampling, n_vocab, &sampler, &err) != LB_OK ||
+    if (lb_decoder_open(engine, speculation, &sampling, &decoder, &err) != LB_OK ||
         (g->chat && lb_engine_chat(engine, prompt, &chat, &err) != LB_OK))
         goto done;
     if (chat)
@@ -156,12 +191,11 @@ static int generate(struct lb_engine *engine, const struct generate *g, struct t
                 "%zu tokens of prompt and %u to generate: expected at most %u (--context)", n_ids,
                 g->tokens, context);
     else
-        continue_text(engine, g, ids, n_ids, sampler, logits, timing, &err);
+        continue_text(engine, g, ids, n_ids, decoder, timing, &err);
 done:
     lb_release(ids);
     lb_release(chat);
-    lb_sampler_close(sampler);
-    free(logits);
+    lb_decoder_close(decoder);
     return err.code == LB_OK ? EXIT_OK : model_options_error("generate", &err);
 }
 
@@ -183,6 +217,10 @@ int command_generate(int argc, char **argv)
                         argv[1]);
     if (!g.prompt)
         return cli_fail("generate", "no prompt: expected --prompt TEXT");
+    const struct lb_speculation *speculation = &settings.engine.speculation;
+    if (strcmp(speculation->speculate, "replay") == 0)
+        return cli_fail("generate", "--speculate replay: expected off, ngram or draft: what is "
+                                    "replayed is known only in a run");
     settings.engine.profile = strcmp(g.profile, "ops") == 0;
     struct timing timing = {0};
     struct lb_engine *engine;
@@ -191,9 +229,11 @@ int command_generate(int argc, char **argv)
     if (code != EXIT_OK)
         return code;
     timing.load_ns = lb_now_ns() - start;
-    code = generate(engine, &g, &timing);
+    code = generate(engine, &g, speculation, &timing);
     if (code == EXIT_OK && !g.quiet) {
         print_timing(&timing);
+        if (strcmp(speculation->speculate, "off") != 0)
+            print_drafts(&timing.drafts, speculation->speculate);
         model_options_summary(engine);
         if (settings.engine.profile)
             print_profiles(engine, &timing.prefill);

@@ -31,7 +31,8 @@ enum option_kind {
 enum option_flag {
     OPTION_HIDDEN = 1,    /* works, but is not shown by --help */
     OPTION_RUN_ONLY = 2,  /* part of a benchmark's work, not of an engine */
-    OPTION_STREAMING = 4, /* how layers get to the computation: changes no result */
+    OPTION_STREAMING = 4, /* how layers get to the computation, and tokens are guessed: changes no
+                           * result */
 };
 
 struct option {

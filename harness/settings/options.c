@@ -18,9 +18,10 @@ static const char *const choices_resident[] = {"none", "dense", NULL};
 static const char *const choices_kv[] = {"f16", "f32", NULL};
 static const char *const choices_page_cache[] = {"as-is", "cold", "warm", NULL};
 static const char *const choices_product[] = {"auto", "rows", "streams", NULL};
+static const char *const choices_draft_budget[] = {"fixed", "adaptive", NULL};
 static const char *const choices_slow[] = {"", "io", "compute", "wait", NULL};
-static const char *const choices_breaks[] = {"",       "outcomes", "time",  "bytes",
-                                             "memory", "tokens",   "needs", NULL};
+static const char *const choices_breaks[] = {"",       "outcomes", "time",   "bytes", "memory",
+                                             "tokens", "needs",    "drafts", NULL};
 static const char *const choices_fault[] = {"", "eio", "short", "delay", "dead", NULL};
 
 /* One "key=value" of an emulated device. */
@@ -122,8 +123,9 @@ struct settings settings_default(void)
                              .affinity = ""};
 }
 
-#define ENGINE(field) offsetof(struct settings, engine.field)
-#define WORK(field)   offsetof(struct settings, field)
+#define ENGINE(field)      offsetof(struct settings, engine.field)
+#define WORK(field)        offsetof(struct settings, field)
+#define SPECULATION(field) ENGINE(speculation.field)
 
 static const struct option table[] = {
     {"prefetch", "HOW", "how layers come: resident loads all at the start", OPTION_CHOICE,
@@ -179,6 +181,20 @@ static const struct option table[] = {
     {"max_tokens", "N", "tokens in one prefill pass", OPTION_COUNT, ENGINE(max_tokens), .min = 1},
     {"kv", "TYPE", "precision of the key/value cache", OPTION_CHOICE, ENGINE(kv),
      .choices = choices_kv},
+    {"speculate", "HOW", "tokens to come are guessed, and several checked in one pass",
+     OPTION_CHOICE, SPECULATION(speculate), .choice_kind = "speculate", .flags = OPTION_STREAMING},
+    {"draft_tokens", "N", "tokens guessed at a time", OPTION_COUNT, SPECULATION(draft_tokens),
+     .min = 1, .max = LB_DRAFT_MOST, .flags = OPTION_STREAMING},
+    {"draft_budget", "HOW", "adaptive: fewer tokens where more do not pay off", OPTION_CHOICE,
+     SPECULATION(draft_budget), .choices = choices_draft_budget, .flags = OPTION_STREAMING},
+    {"ngram_min", "N", "ngram: tokens that must match at least", OPTION_COUNT,
+     SPECULATION(ngram_min), .min = 1, .max = 16, .flags = OPTION_STREAMING},
+    {"ngram_max", "N", "ngram: tokens that are tried to match first", OPTION_COUNT,
+     SPECULATION(ngram_max), .min = 1, .max = 16, .flags = OPTION_STREAMING},
+    {"draft_model", "FILE", "draft: the smaller model, of the same vocabulary", OPTION_TEXT,
+     SPECULATION(draft_model), .flags = OPTION_STREAMING},
+    {"acceptance", "SHARE", "replay: how many of its tokens are right", OPTION_REAL,
+     SPECULATION(acceptance), .max = 1, .flags = OPTION_STREAMING},
     {"prompt_tokens", "N", "prompt of each sequence", OPTION_COUNT, WORK(prompt_tokens), .min = 1,
      .flags = OPTION_RUN_ONLY},
     {"generate_tokens", "N", "decode passes timed in one sample", OPTION_COUNT,
