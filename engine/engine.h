@@ -104,6 +104,7 @@ const char *lb_engine_notice(const struct lb_engine *engine);
 struct lb_model_info {
     const char *architecture, *name;
     uint32_t n_layers, n_embd, n_heads, n_kv_heads, head_dim, n_ff, n_vocab, context_train;
+    uint32_t experts, experts_used; /* of a layer, of a token in a layer; 0: none */
     uint64_t file_bytes;
     uint64_t layer_bytes;    /* all layers */
     uint64_t resident_bytes; /* embeddings, norm, head */
@@ -205,6 +206,13 @@ struct lb_stats {
     uint64_t unit_accesses, unit_hits, unit_prefetched, unit_late, unit_misses;
     /* by the passes, counted where the need arose: as many as unit_accesses; their weights */
     uint64_t units_needed, needed_bytes;
+    /* of mixtures: experts that layers needed, each once a pass however many tokens chose it;
+     * layers that needed any, once a pass. Units of experts that were had (none where a layer is
+     * one unit), those of them that were in the cache since an earlier pass, and the weights of
+     * both. */
+    uint64_t experts_needed, expert_layers;
+    uint64_t expert_choices; /* experts of a token x tokens of the pass, summed over these layers */
+    uint64_t expert_units, expert_hits, expert_bytes, expert_hit_bytes;
     uint64_t evictions, wasted, protected_evictions, units_cached;
     /* prefetch */
     uint64_t prefetches_started, prefetches_completed, prefetches_cancelled, prefetches_used,

@@ -151,6 +151,15 @@ static void account_other(struct feed *feed)
     feed->mark_ns = now;
 }
 
+static void count_expert(struct feed *feed, const struct lb_access *unit)
+{
+    const uint64_t bytes = feed->layout->units[unit->unit].bytes, hit = unit->outcome == LB_HIT;
+    feed->sum.expert_units++;
+    feed->sum.expert_bytes += bytes;
+    feed->sum.expert_hits += hit;
+    feed->sum.expert_hit_bytes += hit * bytes;
+}
+
 /* What the streamer says of a unit's access goes into its layer's. */
 static void account_unit(struct feed *feed, const struct streamer_access *unit, struct lb_access *u)
 {
@@ -169,6 +178,8 @@ static void account_unit(struct feed *feed, const struct streamer_access *unit, 
                             .read_ns = unit->read_ns,
                             .bytes = unit->bytes,
                             .held_bytes = unit->held_bytes};
+    if (u->part > 0)
+        count_expert(feed, u);
     if (!feed->in_layer) {
         *a = *u;
         feed->in_layer = true;
@@ -351,6 +362,11 @@ static void need(void *ctx, int layer, const uint32_t *experts, uint32_t n)
             feed->units[n_units++] = first + k;
     }
     feed->n_needed = n;
+    feed->sum.experts_needed += n;
+    feed->sum.expert_layers += n > 0;
+    if (n > 0)
+        feed->sum.expert_choices +=
+            (uint64_t)feed->pass.tokens * model_config(feed->model)->experts.used;
     for (uint32_t i = 0; i < n_units; i++)
         count_need(feed, feed->units[i]);
     if (n_units > 0)

@@ -28,6 +28,11 @@ struct feed_counters { /* accesses of layers */
     uint64_t accesses, hits, prefetched, late, misses;
     /* counted where the need arises, not where they are had */
     uint64_t units_needed, needed_bytes;
+    /* experts that layers needed, each once a pass; layers that needed any, once a pass */
+    uint64_t experts_needed, expert_layers;
+    uint64_t expert_choices; /* tokens of the pass x experts of a token, over these layers */
+    /* units of experts that were had, their weights, and of both those that were there */
+    uint64_t expert_units, expert_hits, expert_bytes, expert_hit_bytes;
 };
 
 #define FEED_HELD 16 /* units at a time */

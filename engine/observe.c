@@ -28,6 +28,8 @@ struct lb_model_info lb_engine_model(const struct lb_engine *e)
                                   .n_kv_heads = c->n_kv_heads,
                                   .head_dim = c->head_dim,
                                   .n_ff = c->n_ff,
+                                  .experts = c->experts.count,
+                                  .experts_used = c->experts.used,
                                   .n_vocab = c->n_vocab,
                                   .context_train = c->context_train,
                                   .file_bytes = gguf_file_bytes(e->file),
@@ -109,6 +111,13 @@ struct lb_stats lb_engine_stats(struct lb_engine *e)
     s.unit_accesses = c.accesses;
     s.units_needed = e->feed.sum.units_needed + (strcmp(e->options.breaks, "needs") == 0);
     s.needed_bytes = e->feed.sum.needed_bytes;
+    s.experts_needed = e->feed.sum.experts_needed;
+    s.expert_layers = e->feed.sum.expert_layers;
+    s.expert_choices = e->feed.sum.expert_choices;
+    s.expert_units = e->feed.sum.expert_units;
+    s.expert_hits = e->feed.sum.expert_hits;
+    s.expert_bytes = e->feed.sum.expert_bytes;
+    s.expert_hit_bytes = e->feed.sum.expert_hit_bytes;
     s.unit_hits = c.hits;
     s.unit_prefetched = c.prefetched;
     s.unit_late = c.late;

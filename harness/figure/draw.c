@@ -107,6 +107,7 @@ static enum lb_status write_figure(struct figure_input *in, const struct figure 
     if (!outcome->left_out) {
         const char *parts[] = {
             *view->scenario ? view_text(view, "scenario %s", view->scenario) : "",
+            view->routing,
             in->runs,
             in->note,
             in->legend,

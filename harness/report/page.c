@@ -198,6 +198,11 @@ static void write_section(FILE *out, struct subject *s, size_t number)
     html_print(out, "<section id=\"result-%zu\">\n<h2>%s</h2>\n", number, s->name);
     if (*view->about)
         html_print(out, "<p><strong>Question.</strong> %s</p>\n", view->about);
+    if (*view->routing)
+        html_print(out,
+                   "<p><strong>Model.</strong> Random weights with %s: which experts a token "
+                   "needs was made, not learned.</p>\n",
+                   view->routing);
     fputs("<div class=answer>", out);
     for (int i = 0; i < 3; i++)
         if (*s->answer.sentences[i])

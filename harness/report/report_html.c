@@ -148,12 +148,25 @@ static void cell_ms(FILE *out, double ns)
     number_cell(out, ms, text);
 }
 
+static const char *const expert_heads[] = {"demand MB", "expert hits %", "of bytes %",
+                                           "experts / token", "tokens / expert"};
+enum { EXPERT_HEADS = sizeof expert_heads / sizeof *expert_heads };
+
+static void expert_cells(FILE *out, const struct sample_experts *e)
+{
+    cell_value(out, e->demand_bytes / 1e6, 4);
+    cell_value(out, 100 * e->hit_rate, 3);
+    cell_value(out, 100 * e->hit_rate_bytes, 3);
+    cell_value(out, e->per_token, 3);
+    cell_value(out, e->tokens, 3);
+}
+
 static void cell_row(FILE *out, const struct view *view, const struct view_cell *c, bool best)
 {
     if (c->problem || c->pass.n == 0) {
         html_print(out,
-                   "<tr><th scope=\"row\">%s</th><td data-v=\"\" colspan=\"14\">%s</td></tr>\n",
-                   c->label, c->problem ? c->problem : "not measured");
+                   "<tr><th scope=\"row\">%s</th><td data-v=\"\" colspan=\"%s\">%s</td></tr>\n",
+                   c->label, view->experts ? "19" : "14", c->problem ? c->problem : "not measured");
         return;
     }
     double share = c->floor.ns / c->pass.median;
@@ -175,6 +188,8 @@ static void cell_row(FILE *out, const struct view *view, const struct view_cell 
     cell_value(out, c->mean.bytes_read / 1e6, 4);
     cell_value(out, decoded ? c->batch * 1e9 / c->pass.median : NAN, 3);
     cell_value(out, c->mean.peak_rss_bytes / 0x1p20, 4);
+    if (view->experts)
+        expert_cells(out, &c->mean.experts);
     fputs("</tr>\n", out);
 }
 
@@ -190,11 +205,17 @@ void html_cells(FILE *out, struct view *view, const struct view_cell *best)
         out,
         "Pass: median of the runs' %ses; low and high: its 95%% interval by order statistics "
         "(fewer than 6 runs: least and most). A share above 1, marked ?, shows that the floor is "
-        "wrong. Wait, outcomes and megabytes read are means of a pass.</caption>\n",
-        view->pass_kind);
+        "wrong. Wait, outcomes and megabytes read are means of a pass.%s</caption>\n",
+        view->pass_kind,
+        view->experts
+            ? " Demand: weights that a pass needs. Expert hits: share of the experts that "
+              "a layer's router chose which the cache held since an earlier pass."
+            : "");
     fputs("<thead><tr>", out);
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
         html_print(out, "<th scope=\"col\">%s</th>", heads[i]);
+    for (size_t i = 0; view->experts && i < EXPERT_HEADS; i++)
+        html_print(out, "<th scope=\"col\">%s</th>", expert_heads[i]);
     fputs("</tr></thead>\n<tbody>\n", out);
     for (size_t i = 0; i < view->n_cells; i++)
         cell_row(out, view, &view->cells[i], &view->cells[i] == best);

@@ -103,6 +103,10 @@ static enum lb_status lay_out(struct merge *m, struct lb_error *err)
     r->model.n_layers = (uint32_t)number(model, "layers");
     r->model.file_bytes = number(model, "file_bytes");
     r->model.layer_bytes = number(model, "layer_bytes");
+    const json_t *routing = json_object_get(model, "synthetic_routing");
+    r->model.synthetic_routing = routing != NULL;
+    r->model.routing.skew = json_number_value(json_object_get(routing, "skew"));
+    r->model.routing.persistence = json_number_value(json_object_get(routing, "persistence"));
     r->repetitions = (uint32_t)number(effective, "repetitions");
     r->warmup = (uint32_t)number(effective, "warmup");
     r->seed = number(effective, "seed");

@@ -274,6 +274,10 @@ static json_t *scenario_json(const struct results *r)
     json_object_set_new(model, "layers", json_integer(r->model.n_layers));
     json_object_set_new(model, "file_bytes", json_integer((json_int_t)r->model.file_bytes));
     json_object_set_new(model, "layer_bytes", json_integer((json_int_t)r->model.layer_bytes));
+    if (r->model.synthetic_routing)
+        json_object_set_new(model, "synthetic_routing",
+                            json_pack("{s:f, s:f}", "skew", r->model.routing.skew, "persistence",
+                                      r->model.routing.persistence));
     json_object_set_new(effective, "model", model);
     json_object_set_new(effective, "repetitions", json_integer(r->repetitions));
     json_object_set_new(effective, "warmup", json_integer(r->warmup));

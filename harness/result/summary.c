@@ -69,6 +69,17 @@ static double uncached_wait(const struct sample *s)
     return n > 0 ? (double)s->uncached_wait_ns / n : NAN;
 }
 
+#define OF_EXPERTS(name, field)                                                                    \
+    static double name(const struct sample *s)                                                     \
+    {                                                                                              \
+        return sample_experts(s).field;                                                            \
+    }
+OF_EXPERTS(demand, demand_bytes)
+OF_EXPERTS(expert_hits, hit_rate)
+OF_EXPERTS(expert_hit_bytes, hit_rate_bytes)
+OF_EXPERTS(experts_of_token, per_token)
+OF_EXPERTS(tokens_of_expert, tokens)
+
 static bool usable(const struct sample *s)
 {
     return !*s->failed && s->n_pass > 0;
@@ -181,6 +192,11 @@ struct summary summary_of(const struct cell_samples *cell, const struct floor *f
     s.uncached_ns = median_of(cell, uncached_wait);
     s.wasted = median_of(cell, wasted);
     s.peak_rss_bytes = median_of(cell, peak);
+    s.experts = (struct sample_experts){.demand_bytes = median_of(cell, demand),
+                                        .hit_rate = median_of(cell, expert_hits),
+                                        .hit_rate_bytes = median_of(cell, expert_hit_bytes),
+                                        .per_token = median_of(cell, experts_of_token),
+                                        .tokens = median_of(cell, tokens_of_expert)};
     if (s.pass_ns > 0) {
         s.efficiency = floor->ns / s.pass_ns;
         s.tokens_per_s = batch * 1e9 / s.pass_ns;

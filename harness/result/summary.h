@@ -26,6 +26,7 @@ struct summary {
     double wait_ns, compute_ns, other_ns, bytes;
     double cached_ns, uncached_ns; /* mean wait of an access that found its layer, that did not */
     double wasted, peak_rss_bytes;
+    struct sample_experts experts; /* of a mixture; NAN where there is none */
     struct floor floor;
     double efficiency; /* floor / pass time; 0: not known; above 1: the floor is wrong */
     double c_over_t;   /* compute time of a pass / time to load all layers; 0: not known */

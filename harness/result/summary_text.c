@@ -41,10 +41,53 @@ static const char *outcomes(const struct summary *s, char *text, size_t size)
 }
 
 /* The texts of one row; what the table and Markdown share. */
-enum { PASS, INTERVAL, FLOOR, EFFICIENCY, OUTCOMES, WAIT, BYTES, TOKENS, RATIO, COLUMNS };
+enum {
+    PASS,
+    INTERVAL,
+    FLOOR,
+    EFFICIENCY,
+    OUTCOMES,
+    WAIT,
+    BYTES,
+    TOKENS,
+    RATIO,
+    USUAL, /* columns; those that follow are of mixtures of experts */
+    DEMAND = USUAL,
+    HITS,
+    HITS_BYTES,
+    PER_TOKEN,
+    PER_EXPERT,
+    COLUMNS
+};
 static const char *const titles[COLUMNS] = {
-    "pass", "interval", "floor", "floor/pass", "hit/pref/late/miss",
-    "wait", "bytes",    "tok/s", "c/t"};
+    "pass",        "interval", "floor",         "floor/pass",   "hit/pref/late/miss",
+    "wait",        "bytes",    "tok/s",         "c/t",          "demand",
+    "expert hits", "of bytes", "experts/token", "tokens/expert"};
+
+static int columns_of(const struct results *r)
+{
+    for (uint32_t i = 0; i < r->matrix->count; i++)
+        if (!isnan(results_summary(r, i).experts.per_token) && results_summary(r, i).n > 0)
+            return COLUMNS;
+    return USUAL;
+}
+
+static void expert_texts(const struct sample_experts *e, char texts[COLUMNS][64])
+{
+    const size_t size = sizeof texts[0];
+    for (int k = DEMAND; k < COLUMNS; k++)
+        snprintf(texts[k], size, "-");
+    if (!isnan(e->demand_bytes))
+        value_human_size(e->demand_bytes, texts[DEMAND], size);
+    if (!isnan(e->hit_rate)) {
+        snprintf(texts[HITS], size, "%.1f%%", 100 * e->hit_rate);
+        snprintf(texts[HITS_BYTES], size, "%.1f%%", 100 * e->hit_rate_bytes);
+    }
+    if (!isnan(e->per_token)) {
+        snprintf(texts[PER_TOKEN], size, "%.3g", e->per_token);
+        snprintf(texts[PER_EXPERT], size, "%.3g", e->tokens);
+    }
+}
 
 static void row_texts(const struct summary *s, char texts[COLUMNS][64])
 {
@@ -70,6 +113,7 @@ static void row_texts(const struct summary *s, char texts[COLUMNS][64])
         snprintf(texts[RATIO], size, "%.2g", s->c_over_t);
     else
         snprintf(texts[RATIO], size, "-");
+    expert_texts(&s->experts, texts);
 }
 
 /* ---- the cell in columns: one for each option that differs between cells ---- */
@@ -140,7 +184,15 @@ static const char *bar(double share, char *text, size_t size)
     return text;
 }
 
-static void print_row(const struct results *r, uint32_t i, FILE *out, bool colour)
+/* What a terminal has room for beyond the usual columns. */
+static void print_more(const char *demand, const char *hits, int columns, FILE *out)
+{
+    if (columns > USUAL)
+        fprintf(out, " %8s %11s", demand, hits);
+    fputc('\n', out);
+}
+
+static void print_row(const struct results *r, uint32_t i, int columns, FILE *out, bool colour)
 {
     struct summary s = results_summary(r, i);
     char t[COLUMNS][64], drawn[64];
@@ -153,9 +205,10 @@ static void print_row(const struct results *r, uint32_t i, FILE *out, bool colou
                        : s.efficiency >= 0.9 ? "\033[32m"
                        : s.efficiency >= 0.6 ? "\033[33m"
                                              : "\033[31m";
-    fprintf(out, "%2zu %8s %19s %8s  %s%s %4s%s %20s %8s %8s %6s %6s\n", s.n, t[PASS], t[INTERVAL],
+    fprintf(out, "%2zu %8s %19s %8s  %s%s %4s%s %20s %8s %8s %6s %6s", s.n, t[PASS], t[INTERVAL],
             t[FLOOR], tint, bar(s.efficiency, drawn, sizeof drawn), t[EFFICIENCY],
             colour ? "\033[0m" : "", t[OUTCOMES], t[WAIT], t[BYTES], t[TOKENS], t[RATIO]);
+    print_more(t[DEMAND], t[HITS], columns, out);
     const char *broken = summary_broken(&r->by_cell[i]);
     if (s.n_failed > 0)
         fprintf(out, "    %zu failed: %s\n", s.n_failed, why_no_figures(r, i));
@@ -166,17 +219,22 @@ static void print_row(const struct results *r, uint32_t i, FILE *out, bool colou
 void summary_print_table(const struct results *r, FILE *out, bool colour)
 {
     struct leads leads = leads_of(r);
+    const int columns = columns_of(r);
+    char routing[96];
+    if (r->model.synthetic_routing)
+        fprintf(out, "%s\n", model_routing_text(&r->model.routing, routing, sizeof routing));
     for (size_t k = 0; k < leads.count; k++)
         fprintf(out, "%-*s ", leads.widths[k], leads.options[k]->name);
-    fprintf(out, "%2s %8s %19s %8s  %15s %20s %8s %8s %6s %6s\n", "n", titles[PASS],
-            titles[INTERVAL], titles[FLOOR], titles[EFFICIENCY], titles[OUTCOMES], titles[WAIT],
-            titles[BYTES], titles[TOKENS], titles[RATIO]);
+    fprintf(out, "%2s %8s %19s %8s  %15s %20s %8s %8s %6s %6s", "n", titles[PASS], titles[INTERVAL],
+            titles[FLOOR], titles[EFFICIENCY], titles[OUTCOMES], titles[WAIT], titles[BYTES],
+            titles[TOKENS], titles[RATIO]);
+    print_more(titles[DEMAND], titles[HITS], columns, out);
     for (uint32_t i = 0; i < r->matrix->count; i++) {
         char text[256];
         for (size_t k = 0; k < leads.count; k++)
             fprintf(out, "%-*s ", leads.widths[k],
                     lead_text(&r->matrix->cells[i], &leads, k, text, sizeof text));
-        print_row(r, i, out, colour);
+        print_row(r, i, columns, out, colour);
     }
 }
 
@@ -208,19 +266,23 @@ static void markdown_title(const struct leads *leads, const char *const *more, s
 static void print_figures(const struct results *r, const struct leads *leads, FILE *out)
 {
     const char *more[COLUMNS + 1] = {"n"};
+    const int columns = columns_of(r);
     memcpy(more + 1, titles, sizeof titles);
-    markdown_title(leads, more, COLUMNS + 1, out);
+    markdown_title(leads, more, (size_t)columns + 1, out);
     for (uint32_t i = 0; i < r->matrix->count; i++) {
         struct summary s = results_summary(r, i);
         char t[COLUMNS][64];
         markdown_leads(r, leads, i, out);
         fprintf(out, " %zu%s |", s.n, summary_broken(&r->by_cell[i]) ? " **(invalid)**" : "");
         if (s.n == 0) {
-            fprintf(out, " %s | | | | | | | | |\n", why_no_figures(r, i));
+            fprintf(out, " %s |", why_no_figures(r, i));
+            for (int k = 1; k < columns; k++)
+                fputs(" |", out);
+            fputc('\n', out);
             continue;
         }
         row_texts(&s, t);
-        for (int k = 0; k < COLUMNS; k++)
+        for (int k = 0; k < columns; k++)
             fprintf(out, " %s |", t[k]);
         fputc('\n', out);
     }
@@ -273,7 +335,9 @@ static void print_notes(const char *title, const json_t *texts, FILE *out)
 
 void summary_print_markdown(const struct results *r, FILE *out)
 {
-    char model[32], layers[32];
+    char model[32], layers[32], routing[96] = "";
+    if (r->model.synthetic_routing)
+        model_routing_text(&r->model.routing, routing, sizeof routing);
     fprintf(out, "# %s\n\n%s\n\n", r->scenario->name, r->scenario->about);
     fprintf(
         out,
@@ -282,11 +346,18 @@ void summary_print_markdown(const struct results *r, FILE *out)
         "%d samples there is none: least to most. Floor: the least time a pass can take, the "
         "larger of resident compute and (bytes that a pass needs - cache) / bandwidth, each the "
         "best that was seen in the run; a pass below it, marked ?, shows that it is wrong. "
-        "Outcomes, wait and bytes are per decode pass.\n\n",
+        "Outcomes, wait and bytes are per decode pass.\n\n%s%s%s",
         r->model_path, value_human_size((double)r->model.file_bytes, model, sizeof model),
         r->model.n_layers, value_human_size((double)r->model.layer_bytes, layers, sizeof layers),
         r->repetitions, (unsigned long long)r->seed, r->complete ? "" : "; **not complete**",
-        STATS_INTERVAL_NEEDS);
+        STATS_INTERVAL_NEEDS, *routing ? "The model has " : "", routing,
+        *routing ? ": its weights are random, and made so.\n\n" : "");
+    if (columns_of(r) > USUAL)
+        fputs("Demand: weights that a pass needs. Expert hits: share of the experts that a layer's "
+              "router chose which the cache held since an earlier pass, in accesses and in bytes. "
+              "Experts/token: experts that a layer needs, divided by the tokens of the pass; "
+              "tokens/expert: how many of them one expert serves.\n\n",
+              out);
     struct leads leads = leads_of(r);
     print_figures(r, &leads, out);
     print_old_and_honest(r, &leads, out);
@@ -349,7 +420,12 @@ static void csv_row(const struct results *r, uint32_t i, FILE *out)
                              (double)s.pass.outliers,
                              s.pass.drift,
                              s.bytes / s.pass_ns * 1e9,
-                             s.floor.bandwidth > 0 ? s.floor.bandwidth : NAN};
+                             s.floor.bandwidth > 0 ? s.floor.bandwidth : NAN,
+                             s.experts.demand_bytes,
+                             s.experts.hit_rate,
+                             s.experts.hit_rate_bytes,
+                             s.experts.per_token,
+                             s.experts.tokens};
     csv_text(out, r->matrix->cells[i].name);
     for (size_t a = 0; a < r->scenario->n_axes; a++) {
         char text[256];
@@ -373,7 +449,8 @@ void summary_print_csv(const struct results *r, FILE *out)
           "prefill_ns,ttft_ns,tokens_per_second,floor_ns,efficiency,hit,prefetched,late,miss,"
           "wasted,wait_ns,compute_ns,other_ns,bytes_read,cached_wait_ns,uncached_wait_ns,c_over_t,"
           "peak_rss_bytes,pass_low_ns,pass_high_ns,pass_cv,pass_p90_ns,pass_p99_ns,outliers,drift,"
-          "bandwidth_used,bandwidth_raw\n",
+          "bandwidth_used,bandwidth_raw,demand_bytes,expert_hit_rate,expert_hit_rate_bytes,"
+          "experts_per_token,tokens_per_expert\n",
           out);
     for (uint32_t i = 0; i < r->matrix->count; i++)
         csv_row(r, i, out);

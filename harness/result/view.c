@@ -4,6 +4,7 @@
 #include "common/values.h"
 #include "result/document.h"
 #include "settings/options.h"
+#include "study/model_file.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -127,6 +128,17 @@ const char *view_option_label(struct view *view, const struct view_cell *cell, c
 
 /* ---- the document ---- */
 
+static const char *routing_text(struct view *view)
+{
+    static const char key[] = "scenario.effective.model.synthetic_routing";
+    const char *skew = view_field(view, view->document, view_text(view, "%s.skew", key));
+    char text[96];
+    struct lb_routing routing = {.skew = strtod(skew, NULL)};
+    routing.persistence =
+        strtod(view_field(view, view->document, view_text(view, "%s.persistence", key)), NULL);
+    return *skew ? view_text(view, "%s", model_routing_text(&routing, text, sizeof text)) : "";
+}
+
 static void read_document(struct view *view)
 {
     const json_t *cells = json_object_get(view->document, "cells");
@@ -134,6 +146,7 @@ static void read_document(struct view *view)
     view->about = view_field(view, view->document, "scenario.requested.about");
     view->machine = view_field(view, view->document, "environment.cpu_model");
     view->revision = view_field(view, view->document, "environment.git_revision");
+    view->routing = routing_text(view);
     view->n_layers = (size_t)strtoul(
         view_field(view, view->document, "scenario.effective.model.layers"), NULL, 10);
     if (!json_is_array(cells))

@@ -11,6 +11,7 @@
 
 #include "base/status.h"
 #include "engine.h"
+#include "sample/sample.h"
 #include "stats/histogram.h"
 #include "stats/stats.h"
 
@@ -27,7 +28,8 @@ struct view_sample {
     double pass_ns; /* mean of its passes, because neighbouring passes load different layers */
     double outcomes[VIEW_OUTCOMES], wait_ns, compute_ns, other_ns, bytes_read; /* in a pass, mean */
     double wasted, peak_rss_bytes;
-    const char *tokens_hash; /* "" when absent */
+    struct sample_experts experts; /* NAN where there are none */
+    const char *tokens_hash;       /* "" when absent */
 };
 
 /* The least time of a pass and what it is made of; NAN where not recorded. */
@@ -74,11 +76,13 @@ struct view {
     const json_t *document; /* its key "layerbench", or NULL */
     const char *scenario, *about;
     const char *machine, *revision; /* "" when not recorded */
+    const char *routing;            /* "synthetic routing (...)", or "" */
     const char *cache_unit;         /* "layers" or "MiB" */
     const char *pass_kind;          /* "decode pass", or "prompt pass" where nothing was decoded */
     struct view_cell *cells;        /* with samples or a problem; in the order of the result */
     size_t n_cells;
     size_t n_layers; /* 0: not known */
+    bool experts;    /* some cell has a mixture of experts */
     char **notes;
     size_t n_notes;
     struct view_block *blocks; /* memory */

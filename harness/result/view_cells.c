@@ -2,7 +2,6 @@
 #include "result/view.h"
 
 #include "common/values.h"
-#include "sample/sample.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -122,6 +121,7 @@ static bool read_sample(const struct view *view, const json_t *json, struct view
         .prefill_ns = integer(json, "prefill_ns"),
         .wasted = (double)integer(json, "wasted"),
         .peak_rss_bytes = (double)integer(json, "peak_rss_bytes"),
+        .experts = sample_json_experts(json),
         .tokens_hash = json_string_value(json_object_get(json, "tokens_hash")),
     };
     json_array_foreach(passes, i, pass)
@@ -176,6 +176,12 @@ static void summarise(struct view *view, struct view_cell *cell)
         mean->compute_ns += s->compute_ns / n;
         mean->other_ns += s->other_ns / n;
         mean->bytes_read += s->bytes_read / n;
+        mean->experts.demand_bytes += s->experts.demand_bytes / n;
+        mean->experts.hit_rate += s->experts.hit_rate / n;
+        mean->experts.hit_rate_bytes += s->experts.hit_rate_bytes / n;
+        mean->experts.per_token += s->experts.per_token / n;
+        mean->experts.tokens += s->experts.tokens / n;
+        view->experts |= !isnan(s->experts.per_token);
         for (int o = 0; o < VIEW_OUTCOMES; o++)
             mean->outcomes[o] += s->outcomes[o] / n;
         if (s->peak_rss_bytes > mean->peak_rss_bytes)

@@ -145,6 +145,14 @@ static enum lb_status decode(struct work *w, struct sample *out, struct lb_error
     out->between_ns = lb_now_ns() - start - in_passes;
     out->decode = minus(sums_of(&after), sums_of(&before));
     out->needed_bytes = after.needed_bytes - before.needed_bytes;
+    out->experts_needed = after.experts_needed - before.experts_needed;
+    out->expert_layers = after.expert_layers - before.expert_layers;
+    out->experts_used = lb_engine_model(w->engine).experts_used;
+    out->expert_choices = after.expert_choices - before.expert_choices;
+    out->expert_units = after.expert_units - before.expert_units;
+    out->expert_hits = after.expert_hits - before.expert_hits;
+    out->expert_bytes = after.expert_bytes - before.expert_bytes;
+    out->expert_hit_bytes = after.expert_hit_bytes - before.expert_hit_bytes;
     out->allocations = after.allocations - before.allocations;
     return LB_OK;
 }

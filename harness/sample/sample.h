@@ -41,6 +41,11 @@ struct sample {
     uint64_t passes, layers, accesses, log_dropped;
     /* units: had, and needed where the need arose; weights that the decode passes needed */
     uint64_t unit_accesses, units_needed, needed_bytes;
+    /* of the decode passes of a mixture of experts, else 0: experts needed and layers that needed
+     * any (see lb_stats), experts of a token in a layer, choices (tokens x layers x experts); units
+     * of experts, those that were there, and the weights of both */
+    uint64_t experts_needed, expert_layers, experts_used, expert_choices;
+    uint64_t expert_units, expert_hits, expert_bytes, expert_hit_bytes;
     uint64_t wasted, evictions, protected_evictions;
     uint64_t prefetches_started, prefetches_completed, prefetches_cancelled, prefetches_used,
         prefetches_failed;
@@ -79,6 +84,17 @@ void sample_free(struct sample *sample);
 double sample_pass_ns(const struct sample *sample);
 /* The same of a sample as JSON, whatever else it lacks. */
 double sample_json_pass_ns(const json_t *sample);
+
+/* What decode passes needed of a mixture of experts, and found; NAN where there is none, or a layer
+ * is one unit. */
+struct sample_experts {
+    double demand_bytes;             /* weights that a pass needs, those of experts and others */
+    double hit_rate, hit_rate_bytes; /* of experts: in the cache since an earlier pass */
+    double per_token;                /* experts that a layer needs, by tokens of the pass */
+    double tokens;                   /* of the pass that an expert serves */
+};
+struct sample_experts sample_experts(const struct sample *sample);
+struct sample_experts sample_json_experts(const json_t *sample);
 
 /* Everything but the log. sample_from_json gives false when a field is missing or of a wrong
  * type; *where then names it. */

@@ -3,6 +3,7 @@
 
 #include "common/json_text.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,26 +13,31 @@ struct field {
     const char *name;
     size_t offset;
     enum field_kind kind;
-    size_t size; /* of a text's array */
-    bool later;  /* results from before it was there lack it: then 0 or "" */
+    size_t size;  /* of a text's array */
+    bool later;   /* results from before it was there lack it: then 0 or "" */
+    bool mixture; /* written of mixtures of experts alone */
 };
 
 #define NUMBER_OF(name)                                                                            \
     {                                                                                              \
-#name, offsetof(struct sample, name), NUMBER, 0, false                                     \
+#name, offsetof(struct sample, name), NUMBER, 0, false, false                              \
     }
 #define TEXT_OF(name)                                                                              \
     {                                                                                              \
-#name, offsetof(struct sample, name), TEXT, sizeof((struct sample *)0)->name, false        \
+#name, offsetof(struct sample, name), TEXT, sizeof((struct sample *)0)->name, false, false \
     }
 
 #define LATER_NUMBER_OF(name)                                                                      \
     {                                                                                              \
-#name, offsetof(struct sample, name), NUMBER, 0, true                                      \
+#name, offsetof(struct sample, name), NUMBER, 0, true, false                               \
+    }
+#define MIXTURE_NUMBER_OF(name)                                                                    \
+    {                                                                                              \
+#name, offsetof(struct sample, name), NUMBER, 0, true, true                                \
     }
 #define LATER_TEXT_OF(name)                                                                        \
     {                                                                                              \
-#name, offsetof(struct sample, name), TEXT, sizeof((struct sample *)0)->name, true         \
+#name, offsetof(struct sample, name), TEXT, sizeof((struct sample *)0)->name, true, false  \
     }
 
 /* Numbers of 64 bits, signed or not: all below 2^63. */
@@ -74,6 +80,14 @@ static const struct field fields[] = {
     LATER_NUMBER_OF(unit_accesses),
     LATER_NUMBER_OF(units_needed),
     LATER_NUMBER_OF(needed_bytes),
+    MIXTURE_NUMBER_OF(experts_needed),
+    MIXTURE_NUMBER_OF(expert_layers),
+    MIXTURE_NUMBER_OF(experts_used),
+    MIXTURE_NUMBER_OF(expert_choices),
+    MIXTURE_NUMBER_OF(expert_units),
+    MIXTURE_NUMBER_OF(expert_hits),
+    MIXTURE_NUMBER_OF(expert_bytes),
+    MIXTURE_NUMBER_OF(expert_hit_bytes),
     LATER_NUMBER_OF(products_rows),
     LATER_NUMBER_OF(products_streams),
     LATER_NUMBER_OF(product_changes),
@@ -119,6 +133,42 @@ void sample_free(struct sample *s)
 double sample_pass_ns(const struct sample *s)
 {
     return s->n_pass > 0 ? (double)s->decode.wall_ns / s->n_pass : 0;
+}
+
+static double ratio(uint64_t part, uint64_t of)
+{
+    return of > 0 ? (double)part / (double)of : NAN;
+}
+
+struct sample_experts sample_experts(const struct sample *s)
+{
+    bool mixture = s->experts_needed > 0;
+    return (struct sample_experts){
+        .demand_bytes = mixture ? ratio(s->needed_bytes, s->n_pass) : NAN,
+        .hit_rate = ratio(s->expert_hits, s->expert_units),
+        .hit_rate_bytes = ratio(s->expert_hit_bytes, s->expert_bytes),
+        .per_token = ratio(s->experts_needed * s->experts_used, s->expert_choices),
+        .tokens = ratio(s->expert_choices, s->experts_needed)};
+}
+
+static uint64_t count_of(const json_t *sample, const char *key)
+{
+    return (uint64_t)json_integer_value(json_object_get(sample, key));
+}
+
+struct sample_experts sample_json_experts(const json_t *sample)
+{
+    const struct sample s = {.n_pass =
+                                 (uint32_t)json_array_size(json_object_get(sample, "pass_ns")),
+                             .needed_bytes = count_of(sample, "needed_bytes"),
+                             .experts_needed = count_of(sample, "experts_needed"),
+                             .experts_used = count_of(sample, "experts_used"),
+                             .expert_choices = count_of(sample, "expert_choices"),
+                             .expert_units = count_of(sample, "expert_units"),
+                             .expert_hits = count_of(sample, "expert_hits"),
+                             .expert_bytes = count_of(sample, "expert_bytes"),
+                             .expert_hit_bytes = count_of(sample, "expert_hit_bytes")};
+    return sample_experts(&s);
 }
 
 double sample_json_pass_ns(const json_t *sample)
@@ -176,6 +226,8 @@ json_t *sample_to_json(const struct sample *s)
     json_object_set_new(object, "decode", decode);
     for (size_t i = 0; i < N_FIELDS; i++) {
         const char *text = (const char *)s + fields[i].offset;
+        if (fields[i].mixture && s->experts_needed == 0)
+            continue;
         json_object_set_new(object, fields[i].name,
                             fields[i].kind == NUMBER ? number_at(s, fields[i].offset)
                                                      : json_text(text));

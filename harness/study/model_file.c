@@ -24,6 +24,13 @@ struct lb_synth model_synth_engine(const struct model_synth *synth)
                              .routing = &synth->routing};
 }
 
+const char *model_routing_text(const struct lb_routing *routing, char *text, size_t size)
+{
+    snprintf(text, size, "synthetic routing (skew %g, persistence %g)", routing->skew,
+             routing->persistence);
+    return text;
+}
+
 static void show(void *ctx, uint64_t done, uint64_t total)
 {
     progress_update(ctx, done, total, NULL);

@@ -18,6 +18,9 @@ struct model_synth model_synth_default(void);
 /* What the engine calls it; for as long as `synth` is there. */
 struct lb_synth model_synth_engine(const struct model_synth *synth);
 
+/* "synthetic routing (skew 0.7, persistence 0.45)": what is said wherever such a model is shown. */
+const char *model_routing_text(const struct lb_routing *routing, char *text, size_t size);
+
 /* Writes the model to `path` (directories are made, a temporary name is used until it is whole),
  * with progress on a terminal. */
 enum lb_status model_file_synth(const struct model_synth *synth, const char *path,

@@ -39,6 +39,18 @@ LC_ALL=C awk -F, 'NR > 1 && $5 > 0 && $1 ~ /unit=expert/ { split($7, e, " ");
     sort >"$work/chosen"
 cmp -s "$work/had" "$work/chosen" || fail "had and chosen differ: $(diff "$work/had" "$work/chosen" | head -n 4)"
 
+# the figures of a cell say the same: hits by the log, the demand by units; a batch shares experts
+jq -es 'def rate: ([.[][1]] | map(select(. == 0)) | length) / length;
+    [.[] | select(.phase == "decode" and .cell == "unit=expert/prefetch=off" and .rep == 0) | .units[1:][]] | rate' \
+    "$work/r/layers.jsonl" >"$work/rate"
+holds "$result" "[.layerbench.cells[] | select(.name == \"unit=expert/prefetch=off\").samples[0] |
+    .experts_needed == 30, .expert_layers == 15, .expert_choices == 30, .expert_units == 30,
+    ((.expert_hits / .expert_units) - $(cat "$work/rate") | fabs) < 1e-9] | all" "experts counted"
+is "$(awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i } /^"unit=expert\/prefetch=off"/ {
+    print $at["experts_per_token"], $at["tokens_per_expert"], ($at["demand_bytes"] > $at["bytes_read"]) }' \
+    "$work/r/summary.csv")" "2 1 1" "columns of experts"
+grep -q '"unit=layer/prefetch=off".*,,,2,1$' "$work/r/summary.csv" || fail "a layer as one unit: no hit rate"
+
 # the trace of experts that arrive in any order is well-formed
 "$BUILD/harness/tests/test_trace" "$work/r" unit=expert/prefetch=async 2>"$work/err" || fail "trace: $(head -n 3 "$work/err")"
 
