@@ -82,19 +82,25 @@ help: ## list the targets
 setup: ## install what is missing on this machine
 	@scripts/setup
 
+# One of these at a time installs and builds, where flock is there: two would write the same files.
+LOCKED := $(if $(shell command -v flock 2>/dev/null),flock -o $(BUILD)/lock)
+
 # run and test set the machine up first, then call make again with all packages there.
 run: ## from nothing to a plot: set up, build, run scenarios/quick.json, draw, summarise
-	@scripts/setup
-	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@mkdir -p $(BUILD)
+	@$(LOCKED) scripts/setup
+	@$(LOCKED) $(MAKE) --no-print-directory -j$(JOBS) all
 	@$(BUILD)/layerbench run scenarios/quick.json
 
 test: ## set up, build, and run every test
-	@scripts/setup --test
-	@$(MAKE) --no-print-directory -j$(JOBS) all test-binaries
+	@mkdir -p $(BUILD)
+	@$(LOCKED) scripts/setup --test
+	@$(LOCKED) $(MAKE) --no-print-directory -j$(JOBS) all test-binaries
 	@scripts/run-tests $(BUILD)
 
 quick-test: ## only this room's tests: make quick-test ONLY=cache
-	@$(MAKE) --no-print-directory -j$(JOBS) all test-binaries
+	@mkdir -p $(BUILD)
+	@$(LOCKED) $(MAKE) --no-print-directory -j$(JOBS) all test-binaries
 	@scripts/run-tests $(BUILD) $(ONLY)
 
 test-binaries: $(TEST_BIN)

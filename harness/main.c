@@ -2,6 +2,7 @@
 #include "commands/commands.h"
 #include "common/exit_codes.h"
 #include "common/nearest.h"
+#include "common/process.h"
 #include "common/version.h"
 
 #include <stdio.h>
@@ -51,6 +52,7 @@ static int unknown_command(const char *name)
 
 int main(int argc, char **argv)
 {
+    process_begin();
     if (argc < 2) {
         print_help(stderr);
         return EXIT_USAGE;

@@ -1,6 +1,7 @@
 /* memory: counted allocations with a failure hook. See memory.h. */
 #include "base/memory.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -16,8 +17,10 @@ static bool refused(void)
 {
     uint64_t n = atomic_load_explicit(&fail_in, memory_order_relaxed);
     while (n > 0) {
-        if (atomic_compare_exchange_weak(&fail_in, &n, n - 1))
+        if (atomic_compare_exchange_weak(&fail_in, &n, n - 1)) {
+            errno = n == 1 ? ENOMEM : errno;
             return n == 1;
+        }
     }
     return false;
 }

@@ -9,6 +9,7 @@
  */
 #include "gguf/gguf_file.h"
 
+#include "base/input.h"
 #include "base/memory.h"
 
 #include <errno.h>
@@ -504,13 +505,11 @@ static bool parse(struct scan *s, gguf_size_fn size)
 static bool open_file(struct scan *s, const char *path)
 {
     struct stat st;
-    s->file->fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (s->file->fd < 0) {
-        lb_fail(s->err, LB_ERR_INPUT, "%s: cannot open model: %s", path, strerror(errno));
+    s->file->fd = lb_input_open(path, false, s->err);
+    if (s->file->fd < 0)
         return false;
-    }
-    if (fstat(s->file->fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        lb_fail(s->err, LB_ERR_INPUT, "%s: cannot open model: not a regular file", path);
+    if (fstat(s->file->fd, &st) != 0) {
+        lb_fail(s->err, LB_ERR_IO, "%s: fstat: %s", path, strerror(errno));
         return false;
     }
     s->file->bytes = (uint64_t)st.st_size;

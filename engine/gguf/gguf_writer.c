@@ -8,13 +8,12 @@
  * declaring calls are kept and come out at the next call that returns a status.
  */
 #include "base/memory.h"
+#include "base/output.h"
 #include "gguf/gguf_file.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -33,8 +32,8 @@ struct planned {
 };
 
 struct gguf_writer {
-    char *path, *temporary;
-    int fd;
+    char *path;
+    struct lb_output output;
     struct lb_error err; /* the first error; nothing is written after it */
     struct bytes pairs, infos;
     uint64_t n_pairs;
@@ -192,13 +191,13 @@ static bool set_direct(int fd, bool on)
 static void write_all(struct gguf_writer *w, const char *at, size_t size)
 {
     while (w->err.code == LB_OK && size > 0) {
-        ssize_t n = write(w->fd, at, size);
+        ssize_t n = write(w->output.fd, at, size);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 && errno == EINVAL && set_direct(w->fd, false))
+        if (n < 0 && errno == EINVAL && set_direct(w->output.fd, false))
             continue; /* direct writes of another granularity: buffered ones from here on */
         if (n < 0) {
-            lb_fail(&w->err, LB_ERR_IO, "%s: cannot write: %s", w->temporary, strerror(errno));
+            lb_fail(&w->err, LB_ERR_IO, "%s: cannot write: %s", w->path, strerror(errno));
             return;
         }
         at += n;
@@ -223,25 +222,27 @@ static void write_bytes(struct gguf_writer *w, const void *data, size_t size)
     }
 }
 
-/* The last part, filled up to what a direct write takes; then the file gets its true size. */
+/* The last part, filled up to what a direct write takes; then the file gets its true size. What has
+ * no size of its own (a pipe, a device) gets no byte more. */
 static void write_rest(struct gguf_writer *w)
 {
     size_t whole = (w->staged + DIRECT_BYTES - 1) & ~(DIRECT_BYTES - 1);
+    if (!w->output.regular)
+        whole = w->staged;
     memset(w->stage + w->staged, 0, whole - w->staged);
     write_all(w, w->stage, whole);
-    /* on the disk before the name is there: a crash must not leave a hollow model */
-    if (w->err.code == LB_OK &&
-        (ftruncate(w->fd, (off_t)w->file_bytes) != 0 || fdatasync(w->fd) != 0))
-        lb_fail(&w->err, LB_ERR_IO, "%s: cannot write: %s", w->temporary, strerror(errno));
+    if (w->err.code == LB_OK && w->output.regular &&
+        ftruncate(w->output.fd, (off_t)w->file_bytes) != 0)
+        lb_fail(&w->err, LB_ERR_IO, "%s: cannot write: %s", w->path, strerror(errno));
 }
 
 /* Takes the room on the disk at once: a full disk shows now, not gigabytes later, and the file lies
  * in one piece. A file system that cannot do it is no error. */
 static void reserve(struct gguf_writer *w, uint64_t bytes)
 {
-    if (fallocate(w->fd, 0, 0, (off_t)bytes) != 0 &&
+    if (fallocate(w->output.fd, 0, 0, (off_t)bytes) != 0 &&
         (errno == ENOSPC || errno == EDQUOT || errno == EFBIG))
-        lb_fail(&w->err, LB_ERR_IO, "%s: cannot write %llu bytes: %s", w->temporary,
+        lb_fail(&w->err, LB_ERR_IO, "%s: cannot write %llu bytes: %s", w->path,
                 (unsigned long long)bytes, strerror(errno));
 }
 
@@ -295,29 +296,22 @@ enum lb_status gguf_writer_data(struct gguf_writer *w, const void *data, size_t 
 
 enum lb_status gguf_writer_open(const char *path, struct gguf_writer **out, struct lb_error *err)
 {
-    static atomic_uint serial; /* two writers of one process do not share a temporary name */
     struct lb_error own = LB_ERROR_INIT;
     struct gguf_writer *w = lb_calloc(1, sizeof *w);
-    size_t room = strlen(path) + 48;
     *out = NULL;
     if (!w)
         return lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", path);
-    w->fd = -1;
+    w->output.fd = -1;
     w->path = lb_strdup(path);
-    w->temporary = lb_calloc(1, room);
     w->stage = lb_alloc_aligned(STAGE_BYTES, DIRECT_BYTES);
-    if (!w->path || !w->temporary || !w->stage) {
+    if (!w->path || !w->stage) {
         lb_fail(&own, LB_ERR_NOMEM, "%s: out of memory", path);
         goto fail;
     }
-    snprintf(w->temporary, room, "%s.%ld-%u.part", path, (long)getpid(),
-             atomic_fetch_add(&serial, 1));
-    w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (w->fd < 0) {
-        lb_fail(&own, LB_ERR_INPUT, "%s: cannot create: %s", w->temporary, strerror(errno));
+    if (lb_output_open(path, &w->output, &own) != LB_OK)
         goto fail;
-    }
-    (void)set_direct(w->fd, true);
+    if (w->output.regular)
+        (void)set_direct(w->output.fd, true);
     *out = w;
     return LB_OK;
 fail:
@@ -334,9 +328,8 @@ enum lb_status gguf_writer_finish(struct gguf_writer *w, struct lb_error *err)
                 w->tensors[w->current].name, (unsigned long long)w->written,
                 (unsigned long long)w->tensors[w->current].bytes);
     write_rest(w);
-    if (w->err.code == LB_OK && rename(w->temporary, w->path) != 0)
-        lb_fail(&w->err, LB_ERR_IO, "%s: cannot rename to %s: %s", w->temporary, w->path,
-                strerror(errno));
+    if (w->err.code == LB_OK)
+        (void)lb_output_finish(&w->output, &w->err);
     enum lb_status status = report(w, err);
     gguf_writer_abandon(w);
     return status;
@@ -346,17 +339,13 @@ void gguf_writer_abandon(struct gguf_writer *w)
 {
     if (!w)
         return;
-    if (w->fd >= 0) {
-        close(w->fd);
-        unlink(w->temporary); /* gone already after a rename */
-    }
+    lb_output_abandon(&w->output);
     for (size_t i = 0; i < w->n_tensors; i++)
         lb_free(w->tensors[i].name);
     lb_free(w->tensors);
     lb_free(w->pairs.data);
     lb_free(w->infos.data);
     lb_free(w->stage);
-    lb_free(w->temporary);
     lb_free(w->path);
     lb_free(w);
 }

@@ -1,6 +1,8 @@
 /* source: open, cut and read the file behind a back-end. See source.h. */
 #include "storage/source.h"
 
+#include "base/input.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -10,13 +12,11 @@
 static enum lb_status open_buffered(const char *path, struct source *source, struct lb_error *err)
 {
     struct stat st;
-    source->fd = open(path, O_RDONLY | O_CLOEXEC);
+    source->fd = lb_input_open(path, false, err);
     if (source->fd < 0)
-        return lb_fail(err, LB_ERR_INPUT, "%s: cannot open: %s", path, strerror(errno));
+        return LB_ERR_INPUT;
     if (fstat(source->fd, &st))
         return lb_fail(err, LB_ERR_IO, "%s: fstat: %s", path, strerror(errno));
-    if (!S_ISREG(st.st_mode))
-        return lb_fail(err, LB_ERR_INPUT, "%s: not a regular file", path);
     if (st.st_size == 0)
         return lb_fail(err, LB_ERR_INPUT, "%s: the file is empty", path);
     source->bytes = (uint64_t)st.st_size;

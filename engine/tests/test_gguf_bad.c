@@ -167,10 +167,10 @@ static void no_file(void)
     struct gguf_file *file;
     struct lb_error err = LB_ERROR_INIT;
     CHECK(gguf_open("/nowhere/m.gguf", quant_tensor_bytes, &file, &err) == LB_ERR_INPUT && !file);
-    CHECK_TEXT(err.text, "/nowhere/m.gguf: cannot open model: No such file or directory");
+    CHECK_TEXT(err.text, "/nowhere/m.gguf: cannot open: No such file or directory");
     err = (struct lb_error)LB_ERROR_INIT;
     CHECK(gguf_open("/", quant_tensor_bytes, &file, &err) == LB_ERR_INPUT && !file);
-    CHECK_TEXT(err.text, "/: cannot open model: not a regular file");
+    CHECK_TEXT(err.text, "/: is a directory: expected a regular file");
 }
 
 static void not_gguf(void)

@@ -258,7 +258,7 @@ static void bad_input(void)
         {"pread", "", "queue_depth 1025: expected 1 to 1024", 1025, 1},
         {"pread", "", "io_threads 0: expected 1 to 256", 1, 0},
         {"direct", "/nowhere/model.gguf", "/nowhere/model.gguf: cannot open: No such file", 1, 1},
-        {"pread", "/tmp", "/tmp: not a regular file", 1, 1},
+        {"pread", "/tmp", "/tmp: is a directory: expected a regular file", 1, 1},
         {"memory", "/proc/version", "/proc/version: the file is empty", 1, 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

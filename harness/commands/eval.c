@@ -4,6 +4,7 @@
  */
 #include "commands/commands.h"
 #include "common/exit_codes.h"
+#include "common/file_io.h"
 #include "common/values.h"
 #include "settings/model_options.h"
 
@@ -108,13 +109,14 @@ static enum lb_status run(struct lb_engine *engine, const struct eval *e, struct
         return lb_fail(err, LB_ERR_INPUT, "--ids: %zu ids: expected at most %u (--context)", n,
                        context);
     }
-    FILE *out = to_stdout ? stdout : fopen(e->logits, "wb");
-    if (out) {
-        evaluate(engine, e, ids, n, out, err);
-        if (!to_stdout && fclose(out) != 0)
-            lb_fail(err, LB_ERR_IO, "%s: cannot write: %s", e->logits, strerror(errno));
-    } else {
-        lb_fail(err, LB_ERR_INPUT, "--logits: %s: %s", e->logits, strerror(errno));
+    struct file_stream to;
+    if (to_stdout) {
+        evaluate(engine, e, ids, n, stdout, err);
+    } else if (file_stream_open(e->logits, &to, err) == LB_OK) {
+        if (evaluate(engine, e, ids, n, to.out, err) == LB_OK)
+            file_stream_finish(&to, err);
+        else
+            file_stream_abandon(&to);
     }
     free(ids);
     return err->code;
@@ -138,6 +140,9 @@ int command_eval(int argc, char **argv)
         return cli_fail("eval", "'%s': expected options only", argv[1]);
     if (!e.ids || !e.logits)
         return cli_fail("eval", "expected %s", e.ids ? "--logits FILE" : "--ids 1,2,3");
+    struct lb_error unwritable = LB_ERROR_INIT;
+    if (strcmp(e.logits, "-") != 0 && file_check_output(e.logits, &unwritable) != LB_OK)
+        return model_options_error("eval", &unwritable);
     struct lb_engine *engine;
     code = model_options_open("eval", &settings, &engine);
     if (code != EXIT_OK)

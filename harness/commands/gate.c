@@ -65,6 +65,6 @@ int command_gate(int argc, char **argv)
                         o.affinity);
     struct lb_error err = LB_ERROR_INIT;
     if (gate_judge(&o, argc == 2 ? argv[1] : "scenarios/gate.json", &code, &err) != LB_OK)
-        code = model_options_open_error("gate", &err);
+        code = model_options_error("gate", &err);
     return code;
 }

@@ -3,6 +3,7 @@
 #include "common/exit_codes.h"
 #include "figure/draw.h"
 #include "settings/cli.h"
+#include "settings/model_options.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -54,7 +55,7 @@ int command_plot(int argc, char **argv)
     print_outcomes(&plotted, status == LB_OK);
     code = EXIT_OK;
     if (status != LB_OK)
-        code = cli_fail("plot", "%s", err.text);
+        code = model_options_error("plot", &err);
     else if (plotted.n_failed > 0)
         code = EXIT_FAILED;
     else if (plotted.n_drawn == 0)

@@ -6,6 +6,7 @@
  * down or a neighbour that wakes up falls on all of them alike.
  */
 #include "base/clock.h"
+#include "base/output.h"
 #include "base/random.h"
 #include "commands/commands.h"
 #include "commands/probe_environment.h"
@@ -181,12 +182,10 @@ static int write_file(const struct probe_options *o, char *path, size_t size, st
 {
     enum { BLOCK = 1 << 20 };
     uint64_t *words = malloc(BLOCK);
-    snprintf(path, size, "%s/layerbench-probe-XXXXXX", o->dir);
-    int fd = words ? mkstemp(path) : -1;
+    int fd = words ? lb_unnamed_file(o->dir) : -1;
     if (fd < 0) {
         lb_fail(err, LB_ERR_INPUT, "%s: cannot write a file here: %s", o->dir, strerror(errno));
     } else {
-        unlink(path);
         snprintf(path, size, "/proc/self/fd/%d", fd);
         if (fill(fd, o->size, words, BLOCK, err) != LB_OK) {
             close(fd);

@@ -4,6 +4,7 @@
 #include "common/file_io.h"
 #include "report/page.h"
 #include "settings/cli.h"
+#include "settings/model_options.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,7 +45,7 @@ int command_report(int argc, char **argv)
         status = file_replace(command.out, page, length, &err);
     free(page);
     if (status != LB_OK)
-        return cli_fail("report", "%s", err.text);
+        return model_options_error("report", &err);
     printf("%s\n", command.out);
     return EXIT_OK;
 }

@@ -4,6 +4,7 @@
 #include "common/file_io.h"
 #include "report/trace_events.h"
 #include "settings/cli.h"
+#include "settings/model_options.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -55,5 +56,5 @@ int command_trace(int argc, char **argv)
             status = file_replace(t.out, text, length, &err);
         free(text);
     }
-    return status == LB_OK ? EXIT_OK : cli_fail("trace", "%s", err.text);
+    return status == LB_OK ? EXIT_OK : model_options_error("trace", &err);
 }

@@ -40,6 +40,6 @@ int command_tune(int argc, char **argv)
         return cli_fail("tune", "no memory: expected --memory SIZE");
     struct lb_error err = LB_ERROR_INIT;
     if (tune_run(&o, &settings, &err) != LB_OK)
-        return model_options_open_error("tune", &err);
+        return model_options_error("tune", &err);
     return EXIT_OK;
 }

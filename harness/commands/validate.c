@@ -7,6 +7,7 @@
  */
 #include "commands/commands.h"
 #include "common/exit_codes.h"
+#include "common/file_io.h"
 #include "common/json_schema.h"
 #include "settings/cli.h"
 #include "study/scenario.h"
@@ -59,45 +60,53 @@ static enum lb_status validate_lines(FILE *file, size_t *lines, struct lb_error 
     return status;
 }
 
-static enum lb_status validate_document(FILE *file, const char **kind, struct lb_error *err)
-{
-    json_error_t e;
-    json_t *document = json_loadf(file, JSON_REJECT_DUPLICATES, &e);
-    if (!document)
-        return lb_fail(err, LB_ERR_INPUT, "line %d, column %d: %s: expected JSON", e.line, e.column,
-                       e.text);
-    *kind = json_object_get(document, "layerbench") ? "result" : "scenario";
-    json_t *schema = strcmp(*kind, "scenario") == 0 ? scenario_schema() : json_schema_load(*kind);
-    enum lb_status status = json_schema_check(schema, document, err);
-    json_decref(schema);
-    json_decref(document);
-    return status;
-}
-
 /* What a schema cannot say: names of models and policies, values that fit together. */
-static enum lb_status validate_scenario(const char *path, struct lb_error *err)
+static enum lb_status validate_scenario(const char *path, json_t *document, struct lb_error *err)
 {
     struct scenario scenario;
-    enum lb_status status = scenario_read(path, &scenario, err);
+    enum lb_status status = scenario_from_json(document, path, "", &scenario, err);
     if (status == LB_OK)
         scenario_free(&scenario);
     return status;
 }
 
-static enum lb_status validate_file(const char *path, struct lb_error *err)
+static enum lb_status validate_document(FILE *file, const char *path, const char **kind,
+                                        struct lb_error *err)
 {
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return lb_fail(err, LB_ERR_INPUT, "%s: cannot be opened: %m", path);
-    const char *kind = "layers";
-    size_t lines = 0;
-    enum lb_status status = ends_with(path, ".jsonl") ? validate_lines(file, &lines, err)
-                                                      : validate_document(file, &kind, err);
-    fclose(file);
+    json_error_t e;
+    json_t *document = json_loadf(file, JSON_REJECT_DUPLICATES, &e);
+    if (!document)
+        return lb_fail(err, LB_ERR_INPUT, "%s: line %d, column %d: %s: expected JSON", path, e.line,
+                       e.column, e.text);
+    *kind = json_object_get(document, "layerbench") ? "result" : "scenario";
+    bool is_scenario = strcmp(*kind, "scenario") == 0;
+    json_t *schema = is_scenario ? scenario_schema() : json_schema_load(*kind);
+    enum lb_status status = json_schema_check(schema, document, err);
     if (status != LB_OK)
         lb_error_prefix(err, "%s", path);
-    else if (strcmp(kind, "scenario") == 0)
-        status = validate_scenario(path, err);
+    else if (is_scenario)
+        status = validate_scenario(path, document, err);
+    json_decref(schema);
+    json_decref(document);
+    return status;
+}
+
+static enum lb_status validate_file(const char *path, struct lb_error *err)
+{
+    FILE *file = file_open(path, err);
+    if (!file)
+        return LB_ERR_INPUT;
+    const char *kind = "layers";
+    size_t lines = 0;
+    enum lb_status status;
+    if (ends_with(path, ".jsonl")) {
+        status = validate_lines(file, &lines, err);
+        if (status != LB_OK)
+            lb_error_prefix(err, "%s", path);
+    } else {
+        status = validate_document(file, path, &kind, err);
+    }
+    fclose(file);
     if (status == LB_OK && lines)
         printf("%s: valid (layers, %zu lines)\n", path, lines);
     else if (status == LB_OK)

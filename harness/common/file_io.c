@@ -1,6 +1,8 @@
 /* file_io: read, replace, make directories. See file_io.h. */
 #include "common/file_io.h"
 
+#include "base/input.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -26,12 +28,23 @@ bool file_exists(const char *path)
     return access(path, F_OK) == 0;
 }
 
+FILE *file_open(const char *path, struct lb_error *err)
+{
+    int fd = lb_input_open(path, true, err);
+    FILE *in = fd >= 0 ? fdopen(fd, "rb") : NULL;
+    if (fd >= 0 && !in) {
+        lb_fail(err, LB_ERR_INPUT, "%s: %s", path, strerror(errno));
+        close(fd);
+    }
+    return in;
+}
+
 enum lb_status file_read(const char *path, char **text, size_t *length, struct lb_error *err)
 {
     bool from_stdin = strcmp(path, "-") == 0;
-    FILE *in = from_stdin ? stdin : fopen(path, "rb");
+    FILE *in = from_stdin ? stdin : file_open(path, err);
     if (!in)
-        return lb_fail(err, LB_ERR_INPUT, "%s: %s", path, strerror(errno));
+        return LB_ERR_INPUT;
     char *data = NULL;
     size_t used = 0, size = 0;
     enum lb_status status = LB_OK;
@@ -73,45 +86,69 @@ static bool write_all(int fd, const char *data, size_t length)
     return true;
 }
 
-/* So that a new name is on disk too; some file systems cannot, and need not. */
-static void sync_directory_of(const char *path)
+enum lb_status file_check_output(const char *path, struct lb_error *err)
 {
-    const char *slash = strrchr(path, '/');
-    char *directory = slash ? file_text("%.*s", (int)(slash - path) + 1, path) : strdup(".");
-    int fd = directory ? open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (fd >= 0) {
-        (void)fsync(fd);
-        close(fd);
-    }
-    free(directory);
+    struct lb_output output;
+    struct stat info;
+    if (lb_descriptor_named(path) >= 0 || (stat(path, &info) == 0 && S_ISFIFO(info.st_mode)))
+        return LB_OK; /* opening it would be seen at the other end */
+    enum lb_status status = lb_output_open(path, &output, err);
+    if (status == LB_OK)
+        lb_output_abandon(&output);
+    return status;
 }
 
 enum lb_status file_replace(const char *path, const void *data, size_t length, struct lb_error *err)
 {
-    char *temporary = file_text("%s.tmp", path);
-    if (!temporary)
-        return lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", path);
-    enum lb_status status = LB_OK;
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    bool done = fd >= 0 && write_all(fd, data, length) && fsync(fd) == 0;
-    int error = errno;
-    if (fd >= 0 && close(fd) != 0 && done) {
-        done = false;
-        error = errno;
-    }
-    if (done && rename(temporary, path) != 0) {
-        done = false;
-        error = errno;
-    }
-    if (done) {
-        sync_directory_of(path);
-    } else {
-        status = lb_fail(err, LB_ERR_IO, "%s: cannot write: %s", path, strerror(error));
-        if (fd >= 0)
-            unlink(temporary);
-    }
-    free(temporary);
+    struct lb_output output;
+    enum lb_status status = lb_output_open(path, &output, err);
+    if (status == LB_OK)
+        status = lb_output_write(&output, data, length, err);
+    if (status == LB_OK)
+        return lb_output_finish(&output, err);
+    lb_output_abandon(&output);
     return status;
+}
+
+enum lb_status file_stream_open(const char *path, struct file_stream *s, struct lb_error *err)
+{
+    s->out = NULL;
+    enum lb_status status = lb_output_open(path, &s->output, err);
+    if (status != LB_OK)
+        return status;
+    int fd = fcntl(s->output.fd, F_DUPFD_CLOEXEC, 3);
+    s->out = fd >= 0 ? fdopen(fd, "wb") : NULL;
+    if (s->out)
+        return LB_OK;
+    status = lb_fail(err, LB_ERR_STATE, "%s: %s", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    lb_output_abandon(&s->output);
+    return status;
+}
+
+enum lb_status file_stream_finish(struct file_stream *s, struct lb_error *err)
+{
+    bool bad = ferror(s->out) != 0; /* errno is still that of the write, if it was the last call */
+    int error = errno;
+    if (fclose(s->out) != 0) {
+        bad = true;
+        error = errno;
+    }
+    s->out = NULL;
+    if (!bad)
+        return lb_output_finish(&s->output, err);
+    lb_fail(err, LB_ERR_IO, "%s: cannot write: %s", s->output.path, strerror(error));
+    lb_output_abandon(&s->output);
+    return LB_ERR_IO;
+}
+
+void file_stream_abandon(struct file_stream *s)
+{
+    if (s->out)
+        fclose(s->out);
+    s->out = NULL;
+    lb_output_abandon(&s->output);
 }
 
 /* In the helper; the exit code is errno, or 0. */
@@ -130,7 +167,7 @@ static int append(const char *path, const void *data, size_t length)
 
 enum lb_status file_append(const char *path, const void *data, size_t length, struct lb_error *err)
 {
-    int code = EAGAIN, status = 0;
+    int code, status = 0;
     pid_t helper = fork();
     if (helper == 0) {
         setsid(); /* out of the reach of signals to this process's group */
@@ -139,7 +176,12 @@ enum lb_status file_append(const char *path, const void *data, size_t length, st
     if (helper > 0) {
         while (waitpid(helper, &status, 0) < 0 && errno == EINTR)
             ;
-        code = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+        if (!WIFEXITED(status))
+            return lb_fail(err, LB_ERR_IO, "%s: the process that writes it was killed by signal %d",
+                           path, WTERMSIG(status));
+        code = WEXITSTATUS(status);
+    } else {
+        code = append(path, data, length); /* no process to be had: without that protection */
     }
     if (code != 0)
         return lb_fail(err, LB_ERR_IO, "%s: cannot write: %s", path, strerror(code));

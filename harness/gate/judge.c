@@ -25,6 +25,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum form { FORM_MARKDOWN, FORM_JUNIT, FORM_JSON, N_FORMS };
+
 struct gate {
     const struct gate_options *options;
     struct scenario scenario;
@@ -39,6 +41,7 @@ struct gate {
     struct gate_counts counts;
     struct gate_times times;
     json_t *environment, *warnings;
+    struct file_stream forms[N_FORMS];
     char machine[2][65];
     bool have_counts, have_times;
     struct lb_file_state watched[3]; /* model, head, base: as they were at first */
@@ -304,19 +307,6 @@ static int exit_code(const struct gate *g)
     return rank[codes[0]] > rank[codes[1]] ? codes[0] : codes[1];
 }
 
-static enum lb_status write_form(const char *path, const struct gate_report *report,
-                                 void (*print)(const struct gate_report *report, FILE *out),
-                                 bool append, struct lb_error *err)
-{
-    FILE *out = fopen(path, append ? "a" : "w");
-    if (!out)
-        return lb_fail(err, LB_ERR_IO, "%s: %s", path, strerror(errno));
-    print(report, out);
-    if (ferror(out) | fclose(out))
-        return lb_fail(err, LB_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
-    return LB_OK;
-}
-
 static void print_json(const struct gate_report *report, FILE *out)
 {
     json_t *document = gate_report_json(report);
@@ -325,10 +315,64 @@ static void print_json(const struct gate_report *report, FILE *out)
     json_decref(document);
 }
 
-static enum lb_status report(const struct gate *g, int code, struct lb_error *err)
+/* Where GitHub wants a summary added; NULL: nowhere. */
+static const char *step_summary(void)
+{
+    const char *path = getenv("GITHUB_STEP_SUMMARY");
+    return path && *path ? path : NULL;
+}
+
+/* Before anything is measured: what cannot be written is to be known then. */
+static enum lb_status open_forms(struct gate *g, struct lb_error *err)
 {
     const struct gate_options *o = g->options;
-    const char *summary = getenv("GITHUB_STEP_SUMMARY");
+    const char *const paths[N_FORMS] = {o->markdown, o->junit, o->json};
+    enum lb_status status = LB_OK;
+    for (size_t i = 0; i < N_FORMS && status == LB_OK; i++)
+        if (paths[i])
+            status = file_stream_open(paths[i], &g->forms[i], err);
+    if (status == LB_OK && o->update_baseline)
+        status = file_check_output(g->baseline, err);
+    if (status == LB_OK && step_summary())
+        status = file_append(step_summary(), "", 0, err);
+    return status;
+}
+
+static enum lb_status append_summary(const struct gate_report *r, struct lb_error *err)
+{
+    char *text = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&text, &length);
+    if (out)
+        gate_report_markdown(r, out);
+    enum lb_status status =
+        out && fclose(out) == 0 ? file_append(step_summary(), text, length, err) : no_memory(err);
+    free(text);
+    return status;
+}
+
+static enum lb_status write_forms(struct gate *g, const struct gate_report *r, struct lb_error *err)
+{
+    static void (*const print[N_FORMS])(const struct gate_report *report, FILE *out) = {
+        gate_report_markdown, gate_report_junit, print_json};
+    enum lb_status status = LB_OK;
+    for (size_t i = 0; i < N_FORMS; i++) {
+        if (!g->forms[i].out)
+            continue;
+        print[i](r, g->forms[i].out);
+        enum lb_status ended = file_stream_finish(&g->forms[i], err);
+        status = status == LB_OK ? ended : status;
+    }
+    if (step_summary()) {
+        enum lb_status ended = append_summary(r, err);
+        status = status == LB_OK ? ended : status;
+    }
+    return status;
+}
+
+static enum lb_status report(struct gate *g, int *code, struct lb_error *err)
+{
+    const struct gate_options *o = g->options;
     struct gate_report r = {.scenario = &g->scenario,
                             .plan = &g->plan,
                             .counts = g->have_counts ? &g->counts : NULL,
@@ -340,19 +384,13 @@ static enum lb_status report(const struct gate *g, int code, struct lb_error *er
                             .environment = g->environment,
                             .warnings = g->warnings,
                             .took_s = (double)(lb_now_ns() - g->start_ns) / 1e9,
-                            .exit_code = code};
-    enum lb_status status = LB_OK;
+                            .exit_code = *code};
+    enum lb_status status = write_forms(g, &r, err);
+    if (status != LB_OK) /* what is printed says what the program ends with */
+        r.exit_code = *code = EXIT_FAILED;
     gate_report_table(&r, stdout, cli_colour());
     if (o->github || getenv("GITHUB_ACTIONS"))
         gate_report_github(&r, stdout);
-    if (o->markdown)
-        status = write_form(o->markdown, &r, gate_report_markdown, false, err);
-    if (status == LB_OK && summary && *summary)
-        status = write_form(summary, &r, gate_report_markdown, true, err);
-    if (status == LB_OK && o->junit)
-        status = write_form(o->junit, &r, gate_report_junit, false, err);
-    if (status == LB_OK && o->json)
-        status = write_form(o->json, &r, print_json, false, err);
     return status;
 }
 
@@ -367,6 +405,8 @@ static enum lb_status judge(struct gate *g, const char *path, int *code, struct 
         status = read_slow(g, err);
     if (status == LB_OK)
         status = find_programs(g, err);
+    if (status == LB_OK)
+        status = open_forms(g, err);
     if (status != LB_OK)
         return status;
     for (int i = 0; i < 3; i++)
@@ -383,13 +423,16 @@ static enum lb_status judge(struct gate *g, const char *path, int *code, struct 
         status = measure_times(g, err);
     if (status == LB_OK) {
         *code = exit_code(g);
-        status = report(g, *code, err);
+        status = report(g, code, err);
     }
     return status;
 }
 
 static void close_gate(struct gate *g)
 {
+    for (size_t i = 0; i < N_FORMS; i++)
+        if (g->forms[i].out)
+            file_stream_abandon(&g->forms[i]);
     gate_times_free(&g->times);
     gate_counts_free(&g->counts);
     gate_cells_free(g->cells, g->matrix.count);

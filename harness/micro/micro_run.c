@@ -315,7 +315,10 @@ int micro_run(const struct micro_options *o, struct lb_error *err)
         for (size_t i = 0; i < list.count; i++)
             puts(list.cases[i].name);
     } else if (status == LB_OK) {
-        status = open_micro(&m, o, &list, err);
+        if (o->json)
+            status = file_check_output(o->json, err);
+        if (status == LB_OK)
+            status = open_micro(&m, o, &list, err);
         if (status == LB_OK)
             status = measure_all(&m, o, &list, &failed, err);
         close_micro(&m);

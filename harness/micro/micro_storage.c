@@ -5,7 +5,9 @@
  * the back-end and compared with what plain reads give. Buffered back-ends read what the page cache
  * holds, which for a file that was just written is everything.
  */
+#include "base/input.h"
 #include "base/memory.h"
+#include "base/output.h"
 #include "base/random.h"
 #include "micro/micro.h"
 #include "storage/bandwidth.h"
@@ -54,16 +56,14 @@ enum lb_status micro_file_open(struct micro *m, uint64_t bytes, struct lb_error 
 {
     struct stat info;
     enum lb_status status = LB_OK;
-    char name[] = "layerbench-micro-XXXXXX";
     if (m->file) {
-        m->file_fd = open(m->file, O_RDONLY | O_CLOEXEC);
+        m->file_fd = lb_input_open(m->file, false, err);
         if (m->file_fd < 0)
-            return lb_fail(err, LB_ERR_INPUT, "--file: '%s': %s", m->file, strerror(errno));
+            return LB_ERR_INPUT;
     } else {
-        m->file_fd = mkstemp(name);
+        m->file_fd = lb_unnamed_file(".");
         if (m->file_fd < 0)
             return lb_fail(err, LB_ERR_IO, "cannot make a file to read here: %s", strerror(errno));
-        unlink(name);
         status = write_random(m->file_fd, bytes, err);
         snprintf(m->file_name, sizeof m->file_name, "/proc/self/fd/%d", m->file_fd);
         m->file = m->file_name;

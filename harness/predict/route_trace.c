@@ -1,6 +1,8 @@
 /* route_trace: see route_trace.h. */
 #include "predict/route_trace.h"
 
+#include "common/file_io.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +35,7 @@ static bool begins(const char *text, const char *with)
 bool route_trace_is(const char *path)
 {
     char first[sizeof result_header + 8] = "";
-    FILE *in = fopen(path, "r");
+    FILE *in = file_open(path, NULL);
     bool is = in && fgets(first, sizeof first, in) &&
               (begins(first, plain_header) || begins(first, result_header));
     if (in)
@@ -209,9 +211,9 @@ enum lb_status route_trace_read(const char *path, const char *cell, struct route
                                 struct lb_error *err)
 {
     *trace = (struct route_trace){0};
-    FILE *in = fopen(path, "r");
+    FILE *in = file_open(path, err);
     if (!in)
-        return lb_fail(err, LB_ERR_INPUT, "%s: %s", path, strerror(errno));
+        return LB_ERR_INPUT;
     struct reading r = {.path = path, .token = UINT64_MAX};
     r.run = cell ? strdup(cell) : NULL;
     enum lb_status status = r.run || !cell ? read_lines(&r, in, err)

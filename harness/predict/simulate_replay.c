@@ -2,6 +2,8 @@
 #include "predict/simulation.h"
 #include "result/access_line.h"
 
+#include "common/file_io.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,9 +107,9 @@ static enum lb_status read_lines(struct replay *r, FILE *in, struct lb_error *er
 enum lb_status sim_replay(const char *path, const char *cell, struct sim_model *model,
                           struct sim_accesses *accesses, struct lb_error *err)
 {
-    FILE *in = fopen(path, "r");
+    FILE *in = file_open(path, err);
     if (!in)
-        return lb_fail(err, LB_ERR_INPUT, "%s: %s", path, strerror(errno));
+        return LB_ERR_INPUT;
     struct replay r = {.path = path, .accesses = accesses};
     r.cell = cell ? strdup(cell) : NULL;
     r.bytes = calloc(LAYERS_MAX, sizeof *r.bytes);

@@ -196,7 +196,10 @@ enum lb_status tune_run(const struct tune_options *o, const struct settings *set
     struct tune_facts facts;
     struct tune_choice choice;
     struct measured measured = {.done = false};
-    enum lb_status status = tune_measure(settings, o->memory, &facts, err);
+    enum lb_status status = o->scenario ? file_check_output(o->scenario, err) : LB_OK;
+    if (status != LB_OK)
+        return status;
+    status = tune_measure(settings, o->memory, &facts, err);
     if (status == LB_OK)
         status = tune_search(&facts, settings, &choice, err);
     if (status == LB_OK && o->scenario)

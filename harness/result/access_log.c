@@ -1,6 +1,8 @@
 /* access_log: layers.jsonl, line by line. See access_log.h. */
 #include "result/access_log.h"
 
+#include "common/file_io.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,9 +184,9 @@ enum lb_status access_log_read(struct view *view, bool (*keep)(void *ctx, size_t
     size_t capacity = 0;
     enum lb_status status = LB_OK;
     const char *path = view_text(view, "%s/layers.jsonl", view->dir);
-    FILE *file = fopen(path, "r");
+    FILE *file = file_open(path, err);
     if (!file)
-        return lb_fail(err, LB_ERR_INPUT, "%s: %s", path, strerror(errno));
+        return LB_ERR_INPUT;
     while (status == LB_OK && getline(&text, &capacity, file) > 0) {
         log->n_lines++;
         if (!read_line(&r, text, keep, ctx))

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum lb_status line_file_append(const char *path, FILE *stream, char **text, size_t *length,
                                 struct lb_error *err)
@@ -45,38 +44,26 @@ static bool filter_lines(FILE *in, FILE *out, const struct filter *f)
             good = fwrite(line, 1, (size_t)length, out) == (size_t)length;
     }
     free(line);
-    return good && !ferror(in) && fflush(out) == 0 && fsync(fileno(out)) == 0;
-}
-
-/* All kept lines of `from` to the end of `to`, opened as `mode` says. */
-static enum lb_status copy_lines(const char *from, const char *to, const struct filter *f,
-                                 struct lb_error *err)
-{
-    FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
-    bool good = in && out && filter_lines(in, out, f);
-    int error = errno;
-    if (in)
-        fclose(in);
-    if (out && fclose(out) != 0)
-        good = false;
-    return good ? LB_OK
-                : lb_fail(err, LB_ERR_IO, "%s: cannot copy to %s: %s", from, to, strerror(error));
+    return good && !ferror(in) && fflush(out) == 0;
 }
 
 enum lb_status line_file_mend(const char *path, line_file_whose *whose, line_file_keep *keep,
                               void *ctx, struct lb_error *err)
 {
     const struct filter filter = {whose, keep, ctx};
+    struct file_stream to;
     if (!file_exists(path))
         return LB_OK;
-    char *temporary = file_text("%s.tmp", path);
-    if (!temporary)
-        return lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", path);
-    enum lb_status status = copy_lines(path, temporary, &filter, err);
-    if (status == LB_OK && rename(temporary, path) != 0)
+    FILE *in = file_open(path, err);
+    if (!in)
+        return LB_ERR_INPUT;
+    enum lb_status status = file_stream_open(path, &to, err);
+    if (status == LB_OK && filter_lines(in, to.out, &filter)) {
+        status = file_stream_finish(&to, err);
+    } else if (status == LB_OK) {
         status = lb_fail(err, LB_ERR_IO, "%s: cannot mend: %s", path, strerror(errno));
-    if (status != LB_OK)
-        unlink(temporary);
-    free(temporary);
+        file_stream_abandon(&to);
+    }
+    fclose(in);
     return status;
 }

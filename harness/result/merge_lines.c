@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Neighbouring lines of one sample in one file. */
 struct segment {
@@ -97,12 +96,13 @@ static bool copy(FILE *in, const struct segment *segment, FILE *out)
     return true;
 }
 
-static FILE *open_log(const char *result)
+/* NULL: there is none, or err. */
+static FILE *open_log(const char *result, struct lb_error *err)
 {
     const char *slash = strrchr(result, '/');
     int n = slash ? (int)(slash - result + 1) : 0;
     char *path = file_text("%.*slayers.jsonl", n, result);
-    FILE *log = path ? fopen(path, "rb") : NULL;
+    FILE *log = path && file_exists(path) ? file_open(path, err) : NULL;
     free(path);
     return log;
 }
@@ -110,22 +110,19 @@ static FILE *open_log(const char *result)
 static enum lb_status write_segments(FILE **logs, struct segments *found, const char *path,
                                      struct lb_error *err)
 {
-    char *temporary = file_text("%s.tmp", path);
-    FILE *out = temporary ? fopen(temporary, "wb") : NULL;
-    bool good = out != NULL;
+    struct file_stream to;
+    enum lb_status status = file_stream_open(path, &to, err);
+    if (status != LB_OK)
+        return status;
+    bool good = true;
     if (found->n > 0)
         qsort(found->list, found->n, sizeof *found->list, by_place);
     for (size_t i = 0; good && i < found->n; i++)
-        good = copy(logs[found->list[i].file], &found->list[i], out);
-    good = good && fflush(out) == 0 && fsync(fileno(out)) == 0;
-    if (out && fclose(out) != 0)
-        good = false;
-    good = good && rename(temporary, path) == 0;
-    enum lb_status status =
-        good ? LB_OK : lb_fail(err, LB_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
-    if (!good && temporary)
-        unlink(temporary);
-    free(temporary);
+        good = copy(logs[found->list[i].file], &found->list[i], to.out);
+    if (good)
+        return file_stream_finish(&to, err);
+    status = lb_fail(err, LB_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
+    file_stream_abandon(&to);
     return status;
 }
 
@@ -137,9 +134,11 @@ enum lb_status merge_lines(const struct result_set *set, merge_place *place, voi
     bool any = false;
     enum lb_status status = logs ? LB_OK : lb_fail(err, LB_ERR_NOMEM, "merge: out of memory");
     for (size_t i = 0; i < set->count && status == LB_OK; i++) {
-        logs[i] = open_log(set->files[i].path);
+        logs[i] = open_log(set->files[i].path, err);
         any = any || logs[i];
-        if (logs[i])
+        if (err->code != LB_OK)
+            status = err->code;
+        else if (logs[i])
             status = scan(logs[i], i, place, ctx, &found, err);
     }
     if (status == LB_OK && any)

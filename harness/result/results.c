@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "common/file_io.h"
+#include "common/folder_lock.h"
 #include "common/json_text.h"
 #include "result/document.h"
 #include "result/journal.h"
@@ -31,6 +32,7 @@ static enum lb_status no_memory(struct lb_error *err)
 static enum lb_status prepare(struct results *r, const char *directory, struct lb_error *err)
 {
     size_t n = r->matrix->count + 1;
+    r->lock = -1;
     r->directory = strdup(directory);
     r->by_cell = calloc(n, sizeof *r->by_cell);
     r->warnings = json_array();
@@ -52,7 +54,7 @@ static bool is_empty(const char *directory)
     struct dirent *entry;
     while (dir && empty && (entry = readdir(dir)) != NULL)
         empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-                strcmp(entry->d_name, "result.json.tmp") == 0;
+                strncmp(entry->d_name, ".layerbench-", 12) == 0;
     if (dir)
         closedir(dir);
     return empty;
@@ -70,6 +72,8 @@ enum lb_status results_open(struct results *r, const char *directory, struct lb_
     enum lb_status status = prepare(r, directory, err);
     if (status == LB_OK)
         status = file_make_directory(directory, err);
+    if (status == LB_OK)
+        status = folder_lock(directory, &r->lock, err);
     if (status == LB_OK && !is_empty(directory))
         status =
             lb_fail(err, LB_ERR_INPUT,
@@ -165,8 +169,10 @@ enum lb_status results_resume(struct results *r, const char *directory, struct l
     char *journal = lines ? path_of(r, "samples.jsonl") : NULL;
     char *routes = path ? path_of(r, "routes.csv") : NULL;
     json_t *document = NULL;
+    if (status == LB_OK)
+        status = folder_lock(directory, &r->lock, err);
     if (status != LB_OK)
-        return status;
+        goto done;
     if (!path || !lines || !journal || !routes) {
         status = no_memory(err);
         goto done;
@@ -365,6 +371,8 @@ void results_close(struct results *r)
     }
     free(r->by_cell);
     raw_paths_free(&r->paths);
+    if (r->directory)
+        folder_unlock(&r->lock);
     free(r->directory);
     json_decref(r->context);
     json_decref(r->environment);

@@ -24,6 +24,7 @@
 
 struct results {
     char *directory;
+    int lock; /* on the directory, from open or resume to close */
     const struct scenario *scenario;
     const struct matrix *matrix;
     const char *model_path;

@@ -2,13 +2,12 @@
 #include "study/model_file.h"
 
 #include "common/file_io.h"
+#include "common/folder_lock.h"
 #include "common/progress.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct model_synth model_synth_default(void)
 {
@@ -56,19 +55,10 @@ enum lb_status model_file_synth(const struct model_synth *synth, const char *pat
     struct lb_synth how = model_synth_engine(synth);
     how.progress = show;
     how.progress_ctx = &progress;
-    /* the process in the name: two runs that make the same model do not disturb each other */
-    char *temporary = file_text("%s.%ld.tmp", path, (long)getpid());
-    if (!temporary)
-        return lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", path);
     enum lb_status status = make_parent(path, err);
     if (status == LB_OK)
-        status = lb_synth_write(&how, temporary, err);
-    if (status == LB_OK && rename(temporary, path) != 0)
-        status = lb_fail(err, LB_ERR_INPUT, "%s: cannot write: %s", path, strerror(errno));
-    if (status != LB_OK)
-        unlink(temporary);
+        status = lb_synth_write(&how, path, err);
     progress_end(&progress);
-    free(temporary);
     return status;
 }
 
@@ -86,7 +76,11 @@ enum lb_status model_file_cached(const struct model_synth *synth, char **path, s
         return lb_fail(err, LB_ERR_NOMEM, "model: out of memory");
     if (file_exists(*path))
         return LB_OK;
-    enum lb_status status = model_file_synth(synth, *path, err);
+    enum lb_status status = file_make_directory("models", err);
+    int lock = status == LB_OK ? folder_lock_wait("models", "looks for the model there") : -1;
+    if (status == LB_OK && !file_exists(*path))
+        status = model_file_synth(synth, *path, err);
+    folder_unlock(&lock);
     if (status != LB_OK) {
         free(*path);
         *path = NULL;

@@ -73,7 +73,7 @@ done
 expect 2 "layerbench eval: --ids: '2048': expected a token id from 0 to 2047" \
     "$run" eval --model "$work/a.gguf" --ids 1,2048 --logits "$work/l.f32"
 expect 2 "layerbench eval: --ids: 'x': expected*" "$run" eval --model "$work/a.gguf" --ids x --logits "$work/l"
-expect 2 "layerbench eval: --logits: $work/no/l: *" "$run" eval --model "$work/a.gguf" --ids 1 --logits "$work/no/l"
+expect 2 "layerbench eval: $work/no/l: cannot write: *" "$run" eval --model "$work/a.gguf" --ids 1 --logits "$work/no/l"
 
 # ---- generate: the same text for every way of streaming, timing on stderr
 "$run" generate --model "$work/a.gguf" --prompt hello --tokens 8 >"$work/one" 2>"$work/err"

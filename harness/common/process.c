@@ -1,0 +1,40 @@
+/* process: see process.h. */
+#include "common/process.h"
+
+#include "base/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static void open_standard(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
+            continue;
+        if (open("/dev/null", O_RDWR) < 0) /* the lowest number that is free: this one */
+            (void)memfd_create("nowhere", 0);
+    }
+}
+
+/* SIG_DFL is back (SA_RESETHAND), and the signal is held back until this returns. */
+static void end(int number)
+{
+    lb_outputs_remove();
+    raise(number);
+}
+
+void process_begin(void)
+{
+    static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGXCPU};
+    struct sigaction old, ours = {.sa_handler = end, .sa_flags = (int)SA_RESETHAND};
+    open_standard();
+    sigemptyset(&ours.sa_mask);
+    for (size_t i = 0; i < sizeof ending / sizeof *ending; i++)
+        if (sigaction(ending[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+            sigaction(ending[i], &ours, NULL);
+    signal(SIGXFSZ, SIG_IGN);
+}

@@ -1,0 +1,14 @@
+/* process: what has to hold of this process before a command begins. */
+#ifndef PROCESS_H
+#define PROCESS_H
+
+/*
+ * 1. Descriptors 0 to 2 are open: those that are closed lead to /dev/null, so that no file of ours
+ *    gets their number and takes what is meant for the terminal.
+ * 2. A signal that ends the program removes its temporary files first (as whoever started it
+ *    wants: what is ignored stays ignored).
+ * 3. A file that grows beyond the limit on file sizes is an error of write(), not a death.
+ */
+void process_begin(void);
+
+#endif
