@@ -200,7 +200,8 @@ static void print_order(const struct run *run)
 /* "latest" beside the run points to it; a failure is no reason to stop. */
 static void point_latest(const char *parent, const char *id)
 {
-    char *link = file_text("%s/latest", parent), *temporary = file_text("%s/.latest", parent);
+    char *link = file_text("%s/latest", parent);
+    char *temporary = file_text("%s/.latest-%ld", parent, (long)getpid());
     if (link && temporary) {
         unlink(temporary);
         if (symlink(id, temporary) == 0 && rename(temporary, link) != 0)
@@ -491,34 +492,49 @@ static void print_end(struct run *run)
     printf("result: %s/result.json\n", r->directory);
 }
 
-/* Figures and the page about them; what cannot be drawn is a note, the result stands. */
-static void draw(const struct run *run)
+/* False, and said: some could not be drawn or written. Without gnuplot there are none, a note. */
+static bool draw_figures(const char *directory)
 {
-    const char *directory = run->results.directory;
     struct plot_options options = {.out_dir = NULL};
     struct plotted plotted;
     struct lb_error err = LB_ERROR_INIT;
-    if (run->options->no_plots)
-        return;
-    if (plot_result(directory, &options, &plotted, &err) == LB_OK)
+    enum lb_status status = plot_result(directory, &options, &plotted, &err);
+    bool good = (status == LB_OK && plotted.n_failed == 0) || status == LB_ERR_UNSUPPORTED;
+    for (size_t i = 0; status == LB_OK && i < plotted.n_outcomes; i++)
+        if (plotted.outcomes[i].failed)
+            fprintf(stderr, "layerbench run: no %s: %s\n", plotted.outcomes[i].figure->name,
+                    plotted.outcomes[i].left_out);
+    if (status == LB_OK)
         printf("plots: %s (%zu figures)\n", plotted.dir, plotted.n_drawn);
     else
-        fprintf(stderr, "note: no plots: %s\n", err.text);
+        fprintf(stderr, "%s: no plots: %s\n", good ? "note" : "layerbench run", err.text);
     plot_close(&plotted);
+    return good;
+}
+
+/* Figures and the page about them; false: the result stands, but these do not. */
+static bool draw(const struct run *run)
+{
+    const char *directory = run->results.directory;
+    struct lb_error err = LB_ERROR_INIT;
+    if (run->options->no_plots)
+        return true;
+    bool drawn = draw_figures(directory);
     char *page = file_text("%s/report.html", directory), *text = NULL;
     size_t length = 0;
     FILE *out = page ? open_memstream(&text, &length) : NULL;
     char *paths[] = {(char *)directory};
-    err = (struct lb_error)LB_ERROR_INIT;
     bool good = out && report_write(paths, 1, out, stderr, &err) == LB_OK;
     if (out && fclose(out) != 0)
         good = false;
-    if (good && file_replace(page, text, length, &err) == LB_OK)
+    good = good && file_replace(page, text, length, &err) == LB_OK;
+    if (good)
         printf("report: %s\n", page);
     else
-        fprintf(stderr, "note: no report: %s\n", err.text);
+        fprintf(stderr, "layerbench run: no report: %s\n", err.text);
     free(text);
     free(page);
+    return drawn && good;
 }
 
 static void close_run(struct run *run)
@@ -548,8 +564,9 @@ static int run_scenario(const struct run_options *options, const char *path)
             status = measure_all(&run, &err);
         if (status == LB_OK) {
             print_end(&run);
-            draw(&run);
+            bool drawn = draw(&run);
             code = verdict(&run);
+            code = code == EXIT_OK && !drawn ? EXIT_FAILED : code;
         }
     }
     if (status != LB_OK)

@@ -3,19 +3,25 @@
  *
  * Steps: 1. read the result, and its log of accesses; 2. let each figure write its table;
  * 3. write NAME.dat and NAME.gp (caption, style and script in one); 4. run gnuplot on all of them,
- * as many at a time as there are processors.
+ * as many at a time as there are processors, into a folder of its own; 5. what is whole there takes
+ * its place.
  */
 #include "figure/draw.h"
 
 #include "common/file_io.h"
+#include "common/folder_lock.h"
+#include "common/scratch.h"
 #include "common/sha256.h"
 #include "figure/plot_scripts.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -140,85 +146,161 @@ static void remove_figure(struct view *view, const char *dir, const char *name, 
 
 /* ---- gnuplot ---- */
 
+enum { EXIT_NO_GNUPLOT = 127, EXIT_NO_EXEC = 126 };
+
 struct drawing {
-    pid_t pid; /* 0: not running */
+    pid_t pid;          /* 0: not running */
+    const char *folder; /* where gnuplot draws */
+    bool svg_only;
     FILE *messages;
     struct plot_outcome *outcome;
 };
 
+/* The same data gives the same figure for everyone: nothing of the user's settings gets in. */
+static void forget_settings(void)
+{
+    extern char **environ;
+    static const char *const others[] = {"GDFONTPATH", "FIT_LOG", "FIT_SCRIPT"};
+    for (char **e = environ; *e;) {
+        char *name = strncmp(*e, "GNU", 3) == 0 ? strndup(*e, strcspn(*e, "=")) : NULL;
+        e = name && unsetenv(name) == 0 ? environ : e + 1;
+        free(name);
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        unsetenv(others[i]);
+    setenv("LC_ALL", "C.UTF-8", 1);
+}
+
 static enum lb_status start_gnuplot(struct drawing *d, struct plotted *p,
                                     struct plot_outcome *outcome, struct lb_error *err)
 {
-    const char *script = view_text(&p->view, "%s.gp", outcome->figure->name);
+    /* it draws into the folder where it is; a path in `out` could have characters of its own */
+    const char *name = outcome->figure->name;
+    char *dir = realpath(p->dir, NULL);
+    if (!dir)
+        return lb_fail(err, LB_ERR_IO, "%s: %s", p->dir, strerror(errno));
+    const char *script = view_text(&p->view, "%s/%s.gp", dir, name);
+    const char *data = quoted(&p->view, view_text(&p->view, "%s/%s.dat", dir, name));
+    data = view_text(&p->view, "data = %s", data);
+    free(dir);
     d->outcome = outcome;
-    d->messages = tmpfile();
+    int messages = memfd_create("messages", MFD_CLOEXEC);
+    d->messages = messages >= 0 ? fdopen(messages, "w+") : NULL;
     if (!d->messages)
-        return lb_fail(err, LB_ERR_IO, "no temporary file: %s", strerror(errno));
+        return lb_fail(err, LB_ERR_STATE, "no file for gnuplot's messages: %s", strerror(errno));
     d->pid = fork();
     if (d->pid == 0) {
-        setenv("LC_ALL", "C.UTF-8", 1);
-        if (chdir(p->dir) == 0 && dup2(fileno(d->messages), 1) >= 0 &&
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        forget_settings();
+        if (chdir(d->folder) == 0 && dup2(fileno(d->messages), 1) >= 0 &&
             dup2(fileno(d->messages), 2) >= 0)
-            execlp("gnuplot", "gnuplot", script, (char *)NULL);
-        _exit(127);
+            execlp("gnuplot", "gnuplot", "-d", "-e", data, script, (char *)NULL);
+        _exit(errno == ENOENT ? EXIT_NO_GNUPLOT : EXIT_NO_EXEC);
     }
     if (d->pid > 0)
         return LB_OK;
     d->pid = 0;
     fclose(d->messages);
-    return lb_fail(err, LB_ERR_IO, "cannot start gnuplot: %s", strerror(errno));
+    return lb_fail(err, LB_ERR_STATE, "cannot start gnuplot: %s", strerror(errno));
 }
 
 /* A PDF says when it was made; without that the same data gives the same bytes. */
-static enum lb_status drop_date(struct plotted *p, const char *name, struct lb_error *err)
+static void drop_date(char *text, size_t length)
 {
     static const char mark[] = "/CreationDate (D:", digits[] = "19700101000000";
-    const char *path = view_text(&p->view, "%s/%s.pdf", p->dir, name);
-    char *text = NULL;
-    size_t length = 0;
-    if (!file_exists(path))
-        return LB_OK;
-    enum lb_status status = file_read(path, &text, &length, err);
-    char *date = status == LB_OK ? memmem(text, length, mark, strlen(mark)) : NULL;
-    if (date && (size_t)(text + length - date) > strlen(mark) + strlen(digits)) {
+    char *date = memmem(text, length, mark, strlen(mark));
+    if (date && (size_t)(text + length - date) > strlen(mark) + strlen(digits))
         memcpy(date + strlen(mark), digits, strlen(digits));
-        status = file_replace(path, text, length, err);
+}
+
+/* gnuplot does not notice that it cannot write: the end of the picture has to be there. */
+static bool is_whole(const char *text, size_t length, const char *end)
+{
+    enum { TAIL = 64 };
+    size_t tail = length < TAIL ? length : TAIL;
+    return memmem(text + length - tail, tail, end, strlen(end)) != NULL;
+}
+
+/* The pictures, from where gnuplot drew them to where they belong. */
+static enum lb_status take_pictures(const struct drawing *d, struct plotted *p,
+                                    struct lb_error *err)
+{
+    static const struct {
+        const char *ending, *end;
+    } kinds[] = {{"svg", "</svg>"}, {"png", "IEND"}, {"pdf", "%%EOF"}};
+    const char *name = d->outcome->figure->name;
+    enum lb_status status = LB_OK;
+    for (size_t i = 0; i < (d->svg_only ? 1 : sizeof kinds / sizeof *kinds); i++) {
+        const char *from = view_text(&p->view, "%s/%s.%s", d->folder, name, kinds[i].ending);
+        const char *to = view_text(&p->view, "%s/%s.%s", p->dir, name, kinds[i].ending);
+        char *text = NULL;
+        size_t length = 0;
+        status = file_read(from, &text, &length, err);
+        if (status == LB_OK && !is_whole(text, length, kinds[i].end))
+            status = lb_fail(err, LB_ERR_IO,
+                             "%s: cannot write: gnuplot wrote a part of it (is %s full?)", to,
+                             d->folder);
+        if (status == LB_OK && i == 2)
+            drop_date(text, length);
+        if (status == LB_OK)
+            status = file_replace(to, text, length, err);
+        free(text);
+        unlink(from);
+        if (status != LB_OK)
+            break;
     }
-    free(text);
     return status;
+}
+
+/* Its first error: the line that names a line of the script, or the first that says anything. */
+static const char *first_message(struct plotted *p, FILE *messages)
+{
+    const char *said = "";
+    rewind(messages);
+    for (char line[300]; fgets(line, sizeof line, messages);) {
+        bool names_line = line[0] == '"' && strstr(line, "\" line ");
+        if (strspn(line, " \n^") == strlen(line) || (*said && !names_line))
+            continue;
+        said = view_text(&p->view, "%.*s", (int)strcspn(line, "\n"), line);
+        if (names_line)
+            break;
+    }
+    return said;
 }
 
 /* A figure that gnuplot fails on is left out and says why; without gnuplot all fail. */
 static enum lb_status end_gnuplot(struct drawing *d, struct plotted *p, struct lb_error *err)
 {
-    const char *said = "";
+    struct lb_error why = LB_ERROR_INIT;
     int state = 0;
-    enum lb_status status = LB_OK;
     while (waitpid(d->pid, &state, 0) < 0 && errno == EINTR)
         ;
-    if (!WIFEXITED(state) || WEXITSTATUS(state) != 0) {
-        rewind(d->messages);
-        for (char line[200]; fgets(line, sizeof line, d->messages);)
-            if (strspn(line, " \n^") != strlen(line))
-                said = view_text(&p->view, "%.*s", (int)strcspn(line, "\n"), line);
+    bool drawn = WIFEXITED(state) && WEXITSTATUS(state) == 0;
+    if (drawn && take_pictures(d, p, &why) == LB_OK) {
+        p->n_drawn++;
+    } else {
+        const char *said = drawn ? why.text : first_message(p, d->messages);
         d->outcome->left_out =
-            *said ? view_text(&p->view, "gnuplot failed: %s", said) : "gnuplot could not be run";
+            drawn   ? view_text(&p->view, "%s", said)
+            : *said ? view_text(&p->view, "gnuplot failed: %s", said)
+            : WIFSIGNALED(state)
+                ? view_text(&p->view, "gnuplot was killed by signal %d", WTERMSIG(state))
+                : "gnuplot could not be run";
+        d->outcome->failed = true;
         remove_figure(&p->view, p->dir, d->outcome->figure->name, true);
         p->n_failed++;
-    } else {
-        p->n_drawn++;
-        status = drop_date(p, d->outcome->figure->name, err);
     }
     fclose(d->messages);
     d->pid = 0;
-    if (WIFEXITED(state) && WEXITSTATUS(state) == 127)
+    if (WIFEXITED(state) && WEXITSTATUS(state) == EXIT_NO_GNUPLOT)
         return lb_fail(err, LB_ERR_UNSUPPORTED,
                        "gnuplot is not installed (Debian: gnuplot-nox); data and scripts are "
                        "written, `gnuplot NAME.gp` draws them");
-    return status;
+    return LB_OK;
 }
 
-static enum lb_status draw_all(struct plotted *p, struct lb_error *err)
+static enum lb_status draw_all(struct plotted *p, const char *folder, bool svg_only,
+                               struct lb_error *err)
 {
     enum { MOST = 8 };
     struct drawing running[MOST] = {{0}};
@@ -231,6 +313,8 @@ static enum lb_status draw_all(struct plotted *p, struct lb_error *err)
         struct drawing *d = &running[next++ % slots];
         if (d->pid)
             status = end_gnuplot(d, p, err);
+        d->folder = folder;
+        d->svg_only = svg_only;
         if (status == LB_OK)
             status = start_gnuplot(d, p, &p->outcomes[i], err);
     }
@@ -270,7 +354,7 @@ static void note_left_out(struct figure_input *in)
 static enum lb_status write_all(struct plotted *p, struct figure_input *in,
                                 const struct plot_options *options, struct lb_error *err)
 {
-    enum lb_status status = file_make_directory(p->dir, err);
+    enum lb_status status = LB_OK;
     p->outcomes = view_alloc(&p->view, n_figures, sizeof *p->outcomes);
     for (size_t i = 0; i < n_figures && status == LB_OK; i++) {
         bool fits = (in->comparison != NULL) == (figures[i].write == figure_comparison);
@@ -307,9 +391,17 @@ enum lb_status plot_result(const char *path, const struct plot_options *options,
             view_note(view, "%s", log_error.text);
         }
     }
-    status = write_all(plotted, &in, options, err);
+    struct scratch scratch = {NULL, -1, 0};
+    status = file_make_directory(plotted->dir, err);
+    int lock = status == LB_OK ? folder_lock_wait(plotted->dir, "draws") : -1;
     if (status == LB_OK)
-        status = draw_all(plotted, err);
+        status = write_all(plotted, &in, options, err);
+    if (status == LB_OK)
+        status = scratch_open(plotted->dir, &scratch, err);
+    if (status == LB_OK)
+        status = draw_all(plotted, scratch.path, options->svg_only, err);
+    scratch_close(&scratch);
+    folder_unlock(&lock);
     access_log_close(&log);
     return status;
 }

@@ -18,6 +18,7 @@ struct plot_options {
 struct plot_outcome {
     const struct figure *figure;
     const char *left_out; /* why it was not drawn; NULL: it was */
+    bool failed;          /* it has data, but could not be drawn or written */
     const char *reading;  /* one sentence with its figures */
     const char *caption;  /* lines joined by '\n' */
 };
@@ -25,7 +26,7 @@ struct plot_outcome {
 struct plotted {
     struct view view; /* with the notes on what is damaged or missing */
     struct plot_outcome *outcomes;
-    size_t n_outcomes, n_drawn, n_failed; /* failed: gnuplot did */
+    size_t n_outcomes, n_drawn, n_failed;
     const char *dir;
 };
 

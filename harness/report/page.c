@@ -7,6 +7,7 @@
 #include "report/page.h"
 
 #include "common/file_io.h"
+#include "common/scratch.h"
 #include "common/sha256.h"
 #include "common/values.h"
 #include "figure/draw.h"
@@ -25,34 +26,20 @@ struct subject {
     const char *name; /* the scenario, or the path */
     struct plotted plotted;
     struct report_answer answer;
-    char folder[64]; /* of the figures; temporary */
+    struct scratch folder; /* of the figures */
     bool drawn;
 };
-
-static void remove_folder(const struct subject *s)
-{
-    static const char *const endings[] = {"dat", "gp", "svg", "png"};
-    char path[256];
-    for (size_t i = 0; i < n_figures; i++) {
-        for (size_t k = 0; k < sizeof endings / sizeof *endings; k++) {
-            snprintf(path, sizeof path, "%s/%s.%s", s->folder, figures[i].name, endings[k]);
-            unlink(path);
-        }
-    }
-    rmdir(s->folder);
-}
 
 /* Draws the figures; that gnuplot is missing or fails is a message, not an error. */
 static enum lb_status open_subject(struct subject *s, const char *path, FILE *messages,
                                    struct lb_error *err)
 {
-    const char *base = getenv("TMPDIR");
     struct lb_error drawing = LB_ERROR_INIT;
-    snprintf(s->folder, sizeof s->folder, "%.40s/layerbench.XXXXXX", base && *base ? base : "/tmp");
-    if (!mkdtemp(s->folder))
-        return lb_fail(err, LB_ERR_IO, "%s: %s", s->folder, strerror(errno));
-    struct plot_options options = {.out_dir = s->folder, .svg_only = true};
-    enum lb_status status = plot_result(path, &options, &s->plotted, &drawing);
+    enum lb_status status = scratch_open(".", &s->folder, err);
+    if (status != LB_OK)
+        return status;
+    struct plot_options options = {.out_dir = s->folder.path, .svg_only = true};
+    status = plot_result(path, &options, &s->plotted, &drawing);
     struct view *view = &s->plotted.view;
     s->path = path;
     s->drawn = status == LB_OK;
@@ -91,14 +78,16 @@ static void write_warnings(FILE *out, struct view *view)
 static void write_figure(FILE *out, const struct subject *s, const struct plot_outcome *o,
                          size_t number)
 {
-    char question[256], reading[2048], path[256], prefix[64];
+    char question[256], reading[2048], prefix[64];
     char *svg = NULL;
     size_t length;
     plot_script_paragraph(o->figure->name, 0, question, sizeof question);
     plot_script_paragraph(o->figure->name, 1, reading, sizeof reading);
-    snprintf(path, sizeof path, "%s/%s.svg", s->folder, o->figure->name);
+    char *path = file_text("%s/%s.svg", s->folder.path, o->figure->name);
     snprintf(prefix, sizeof prefix, "r%zu-%s", number, o->figure->name);
-    if (file_read(path, &svg, &length, NULL) != LB_OK)
+    bool there = path && file_read(path, &svg, &length, NULL) == LB_OK;
+    free(path);
+    if (!there)
         return;
     char *alt = file_text("%s %s", question, o->reading);
     fputs("<figure>\n", out);
@@ -325,7 +314,7 @@ enum lb_status report_write(char *const *paths, size_t n, FILE *out, FILE *messa
         free(title);
     }
     for (size_t i = 0; i < opened; i++) {
-        remove_folder(&subjects[i]);
+        scratch_close(&subjects[i].folder);
         plot_close(&subjects[i].plotted);
     }
     free(subjects);

@@ -1,15 +1,11 @@
 # test_outputs: what a command writes to: devices, pipes and links stay what they are, files of others
 # stay theirs, nothing temporary is left, and what cannot be read or written is said at once.
-set -u
-command -v jq >/dev/null || { echo "skipped: needs jq to look into JSON"; exit 77; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failures=0 checks=0
-fail() { echo "FAIL: $*"; failures=$((failures + 1)); }
-is() { checks=$((checks + 1)); [ "$1" = "$2" ] || fail "$3: got '$1', expected '$2'"; }
+. harness/tests/lib.sh
+needs jq
+root=$PWD
 L=$(realpath "$LAYERBENCH")
 cd "$work" || exit 1
-"$L" synth --shape tiny --quant Q8_0 --layers 3 -o m.gguf 2>err || { cat err; exit 1; }
+synth m.gguf --shape tiny --quant Q8_0 --layers 3
 echo '{"name":"s","about":"A test?","model":{"path":"m.gguf"},"matrix":{"prefetch":["sync"]},"warmup":0,
 "fixed":{"threads":1,"prompt_tokens":2,"generate_tokens":2,"cache_layers":2,"storage":"pread"},"repetitions":1}' >s.json
 "$L" run s.json -o o --no-plots -q >out 2>&1 || { cat out; exit 1; }
@@ -150,7 +146,7 @@ if unshare -m true 2>/dev/null; then
     until_true has_name && "${without_proc[@]}" "$L" report o -o next.html >next 2>&1
     wait $pid; is $? 0 "a synth beside which another command removes leftovers"
 else
-    echo "note: no mount namespaces here: files that need a name were not tried"
+    part_skipped "no mount namespaces here: files that need a name were not tried"
 fi
 
 # ---- inputs that are no regular files: refused at once
@@ -176,5 +172,4 @@ done
 "$L" validate <(cat s.json) >out 2>err; is $? 0 "validate of what a process writes"
 "$L" run <(cat s.json) -o handed --no-plots -q >out 2>err; is $? 0 "run of what a process writes"
 
-echo "$checks checks, $failures failed"
-[ $failures = 0 ]
+finish

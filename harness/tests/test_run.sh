@@ -182,20 +182,10 @@ bad() { # CODE 'GLOB' ARGUMENTS...
     [ $got = "$code" ] && [[ $(cat "$work/err") == $glob ]] || fail "run $*: exit code $got, $(cat "$work/err")"
 }
 bad 2 'layerbench run: expected at least one scenario file'
-<<<<<<< HEAD
-bad 2 "layerbench run: $work/none.json: No such file or directory" "$work/none.json"
+bad 2 "layerbench run: $work/none.json: cannot open: No such file or directory" "$work/none.json"
 bad 2 "layerbench run: *nothing.gguf*" "$work/whole.json" --model "$work/nothing.gguf"
 bad 2 "layerbench run: --filter: 'zzz': expected it to match at least one cell" "$work/whole.json" --filter zzz
 bad 2 "layerbench run: --filter: '(': *" "$work/whole.json" --filter '('
 bad 2 "layerbench run: --quiet and --verbose: *" "$work/whole.json" -q -v
 bad 2 "layerbench run: --shard: '4/3': expected I/N*" "$work/whole.json" --shard 4/3
 finish
-=======
-bad 2 "layerbench run: $dir/none.json: cannot open: No such file or directory" "$dir/none.json"
-bad 2 "layerbench run: *nothing.gguf*" "$dir/whole.json" --model "$dir/nothing.gguf"
-bad 2 "layerbench run: --filter: 'zzz': expected it to match at least one cell" "$dir/whole.json" --filter zzz
-bad 2 "layerbench run: --filter: '(': *" "$dir/whole.json" --filter '('
-bad 2 "layerbench run: --quiet and --verbose: *" "$dir/whole.json" -q -v
-bad 2 "layerbench run: --shard: '4/3': expected I/N*" "$dir/whole.json" --shard 4/3
-[ $failures = 0 ]
->>>>>>> 551c0d1 (One way to write a file, one to open one)

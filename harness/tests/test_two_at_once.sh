@@ -1,16 +1,11 @@
 # test_two_at_once: two processes in one place: one of them is refused or waits, and nothing of the two
 # gets mixed.
-set -u
-command -v jq >/dev/null || { echo "skipped: needs jq to look into JSON"; exit 77; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failures=0 checks=0
-fail() { echo "FAIL: $*"; failures=$((failures + 1)); }
-is() { checks=$((checks + 1)); [ "$1" = "$2" ] || fail "$3: got '$1', expected '$2'"; }
-L=$(realpath "$LAYERBENCH")
+. harness/tests/lib.sh
+needs jq
 root=$PWD
+L=$(realpath "$LAYERBENCH")
 cd "$work" || exit 1
-"$L" synth --shape tiny --quant Q8_0 --layers 3 -o m.gguf 2>err || { cat err; exit 1; }
+synth m.gguf --shape tiny --quant Q8_0 --layers 3
 scenario() { # NAME MODEL REPETITIONS
     printf '{"name":"%s","about":"A test?","model":%s,"matrix":{"prefetch":["sync","off"]},"warmup":0,
 "fixed":{"threads":1,"prompt_tokens":2,"generate_tokens":2,"cache_layers":2,"storage":"pread"},"repetitions":%d}' "$@" >"$1.json"
@@ -94,5 +89,4 @@ if command -v flock >/dev/null; then
     done
 fi
 
-echo "$checks checks, $failures failed"
-[ $failures = 0 ]
+finish
