@@ -1,6 +1,8 @@
 /* figure_cells: the figures of whole cells: pass times, outcomes, memory. See figure.h. */
 #include "figure/figure.h"
 
+#include "result/floor.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -72,15 +74,14 @@ const char *figure_pass_time_by_cache(struct figure_input *in, FILE *data)
             in->view->cache_unit);
     for (size_t i = 0; i < n; i++) {
         const struct view_cell *c = cells[i];
-        double missing = known && c->cache < layers ? layers - c->cache : 0;
+        double misses = known ? floor_cyclic_misses(layers, c->cache) : NAN;
         const char *series = panels || !policies ? c->prefetch
                              : one_mode          ? c->replacement
                                         : view_text(in->view, "%s %s", c->prefetch, c->replacement);
         fprintf(data, "\"%s\" \"%s\" %g %.6g %.6g %.6g %.6g %.6g %.6g\n",
                 panels ? c->replacement : "", series, c->cache, figure_ms(c->pass.median),
                 figure_ms(c->pass.low), figure_ms(c->pass.high), figure_ms(c->floor.ns),
-                known ? figure_ms(load * layers * missing / (layers - 1)) : NAN,
-                known && missing > 0 ? figure_ms(load * layers) : NAN);
+                figure_ms(load * misses), misses > 0 ? figure_ms(load * layers) : NAN);
     }
     if (one_mode && policies)
         in->note =
@@ -196,7 +197,7 @@ const char *figure_cache_by_distance(struct figure_input *in, FILE *data)
     fprintf(data, "# cache_%s distance pass_ms wait_ms\n", in->view->cache_unit);
     for (size_t i = 0; i < kept; i++)
         fprintf(data, "%g %g %.6g %.6g\n", cells[i]->cache, cells[i]->distance,
-                figure_ms(cells[i]->pass.median), figure_ms(cells[i]->mean.wait_ns));
+                figure_ms(cells[i]->pass.median), figure_ms(cells[i]->median.wait_ns));
     figure_runs(in, cells, kept);
     in->runs = view_text(in->view, "%.*s, medians", (int)strcspn(in->runs, ","), in->runs);
     in->settings = view_text(in->view, "unit = '%s'; pass = '%s'; mode = '%s'\n",
@@ -247,20 +248,19 @@ const char *figure_outcomes(struct figure_input *in, FILE *data)
     const struct view_cell **cells = row_cells(in, &n), *best = fastest(cells, n);
     if (n == 0)
         return "no cell was measured";
-    fprintf(data, "# cell hit prefetched late miss (accesses in a pass, mean)\n");
+    fprintf(data, "# cell hit prefetched late miss (accesses in a pass, medians)\n");
     for (size_t i = 0; i < n; i++) {
-        const double *o = cells[i]->mean.outcomes;
+        const double *o = cells[i]->median.outcomes;
         fprintf(data, "\"%s\" %.6g %.6g %.6g %.6g\n", row_name(in->view, cells[i]), o[LB_HIT],
                 o[LB_PREFETCHED], o[LB_LATE], o[LB_MISS]);
     }
-    const double *o = best->mean.outcomes;
+    const double *o = best->median.outcomes;
     in->reading = view_text(in->view,
                             "In the fastest cell, %s, a pass has %.3g hits, %.3g "
                             "prefetched, %.3g late and %.3g missed layers.",
                             best->label, o[LB_HIT], o[LB_PREFETCHED], o[LB_LATE], o[LB_MISS]);
     figure_runs(in, cells, n);
-    in->runs =
-        view_text(in->view, "%.*s, means over the passes", (int)strcspn(in->runs, ","), in->runs);
+    in->runs = view_text(in->view, "%.*s, medians", (int)strcspn(in->runs, ","), in->runs);
     return NULL;
 }
 
@@ -273,9 +273,9 @@ const char *figure_time_by_cell(struct figure_input *in, FILE *data)
         return "no cell was measured";
     fprintf(data, "# cell compute_ms wait_ms other_ms floor_ms low_ms high_ms\n");
     for (size_t i = 0; i < n; i++) {
-        const struct view_sample *mean = &cells[i]->mean;
+        const struct view_sample *m = &cells[i]->median;
         fprintf(data, "\"%s\" %.6g %.6g %.6g %.6g %.6g %.6g\n", row_name(in->view, cells[i]),
-                figure_ms(mean->compute_ns), figure_ms(mean->wait_ns), figure_ms(mean->other_ns),
+                figure_ms(m->compute_ns), figure_ms(m->wait_ns), figure_ms(m->other_ns),
                 figure_ms(cells[i]->floor.ns), figure_ms(cells[i]->pass.low),
                 figure_ms(cells[i]->pass.high));
     }
@@ -283,7 +283,7 @@ const char *figure_time_by_cell(struct figure_input *in, FILE *data)
     in->legend = LEGEND_FLOOR;
     in->settings = view_text(in->view, "pass = '%s'\n", in->view->pass_kind);
     in->reading = view_text(in->view, "In the fastest cell, %s, %.0f%% of a pass is waiting.",
-                            best->label, 100 * best->mean.wait_ns / best->mean.pass_ns);
+                            best->label, 100 * best->median.wait_ns / best->median.pass_ns);
     return NULL;
 }
 
@@ -304,7 +304,7 @@ const char *figure_roofline(struct figure_input *in, FILE *data)
             continue;
         if (c->log.passes == 0)
             in->note = "storage busy: bytes read / bandwidth";
-        double x = c->mean.compute_ns / load, y = c->mean.pass_ns / load;
+        double x = c->median.compute_ns / load, y = c->median.pass_ns / load;
         fprintf(data, "\"%s\" %.6g %.6g \"%s\"\n", c->prefetch, x, y, c->label);
         shown[n++] = c;
         if (y / fmax(1, x) < nearest) {
@@ -332,7 +332,7 @@ const char *figure_memory_by_speed(struct figure_input *in, FILE *data)
     size_t n = 0, n_best = 0;
     for (size_t i = 0; i < view->n_cells; i++)
         if (!view->cells[i].problem && view->cells[i].pass.n &&
-            view->cells[i].mean.peak_rss_bytes > 0)
+            view->cells[i].median.peak_rss_bytes > 0)
             shown[n++] = &view->cells[i];
     if (n < 2 || strcmp(view->pass_kind, "decode pass") != 0)
         return n < 2 ? "needs the peak memory of at least two cells" : "no token was generated";
@@ -343,12 +343,12 @@ const char *figure_memory_by_speed(struct figure_input *in, FILE *data)
         double tokens = c->batch * 1e9, speed = tokens / c->pass.median;
         bool beaten = false;
         for (size_t j = 0; j < n && !beaten; j++)
-            beaten = j != i && shown[j]->mean.peak_rss_bytes <= c->mean.peak_rss_bytes &&
+            beaten = j != i && shown[j]->median.peak_rss_bytes <= c->median.peak_rss_bytes &&
                      shown[j]->batch / shown[j]->pass.median > c->batch / c->pass.median;
         n_best += !beaten;
         fprintf(data, "\"%s\" %.6g %.6g %.6g %.6g %d\n", c->prefetch,
-                c->mean.peak_rss_bytes / 0x1p20, speed, tokens / c->pass.high, tokens / c->pass.low,
-                !beaten);
+                c->median.peak_rss_bytes / 0x1p20, speed, tokens / c->pass.high,
+                tokens / c->pass.low, !beaten);
     }
     figure_runs(in, shown, n);
     const struct view_cell *best = fastest(shown, n);
@@ -356,6 +356,6 @@ const char *figure_memory_by_speed(struct figure_input *in, FILE *data)
                             "%zu of %zu cells are not beaten in both memory and speed; the "
                             "fastest, %s, makes %.3g tokens a second in %.4g MiB.",
                             n_best, n, best->label, best->batch * 1e9 / best->pass.median,
-                            best->mean.peak_rss_bytes / 0x1p20);
+                            best->median.peak_rss_bytes / 0x1p20);
     return NULL;
 }

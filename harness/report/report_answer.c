@@ -90,7 +90,7 @@ static const char *say_floor_limit(struct view *view, const struct view_cell *be
     return view_text(view,
                      "What limits it is storage: each pass reads %.3g MB, and only more cache, "
                      "faster storage or more work in a pass shorten it.",
-                     best->mean.bytes_read / 1e6);
+                     best->median.bytes_read / 1e6);
 }
 
 static const char *say_compute_limit(struct view *view, const struct view_cell *best)
@@ -98,26 +98,28 @@ static const char *say_compute_limit(struct view *view, const struct view_cell *
     return view_text(view,
                      "What limits it is compute, which takes %s here and %s when resident; "
                      "waiting is %.0f%% of the pass.",
-                     duration(view, best->mean.compute_ns), duration(view, best->floor.compute_ns),
-                     100 * best->mean.wait_ns / best->mean.pass_ns);
+                     duration(view, best->median.compute_ns),
+                     duration(view, best->floor.compute_ns),
+                     100 * best->median.wait_ns / best->median.pass_ns);
 }
 
 static const char *say_storage_limit(struct view *view, const struct view_cell *best, double busy)
 {
-    double read = best->mean.bytes_read, needed = best->floor.load_ns * best->floor.bandwidth / 1e9;
+    double read = best->median.bytes_read,
+           needed = best->floor.load_ns * best->floor.bandwidth / 1e9;
     return view_text(view,
                      "What limits it is storage, busy for %.0f%% of the pass: it reads %.3g MB, "
                      "where the floor needs %.3g MB%s.",
-                     fmin(100 * busy / best->mean.pass_ns, 100), read / 1e6, needed / 1e6,
+                     fmin(100 * busy / best->median.pass_ns, 100), read / 1e6, needed / 1e6,
                      read > 1.3 * needed ? "; layers that could have stayed are read again" : "");
 }
 
 static const char *say_late(struct view *view, const struct view_cell *best, double busy)
 {
-    const double *o = best->mean.outcomes, wait = best->mean.wait_ns / best->mean.pass_ns;
+    const double *o = best->median.outcomes, wait = best->median.wait_ns / best->median.pass_ns;
     const char *idle = isnan(busy) ? ""
                                    : view_text(view, " although storage is idle for %.0f%% of it",
-                                               100 * fmax(1 - busy / best->mean.pass_ns, 0));
+                                               100 * fmax(1 - busy / best->median.pass_ns, 0));
     if (strcmp(best->prefetch, "async") != 0)
         return view_text(view,
                          "What limits it is that loading and computing take turns: %.0f%% of the "
@@ -138,20 +140,20 @@ static const char *say_late(struct view *view, const struct view_cell *best, dou
 static const char *say_limit(struct view *view, const struct view_cell *best)
 {
     const struct view_floor *floor = &best->floor;
-    double pass = best->mean.pass_ns, wait = best->mean.wait_ns, busy = view_busy_ns(best);
+    double pass = best->median.pass_ns, wait = best->median.wait_ns, busy = view_busy_ns(best);
     if (isnan(floor->ns) || isnan(floor->compute_ns) || isnan(floor->load_ns) ||
         best->pass.median < floor->ns)
         return view_text(view,
                          "What limits it is %s: %.0f%% of the pass is waiting, %.0f%% computing.",
                          wait > 0.5 * pass ? "storage" : "compute", 100 * wait / pass,
-                         100 * best->mean.compute_ns / pass);
+                         100 * best->median.compute_ns / pass);
     if (best->pass.median <= NEAR_FLOOR * floor->ns)
         return say_floor_limit(view, best);
     if (wait < MUCH_WAITING * pass)
         return say_compute_limit(view, best);
     if (busy >= BUSY_STORAGE * pass)
         return say_storage_limit(view, best, busy);
-    if (best->mean.compute_ns - floor->compute_ns > wait)
+    if (best->median.compute_ns - floor->compute_ns > wait)
         return say_compute_limit(view, best);
     return say_late(view, best, busy);
 }

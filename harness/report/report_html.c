@@ -182,14 +182,14 @@ static void cell_row(FILE *out, const struct view *view, const struct view_cell 
     else
         fprintf(out, "<td class=share style=\"--share:%.0f%%\">%.2f%s</td>", 100 * fmin(share, 1),
                 share, share > 1 ? "?" : "");
-    cell_ms(out, c->mean.wait_ns);
+    cell_ms(out, c->median.wait_ns);
     for (int o = 0; o < VIEW_OUTCOMES; o++)
-        cell_value(out, c->mean.outcomes[o], 3);
-    cell_value(out, c->mean.bytes_read / 1e6, 4);
+        cell_value(out, c->median.outcomes[o], 3);
+    cell_value(out, c->median.bytes_read / 1e6, 4);
     cell_value(out, decoded ? c->batch * 1e9 / c->pass.median : NAN, 3);
-    cell_value(out, c->mean.peak_rss_bytes / 0x1p20, 4);
+    cell_value(out, c->median.peak_rss_bytes / 0x1p20, 4);
     if (view->experts)
-        expert_cells(out, &c->mean.experts);
+        expert_cells(out, &c->median.experts);
     fputs("</tr>\n", out);
 }
 
@@ -205,7 +205,8 @@ void html_cells(FILE *out, struct view *view, const struct view_cell *best)
         out,
         "Pass: median of the runs' %ses; low and high: its 95%% interval by order statistics "
         "(fewer than 6 runs: least and most). A share above 1, marked ?, shows that the floor is "
-        "wrong. Wait, outcomes and megabytes read are means of a pass.%s</caption>\n",
+        "wrong. Wait, outcomes and megabytes read are of a pass, medians over the "
+        "runs.%s</caption>\n",
         view->pass_kind,
         view->experts
             ? " Demand: weights that a pass needs. Expert hits: share of the experts that "

@@ -131,15 +131,15 @@ static bool add_unit(struct access_line *line, const int64_t n[UNIT_NUMBERS])
     if (!good)
         return false;
     line->units[line->n_units++] = (struct access_unit){.unit = (uint32_t)n[0],
-                                                  .outcome = (enum lb_outcome)n[1],
-                                                  .need_ns = n[2],
-                                                  .wait_ns = n[3],
-                                                  .compute_ns = n[4],
-                                                  .queue_ns = n[5],
-                                                  .read_ns = n[6],
-                                                  .ready_ns = n[7],
-                                                  .bytes = (uint64_t)n[8],
-                                                  .part = (uint32_t)n[9]};
+                                                        .outcome = (enum lb_outcome)n[1],
+                                                        .need_ns = n[2],
+                                                        .wait_ns = n[3],
+                                                        .compute_ns = n[4],
+                                                        .queue_ns = n[5],
+                                                        .read_ns = n[6],
+                                                        .ready_ns = n[7],
+                                                        .bytes = (uint64_t)n[8],
+                                                        .part = (uint32_t)n[9]};
     return true;
 }
 
@@ -242,8 +242,7 @@ static bool event_of(const struct fields *f, struct access_event *e)
     const int64_t *n = f->numbers;
     const unsigned required = (1u << N_REQUIRED) - 1;
     if ((f->seen & required) != required || !f->texts[CELL].at || !f->texts[PHASE].at ||
-        !f->texts[OUTCOME].at || n[REP] > INT32_MAX || n[PASS] > INT32_MAX ||
-        n[LAYER] > UINT16_MAX)
+        !f->texts[OUTCOME].at || n[REP] > INT32_MAX || n[PASS] > INT32_MAX || n[LAYER] > UINT16_MAX)
         return false;
     *e = (struct access_event){
         .rep = (uint32_t)n[REP],

@@ -109,8 +109,7 @@ static bool keep_event(struct reader *r, const struct access_event *e)
     kept->first_unit = log->n_all_units;
     kept->n_units = r->line.n_units;
     for (size_t i = 0; i < r->line.n_units; i++) {
-        if (!grow((void **)&log->units, &r->units_capacity, log->n_all_units,
-                  sizeof *log->units))
+        if (!grow((void **)&log->units, &r->units_capacity, log->n_all_units, sizeof *log->units))
             return false;
         log->units[log->n_all_units++] = r->line.units[i];
     }

@@ -17,3 +17,8 @@ bool floor_is_wrong(const struct floor *floor, double pass_ns)
 {
     return floor->ns > pass_ns;
 }
+
+double floor_cyclic_misses(double n, double c)
+{
+    return c < n && n > 1 ? n * (n - c) / (n - 1) : 0;
+}

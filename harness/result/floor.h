@@ -32,4 +32,9 @@ struct floor floor_of(double compute_ns, double needed_bytes, double cache_bytes
 /* Whether a pass of this time shows that the floor is wrong. */
 bool floor_is_wrong(const struct floor *floor, double pass_ns);
 
+/* Layers that a pass must load, whatever is evicted, where every pass needs n layers in the same
+ * order and c of them fit (Belady's rule on a cyclic scan: of n - 1 accesses after a layer's load,
+ * c - 1 find theirs): n (n - c) / (n - 1); 0 where all fit. */
+double floor_cyclic_misses(double n_layers, double cache_layers);
+
 #endif

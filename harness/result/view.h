@@ -65,7 +65,7 @@ struct view_cell {
     struct view_sample *samples;
     size_t n_samples;
     struct stats_estimate pass; /* ns, of the samples */
-    struct view_sample mean;    /* over the samples: outcomes and times of a pass */
+    struct view_sample median;  /* of each figure over the samples: outcomes and times of a pass */
     struct view_floor floor;
     struct view_log log;
 };

@@ -17,16 +17,17 @@ double view_busy_ns(const struct view_cell *cell)
 {
     if (cell->log.passes > 0)
         return cell->log.busy_ns / (double)cell->log.passes;
-    return cell->mean.bytes_read / cell->floor.bandwidth * 1e9;
+    return cell->median.bytes_read / cell->floor.bandwidth * 1e9;
 }
 
 /* ---- cells ---- */
 
-/* Options that change what is computed or the machine it runs on: cells that differ in one of
- * them do not belong on one line. */
-static const char *const work_options[] = {
-    "batch",   "threads", "prompt_tokens", "context",   "generate_tokens", "device",
-    "kernels", "kv",      "memory_limit",  "page_cache"};
+/* Cells that differ in what is computed (matrix_same_work), or in what it runs on, do not belong on
+ * one line. */
+static bool tells_work(const struct option *o)
+{
+    return !(o->flags & OPTION_STREAMING) || (o->flags & OPTION_MACHINE);
+}
 
 /* Whether the option has more than one value among the cells that were asked for. */
 static bool option_varies(const struct view *view, const char *key)
@@ -43,17 +44,19 @@ static bool option_varies(const struct view *view, const char *key)
     return false;
 }
 
-/* "threads 2, batch 4": the work options that vary. */
+/* "threads 2, batch 4": what of it varies. */
 static void name_work(struct view *view)
 {
-    for (size_t k = 0; k < sizeof work_options / sizeof *work_options; k++) {
-        if (!option_varies(view, work_options[k]))
+    size_t count;
+    const struct option *table = options_table(&count);
+    for (size_t k = 0; k < count; k++) {
+        if (!tells_work(&table[k]) || !option_varies(view, table[k].name))
             continue;
         for (size_t i = 0; i < view->n_cells; i++) {
             struct view_cell *cell = &view->cells[i];
-            const char *value = view_option(view, cell, work_options[k]);
+            const char *value = view_option(view, cell, table[k].name);
             cell->work = view_text(view, "%s%s%s %s", cell->work, *cell->work ? ", " : "",
-                                   work_options[k], value);
+                                   table[k].name, value);
         }
     }
 }
@@ -164,31 +167,32 @@ static void decode_options(struct view *view, struct view_cell *cell, const json
     cell->cache = cache_of(view, cell, json);
 }
 
+/* Medians of each figure over the samples, as in summary.h. */
 static void summarise(struct view *view, struct view_cell *cell)
 {
-    struct view_sample *mean = &cell->mean;
-    double *passes = view_alloc(view, cell->n_samples, sizeof *passes), n = (double)cell->n_samples;
-    for (size_t i = 0; i < cell->n_samples; i++) {
-        const struct view_sample *s = &cell->samples[i];
-        passes[i] = s->pass_ns;
-        mean->pass_ns += s->pass_ns / n;
-        mean->wait_ns += s->wait_ns / n;
-        mean->compute_ns += s->compute_ns / n;
-        mean->other_ns += s->other_ns / n;
-        mean->bytes_read += s->bytes_read / n;
-        mean->experts.demand_bytes += s->experts.demand_bytes / n;
-        mean->experts.hit_rate += s->experts.hit_rate / n;
-        mean->experts.hit_rate_bytes += s->experts.hit_rate_bytes / n;
-        mean->experts.per_token += s->experts.per_token / n;
-        mean->experts.tokens += s->experts.tokens / n;
-        view->experts |= !isnan(s->experts.per_token);
-        for (int o = 0; o < VIEW_OUTCOMES; o++)
-            mean->outcomes[o] += s->outcomes[o] / n;
-        if (s->peak_rss_bytes > mean->peak_rss_bytes)
-            mean->peak_rss_bytes = s->peak_rss_bytes;
+#define FIELD(name) offsetof(struct view_sample, name)
+    static const size_t fields[] = {FIELD(pass_ns),           FIELD(wait_ns),
+                                    FIELD(compute_ns),        FIELD(other_ns),
+                                    FIELD(bytes_read),        FIELD(wasted),
+                                    FIELD(outcomes[0]),       FIELD(outcomes[1]),
+                                    FIELD(outcomes[2]),       FIELD(outcomes[3]),
+                                    FIELD(peak_rss_bytes),    FIELD(experts.demand_bytes),
+                                    FIELD(experts.hit_rate),  FIELD(experts.hit_rate_bytes),
+                                    FIELD(experts.per_token), FIELD(experts.tokens)};
+#undef FIELD
+    size_t n = cell->n_samples;
+    double *values = view_alloc(view, n, sizeof *values);
+    for (size_t k = 0; n > 0 && k < sizeof fields / sizeof *fields; k++) {
+        for (size_t i = 0; i < n; i++)
+            values[i] = *(const double *)((const char *)&cell->samples[i] + fields[k]);
+        *(double *)((char *)&cell->median + fields[k]) = stats_median(values, n);
     }
-    cell->pass = stats_estimate(passes, cell->n_samples);
-    if (cell->n_samples == 0 && !cell->problem)
+    for (size_t i = 0; i < n; i++)
+        values[i] = cell->samples[i].pass_ns;
+    for (size_t i = 0; i < n; i++)
+        view->experts |= !isnan(cell->samples[i].experts.per_token);
+    cell->pass = stats_estimate(values, n);
+    if (n == 0 && !cell->problem)
         cell->problem = "no sample was measured";
 }
 

@@ -33,6 +33,7 @@ enum option_flag {
     OPTION_RUN_ONLY = 2,  /* part of a benchmark's work, not of an engine */
     OPTION_STREAMING = 4, /* how layers get to the computation, and tokens are guessed: changes no
                            * result */
+    OPTION_MACHINE = 8,   /* what the computation runs on: times of different ones do not compare */
 };
 
 struct option {

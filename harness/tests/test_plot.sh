@@ -21,6 +21,18 @@ check "nothing is empty" [ ! -e "$work/a/plots/prediction.svg" ]
 check "no path of the machine in a picture" \
     bash -c "! grep -l '$work' $work/a/plots/*.svg $work/a/plots/*.gp"
 
+# The figures show what summary.csv says: the same medians, in milliseconds.
+column() { # NAME: cell and that column of summary.csv, in ms, without the reference cells
+    awk -F, -v name="$1" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) k = i; next }
+        $6 == 0 { printf "%.4g\n", $k / 1e6 }' "$work/noisy/summary.csv"
+}
+shown() { awk -v k="$2" '!/^#/ { n = NF; printf "%.4g\n", $(n - 7 + k) }' "$work/noisy/plots/$1.dat"; }
+make_result "$work/noisy" modes=sync policies=lru,belady reps=8 noise=0.3 caches=3,6 distances=1
+plot "$work/noisy" --only time-by-cell
+for of in compute_ns:2 wait_ns:3 other_ns:4 floor_ns:5 pass_low_ns:6 pass_high_ns:7; do
+    is "$(shown time-by-cell ${of#*:} | sort)" "$(column ${of%:*} | sort)" "time-by-cell shows ${of%:*}"
+done
+
 # The same data gives the same bytes, elsewhere too, and by hand from the script beside it.
 make_result "$work/b"
 plot "$work/b"

@@ -2,6 +2,7 @@
  * test_summary: the figures of a cell, from samples whose every number is different, so that a
  * figure that holds another's shows; the floor and what it is made of; and when it is wrong.
  */
+#include "plan/virtual.h"
 #include "result/summary.h"
 #include "tests/check.h"
 
@@ -123,10 +124,37 @@ static void mean_pass(void)
     CHECK(sample_pass_ns(&s) == 0);
 }
 
+/* Against belady itself, in the virtual clock: every n - 1 passes repeat. */
+static void cyclic_misses(void)
+{
+    struct virtual_unit units[12];
+    struct lb_error err = LB_ERROR_INIT;
+    for (uint32_t i = 0; i < 12; i++)
+        units[i] = (struct virtual_unit){.bytes = 1000, .frames = 1, .compute_ns = 1, .layer = i};
+    for (uint32_t cache = 1; cache <= 12; cache++) {
+        struct virtual_options o = {.units = units,
+                                    .n_units = 12,
+                                    .prefetch = "off",
+                                    .replacement = "belady",
+                                    .scheduler = "fixed",
+                                    .max_units = cache,
+                                    .queue_depth = 1,
+                                    .chunk_bytes = 1000,
+                                    .warmup = 11,
+                                    .passes = 11};
+        struct virtual_result r;
+        CHECK(virtual_run(&o, &r, &err) == LB_OK, "%s", err.text);
+        CHECK(near((double)r.loads / 11, floor_cyclic_misses(12, cache)),
+              "cache of %u: %g loads a pass, computed %g", cache, (double)r.loads / 11,
+              floor_cyclic_misses(12, cache));
+    }
+}
+
 int main(void)
 {
     figures();
     floors();
     mean_pass();
+    cyclic_misses();
     return check_done();
 }
