@@ -27,6 +27,7 @@
 #include "settings/model_options.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -295,10 +296,11 @@ static enum lb_status measure_sample(struct run *run, const struct matrix_sample
                                      .timeout_s = run->options->timeout,
                                      .model_state = &run->results.model_state};
     enum lb_status status = runner_measure(&work, sample, err);
-    if (status == LB_OK && !*sample->failed && sample->n_pass != cell->settings.generate_tokens)
+    uint64_t asked = (uint64_t)cell->settings.generate_tokens * cell->settings.engine.batch;
+    if (status == LB_OK && !*sample->failed && sample->tokens != asked)
         snprintf(sample->failed, sizeof sample->failed,
-                 "%u decode passes: expected %u, as asked for", sample->n_pass,
-                 cell->settings.generate_tokens);
+                 "%" PRIu64 " tokens decoded: expected %" PRIu64 ", as asked for", sample->tokens,
+                 asked);
     return status;
 }
 

@@ -340,22 +340,22 @@ const char *figure_memory_by_speed(struct figure_input *in, FILE *data)
     fprintf(data, "# series memory_MiB tokens_per_s low high best(1: none is faster with less)\n");
     for (size_t i = 0; i < n; i++) {
         const struct view_cell *c = shown[i];
-        double tokens = c->batch * 1e9, speed = tokens / c->pass.median;
+        double speed = view_speed(c, c->pass.median);
         bool beaten = false;
         for (size_t j = 0; j < n && !beaten; j++)
             beaten = j != i && shown[j]->median.peak_rss_bytes <= c->median.peak_rss_bytes &&
-                     shown[j]->batch / shown[j]->pass.median > c->batch / c->pass.median;
+                     view_speed(shown[j], shown[j]->pass.median) > speed;
         n_best += !beaten;
         fprintf(data, "\"%s\" %.6g %.6g %.6g %.6g %d\n", c->prefetch,
-                c->median.peak_rss_bytes / 0x1p20, speed, tokens / c->pass.high,
-                tokens / c->pass.low, !beaten);
+                c->median.peak_rss_bytes / 0x1p20, speed, view_speed(c, c->pass.high),
+                view_speed(c, c->pass.low), !beaten);
     }
     figure_runs(in, shown, n);
     const struct view_cell *best = fastest(shown, n);
     in->reading = view_text(view,
                             "%zu of %zu cells are not beaten in both memory and speed; the "
                             "fastest, %s, makes %.3g tokens a second in %.4g MiB.",
-                            n_best, n, best->label, best->batch * 1e9 / best->pass.median,
+                            n_best, n, best->label, view_speed(best, best->pass.median),
                             best->median.peak_rss_bytes / 0x1p20);
     return NULL;
 }

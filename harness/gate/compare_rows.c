@@ -31,8 +31,8 @@ static double pass_ns(const json_t *sample, double batch)
 
 static double tokens_per_second(const json_t *sample, double batch)
 {
-    double pass = pass_ns(sample, batch);
-    return pass > 0 ? batch * 1e9 / pass : NAN;
+    double token = sample_json_token_ns(sample, batch);
+    return token > 0 ? 1e9 / token : NAN;
 }
 
 #define FIELD_METRIC(key)                                                                          \

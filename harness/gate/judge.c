@@ -66,6 +66,11 @@ static enum lb_status check_cells(const struct gate *g, struct lb_error *err)
                            "%s: %s: slowed on purpose (slow: %s %g%%): expected "
                            "a scenario without 'slow' (or --allow-slow)",
                            g->scenario.path, name, s->engine.slow, s->engine.slow_percent);
+        if (strcmp(s->engine.speculation.speculate, "replay") == 0)
+            return lb_fail(err, LB_ERR_INPUT,
+                           "%s: %s: speculate: replay: expected off, ngram or draft: a replay is "
+                           "told what it guesses",
+                           g->scenario.path, name);
         if (strcmp(s->page_cache, "as-is") != 0 || s->memory_limit > 0)
             return lb_fail(err, LB_ERR_INPUT,
                            "%s: %s: expected a cell without page_cache and memory_limit: the gate "

@@ -49,7 +49,7 @@ static const char *say_best(struct view *view, const struct view_cell *best,
             : "";
     const char *speed =
         strcmp(view->pass_kind, "decode pass") == 0
-            ? view_text(view, ", %.3g tokens a second", best->batch * 1e9 / best->pass.median)
+            ? view_text(view, ", %.3g tokens a second", view_speed(best, best->pass.median))
             : "";
     const char *than = worst && worst != best
                            ? view_text(view, "; that is %.2f times as fast as the slowest, %s",

@@ -186,7 +186,7 @@ static void cell_row(FILE *out, const struct view *view, const struct view_cell 
     for (int o = 0; o < VIEW_OUTCOMES; o++)
         cell_value(out, c->median.outcomes[o], 3);
     cell_value(out, c->median.bytes_read / 1e6, 4);
-    cell_value(out, decoded ? c->batch * 1e9 / c->pass.median : NAN, 3);
+    cell_value(out, decoded ? view_speed(c, c->pass.median) : NAN, 3);
     cell_value(out, c->median.peak_rss_bytes / 0x1p20, 4);
     if (view->experts)
         expert_cells(out, &c->median.experts);

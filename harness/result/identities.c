@@ -34,6 +34,23 @@ static void add(json_t *broken, const char *format, ...)
     json_array_append_new(broken, json_text(text));
 }
 
+/* Every sequence got its tokens, and no pass gave fewer than one; drafts account for the rest. */
+static void check_tokens(const struct sample *s, const struct settings *settings, json_t *broken)
+{
+    const uint64_t batch = settings->engine.batch, expected = settings->generate_tokens * batch;
+    const bool off = strcmp(settings->engine.speculation.speculate, "off") == 0;
+    if (off ? s->n_pass != settings->generate_tokens : s->n_pass > settings->generate_tokens)
+        add(broken, "%u decode passes: expected %s%u", s->n_pass, off ? "" : "at most ",
+            settings->generate_tokens);
+    if (s->tokens != expected)
+        add(broken, "%" PRIu64 " tokens decoded: expected %" PRIu64, s->tokens, expected);
+    if (s->drafts_kept > s->drafted || (batch == 1 && s->n_pass + s->drafts_kept != s->tokens))
+        add(broken,
+            "%" PRIu64 " of %" PRIu64 " drafted tokens kept, in %u passes that gave %" PRIu64
+            " tokens: expected passes + kept = tokens",
+            s->drafts_kept, s->drafted, s->n_pass, s->tokens);
+}
+
 static void check_counts(const struct sample *s, const struct settings *settings, json_t *broken)
 {
     const struct sample_sums *a = &s->all, *d = &s->decode;
@@ -50,8 +67,7 @@ static void check_counts(const struct sample *s, const struct settings *settings
     if (decoded != s->layers * s->n_pass)
         add(broken, "decode: outcomes %" PRIu64 ": expected layers x passes, %" PRIu64, decoded,
             s->layers * s->n_pass);
-    if (s->n_pass != settings->generate_tokens)
-        add(broken, "%u decode passes: expected %u", s->n_pass, settings->generate_tokens);
+    check_tokens(s, settings, broken);
     if (s->log_dropped > 0)
         add(broken, "%" PRIu64 " accesses were not logged: expected none", s->log_dropped);
 }

@@ -99,6 +99,8 @@ struct replay {
     const struct sample **samples;
     uint32_t batch;
     double floor_ns;
+    bool same_passes; /* all samples took as many; else each is told as its mean pass */
+    int64_t mean_ns;
 };
 
 static void counter(struct gbench_result *result, const char *name, double value)
@@ -108,15 +110,20 @@ static void counter(struct gbench_result *result, const char *name, double value
 
 static void repeat(void *ctx, uint32_t index, struct gbench_result *result)
 {
-    const struct replay *r = ctx;
+    struct replay *r = ctx;
     const struct sample *s = r->samples[index];
     if (*s->failed) {
         result->error = s->failed;
         return;
     }
     double n = s->n_pass;
-    result->iteration_ns = s->pass_ns;
-    counter(result, "tokens_per_second", r->batch * 1e9 / sample_pass_ns(s));
+    r->mean_ns = llround(sample_pass_ns(s));
+    result->iteration_ns = r->same_passes ? s->pass_ns : &r->mean_ns;
+    counter(result, "tokens_per_second", sample_tokens_per_s(s, r->batch));
+    if (s->drafted > 0) {
+        counter(result, "tokens_a_pass", sample_tokens_a_pass(s, r->batch));
+        counter(result, "drafts_kept", (double)s->drafts_kept / (double)s->drafted);
+    }
     counter(result, "hit", (double)s->decode.hit / n);
     counter(result, "prefetched", (double)s->decode.prefetched / n);
     counter(result, "late", (double)s->decode.late / n);
@@ -153,8 +160,12 @@ static void add_benchmark(struct report *report, const struct cell *cell, double
                               .batch = cell->settings.engine.batch,
                               .floor_ns = floor_ns};
     qsort(replay->samples, n, sizeof *replay->samples, by_repetition);
+    uint32_t n_pass = replay->samples[0]->n_pass;
+    replay->same_passes = n_pass > 0;
+    for (size_t i = 0; i < n; i++)
+        replay->same_passes &= replay->samples[i]->n_pass == n_pass;
     report->list[report->n_benchmarks++] = (struct gbench_benchmark){
-        cell->name, cell->settings.generate_tokens, (uint32_t)n, repeat, replay};
+        cell->name, replay->same_passes ? n_pass : 1, (uint32_t)n, repeat, replay};
 }
 
 /* The measured samples of a cell as the repetitions of one benchmark, each failed one by itself. */

@@ -47,6 +47,21 @@ static double busy(const struct sample *s)
     return compute(s) + other(s);
 }
 
+static double drafted(const struct sample *s)
+{
+    return per_pass(s, (double)s->drafted);
+}
+
+static double drafts_kept(const struct sample *s)
+{
+    return per_pass(s, (double)s->drafts_kept);
+}
+
+static double draft_time(const struct sample *s)
+{
+    return per_pass(s, (double)s->draft_ns);
+}
+
 static double wasted(const struct sample *s)
 {
     return (double)s->wasted / (double)(s->passes ? s->passes : 1);
@@ -165,6 +180,34 @@ static void spread(const struct cell_samples *cell, struct summary *out)
     free(values);
 }
 
+/* By place, over all samples. */
+static void acceptance(const struct cell_samples *cell, double of[LB_DRAFT_MOST])
+{
+    for (size_t place = 0; place < LB_DRAFT_MOST; place++) {
+        double reached = 0, right = 0;
+        for (size_t i = 0; i < cell->count; i++) {
+            reached += (double)cell->list[i].draft_reached[place];
+            right += (double)cell->list[i].draft_right[place];
+        }
+        of[place] = reached > 0 ? right / reached : NAN;
+    }
+}
+
+/* The same with what the cell's batch decides. */
+static double median_with(const struct cell_samples *c, double batch,
+                          double (*of)(const struct sample *s, double batch))
+{
+    double *values = malloc((c->count + 1) * sizeof *values), median = NAN;
+    size_t n = 0;
+    for (size_t i = 0; values && i < c->count; i++)
+        if (usable(&c->list[i]))
+            values[n++] = of(&c->list[i], batch);
+    if (n > 0)
+        median = stats_median(values, n);
+    free(values);
+    return median;
+}
+
 struct summary summary_of(const struct cell_samples *cell, const struct floor *floor,
                           uint32_t batch)
 {
@@ -197,10 +240,16 @@ struct summary summary_of(const struct cell_samples *cell, const struct floor *f
                                         .hit_rate_bytes = median_of(cell, expert_hit_bytes),
                                         .per_token = median_of(cell, experts_of_token),
                                         .tokens = median_of(cell, tokens_of_expert)};
-    if (s.pass_ns > 0) {
+    s.tokens_a_pass = median_with(cell, batch, sample_tokens_a_pass);
+    s.token_ns = median_with(cell, batch, sample_token_ns);
+    s.token_floor_ns = floor->ns / s.tokens_a_pass;
+    s.tokens_per_s = 1e9 / s.token_ns;
+    s.drafted = median_of(cell, drafted);
+    s.drafts_kept = median_of(cell, drafts_kept);
+    s.draft_ns = median_of(cell, draft_time);
+    acceptance(cell, s.acceptance);
+    if (s.pass_ns > 0)
         s.efficiency = floor->ns / s.pass_ns;
-        s.tokens_per_s = batch * 1e9 / s.pass_ns;
-    }
     if (floor->all_load_ns > 0)
         s.c_over_t = floor->compute_ns / floor->all_load_ns;
     return s;

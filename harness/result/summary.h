@@ -22,6 +22,12 @@ struct summary {
     struct stats_estimate estimate; /* of that median */
     struct stats_summary pass;
     double prefill_ns, ttft_ns, tokens_per_s;
+    double tokens_a_pass;            /* of all sequences together */
+    double token_ns, token_floor_ns; /* pass and drafts over them; floor over them, 0: not known */
+    double drafted, drafts_kept;     /* per decode pass */
+    double draft_ns;
+    double acceptance[LB_DRAFT_MOST];   /* by place in the draft, how often it is kept once those
+                                         * before it are; NAN beyond what was drafted */
     double hit, prefetched, late, miss; /* per decode pass */
     double wait_ns, compute_ns, other_ns, bytes;
     double cached_ns, uncached_ns; /* mean wait of an access that found its layer, that did not */

@@ -323,6 +323,47 @@ static void print_old_and_honest(const struct results *r, const struct leads *le
     }
 }
 
+static bool has_drafts(const struct results *r, uint32_t i)
+{
+    return strcmp(r->matrix->cells[i].settings.engine.speculation.speculate, "off") != 0;
+}
+
+/* What drafts brought, where a cell makes them; the cells without beside them. */
+static void print_drafts(const struct results *r, const struct leads *leads, FILE *out)
+{
+    static const char *const more[] = {"tokens a pass", "token", "floor a token", "bytes a token",
+                                       "drafted",       "kept",  "drafting",      "kept by place"};
+    bool any = false;
+    for (uint32_t i = 0; i < r->matrix->count; i++)
+        any |= has_drafts(r, i);
+    if (!any)
+        return;
+    fputs("\n## Several tokens a pass\n\n"
+          "Tokens to come are guessed, and several checked in one pass; the text is the same. A "
+          "token's time is passes and drafting over tokens, its floor that of a pass over the "
+          "tokens it gives. Drafted, kept and drafting are per decode pass; by place: how often "
+          "the first, second, ... token of a draft is kept once those before it are. Drafts of "
+          "`speculate: replay` are told the text: no drafter, but what one of that acceptance "
+          "would bring.\n\n",
+          out);
+    markdown_title(leads, more, sizeof more / sizeof *more, out);
+    for (uint32_t i = 0; i < r->matrix->count; i++) {
+        struct summary s = results_summary(r, i);
+        char token[32], least[32], bytes[32], drafting[32];
+        if (s.n == 0 || r->matrix->cells[i].reference)
+            continue;
+        markdown_leads(r, leads, i, out);
+        fprintf(out, " %.2f | %s | %s | %s | %.2f | %.2f | %s |", s.tokens_a_pass,
+                duration(s.token_ns, token, sizeof token),
+                duration(s.token_floor_ns > 0 ? s.token_floor_ns : NAN, least, sizeof least),
+                value_human_size(s.bytes / s.tokens_a_pass, bytes, sizeof bytes), s.drafted,
+                s.drafts_kept, duration(s.draft_ns, drafting, sizeof drafting));
+        for (size_t k = 0; k < LB_DRAFT_MOST && !isnan(s.acceptance[k]); k++)
+            fprintf(out, " %.2f", s.acceptance[k]);
+        fputs(" |\n", out);
+    }
+}
+
 static void print_notes(const char *title, const json_t *texts, FILE *out)
 {
     size_t i;
@@ -361,6 +402,7 @@ void summary_print_markdown(const struct results *r, FILE *out)
     struct leads leads = leads_of(r);
     print_figures(r, &leads, out);
     print_old_and_honest(r, &leads, out);
+    print_drafts(r, &leads, out);
     print_notes("Warnings", r->warnings, out);
 }
 
@@ -425,7 +467,14 @@ static void csv_row(const struct results *r, uint32_t i, FILE *out)
                              s.experts.hit_rate,
                              s.experts.hit_rate_bytes,
                              s.experts.per_token,
-                             s.experts.tokens};
+                             s.experts.tokens,
+                             s.tokens_a_pass,
+                             s.token_ns,
+                             s.token_floor_ns > 0 ? s.token_floor_ns : NAN,
+                             s.bytes / s.tokens_a_pass,
+                             s.drafted,
+                             s.drafts_kept,
+                             s.draft_ns};
     csv_text(out, r->matrix->cells[i].name);
     for (size_t a = 0; a < r->scenario->n_axes; a++) {
         char text[256];
@@ -450,7 +499,9 @@ void summary_print_csv(const struct results *r, FILE *out)
           "wasted,wait_ns,compute_ns,other_ns,bytes_read,cached_wait_ns,uncached_wait_ns,c_over_t,"
           "peak_rss_bytes,pass_low_ns,pass_high_ns,pass_cv,pass_p90_ns,pass_p99_ns,outliers,drift,"
           "bandwidth_used,bandwidth_raw,demand_bytes,expert_hit_rate,expert_hit_rate_bytes,"
-          "experts_per_token,tokens_per_expert\n",
+          "experts_per_token,tokens_per_expert,"
+          "tokens_a_pass,token_ns,token_floor_ns,token_bytes,drafted,"
+          "drafts_kept,draft_ns\n",
           out);
     for (uint32_t i = 0; i < r->matrix->count; i++)
         csv_row(r, i, out);

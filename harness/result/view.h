@@ -29,7 +29,8 @@ struct view_sample {
     double outcomes[VIEW_OUTCOMES], wait_ns, compute_ns, other_ns, bytes_read; /* in a pass, mean */
     double wasted, peak_rss_bytes;
     struct sample_experts experts; /* NAN where there are none */
-    const char *tokens_hash;       /* "" when absent */
+    double tokens, draft_ns; /* in a pass, mean: of all sequences; time of guessing them */
+    const char *tokens_hash; /* "" when absent */
 };
 
 /* The least time of a pass and what it is made of; NAN where not recorded. */
@@ -68,6 +69,7 @@ struct view_cell {
     struct view_sample median;  /* of each figure over the samples: outcomes and times of a pass */
     struct view_floor floor;
     struct view_log log;
+    double acceptance[LB_DRAFT_MOST]; /* by place in a draft; NAN beyond what was drafted */
 };
 
 struct view {
@@ -115,6 +117,9 @@ const char *view_field(struct view *view, const json_t *object, const char *path
 
 /* Fills the cells from layerbench.cells; called by view_open. */
 void view_read_cells(struct view *view, const json_t *cells);
+
+/* Tokens a second when a pass takes so long. */
+double view_speed(const struct view_cell *cell, double pass_ns);
 
 /* Time in a pass in which the storage was busy: as logged; where there is no log, what the bytes
  * take at the storage's bandwidth. NAN: neither is known. */

@@ -68,6 +68,11 @@ static double number_option(struct view *view, const struct view_cell *cell, con
     return value;
 }
 
+double view_speed(const struct view_cell *cell, double pass_ns)
+{
+    return cell->median.tokens * 1e9 / (pass_ns + cell->median.draft_ns);
+}
+
 struct view_cell *view_cell(struct view *view, const char *name, bool add)
 {
     for (size_t i = 0; i < view->n_cells; i++)
@@ -109,8 +114,17 @@ static void read_sums(const json_t *json, double passes, struct view_sample *sam
     sample->bytes_read = (double)integer(json, "bytes_read") / passes;
 }
 
+/* Tokens of a pass and the time of drafting them. */
+static void read_tokens(const json_t *json, double passes, double batch, struct view_sample *sample)
+{
+    double tokens = number(json, "tokens"), draft_ns = number(json, "draft_ns");
+    sample->tokens = tokens > 0 && passes > 0 ? tokens / passes : batch;
+    sample->draft_ns = draft_ns > 0 && passes > 0 ? draft_ns / passes : 0;
+}
+
 /* False for a sample without times. */
-static bool read_sample(const struct view *view, const json_t *json, struct view_sample *sample)
+static bool read_sample(const struct view *view, const json_t *json, double batch,
+                        struct view_sample *sample)
 {
     const json_t *passes = json_object_get(json, "pass_ns"), *pass;
     const json_t *decode = json_object_get(json, "decode");
@@ -131,6 +145,7 @@ static bool read_sample(const struct view *view, const json_t *json, struct view
     {
         n += json_number_value(pass) > 0;
     }
+    read_tokens(json, n, batch, sample);
     bool decoded = strcmp(view->pass_kind, "decode pass") == 0;
     sample->pass_ns = decoded ? sample_json_pass_ns(json) : (double)sample->prefill_ns;
     if (decoded && decode)
@@ -178,7 +193,8 @@ static void summarise(struct view *view, struct view_cell *cell)
                                     FIELD(outcomes[2]),       FIELD(outcomes[3]),
                                     FIELD(peak_rss_bytes),    FIELD(experts.demand_bytes),
                                     FIELD(experts.hit_rate),  FIELD(experts.hit_rate_bytes),
-                                    FIELD(experts.per_token), FIELD(experts.tokens)};
+                                    FIELD(experts.per_token), FIELD(experts.tokens),
+                                    FIELD(tokens),            FIELD(draft_ns)};
 #undef FIELD
     size_t n = cell->n_samples;
     double *values = view_alloc(view, n, sizeof *values);
@@ -208,6 +224,23 @@ static struct view_floor read_floor(const json_t *json)
     return f;
 }
 
+static void read_acceptance(const json_t *samples, struct view_cell *cell)
+{
+    for (size_t place = 0; place < LB_DRAFT_MOST; place++) {
+        double reached = 0, right = 0;
+        const json_t *sample;
+        size_t i;
+        json_array_foreach(samples, i, sample)
+        {
+            const json_t *of = json_object_get(sample, "draft_reached");
+            reached += json_number_value(json_array_get(of, place));
+            of = json_object_get(sample, "draft_right");
+            right += json_number_value(json_array_get(of, place));
+        }
+        cell->acceptance[place] = reached > 0 ? right / reached : NAN;
+    }
+}
+
 static void read_cell(struct view *view, const json_t *json, size_t index)
 {
     const char *name = json_string_value(json_object_get(json, "name"));
@@ -232,7 +265,7 @@ static void read_cell(struct view *view, const json_t *json, size_t index)
     size_t i, damaged = 0;
     json_array_foreach(samples, i, sample)
     {
-        if (read_sample(view, sample, &cell->samples[cell->n_samples]))
+        if (read_sample(view, sample, cell->batch, &cell->samples[cell->n_samples]))
             cell->n_samples++;
         else
             damaged++;
@@ -245,6 +278,7 @@ static void read_cell(struct view *view, const json_t *json, size_t index)
                   json_array_size(json_object_get(json, "failures")), failed);
     else if (failed && !cell->problem)
         cell->problem = failed;
+    read_acceptance(samples, cell);
     summarise(view, cell);
 }
 

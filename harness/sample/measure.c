@@ -1,9 +1,10 @@
 /*
  * measure: the process of one sample (command "sample"). See sample.h for the timed window.
  *
- * 1. open the engine; 2. prefill each sequence with the prompt; 3. decode generate_tokens passes,
- * always with the likeliest token; 4. collect counters and the access log; 5. write it all to
- * the descriptor the run gave, or print it as JSON (gate).
+ * 1. where drafts are replayed, find out what there is to replay, with an engine of its own; 2.
+ * open the engine; 3. prefill each sequence with the prompt; 4. decode generate_tokens of each,
+ * always the likeliest, in as many passes or fewer; 5. collect counters and the access log; 6.
+ * write it all to the descriptor the run gave, or print it as JSON (gate).
  */
 #include "sample/measure.h"
 
@@ -27,11 +28,15 @@ enum { UNITS_LOGGED = 32768, ROUTES_LOGGED = 1 << 20 };
 /* What is needed while the passes run. */
 struct work {
     struct lb_engine *engine;
+    struct lb_decoder *decoder;
     const struct settings *settings;
-    uint32_t n_vocab, batch;
-    int32_t *tokens; /* prompt, then one token of each sequence */
-    float *logits;   /* [batch][n_vocab] */
-    uint64_t tokens_hash, logits_hash;
+    uint32_t n_vocab, batch, most; /* tokens of a sequence: generate_tokens and the first */
+    int32_t *prompt;               /* [prompt_tokens] */
+    int32_t *tokens;               /* [batch][most] */
+    uint32_t *n, *limits;          /* [batch] tokens so far; those still wanted */
+    struct lb_drawn *drawn;        /* [batch] */
+    uint64_t *logits_hash;         /* [batch] */
+    int32_t *known;                /* [batch][most] to replay, or NULL */
 };
 
 /* "read_bytes" of /proc/self/io: what the kernel fetched from storage for this process. */
@@ -65,22 +70,37 @@ static uint64_t mix(uint64_t hash, uint64_t word)
     return hash ^ hash >> 29;
 }
 
-/* Picks the likeliest token of each sequence, and hashes tokens and logits. */
-static void choose(struct work *w, uint32_t first, uint32_t n)
+/* Keeps the tokens that a sequence got, and hashes the logits they were drawn from. */
+static void take(struct work *w, uint32_t sequence, const struct lb_drawn *drawn)
 {
-    for (uint32_t s = 0; s < n; s++) {
-        const float *row = w->logits + (size_t)s * w->n_vocab;
-        uint32_t best = 0;
-        for (uint32_t i = 1; i < w->n_vocab; i++)
-            best = row[i] > row[best] ? i : best;
-        for (uint32_t i = 0; i < w->n_vocab; i++) {
-            uint32_t bits;
-            memcpy(&bits, &row[i], sizeof bits);
-            w->logits_hash = mix(w->logits_hash, bits);
-        }
-        w->tokens[first + s] = (int32_t)best;
-        w->tokens_hash = mix(w->tokens_hash, best);
+    uint64_t *hash = &w->logits_hash[sequence];
+    for (size_t i = 0; i < (size_t)drawn->n * w->n_vocab; i++) {
+        uint32_t bits;
+        memcpy(&bits, &drawn->logits[i], sizeof bits);
+        *hash = mix(*hash, bits);
     }
+    memcpy(w->tokens + (size_t)sequence * w->most + w->n[sequence], drawn->tokens,
+           drawn->n * sizeof *w->tokens);
+    w->n[sequence] += drawn->n;
+}
+
+/* Of all tokens, the first of each sequence, the second of each, ...: how many of them came
+ * together does not show. */
+static uint64_t tokens_hash(const struct work *w)
+{
+    uint64_t hash = 0;
+    for (uint32_t i = 0; i < w->most; i++)
+        for (uint32_t s = 0; s < w->batch; s++)
+            hash = mix(hash, (uint64_t)w->tokens[(size_t)s * w->most + i]);
+    return hash;
+}
+
+static uint64_t logits_hash(const struct work *w)
+{
+    uint64_t hash = w->logits_hash[0];
+    for (uint32_t s = 1; s < w->batch; s++)
+        hash = mix(hash, w->logits_hash[s]);
+    return hash;
 }
 
 static struct sample_sums sums_of(const struct lb_stats *s)
@@ -109,40 +129,66 @@ static struct sample_sums minus(struct sample_sums a, struct sample_sums b)
                                 .other_ns = a.other_ns - b.other_ns};
 }
 
-/* Each sequence gets a prompt of its own; the tokens chosen after it go to tokens[s]. */
-static enum lb_status prefill(struct work *w, uint64_t seed, struct sample *out,
-                              struct lb_error *err)
+/* Each sequence gets a prompt of its own. */
+static enum lb_status prefill(struct work *w, uint64_t seed, struct lb_error *err)
 {
     struct lb_random random = {seed};
     uint32_t n = w->settings->prompt_tokens;
-    int32_t *prompt = w->tokens + w->batch;
-    for (uint32_t s = 0; s < w->batch; s++) {
+    enum lb_status status = LB_OK;
+    for (uint32_t s = 0; s < w->batch && status == LB_OK; s++) {
         for (uint32_t i = 0; i < n; i++)
-            prompt[i] = (int32_t)lb_random_below(&random, w->n_vocab);
-        enum lb_status status = lb_engine_prefill(w->engine, s, prompt, n, false, w->logits, err);
-        if (status != LB_OK)
-            return status;
-        choose(w, s, 1);
+            w->prompt[i] = (int32_t)lb_random_below(&random, w->n_vocab);
+        status = lb_decoder_begin(w->decoder, s, w->prompt, n, &w->drawn[0], err);
+        if (status == LB_OK)
+            take(w, s, &w->drawn[0]);
+        if (status == LB_OK && w->known)
+            status = lb_decoder_know(w->decoder, s, w->known + (size_t)s * w->most + 1, w->most - 1,
+                                     err);
     }
-    out->prefill_ns = lb_engine_stats(w->engine).wall_ns;
-    return LB_OK;
+    return status;
+}
+
+/* One pass; false in *more: it was the last. */
+static enum lb_status step(struct work *w, bool *more, struct lb_error *err)
+{
+    for (uint32_t s = 0; s < w->batch; s++)
+        w->limits[s] = w->most - w->n[s];
+    enum lb_status status = lb_decoder_step(w->decoder, w->limits, w->drawn, err);
+    *more = false;
+    for (uint32_t s = 0; s < w->batch && status == LB_OK; s++) {
+        take(w, s, &w->drawn[s]);
+        *more |= w->n[s] < w->most;
+    }
+    return status;
+}
+
+static void take_drafts(const struct lb_drafts *d, struct sample *out)
+{
+    out->tokens = d->tokens;
+    out->drafted = d->made;
+    out->drafts_kept = d->kept;
+    out->draft_ns = d->made > 0 ? d->draft_ns : 0; /* else a look at the clock */
+    out->draft_bytes = d->bytes;
+    memcpy(out->draft_reached, d->reached, sizeof out->draft_reached);
+    memcpy(out->draft_right, d->right, sizeof out->draft_right);
 }
 
 static enum lb_status decode(struct work *w, struct sample *out, struct lb_error *err)
 {
     struct lb_stats before = lb_engine_stats(w->engine);
     int64_t start = lb_now_ns(), in_passes = 0;
-    for (uint32_t i = 0; i < w->settings->generate_tokens; i++) {
-        enum lb_status status = lb_engine_decode(w->engine, w->tokens, w->batch, w->logits, err);
+    for (bool more = true; more;) {
+        enum lb_status status = step(w, &more, err);
         if (status != LB_OK)
             return status;
         int64_t wall = lb_engine_last_pass(w->engine).wall_ns;
         out->pass_ns[out->n_pass++] = wall;
         in_passes += wall;
-        choose(w, 0, w->batch);
     }
     struct lb_stats after = lb_engine_stats(w->engine);
-    out->between_ns = lb_now_ns() - start - in_passes;
+    struct lb_drafts drafts = lb_decoder_drafts(w->decoder);
+    take_drafts(&drafts, out);
+    out->between_ns = lb_now_ns() - start - in_passes - out->draft_ns;
     out->decode = minus(sums_of(&after), sums_of(&before));
     out->needed_bytes = after.needed_bytes - before.needed_bytes;
     out->experts_needed = after.experts_needed - before.experts_needed;
@@ -184,7 +230,7 @@ static void collect(struct work *w, struct sample *out)
     out->file_bytes = info.file_bytes;
     out->layer_bytes = info.layer_bytes;
     out->model_resident_bytes = info.resident_bytes;
-    out->resident_bytes = s.resident_bytes;
+    out->resident_bytes = s.resident_bytes + out->draft_bytes;
     out->cache_bytes = s.cache_bytes;
     out->kv_bytes = s.kv_bytes;
     out->cache_layers = e.cache_layers;
@@ -192,8 +238,8 @@ static void collect(struct work *w, struct sample *out)
     out->products_rows = s.products_rows;
     out->products_streams = s.products_streams;
     out->product_changes = s.product_changes;
-    snprintf(out->tokens_hash, sizeof out->tokens_hash, "%016" PRIx64, w->tokens_hash);
-    snprintf(out->logits_hash, sizeof out->logits_hash, "%016" PRIx64, w->logits_hash);
+    snprintf(out->tokens_hash, sizeof out->tokens_hash, "%016" PRIx64, tokens_hash(w));
+    snprintf(out->logits_hash, sizeof out->logits_hash, "%016" PRIx64, logits_hash(w));
     snprintf(out->prefetch, sizeof out->prefetch, "%s", e.prefetch);
     snprintf(out->replacement, sizeof out->replacement, "%s", e.replacement);
     snprintf(out->scheduler, sizeof out->scheduler, "%s", e.scheduler);
@@ -227,23 +273,85 @@ static enum lb_status profiled_decode(struct work *w, struct sample *out, struct
     return status;
 }
 
+static enum lb_status no_memory(struct lb_error *err)
+{
+    return lb_fail(err, LB_ERR_NOMEM, "out of memory for the sample");
+}
+
+static void close_work(struct work *w)
+{
+    lb_decoder_close(w->decoder);
+    lb_engine_close(w->engine);
+    free(w->prompt);
+    free(w->tokens);
+    free(w->n);
+    free(w->limits);
+    free(w->drawn);
+    free(w->logits_hash);
+}
+
+/* The engine is open. */
+static enum lb_status open_work(struct work *w, struct lb_error *err)
+{
+    const struct lb_sampling likeliest = {.temperature = 0, .top_p = 1};
+    w->n_vocab = lb_engine_model(w->engine).n_vocab;
+    w->batch = lb_engine_effective(w->engine).batch;
+    w->most = w->settings->generate_tokens + 1;
+    w->prompt = malloc(w->settings->prompt_tokens * sizeof *w->prompt);
+    w->tokens = malloc((size_t)w->batch * w->most * sizeof *w->tokens);
+    w->n = calloc(w->batch, sizeof *w->n);
+    w->limits = calloc(w->batch, sizeof *w->limits);
+    w->drawn = calloc(w->batch, sizeof *w->drawn);
+    w->logits_hash = calloc(w->batch, sizeof *w->logits_hash);
+    if (!w->prompt || !w->tokens || !w->n || !w->limits || !w->drawn || !w->logits_hash)
+        return no_memory(err);
+    return lb_decoder_open(w->engine, &w->settings->engine.speculation, &likeliest, &w->decoder,
+                           err);
+}
+
+/* What there is to replay: the same work without drafts, in an engine that is closed again. */
+static int learn(const struct measure *m, const struct settings *settings, int32_t **known)
+{
+    struct settings plain = *settings;
+    struct work w = {.settings = &plain};
+    struct lb_error err = LB_ERROR_INIT;
+    plain.engine.speculation.speculate = "off";
+    plain.engine.log_capacity = plain.engine.unit_log_capacity = 0;
+    plain.engine.route_log_capacity = 0;
+    int code = model_options_open("sample", &plain, &w.engine);
+    if (code != EXIT_OK)
+        return code;
+    bool more = true;
+    enum lb_status status = open_work(&w, &err);
+    if (status == LB_OK)
+        status = prefill(&w, m->work_seed, &err);
+    while (status == LB_OK && more)
+        status = step(&w, &more, &err);
+    if (status == LB_OK) {
+        *known = w.tokens;
+        w.tokens = NULL;
+    }
+    close_work(&w);
+    return status == LB_OK ? EXIT_OK : model_options_error("sample", &err);
+}
+
 static enum lb_status passes(struct work *w, const struct measure *m, int64_t opened_at,
                              struct sample *out, struct lb_error *err)
 {
     const struct settings *s = w->settings;
-    size_t n_tokens = w->batch + s->prompt_tokens;
-    w->tokens = malloc(n_tokens * sizeof *w->tokens);
-    w->logits = malloc((size_t)w->batch * w->n_vocab * sizeof *w->logits);
+    if (open_work(w, err) != LB_OK)
+        return err->code;
     out->pass_ns = calloc(s->generate_tokens, sizeof *out->pass_ns);
     out->log = malloc((m->log_capacity + 1) * sizeof *out->log);
     out->units = malloc(UNITS_LOGGED * sizeof *out->units);
     out->routes = malloc((s->log_routes ? ROUTES_LOGGED : 1) * sizeof *out->routes);
-    if (!w->tokens || !w->logits || !out->pass_ns || !out->log || !out->units || !out->routes)
-        return lb_fail(err, LB_ERR_NOMEM, "out of memory for the sample");
+    if (!out->pass_ns || !out->log || !out->units || !out->routes)
+        return no_memory(err);
     int64_t bytes_before = kernel_bytes();
-    enum lb_status status = prefill(w, m->work_seed, out, err);
+    enum lb_status status = prefill(w, m->work_seed, err);
     if (status != LB_OK)
         return status;
+    out->prefill_ns = lb_engine_stats(w->engine).wall_ns;
     out->ttft_ns = lb_now_ns() - opened_at;
     status = profiled_decode(w, out, err);
     if (status != LB_OK)
@@ -287,22 +395,26 @@ int measure(const struct measure *m, struct settings *settings)
     settings->engine.unit_log_capacity = m->log_capacity ? UNITS_LOGGED : 0;
     settings->engine.route_log_capacity = settings->log_routes ? ROUTES_LOGGED : 0;
     settings->engine.profile = m->profile;
+    if (strcmp(settings->engine.speculation.speculate, "replay") == 0) {
+        int code = learn(m, settings, &w.known);
+        if (code != EXIT_OK)
+            return code;
+    }
     int64_t start = lb_now_ns();
     int code = model_options_open("sample", settings, &w.engine);
-    if (code != EXIT_OK)
+    if (code != EXIT_OK) {
+        free(w.known);
         return code;
+    }
     out.load_ns = lb_now_ns() - start;
-    w.n_vocab = lb_engine_model(w.engine).n_vocab;
-    w.batch = lb_engine_effective(w.engine).batch;
     if (passes(&w, m, start, &out, &err) != LB_OK)
         code = model_options_error("sample", &err);
-    lb_engine_close(w.engine);
+    close_work(&w);
     if (code == EXIT_OK && !write_result(m, &out)) {
         fputs("layerbench sample: cannot write the result\n", stderr);
         code = EXIT_FAILED;
     }
-    free(w.tokens);
-    free(w.logits);
+    free(w.known);
     sample_free(&out);
     return code;
 }

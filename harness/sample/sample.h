@@ -4,8 +4,8 @@
  * A sample is measured in a process of its own (command "sample"), which opens the model, runs
  * the prefill and the decode passes and writes what happened to a file descriptor; the run
  * (runner.h) reads it from there. Inside the timed window of a pass: the pass (lb_engine_prefill,
- * lb_engine_decode), nothing else. Choosing the next token and hashing logits lie between passes,
- * and their time is recorded as between_ns.
+ * lb_engine_verify), nothing else. Choosing the next tokens and hashing logits lie between passes,
+ * and their time is recorded as between_ns; guessing tokens lies there too, and is draft_ns.
  */
 #ifndef SAMPLE_H
 #define SAMPLE_H
@@ -33,7 +33,12 @@ struct sample {
     int64_t prefill_ns;
     int64_t *pass_ns; /* each decode pass */
     uint32_t n_pass;
-    int64_t between_ns; /* decode phase outside the passes */
+    int64_t between_ns; /* decode phase outside the passes and drafts */
+    /* decode, all sequences: tokens that the passes gave (0: results from before it was counted, a
+     * token of each sequence a pass); of drafts, those checked and those kept, time and memory */
+    uint64_t tokens, drafted, drafts_kept, draft_bytes;
+    int64_t draft_ns;
+    uint64_t draft_reached[LB_DRAFT_MOST], draft_right[LB_DRAFT_MOST]; /* see lb_drafts */
     struct sample_sums all, decode;
 
     int64_t cached_wait_ns,
@@ -84,6 +89,12 @@ void sample_free(struct sample *sample);
 double sample_pass_ns(const struct sample *sample);
 /* The same of a sample as JSON, whatever else it lacks. */
 double sample_json_pass_ns(const json_t *sample);
+/* Tokens that a decode pass gave, of `batch` sequences together, how many came in a second of
+ * passes and drafting, and the time of one. 0 where nothing was decoded. */
+double sample_tokens_a_pass(const struct sample *sample, double batch);
+double sample_tokens_per_s(const struct sample *sample, double batch);
+double sample_token_ns(const struct sample *sample, double batch);
+double sample_json_token_ns(const json_t *sample, double batch);
 
 /* What decode passes needed of a mixture of experts, and found; NAN where there is none, or a layer
  * is one unit. */

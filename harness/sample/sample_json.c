@@ -91,6 +91,11 @@ static const struct field fields[] = {
     LATER_NUMBER_OF(products_rows),
     LATER_NUMBER_OF(products_streams),
     LATER_NUMBER_OF(product_changes),
+    LATER_NUMBER_OF(tokens),
+    LATER_NUMBER_OF(drafted),
+    LATER_NUMBER_OF(drafts_kept),
+    LATER_NUMBER_OF(draft_ns),
+    LATER_NUMBER_OF(draft_bytes),
     NUMBER_OF(cached_before_ppm),
     TEXT_OF(tokens_hash),
     TEXT_OF(logits_hash),
@@ -171,7 +176,31 @@ struct sample_experts sample_json_experts(const json_t *sample)
     return sample_experts(&s);
 }
 
-double sample_json_pass_ns(const json_t *sample)
+double sample_tokens_a_pass(const struct sample *s, double batch)
+{
+    return s->n_pass == 0 ? 0 : s->tokens > 0 ? (double)s->tokens / s->n_pass : batch;
+}
+
+/* A pass and the drafting for it. */
+static double step_ns(const struct sample *s)
+{
+    return s->n_pass > 0 ? sample_pass_ns(s) + (double)s->draft_ns / s->n_pass : 0;
+}
+
+double sample_tokens_per_s(const struct sample *s, double batch)
+{
+    double ns = step_ns(s);
+    return ns > 0 ? sample_tokens_a_pass(s, batch) * 1e9 / ns : 0;
+}
+
+double sample_token_ns(const struct sample *s, double batch)
+{
+    double tokens = sample_tokens_a_pass(s, batch);
+    return tokens > 0 ? step_ns(s) / tokens : 0;
+}
+
+/* Its passes, their number and sum. */
+static struct sample passes_of(const json_t *sample)
 {
     struct sample s = {.n_pass = 0};
     size_t i;
@@ -183,7 +212,22 @@ double sample_json_pass_ns(const json_t *sample)
             s.n_pass++;
         }
     }
+    return s;
+}
+
+double sample_json_pass_ns(const json_t *sample)
+{
+    struct sample s = passes_of(sample);
     return sample_pass_ns(&s);
+}
+
+double sample_json_token_ns(const json_t *sample, double batch)
+{
+    struct sample s = passes_of(sample);
+    double tokens = json_number_value(json_object_get(sample, "tokens"));
+    s.tokens = tokens > 0 ? (uint64_t)tokens : 0;
+    s.draft_ns = (int64_t)json_number_value(json_object_get(sample, "draft_ns"));
+    return sample_token_ns(&s, batch);
 }
 
 /* ---- to JSON ---- */
@@ -193,6 +237,22 @@ static json_t *number_at(const void *base, size_t offset)
     int64_t value;
     memcpy(&value, (const char *)base + offset, sizeof value);
     return json_integer(value);
+}
+
+/* By place in the draft, as far as drafts went; left out where there were none. */
+static void add_places(json_t *object, const struct sample *s)
+{
+    json_t *reached = json_array(), *right = json_array();
+    for (size_t i = 0; i < LB_DRAFT_MOST && s->draft_reached[i] > 0; i++) {
+        json_array_append_new(reached, json_integer((json_int_t)s->draft_reached[i]));
+        json_array_append_new(right, json_integer((json_int_t)s->draft_right[i]));
+    }
+    if (json_array_size(reached) > 0) {
+        json_object_set(object, "draft_reached", reached);
+        json_object_set(object, "draft_right", right);
+    }
+    json_decref(reached);
+    json_decref(right);
 }
 
 static void add_sums(json_t *object, const struct sample_sums *sums)
@@ -232,6 +292,7 @@ json_t *sample_to_json(const struct sample *s)
                             fields[i].kind == NUMBER ? number_at(s, fields[i].offset)
                                                      : json_text(text));
     }
+    add_places(object, s);
     if (s->broken && json_array_size(s->broken) > 0)
         json_object_set(object, "broken", s->broken);
     if (s->profile)
@@ -281,6 +342,12 @@ static bool take_passes(const json_t *list, struct sample *s)
     return true;
 }
 
+static void take_places(const json_t *list, uint64_t *places)
+{
+    for (size_t i = 0; i < json_array_size(list) && i < LB_DRAFT_MOST; i++)
+        places[i] = (uint64_t)json_integer_value(json_array_get(list, i));
+}
+
 static bool take_fields(const json_t *object, struct sample *s, const char **where)
 {
     for (size_t i = 0; i < N_FIELDS; i++) {
@@ -319,6 +386,8 @@ bool sample_from_json(const json_t *object, struct sample *s, const char **where
     if (take_passes(json_object_get(object, "pass_ns"), s) && take_sums(object, &s->all, where) &&
         take_sums(json_object_get(object, "decode"), &s->decode, where) &&
         take_fields(object, s, where)) {
+        take_places(json_object_get(object, "draft_reached"), s->draft_reached);
+        take_places(json_object_get(object, "draft_right"), s->draft_right);
         json_t *broken = json_object_get(object, "broken");
         s->broken = json_is_array(broken) ? json_incref(broken) : NULL;
         s->profile = json_incref(json_object_get(object, "profile"));

@@ -198,7 +198,7 @@ static const struct option table[] = {
      SPECULATION(acceptance), .max = 1, .flags = OPTION_STREAMING},
     {"prompt_tokens", "N", "prompt of each sequence", OPTION_COUNT, WORK(prompt_tokens), .min = 1,
      .flags = OPTION_RUN_ONLY},
-    {"generate_tokens", "N", "decode passes timed in one sample", OPTION_COUNT,
+    {"generate_tokens", "N", "tokens decoded of each sequence in one sample", OPTION_COUNT,
      WORK(generate_tokens), .min = 1, .flags = OPTION_RUN_ONLY},
     {"page_cache", "STATE", "of the model file before each sample", OPTION_CHOICE, WORK(page_cache),
      .choices = choices_page_cache, .flags = OPTION_RUN_ONLY | OPTION_STREAMING | OPTION_MACHINE},

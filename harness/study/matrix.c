@@ -152,11 +152,12 @@ enum lb_status matrix_build(const struct scenario *s, uint32_t n_layers, struct 
 
 /* ---- reference cells ---- */
 
-/* Whether it shows compute alone: all layers there, nothing slowed, and enough memory (a limit
- * would let the kernel drop layers that are mapped). */
+/* Whether it shows compute alone: all layers there, nothing slowed, one token a pass, and enough
+ * memory (a limit would let the kernel drop layers that are mapped). */
 static bool shows_compute(const struct cell *c)
 {
     return strcmp(c->settings.engine.prefetch, "resident") == 0 && !*c->settings.engine.slow &&
+           strcmp(c->settings.engine.speculation.speculate, "off") == 0 &&
            c->settings.memory_limit == 0;
 }
 
@@ -228,6 +229,7 @@ enum lb_status matrix_add_references(struct matrix *m, struct lb_error *err)
         o->device_queue_depth = 0;
         o->unit_bytes = defaults.engine.unit_bytes;
         o->resident = defaults.engine.resident;
+        o->speculation = defaults.engine.speculation;
         o->slow = "";
         o->slow_percent = 0;
         o->fault = "";
