@@ -43,6 +43,7 @@ struct lb_options lb_options_default(void)
         .batch = 1,
         .max_tokens = 512,
         .kv = "f32",
+        .prefill = "layers",
         .speculation = {.speculate = "off",
                         .draft_tokens = 4,
                         .draft_budget = "fixed",
@@ -333,6 +334,9 @@ static enum lb_status check_options(struct lb_options *o, struct lb_error *err)
         return lb_fail(err, LB_ERR_INPUT, "cache_scope: '%s': expected layer or model",
                        o->cache_scope);
     o->cache_scope = strcmp(o->cache_scope, "layer") == 0 ? "layer" : "model";
+    if (strcmp(o->prefill, "layers") != 0 && strcmp(o->prefill, "chunks") != 0)
+        return lb_fail(err, LB_ERR_INPUT, "prefill: '%s': expected layers or chunks", o->prefill);
+    o->prefill = strcmp(o->prefill, "layers") == 0 ? "layers" : "chunks";
     if (strcmp(o->cache_scope, "layer") == 0 && strcmp(o->resident, "dense") == 0)
         return lb_fail(err, LB_ERR_INPUT, "cache_scope: layer: expected model with resident dense");
     if (o->batch < 1 || o->max_tokens < 1)
@@ -373,6 +377,21 @@ static void log_route(void *ctx, const struct model_route *route)
     }
 }
 
+/* Tokens of a prompt that may go through the layers together: as many as the context holds, in
+ * memory that is small beside the layers'. */
+static uint32_t most_together(const struct lb_engine *e)
+{
+    const struct lb_options *o = &e->options;
+    const struct model_config *c = model_config(e->model);
+    const uint64_t token = (c->n_embd + c->rope_dims + 1) * sizeof(float);
+    const uint64_t least = (uint64_t)16 << 20, share = e->layout->bytes / 32;
+    const uint64_t fit = (share > least ? share : least) / token;
+    uint32_t most = fit < o->context ? (uint32_t)fit : o->context;
+    if (strcmp(o->prefill, "layers") != 0 || strcmp(o->prefetch, "resident") == 0)
+        most = o->max_tokens;
+    return most > o->max_tokens ? most : o->max_tokens;
+}
+
 static enum lb_status open_session(struct lb_engine *e, struct lb_error *err)
 {
     struct lb_options *o = &e->options;
@@ -389,9 +408,11 @@ static enum lb_status open_session(struct lb_engine *e, struct lb_error *err)
         step += (uint64_t)o->batch * o->speculation.draft_tokens;
     if (o->max_tokens < step)
         o->max_tokens = (uint32_t)step;
+    e->most_together = most_together(e);
     struct model_session_options so = {.n_sequences = o->batch,
                                        .context = o->context,
                                        .max_tokens = o->max_tokens,
+                                       .most_tokens = e->most_together,
                                        .kv = KERNELS_KV_F32,
                                        .order = N_KERNELS_ORDERS,
                                        .profile = o->profile,
@@ -406,8 +427,8 @@ static enum lb_status open_session(struct lb_engine *e, struct lb_error *err)
     else if (strcmp(o->kv, "f32") != 0)
         return lb_fail(err, LB_ERR_INPUT, "kv: '%s': expected f32 or f16", o->kv);
     o->kv = so.kv == KERNELS_KV_F16 ? "f16" : "f32";
-    e->sequences = lb_calloc(o->max_tokens, sizeof *e->sequences);
-    e->want = lb_calloc(o->max_tokens, sizeof *e->want);
+    e->sequences = lb_calloc(e->most_together, sizeof *e->sequences);
+    e->want = lb_calloc(e->most_together, sizeof *e->want);
     if (!e->sequences || !e->want)
         return lb_fail(err, LB_ERR_NOMEM, "session: out of memory");
     return model_session_open(e->model, e->pool, e->ops, &so, &e->session, err);
@@ -542,7 +563,7 @@ static enum lb_status pass(struct lb_engine *e, bool prefill, const struct model
 {
     struct model_weights weights = feed_weights(&e->feed);
     int64_t begin_ns = lb_now_ns();
-    feed_pass_begin(&e->feed, prefill, batch->n_tokens);
+    feed_pass_begin(&e->feed, prefill, batch->n_tokens, batch->n_tokens > e->options.max_tokens);
     enum lb_status status = model_forward(e->session, &weights, batch, logits, err);
     bool advanced = status == LB_OK;
     status = check_file(e, status, err);
@@ -569,6 +590,14 @@ static enum lb_status pass(struct lb_engine *e, bool prefill, const struct model
     return status;
 }
 
+/* Tokens of a prompt in a pass. */
+static uint32_t prompt_pass(const struct lb_engine *e)
+{
+    bool reads = strcmp(streamer_effective(e->streamer).prefetch, "resident") != 0;
+    bool shared = strcmp(e->options.cache_scope, "layer") != 0;
+    return reads && shared && feed_can_keep(&e->feed) ? e->most_together : e->options.max_tokens;
+}
+
 enum lb_status lb_engine_prefill(struct lb_engine *e, uint32_t sequence, const int32_t *tokens,
                                  size_t n, bool all, float *logits, struct lb_error *err)
 {
@@ -581,10 +610,9 @@ enum lb_status lb_engine_prefill(struct lb_engine *e, uint32_t sequence, const i
                        "prefill: %zu tokens for sequence %" PRIu32
                        ": expected at least 1 token and a sequence below %" PRIu32,
                        n, sequence, e->options.batch);
-    uint32_t before = model_session_length(e->session, sequence);
+    uint32_t before = model_session_length(e->session, sequence), most = prompt_pass(e);
     for (size_t at = 0; at < n;) {
-        uint32_t chunk =
-            n - at < e->options.max_tokens ? (uint32_t)(n - at) : e->options.max_tokens;
+        uint32_t chunk = n - at < most ? (uint32_t)(n - at) : most;
         for (uint32_t i = 0; i < chunk; i++) {
             e->sequences[i] = sequence;
             e->want[i] = logits && (all || at + i + 1 == n);

@@ -69,6 +69,8 @@ struct lb_options {
     uint32_t batch;   /* sequences; default 1 */
     uint32_t max_tokens; /* tokens in one pass (prefill chunk); default 512, at least what a
                           * decode step with its drafts takes */
+    const char *prefill; /* "layers": chunks of a prompt go through a layer together, where weights
+                          * stream: each is read once; "chunks": a pass each; default "layers" */
     struct lb_speculation speculation;
     const char *kv;            /* "f16", "f32"; default "f32" */
     bool profile;              /* time every operation */
@@ -125,8 +127,10 @@ struct lb_effective lb_engine_effective(const struct lb_engine *engine);
 
 /* ---- passes ---- */
 
-/* Appends n tokens to a sequence, in chunks of max_tokens (a pass each). logits[n_vocab] of the
- * last token, or of every token (logits_all: [n][n_vocab]) when `all` is true; NULL: none. */
+/* Appends n tokens to a sequence, in chunks of max_tokens: a pass each, or, where weights stream, a
+ * pass for all of them or as many as there is memory for (what stays of them between layers takes
+ * up to 16 MiB or a 32nd of the layers' bytes). logits[n_vocab] of the last token, or of every
+ * token (logits_all: [n][n_vocab]) when `all` is true; NULL: none. */
 enum lb_status lb_engine_prefill(struct lb_engine *engine, uint32_t sequence, const int32_t *tokens,
                                  size_t n, bool all, float *logits, struct lb_error *err);
 /* One decode step: tokens[i] is appended to sequence i, i < n <= batch. logits[n][n_vocab]. */

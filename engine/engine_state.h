@@ -42,7 +42,8 @@ struct lb_engine {
     void *ballast;                 /* memory that no counter knows (options.breaks), or NULL */
     uint64_t reads_checked;        /* up to here the file was as it had been */
     uint64_t allocations_at_first; /* after the first pass */
-    /* token-wise views of a batch, room for max_tokens */
+    uint32_t most_together;        /* tokens of a prompt in one pass, at least max_tokens */
+    /* token-wise views of a batch, room for most_together */
     uint32_t *sequences;
     bool *want;
     /* text: opened at first use */

@@ -89,13 +89,17 @@ enum lb_status feed_open(struct feed *feed, struct lb_error *err)
     for (uint32_t u = 0; u < feed->layout->n_units; u++)
         if (feed->layout->units[u].n_runs > most)
             most = feed->layout->units[u].n_runs;
-    feed->runs = lb_calloc((size_t)FEED_HELD * most, sizeof *feed->runs);
+    uint32_t n_held = FEED_HELD;
+    if (model_config(feed->model)->experts.count == 0 && most_units(feed->layout) > n_held)
+        n_held = most_units(feed->layout);
+    feed->held = lb_calloc(n_held, sizeof *feed->held);
+    feed->runs = lb_calloc((size_t)n_held * most, sizeof *feed->runs);
     feed->first_tensor = lb_calloc(n_layers + 1, sizeof *feed->first_tensor);
     feed->needed = lb_calloc(model_config(feed->model)->experts.count + 1, sizeof *feed->needed);
     feed->units = lb_calloc(most_units(feed->layout), sizeof *feed->units);
-    if (!feed->runs || !feed->first_tensor || !feed->needed || !feed->units)
+    if (!feed->held || !feed->runs || !feed->first_tensor || !feed->needed || !feed->units)
         return lb_fail(err, LB_ERR_NOMEM, "weights: out of memory");
-    for (uint32_t i = 0; i < FEED_HELD; i++)
+    for (uint32_t i = 0; i < n_held; i++)
         feed->held[i].runs = feed->runs + (size_t)i * most;
     for (uint32_t l = 0; l < n_layers; l++)
         feed->first_tensor[l + 1] = feed->first_tensor[l] + tensors_in(feed->model, l);
@@ -104,6 +108,7 @@ enum lb_status feed_open(struct feed *feed, struct lb_error *err)
 
 void feed_close(struct feed *feed)
 {
+    lb_free(feed->held);
     lb_free(feed->runs);
     lb_free(feed->tensors);
     lb_free(feed->first_tensor);
@@ -251,11 +256,14 @@ static enum lb_status hold_any(struct feed *feed, const uint32_t *units, uint32_
     return LB_OK;
 }
 
-/* That unit in place of whatever is held. */
+/* That unit in place of whatever is held, or beside it. */
 static enum lb_status step_to(struct feed *feed, uint32_t unit, struct lb_error *err)
 {
     uint32_t which;
-    drop_held(feed);
+    if (!feed->keeps)
+        drop_held(feed);
+    else if (feed->n_held > 0)
+        account_compute(feed);
     return hold_any(feed, &unit, 1, &which, err);
 }
 
@@ -455,9 +463,28 @@ struct model_weights feed_weights(struct feed *feed)
                                   .release = release};
 }
 
-void feed_pass_begin(struct feed *feed, bool prefill, uint32_t tokens)
+bool feed_can_keep(const struct feed *feed)
+{
+    const struct layout *layout = feed->layout;
+    uint64_t largest = 0;
+    bool whole = true;
+    for (uint32_t l = 0; l < layout->n_layers; l++) {
+        uint64_t frames = 0;
+        for (uint32_t u = layout->layer_first_unit[l]; u < layout->layer_first_unit[l + 1]; u++)
+            frames += layout->units[u].n_frames;
+        largest = frames > largest ? frames : largest;
+        whole &= is_whole(feed, l);
+    }
+    if (whole)
+        return true;
+    return model_config(feed->model)->experts.count == 0 &&
+           streamer_memory_bytes(feed->streamer) >= 2 * largest * layout->frame_bytes;
+}
+
+void feed_pass_begin(struct feed *feed, bool prefill, uint32_t tokens, bool keeps)
 {
     uint32_t number = feed->pass.wall_ns ? feed->pass.pass + 1 : feed->pass.pass;
+    feed->keeps = keeps;
     feed->mark_ns = lb_now_ns();
     feed->pass = (struct lb_pass){
         .pass = number, .prefill = prefill, .tokens = tokens, .start_ns = feed->mark_ns};

@@ -7,7 +7,8 @@
  * measures each access: compute, wait and the rest are timed where they happen; none is calculated
  * from the others.
  *
- * Units of part 0 are held one at a time, in order. Of experts, whichever are there are held
+ * Units of part 0 are held one at a time, in order; in a pass that goes in chunks all of a layer
+ * stay until its end, because each chunk asks for them. Of experts, whichever are there are held
  * together and computed in one job; an expert of several units comes alone, unit by unit.
  */
 #ifndef ENGINE_FEED_H
@@ -35,7 +36,7 @@ struct feed_counters { /* accesses of layers */
     uint64_t expert_units, expert_hits, expert_bytes, expert_hit_bytes;
 };
 
-#define FEED_HELD 16 /* units at a time */
+#define FEED_HELD 16 /* experts at a time */
 
 struct feed_held {
     uint32_t unit;
@@ -51,7 +52,7 @@ struct feed {
     const uint8_t *mapped;    /* the file in memory (mmap), or NULL */
     struct lb_ring *log;      /* or NULL */
     struct lb_ring *unit_log; /* or NULL */
-    struct model_run *runs;   /* owned: room for the runs of FEED_HELD largest units */
+    struct model_run *runs;   /* owned: room for the runs of as many of the largest units */
     struct layout_tensor
         *tensors;           /* owned: what the layout was built of, see feed_layout_tensors */
     uint32_t *first_tensor; /* owned: [n_layers + 1], index into these */
@@ -61,10 +62,11 @@ struct feed {
     double slow_factor;
 
     /* where the pass is */
-    struct feed_held held[FEED_HELD];
+    struct feed_held *held; /* owned: [FEED_HELD, or more where passes in chunks need it] */
     uint32_t n_held;
     uint32_t next;            /* unit of part 0, in order */
     bool in_layer;            /* it has been given something of a layer */
+    bool keeps;               /* units of part 0 until the layer's end */
     uint32_t *needed;         /* owned: [experts] of the layer, not taken yet, */
     uint32_t n_needed;        /* ascending */
     uint32_t *units;          /* owned: [units of a layer] to ask for */
@@ -86,7 +88,10 @@ void feed_close(struct feed *feed);
 
 struct model_weights feed_weights(struct feed *feed);
 
-void feed_pass_begin(struct feed *feed, bool prefill, uint32_t tokens);
+/* Whether a pass may go in chunks: every layer's units can be held together, beside what loads. */
+bool feed_can_keep(const struct feed *feed);
+/* keeps: the pass goes in chunks */
+void feed_pass_begin(struct feed *feed, bool prefill, uint32_t tokens, bool keeps);
 /* ok: the pass is complete; else whatever is held is given back and the streamer rewound. */
 void feed_pass_end(struct feed *feed, bool ok);
 

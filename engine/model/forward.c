@@ -6,6 +6,9 @@
  *
  * A layer's two halves are one of each: attention.c or latent.c, feed_forward.c or experts.c.
  *
+ * A pass of more tokens than the workspace holds goes in chunks: all of them through a layer, then
+ * the next layer, so that weights are asked for once a pass. Between layers a chunk is its x alone.
+ *
  * In the last layer only the wanted tokens go on once their attention is done. The
  * lengths of the KV caches move at the very end: a pass that breaks off leaves
  * them as they were, and what it wrote beyond them is overwritten by the next.
@@ -37,10 +40,10 @@ static enum lb_status add_segment(struct model_session *s, const struct model_ba
                        "sequence %u: context full: %u positions held, %u more asked for, room for "
                        "%u",
                        sequence, held, n, s->options.context);
-    for (uint32_t t = first; t < last; t++) {
-        s->position[t] = held + (t - first);
+    for (uint32_t t = first; t < last; t++)
+        s->all.position[t] = held + (t - first);
+    for (uint32_t t = first; t < last && t < s->options.max_tokens; t++)
         s->segment_of[t] = s->n_segments;
-    }
     s->segments[s->n_segments++] =
         (struct session_segment){.sequence = sequence, .first = first, .n_tokens = n, .pos0 = held};
     return LB_OK;
@@ -48,14 +51,13 @@ static enum lb_status add_segment(struct model_session *s, const struct model_ba
 
 static enum lb_status begin(struct model_session *s, const struct model_batch *batch)
 {
-    if (batch->n_tokens == 0 || batch->n_tokens > s->options.max_tokens)
+    if (batch->n_tokens == 0 || batch->n_tokens > s->options.most_tokens)
         return lb_fail(s->err, LB_ERR_INPUT, "%u tokens in a pass: expected 1 to %u",
-                       batch->n_tokens, s->options.max_tokens);
+                       batch->n_tokens, s->options.most_tokens);
     for (uint32_t i = 0; i < batch->n_tokens; i++)
         if (batch->tokens[i] < 0 || (uint32_t)batch->tokens[i] >= s->model->config.n_vocab)
             return lb_fail(s->err, LB_ERR_INPUT, "token %u: id %d: expected 0 to %u", i,
                            batch->tokens[i], s->model->config.n_vocab - 1);
-    s->n_tokens = s->input.n_tokens = batch->n_tokens;
     s->n_segments = 0;
     s->residual = false;
     atomic_store_explicit(&s->no_numbers, false, memory_order_relaxed);
@@ -65,7 +67,38 @@ static enum lb_status begin(struct model_session *s, const struct model_batch *b
         if (status != LB_OK)
             return status;
     }
+    if (batch->n_tokens > s->options.max_tokens && s->n_segments > 1)
+        return lb_fail(s->err, LB_ERR_INPUT,
+                       "%u tokens of %u sequences in a pass: expected at most %u, or one sequence",
+                       batch->n_tokens, s->n_segments, s->options.max_tokens);
     return LB_OK;
+}
+
+/* ---- chunks ---- */
+
+static uint32_t chunks_of(const struct model_session *s, const struct model_batch *batch)
+{
+    return (batch->n_tokens + s->options.max_tokens - 1) / s->options.max_tokens;
+}
+
+/* From here on the tokens are those of one chunk; *first of them in the batch. */
+static uint32_t select_chunk(struct model_session *s, const struct model_batch *batch,
+                             uint32_t chunk)
+{
+    const struct model_config *c = &s->model->config;
+    const uint32_t first = chunk * s->options.max_tokens, left = batch->n_tokens - first;
+    const size_t pairs = c->rope_dims / 2;
+    s->n_tokens = left < s->options.max_tokens ? left : s->options.max_tokens;
+    s->input.n_tokens = s->n_tokens;
+    s->x = s->all.x + (size_t)first * c->n_embd;
+    s->cosine = s->all.cosine + first * pairs;
+    s->sine = s->all.sine + first * pairs;
+    s->position = s->all.position + first;
+    if (chunks_of(s, batch) > 1) { /* one sequence */
+        s->segments[0].n_tokens = s->n_tokens;
+        s->segments[0].pos0 = s->length[s->segments[0].sequence] + first;
+    }
+    return first;
 }
 
 void forward_keep_wanted(struct model_session *s, const bool *want)
@@ -141,6 +174,50 @@ static enum lb_status feed_forward(struct model_session *s)
                                                             : dense_feed_forward(s);
 }
 
+static enum lb_status embed(struct model_session *s, const struct model_batch *batch)
+{
+    enum lb_status status = LB_OK;
+    for (uint32_t i = 0; status == LB_OK && i < chunks_of(s, batch); i++) {
+        uint32_t first = select_chunk(s, batch, i);
+        status = product_embed(s, batch->tokens + first);
+        if (status == LB_OK)
+            status = stage_angles(s);
+    }
+    return status;
+}
+
+/* One layer, over all chunks. */
+static enum lb_status layer(struct model_session *s, const struct model_batch *batch)
+{
+    enum lb_status status = LB_OK;
+    const uint32_t n = chunks_of(s, batch);
+    for (uint32_t i = 0; status == LB_OK && i < n; i++) {
+        uint32_t first = select_chunk(s, batch, i);
+        status = attention(s, batch->want ? batch->want + first : NULL);
+        if (status == LB_OK)
+            status = feed_forward(s);
+        if (status == LB_OK)
+            status = check_numbers(s);
+        if (n > 1)
+            stage_settle(s);
+        s->all.kept[i] = s->n_tokens; /* in the last layer: those wanted */
+    }
+    return status;
+}
+
+static enum lb_status heads(struct model_session *s, const struct model_batch *batch, float *logits)
+{
+    enum lb_status status = LB_OK;
+    for (uint32_t i = 0; status == LB_OK && i < chunks_of(s, batch); i++) {
+        select_chunk(s, batch, i);
+        s->n_tokens = s->input.n_tokens = s->all.kept[i];
+        s->residual &= chunks_of(s, batch) == 1; /* else it was settled */
+        status = head(s, logits);
+        logits = logits ? logits + (size_t)s->n_tokens * s->model->config.n_vocab : NULL;
+    }
+    return status;
+}
+
 enum lb_status model_forward(struct model_session *session, const struct model_weights *weights,
                              const struct model_batch *batch, float *logits, struct lb_error *err)
 {
@@ -150,21 +227,16 @@ enum lb_status model_forward(struct model_session *session, const struct model_w
     s->layer = 0;
     enum lb_status status = begin(s, batch);
     if (status == LB_OK)
-        status = product_embed(s, batch->tokens);
-    if (status == LB_OK)
-        status = stage_angles(s);
+        status = embed(s, batch);
     for (; status == LB_OK && s->layer < s->model->config.n_layers; s->layer++) {
-        status = attention(s, batch->want);
-        if (status == LB_OK)
-            status = feed_forward(s);
-        if (status == LB_OK)
-            status = check_numbers(s);
+        status = layer(s, batch);
         if (status == LB_OK)
             weights->release(weights->ctx, (int)s->layer);
     }
     if (status == LB_OK)
-        status = head(s, logits);
-    for (uint32_t i = 0; status == LB_OK && i < s->n_segments; i++)
-        s->length[s->segments[i].sequence] += s->segments[i].n_tokens;
+        status = heads(s, batch, logits);
+    if (status == LB_OK)
+        for (uint32_t t = 0; t < batch->n_tokens; t++)
+            s->length[batch->sequences[t]]++;
     return status;
 }

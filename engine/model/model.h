@@ -129,7 +129,8 @@ struct model_weights {
      * stays valid until the next call or the release, except for layer -1, which stays, and for
      * experts taken together. Called from one thread: the layers in order; in each the tensors of
      * part 0 in order and whole, then those of the experts that were taken; layer -1 before the
-     * first layer and after the last, any tensor and row of it.
+     * first layer and after the last, any tensor and row of it. A pass of several chunks (see
+     * model_session_options) does all that anew in a layer for each chunk, before its release.
      * An error ends the pass: nothing more is asked for or released. */
     enum lb_status (*acquire)(void *ctx, int layer, uint32_t part, uint32_t id, uint32_t row,
                               const struct model_run **runs, uint32_t *n_runs,
@@ -166,7 +167,10 @@ struct model_route {
 struct model_session_options {
     uint32_t n_sequences; /* independent KV caches, at least 1 */
     uint32_t context;     /* positions each */
-    uint32_t max_tokens;  /* most tokens in one forward call */
+    uint32_t max_tokens;  /* most tokens computed at a time */
+    /* Most tokens in one forward call; 0: max_tokens. More than max_tokens, all of one sequence, go
+     * through each layer in chunks, one after the other. */
+    uint32_t most_tokens;
     enum kernels_kv kv;
     bool profile; /* time every operation (model_profile_*); products are not merged then */
     /* of products that heed one; N_KERNELS_ORDERS: the fastest, found while running */
@@ -200,10 +204,9 @@ struct model_batch {
 };
 
 /* logits[k][n_vocab] for the k-th wanted token. Errors: token out of range, context full, more
- * than max_tokens (LB_ERR_INPUT); activations, router outputs or logits that are not finite numbers
- * (LB_ERR_STATE); whatever
- * acquire returned, after which the KV caches hold what
- * they held before the call. */
+ * than most_tokens, more than max_tokens of several sequences (LB_ERR_INPUT); activations, router
+ * outputs or logits that are not finite numbers (LB_ERR_STATE); whatever acquire returned, after
+ * which the KV caches hold what they held before the call. */
 enum lb_status model_forward(struct model_session *session, const struct model_weights *weights,
                              const struct model_batch *batch, float *logits, struct lb_error *err);
 

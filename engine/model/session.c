@@ -1,7 +1,8 @@
 /*
  * session: opens and closes what a forward pass needs: KV caches, workspace, profile.
- * Everything is allocated here, so that passes allocate nothing. Both large blocks are
- * mappings: pages of the KV caches that no position has reached cost no memory.
+ * Everything is allocated here, so that passes allocate nothing. The large blocks are mappings:
+ * pages of the KV caches that no position has reached, and what only long prompts need, cost no
+ * memory.
  */
 #include "model/session.h"
 
@@ -166,7 +167,6 @@ static void place(struct model_session *s, struct arena *arena)
     const struct model_config *c = &s->model->config;
     size_t n = s->options.max_tokens;
     uint32_t formats = formats_of(s->model, 0, ROLE_COUNT - 1), pairs = c->rope_dims / 2;
-    s->x = take(arena, n * c->n_embd, sizeof *s->x);
     s->h = take(arena, n * c->n_embd, sizeof *s->h);
     for (int f = 0; f < SESSION_FORMATS; f++)
         if (formats & (1u << f))
@@ -174,8 +174,6 @@ static void place(struct model_session *s, struct arena *arena)
                                   kernels_input_bytes((enum kernels_format)f, s->options.max_tokens,
                                                       widest_input(s)));
     place_phases(s, arena);
-    s->cosine = take(arena, n * pairs, sizeof *s->cosine);
-    s->sine = take(arena, n * pairs, sizeof *s->sine);
     s->frequencies = take(arena, pairs, sizeof *s->frequencies);
     s->norm = take(arena, c->n_embd, sizeof *s->norm);
     s->q_bias = take(arena, s->q_dim, sizeof *s->q_bias);
@@ -189,10 +187,20 @@ static void place(struct model_session *s, struct arena *arena)
         place_choice(s, arena);
     s->parts = take(arena, most_parts(s), sizeof *s->parts);
     s->segments = take(arena, s->options.n_sequences, sizeof *s->segments);
-    s->position = take(arena, n, sizeof *s->position);
     s->segment_of = take(arena, n, sizeof *s->segment_of);
     s->scratch_bytes = scratch_bytes(s);
     s->scratch = take(arena, (size_t)s->n_threads, s->scratch_bytes);
+}
+
+static void place_stream(struct model_session *s, struct arena *arena)
+{
+    const struct model_config *c = &s->model->config;
+    const size_t n = s->options.most_tokens, pairs = c->rope_dims / 2;
+    s->all.x = take(arena, n * c->n_embd, sizeof *s->all.x);
+    s->all.cosine = take(arena, n * pairs, sizeof *s->all.cosine);
+    s->all.sine = take(arena, n * pairs, sizeof *s->all.sine);
+    s->all.position = take(arena, n, sizeof *s->all.position);
+    s->all.kept = take(arena, n / s->options.max_tokens + 1, sizeof *s->all.kept);
 }
 
 static enum lb_status map_blocks(struct model_session *s, struct lb_error *err)
@@ -219,6 +227,14 @@ static enum lb_status map_blocks(struct model_session *s, struct lb_error *err)
         return lb_fail(err, LB_ERR_NOMEM, "workspace: no memory for %zu bytes", s->workspace_bytes);
     arena = (struct arena){s->workspace, 0};
     place(s, &arena);
+    arena = (struct arena){NULL, 0};
+    place_stream(s, &arena);
+    s->stream_bytes = arena.used;
+    s->stream = lb_map_sparse(s->stream_bytes); /* long prompts are the exception */
+    if (!s->stream)
+        return lb_fail(err, LB_ERR_NOMEM, "workspace: no memory for %zu bytes", s->stream_bytes);
+    arena = (struct arena){s->stream, 0};
+    place_stream(s, &arena);
     return LB_OK;
 }
 
@@ -267,6 +283,8 @@ enum lb_status model_session_open(const struct model *model, struct lb_pool *poo
     s->pool = pool;
     s->ops = ops;
     s->options = *options;
+    if (s->options.most_tokens < s->options.max_tokens)
+        s->options.most_tokens = s->options.max_tokens;
     s->n_threads = lb_pool_threads(pool);
     status = open_kinds(s, err);
     if (status == LB_OK)
@@ -295,6 +313,7 @@ void model_session_close(struct model_session *session)
         return;
     lb_unmap(session->kv, session->kv_bytes);
     lb_unmap(session->workspace, session->workspace_bytes);
+    lb_unmap(session->stream, session->stream_bytes);
     lb_free(session->length);
     lb_free(session->latent);
     lb_free(session->experts);
@@ -329,7 +348,7 @@ uint64_t model_session_kv_bytes(const struct model_session *session)
 
 uint64_t model_session_work_bytes(const struct model_session *session)
 {
-    return session->workspace_bytes;
+    return session->workspace_bytes + session->stream_bytes;
 }
 
 uint8_t *session_keys(const struct model_session *s, uint32_t layer, uint32_t sequence)

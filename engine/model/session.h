@@ -116,23 +116,32 @@ struct model_session {
     size_t kv_element;
     uint32_t *length; /* [n_sequences] positions held */
 
-    /* workspace: one mapping, all of it for max_tokens tokens */
+    /* what lives through a pass, for most_tokens tokens: one mapping; chunks have a part of it
+     * each. kept: [chunk] tokens that are wanted */
+    uint8_t *stream;
+    size_t stream_bytes;
+    struct session_stream {
+        float *x, *cosine, *sine;
+        uint32_t *position, *kept;
+    } all;
+
+    /* workspace: one mapping, all of it for max_tokens tokens: those of a chunk */
     uint8_t *workspace;
     size_t workspace_bytes;
-    float *x;                    /* [token][n_embd] the residual stream */
+    float *x;                    /* [token][n_embd] the residual stream, in `all` */
     float *h;                    /* [token][n_embd] its norm, then what the sub-layer adds */
     float *q, *k, *v, *attended; /* [token][q_dim or kv_dim] */
     float *gate, *up;            /* [row][n_ff], in the place of q, k, v, attended */
     struct session_input input;  /* activations of the pass's tokens */
     void *act[SESSION_FORMATS];  /* those between up and down, one expert's after the other's */
-    float *cosine, *sine;        /* [token][rope_dims / 2] */
+    float *cosine, *sine;        /* [token][rope_dims / 2], in `all` */
     float *frequencies;          /* [rope_dims / 2] factors from the file */
     float *norm;                 /* [n_embd] */
     float *q_bias, *k_bias, *v_bias, *out_bias, *q_norm, *k_norm, *sinks;
     struct session_latent *latent;   /* NULL: grouped-query attention */
     struct session_experts *experts; /* NULL: a dense model */
     struct session_segment *segments;
-    uint32_t *position;   /* [token] */
+    uint32_t *position;   /* [token], in `all` */
     uint32_t *segment_of; /* [token] */
     uint8_t *scratch;     /* [thread][scratch_bytes] */
     size_t scratch_bytes;
@@ -275,6 +284,8 @@ void stage_store(struct model_session *s, uint32_t head, uint32_t t, const float
 void stage_prepare_tokens(struct model_session *s, const struct session_input *input,
                           const float *x, size_t stride, uint32_t width, uint32_t first,
                           uint32_t last);
+/* x += h (if pending), the same sum as in the next norm: h is free then */
+void stage_settle(struct model_session *s);
 /* x += h (if pending); h = rms_norm(x) * norm; input = h */
 void stage_norm(struct model_session *s, enum model_op op);
 /* input = x[token][width] */

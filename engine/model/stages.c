@@ -64,6 +64,21 @@ static void norm_tokens(struct model_session *s, uint32_t first, uint32_t last, 
     stage_prepare_tokens(s, &s->input, s->h, c->n_embd, c->n_embd, first, last);
 }
 
+static void settle_tokens(struct model_session *s, uint32_t first, uint32_t last, void *scratch)
+{
+    const size_t n = s->model->config.n_embd;
+    (void)scratch;
+    for (size_t i = first * n; i < last * n; i++)
+        s->x[i] += s->h[i];
+}
+
+void stage_settle(struct model_session *s)
+{
+    if (s->residual)
+        session_share(s, s->n_tokens, stage_chunk(s->model->config.n_embd), settle_tokens);
+    s->residual = false;
+}
+
 void stage_norm(struct model_session *s, enum model_op op)
 {
     session_share(s, s->n_tokens, stage_chunk(s->model->config.n_embd), norm_tokens);

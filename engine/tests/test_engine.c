@@ -42,7 +42,7 @@ static struct lb_options base_options(void)
     o.model_path = model_path;
     o.threads = 2;
     o.context = 64;
-    o.max_tokens = 6; /* the prompt takes two passes */
+    o.max_tokens = 6; /* the prompt is computed in two chunks */
     o.storage = "pread";
     o.log_capacity = 4096;
     o.unit_log_capacity = MOST_UNITS;
@@ -257,6 +257,51 @@ static void controls_at_run_time(void)
     free(logits);
 }
 
+/* A prompt longer than max_tokens reads each layer once, whatever the units, and gives the same
+ * logits as with a pass for each chunk, which reads it as often. */
+static void prompt_reads_once(void)
+{
+    static const uint64_t units[] = {0, 1, 100000};
+    static const char *const modes[] = {"off", "sync", LB_ASYNC_PREFETCH ? "async" : "sync"};
+    float *logits = malloc(logits_bytes());
+    for (int u = 0; u < 3; u++)
+        for (int m = 0; m < 3; m++)
+            for (int layers = 0; layers < 2; layers++) {
+                struct lb_error err = LB_ERROR_INIT;
+                struct lb_options o = base_options();
+                struct lb_engine *e;
+                int32_t prompt[N_PROMPT];
+                o.prefetch = modes[m];
+                o.unit_bytes = units[u];
+                o.cache_layers = 3; /* a layer may be held beside what loads */
+                o.replacement = "lru";
+                o.max_tokens = 3;
+                o.prefill = layers ? "layers" : "chunks";
+                for (int i = 0; i < N_PROMPT; i++)
+                    prompt[i] = 3 + 17 * i;
+                CHECK(lb_engine_open(&o, &e, &err) == LB_OK, "%s", err.text);
+                CHECK(lb_engine_prefill(e, 0, prompt, N_PROMPT, false, logits, &err) == LB_OK, "%s",
+                      err.text);
+                CHECK(memcmp(logits, reference, n_vocab * sizeof *logits) == 0,
+                      "%s, unit %d: logits", o.prefill, u);
+                struct lb_stats s = lb_engine_stats(e);
+                uint32_t n_units = lb_engine_effective(e).n_units;
+                uint64_t passes = layers ? 1 : (N_PROMPT + 2) / 3;
+                CHECK(s.passes == passes && s.unit_accesses == passes * n_units &&
+                          s.allocations == 0,
+                      "%s, %s, unit %d: %" PRIu64 " passes, %" PRIu64 " accesses of %u units",
+                      o.prefetch, o.prefill, u, s.passes, s.unit_accesses, n_units);
+                uint64_t bytes = lb_engine_model(e).layer_bytes;
+                if (strcmp(o.prefetch, "off") == 0)
+                    CHECK(s.bytes_read >= passes * bytes && s.bytes_read < passes * bytes * 1.1 &&
+                              s.misses == s.accesses,
+                          "%s, unit %d: %" PRIu64 " bytes read of %" PRIu64, o.prefill, u,
+                          s.bytes_read, bytes);
+                lb_engine_close(e);
+            }
+    free(logits);
+}
+
 /* Each kind of fault at each read: the right logits, or a clear error; then it works again. */
 static void faults(void)
 {
@@ -404,6 +449,7 @@ int main(void)
     same_logits_for_random_settings();
     effective();
     controls_at_run_time();
+    prompt_reads_once();
     faults();
     slowed();
     clear_errors();

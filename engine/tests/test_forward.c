@@ -298,6 +298,54 @@ static void wanted(struct whole_model *whole)
     free(some);
 }
 
+/* More tokens than the workspace holds go through each layer in chunks: the same bits, and each
+ * layer given back once. Wanted ones stand at the borders of chunks. */
+static void chunks(struct whole_model *whole)
+{
+    struct whole_session s;
+    struct model_weights weights = whole_weights(whole);
+    size_t n_vocab = model_config(whole->model)->n_vocab;
+    float *all = calloc(TOKENS * n_vocab, sizeof *all),
+          *some = calloc(TOKENS * n_vocab, sizeof *some);
+    uint32_t sequences[TOKENS] = {0}, apart[] = {0, 0, 0, 1, 1, 1};
+    run_fresh(whole, NULL, 2, TOKENS, all);
+    whole->in_chunks = true;
+    for (uint32_t max_tokens = 1; max_tokens <= 7; max_tokens += 2) {
+        struct lb_error err = LB_ERROR_INIT;
+        struct model_session_options o = usual_options();
+        bool want[TOKENS - 1] = {[0] = true, [4] = true, [5] = true, [6] = true, [19] = true};
+        struct model_batch batch = {TOKENS - 1, ids[0], sequences, want};
+        o.max_tokens = max_tokens;
+        o.most_tokens = 20;
+        if (whole_session_open(&s, whole, NULL, 2, o)) {
+            const uint32_t releases = whole->releases;
+            CHECK(model_forward(s.session, &weights, &batch, some, &err) == LB_OK, "%s", err.text);
+            CHECK(whole->releases == releases + model_config(whole->model)->n_layers,
+                  "chunks of %u: layers given back more than once", max_tokens);
+            CHECK(model_session_length(s.session, 0) == TOKENS - 1);
+            CHECK(same(some, all, n_vocab) &&
+                      same(some + n_vocab, all + 4 * n_vocab, 3 * n_vocab) &&
+                      same(some + 4 * n_vocab, all + 19 * n_vocab, n_vocab),
+                  "chunks of %u", max_tokens);
+            CHECK(whole_run(&s, whole, 0, ids[0] + TOKENS - 1, 1, 1, some));
+            CHECK(same(some, all + (TOKENS - 1) * n_vocab, n_vocab), "after chunks of %u",
+                  max_tokens);
+            struct model_batch two = {6, ids[0], apart, NULL};
+            err = (struct lb_error)LB_ERROR_INIT;
+            if (max_tokens < 6) {
+                CHECK(model_forward(s.session, &weights, &two, NULL, &err) == LB_ERR_INPUT);
+                CHECK(strstr(err.text, "6 tokens of 2 sequences in a pass: expected at most") !=
+                          NULL,
+                      "%s", err.text);
+            }
+        }
+        whole_session_close(&s);
+    }
+    whole->in_chunks = false;
+    free(all);
+    free(some);
+}
+
 /* Two prompts of different length and a decode step of a third sequence in one pass. */
 static void mixed_pass(struct whole_model *whole)
 {
@@ -426,13 +474,11 @@ static void bad_options(struct whole_model *whole)
         struct model_session_options options;
         const char *expected;
     } cases[] = {
-        {{0, 8, 8, KERNELS_KV_F32, false, KERNELS_ROWS, NULL, NULL},
-         "sequences: 0: expected at least 1"},
-        {{1, 0, 8, KERNELS_KV_F32, false, KERNELS_ROWS, NULL, NULL},
-         "context: 0: expected at least 1"},
-        {{1, 8, 0, KERNELS_KV_F32, false, KERNELS_ROWS, NULL, NULL},
+        {{.n_sequences = 0, .context = 8, .max_tokens = 8}, "sequences: 0: expected at least 1"},
+        {{.n_sequences = 1, .context = 0, .max_tokens = 8}, "context: 0: expected at least 1"},
+        {{.n_sequences = 1, .context = 8, .max_tokens = 0},
          "tokens in a pass: 0: expected at least 1"},
-        {{4000, 1u << 31, 8, KERNELS_KV_F32, false, KERNELS_ROWS, NULL, NULL},
+        {{.n_sequences = 4000, .context = 1u << 31, .max_tokens = 8},
          "KV cache: 2147483648 positions for 4000 sequences take 17592186044416000 bytes: expected "
          "fewer"},
     };
@@ -468,7 +514,7 @@ static void failing_allocations(struct whole_model *whole)
         lb_memory_fail_at(0);
         model_session_close(session);
         if (status == LB_OK) {
-            CHECK(n == 6, "%d allocations", (int)n - 1);
+            CHECK(n == 7, "%d allocations", (int)n - 1);
             break;
         }
         CHECK(status == LB_ERR_NOMEM && !session && err.text[0]);
@@ -523,6 +569,7 @@ int main(void)
     every_kernel_and_type();
     if (open_made(&whole, "llama", QUANT_F32, &path)) {
         wanted(&whole);
+        chunks(&whole);
         mixed_pass(&whole);
         failing_weights(&whole);
         bad_batches(&whole);
@@ -535,6 +582,7 @@ int main(void)
     for (size_t i = 0; i < N_MIXTURES; i++) {
         if (open_made(&whole, mixtures[i], QUANT_Q8_0, &path)) {
             wanted(&whole);
+            chunks(&whole);
             mixed_pass(&whole);
             if (i % 3 == 0)
                 failing_weights(&whole);

@@ -29,7 +29,9 @@ struct whole_model {
     struct model_run run[WHOLE_KEPT][WHOLE_RUNS];
     void *copy[WHOLE_KEPT][WHOLE_RUNS]; /* where runs lie when cut */
     int n_kept;
-    int layer; /* where the pass is: the last tensor asked for and its rows */
+    bool in_chunks; /* passes come in chunks: a layer's tensors are asked for again before its
+                       release */
+    int layer;      /* where the pass is: the last tensor asked for and its rows */
     uint32_t id, rows, releases, merged;
     uint64_t peeked; /* tensors of the layer had in advance: a bit each */
     /* experts of this layer: not taken yet; taken together, and their tensors still to be had */
@@ -158,6 +160,21 @@ static inline uint32_t whole_place(struct whole_model *w, const struct model_ten
     return n;
 }
 
+/* All tensors of what was held were had. */
+static inline void whole_give_back(struct whole_model *w, int layer)
+{
+    uint32_t n;
+    const struct model_tensor *t = model_tensors(w->model, layer, &n);
+    uint32_t last = w->n_taken == 1 ? n : whole_dense(w, layer);
+    for (; w->n_taken <= 1 && (w->peeked & (1ull << (w->id + 1))); w->id++)
+        w->rows = t[w->id + 1].n_rows;
+    CHECK(w->left == 0 && (w->n_taken > 1 || (w->id == last - 1 && w->rows == t[last - 1].n_rows)),
+          "layer %d: %u tensors not had; at tensor %u of %u", layer, w->left, w->id, last);
+    whole_forget(w);
+    w->n_taken = 0;
+    w->peeked = 0;
+}
+
 static inline enum lb_status whole_acquire(void *ctx, int layer, uint32_t part, uint32_t id,
                                            uint32_t row, const struct model_run **runs,
                                            uint32_t *n_runs, struct lb_error *err)
@@ -167,6 +184,10 @@ static inline enum lb_status whole_acquire(void *ctx, int layer, uint32_t part, 
     const struct model_tensor *t = &model_tensors(w->model, layer, &count)[id];
     if (++w->calls == w->fail_at)
         return lb_fail(err, LB_ERR_IO, "acquire %llu fails", (unsigned long long)w->calls);
+    if (w->in_chunks && layer >= 0 && layer == w->layer && part == 0 && id == 0 && row == 0) {
+        whole_give_back(w, layer);
+        w->layer = -1;
+    }
     whole_check_order(w, layer, part, id, row);
     const bool together = whole_together(w, part);
     if (!together)
@@ -216,21 +237,6 @@ static inline void whole_need(void *ctx, int layer, const uint32_t *experts, uin
     }
     w->n_needed = n;
     w->n_needs += n;
-}
-
-/* All tensors of what was held were had. */
-static inline void whole_give_back(struct whole_model *w, int layer)
-{
-    uint32_t n;
-    const struct model_tensor *t = model_tensors(w->model, layer, &n);
-    uint32_t last = w->n_taken == 1 ? n : whole_dense(w, layer);
-    for (; w->n_taken <= 1 && (w->peeked & (1ull << (w->id + 1))); w->id++)
-        w->rows = t[w->id + 1].n_rows;
-    CHECK(w->left == 0 && (w->n_taken > 1 || (w->id == last - 1 && w->rows == t[last - 1].n_rows)),
-          "layer %d: %u tensors not had; at tensor %u of %u", layer, w->left, w->id, last);
-    whole_forget(w);
-    w->n_taken = 0;
-    w->peeked = 0;
 }
 
 static inline enum lb_status whole_take(void *ctx, int layer, uint32_t *experts, uint32_t max,

@@ -19,6 +19,7 @@ static const char *const choices_kv[] = {"f16", "f32", NULL};
 static const char *const choices_page_cache[] = {"as-is", "cold", "warm", NULL};
 static const char *const choices_product[] = {"auto", "rows", "streams", NULL};
 static const char *const choices_draft_budget[] = {"fixed", "adaptive", NULL};
+static const char *const choices_prefill[] = {"layers", "chunks", NULL};
 static const char *const choices_slow[] = {"", "io", "compute", "wait", NULL};
 static const char *const choices_breaks[] = {"",       "outcomes", "time",   "bytes", "memory",
                                              "tokens", "needs",    "drafts", NULL};
@@ -179,7 +180,11 @@ static const struct option table[] = {
      OPTION_COUNT, ENGINE(context), .min = 1, .words = words_auto},
     {"batch", "N", "sequences decoded in one pass", OPTION_COUNT, ENGINE(batch), .min = 1,
      .max = 4096},
-    {"max_tokens", "N", "tokens in one prefill pass", OPTION_COUNT, ENGINE(max_tokens), .min = 1},
+    {"max_tokens", "N", "tokens of a prompt that are computed together", OPTION_COUNT,
+     ENGINE(max_tokens), .min = 1},
+    {"prefill", "HOW",
+     "layers: chunks of a prompt go through each layer together, where layers stream",
+     OPTION_CHOICE, ENGINE(prefill), .choices = choices_prefill, .flags = OPTION_STREAMING},
     {"kv", "TYPE", "precision of the key/value cache", OPTION_CHOICE, ENGINE(kv),
      .choices = choices_kv},
     {"speculate", "HOW", "tokens to come are guessed, and several checked in one pass",
