@@ -197,6 +197,8 @@ install: all ## install to $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/share/layerbench/plots $(DESTDIR)$(PREFIX)/share/layerbench/scenarios
 	install -m 644 plots/* $(DESTDIR)$(PREFIX)/share/layerbench/plots
 	install -m 644 scenarios/*.json $(DESTDIR)$(PREFIX)/share/layerbench/scenarios
+	install -d $(DESTDIR)$(PREFIX)/share/layerbench/scenarios/prompts
+	install -m 644 scenarios/prompts/*.jsonl $(DESTDIR)$(PREFIX)/share/layerbench/scenarios/prompts
 
 clean: ## remove everything that was built
 	rm -rf build compile_commands.json

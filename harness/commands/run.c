@@ -22,6 +22,7 @@
 #include "result/layer_table.h"
 #include "result/results.h"
 #include "result/summary_text.h"
+#include "sample/prompts.h"
 #include "sample/runner.h"
 #include "settings/cli.h"
 #include "settings/model_options.h"
@@ -144,6 +145,19 @@ static enum lb_status find_model(struct run *run, bool only_look, struct lb_erro
     return status;
 }
 
+/* What samples would stumble over, said before the first. */
+static enum lb_status check_prompts(const struct matrix *m, struct lb_error *err)
+{
+    enum lb_status status = LB_OK;
+    for (size_t i = 0; i < m->count && status == LB_OK; i++) {
+        struct prompts prompts = {NULL, 0};
+        if (*m->cells[i].settings.prompts)
+            status = prompts_read(m->cells[i].settings.prompts, &prompts, err);
+        prompts_free(&prompts);
+    }
+    return status;
+}
+
 static enum lb_status prepare(struct run *run, const char *path, struct lb_error *err)
 {
     const struct run_options *o = run->options;
@@ -159,6 +173,8 @@ static enum lb_status prepare(struct run *run, const char *path, struct lb_error
         status = matrix_filter(&run->matrix, o->filter, err);
     if (status == LB_OK)
         status = matrix_add_references(&run->matrix, err);
+    if (status == LB_OK)
+        status = check_prompts(&run->matrix, err);
     if (status != LB_OK)
         return status;
     struct results *r = &run->results;
@@ -285,6 +301,12 @@ static enum lb_status open_results(struct run *run, struct lb_error *err)
 
 /* ---- measuring ---- */
 
+/* Samples take the prompts of a file in turn. */
+static uint64_t prompt_of(const struct cell *cell, int32_t rep)
+{
+    return *cell->settings.prompts && rep > 0 ? (uint64_t)rep : 0;
+}
+
 static enum lb_status measure_sample(struct run *run, const struct matrix_sample *which,
                                      struct sample *sample, struct lb_error *err)
 {
@@ -293,6 +315,7 @@ static enum lb_status measure_sample(struct run *run, const struct matrix_sample
                                      .model_path = run->model_path,
                                      .n_layers = run->results.model.n_layers,
                                      .work_seed = run->results.seed,
+                                     .first_prompt = prompt_of(cell, which->rep),
                                      .timeout_s = run->options->timeout,
                                      .model_state = &run->results.model_state};
     enum lb_status status = runner_measure(&work, sample, err);
@@ -306,7 +329,7 @@ static enum lb_status measure_sample(struct run *run, const struct matrix_sample
 
 /* The first good sample of the same work in any cell, to compare hashes with. */
 static const struct sample *same_work_sample(const struct run *run, uint32_t cell,
-                                             const char **other)
+                                             uint64_t first_prompt, const char **other)
 {
     const struct matrix *m = &run->matrix;
     for (size_t i = 0; i < m->count; i++) {
@@ -314,7 +337,7 @@ static const struct sample *same_work_sample(const struct run *run, uint32_t cel
         if (!matrix_same_work(&m->cells[i].settings, &m->cells[cell].settings))
             continue;
         for (size_t k = 0; k < c->count; k++) {
-            if (!*c->list[k].failed) {
+            if (!*c->list[k].failed && c->list[k].first_prompt == first_prompt) {
                 *other = m->cells[i].name;
                 return &c->list[k];
             }
@@ -330,7 +353,7 @@ static void check_sample(struct run *run, uint32_t cell, struct sample *sample)
     if (*sample->failed)
         return;
     sample->broken = identities_check(sample, settings);
-    const struct sample *other = same_work_sample(run, cell, &other_cell);
+    const struct sample *other = same_work_sample(run, cell, sample->first_prompt, &other_cell);
     char *differs = other ? identities_compare(sample, other, other_cell) : NULL;
     if (differs)
         json_array_append_new(sample->broken, json_text(differs));

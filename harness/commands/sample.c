@@ -9,6 +9,8 @@
 #define FIELD(name) offsetof(struct measure, name)
 static const struct option own[] = {
     {"work_seed", "N", "of the prompt", OPTION_COUNT64, FIELD(work_seed), .flags = 0},
+    {"first_prompt", "N", "of the file of prompts", OPTION_COUNT64, FIELD(first_prompt),
+     .flags = 0},
     {"result_fd", "FD", "where the result goes", OPTION_COUNT, FIELD(result_fd), .flags = 0},
     {"log_capacity", "N", "accesses to log", OPTION_COUNT64, FIELD(log_capacity), .flags = 0},
     {"profile", NULL, "time every operation", OPTION_FLAG, FIELD(profile), .flags = 0},

@@ -17,6 +17,8 @@ const struct figure figures[] = {
     {"latency", figure_latency},
     {"roofline", figure_roofline},
     {"memory-by-speed", figure_memory_by_speed},
+    {"token-time-by-draft-length", figure_token_time_by_draft_length},
+    {"acceptance-by-place", figure_acceptance_by_place},
     {"prediction", figure_prediction},
     {"comparison", figure_comparison},
     {"drift", figure_drift},

@@ -60,6 +60,8 @@ const char *figure_latency(struct figure_input *in, FILE *data);
 const char *figure_roofline(struct figure_input *in, FILE *data);
 const char *figure_memory_by_speed(struct figure_input *in, FILE *data);
 const char *figure_prediction(struct figure_input *in, FILE *data);
+const char *figure_token_time_by_draft_length(struct figure_input *in, FILE *data);
+const char *figure_acceptance_by_place(struct figure_input *in, FILE *data);
 const char *figure_comparison(struct figure_input *in, FILE *data);
 const char *figure_drift(struct figure_input *in, FILE *data);
 

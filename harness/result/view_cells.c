@@ -44,6 +44,16 @@ static bool option_varies(const struct view *view, const char *key)
     return false;
 }
 
+/* "threads 2", of a file its name alone: "prose" */
+static const char *work_text(struct view *view, const char *key, const char *value)
+{
+    const char *name = strrchr(value, '/');
+    if (strcmp(key, "prompts") != 0)
+        return view_text(view, "%s %s", key, value);
+    name = name ? name + 1 : value;
+    return view_text(view, "%.*s", (int)strcspn(name, "."), name);
+}
+
 /* "threads 2, batch 4": what of it varies. */
 static void name_work(struct view *view)
 {
@@ -55,8 +65,8 @@ static void name_work(struct view *view)
         for (size_t i = 0; i < view->n_cells; i++) {
             struct view_cell *cell = &view->cells[i];
             const char *value = view_option(view, cell, table[k].name);
-            cell->work = view_text(view, "%s%s%s %s", cell->work, *cell->work ? ", " : "",
-                                   table[k].name, value);
+            cell->work = view_text(view, "%s%s%s", cell->work, *cell->work ? ", " : "",
+                                   work_text(view, table[k].name, value));
         }
     }
 }

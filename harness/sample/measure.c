@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "common/exit_codes.h"
 #include "sample/op_profile.h"
+#include "sample/prompts.h"
 #include "sample/sample.h"
 #include "settings/model_options.h"
 
@@ -129,22 +130,50 @@ static struct sample_sums minus(struct sample_sums a, struct sample_sums b)
                                 .other_ns = a.other_ns - b.other_ns};
 }
 
-/* Each sequence gets a prompt of its own. */
-static enum lb_status prefill(struct work *w, uint64_t seed, struct lb_error *err)
+/* The end of a text, at most prompt_tokens of it, into w->prompt; *n of them. */
+static enum lb_status take_text(struct work *w, const char *text, uint32_t *n, struct lb_error *err)
 {
-    struct lb_random random = {seed};
-    uint32_t n = w->settings->prompt_tokens;
+    const struct lb_text_options how = {.bos = true};
+    int32_t *ids = NULL;
+    size_t count = 0;
+    enum lb_status status =
+        lb_engine_tokenize(w->engine, text, strlen(text), how, &ids, &count, err);
+    if (status == LB_OK && count == 0)
+        status = lb_fail(err, LB_ERR_INPUT, "prompts: a text gives no token: '%.40s'", text);
+    if (status == LB_OK) {
+        *n = count < w->settings->prompt_tokens ? (uint32_t)count : w->settings->prompt_tokens;
+        memcpy(w->prompt, ids + (count - *n), *n * sizeof *ids);
+    }
+    lb_release(ids);
+    return status;
+}
+
+/* Each sequence gets a prompt of its own: a text, or random tokens. */
+static enum lb_status prefill(struct work *w, const struct measure *m, uint64_t *length,
+                              struct lb_error *err)
+{
+    struct lb_random random = {m->work_seed};
+    struct prompts texts = {NULL, 0};
     enum lb_status status = LB_OK;
+    *length = 0;
+    if (*w->settings->prompts)
+        status = prompts_read(w->settings->prompts, &texts, err);
     for (uint32_t s = 0; s < w->batch && status == LB_OK; s++) {
-        for (uint32_t i = 0; i < n; i++)
+        uint32_t n = w->settings->prompt_tokens;
+        for (uint32_t i = 0; i < n && texts.count == 0; i++)
             w->prompt[i] = (int32_t)lb_random_below(&random, w->n_vocab);
-        status = lb_decoder_begin(w->decoder, s, w->prompt, n, &w->drawn[0], err);
+        if (texts.count > 0)
+            status = take_text(w, texts.texts[(m->first_prompt + s) % texts.count], &n, err);
+        if (status == LB_OK)
+            status = lb_decoder_begin(w->decoder, s, w->prompt, n, &w->drawn[0], err);
         if (status == LB_OK)
             take(w, s, &w->drawn[0]);
         if (status == LB_OK && w->known)
             status = lb_decoder_know(w->decoder, s, w->known + (size_t)s * w->most + 1, w->most - 1,
                                      err);
+        *length += n;
     }
+    prompts_free(&texts);
     return status;
 }
 
@@ -322,9 +351,10 @@ static int learn(const struct measure *m, const struct settings *settings, int32
     if (code != EXIT_OK)
         return code;
     bool more = true;
+    uint64_t length;
     enum lb_status status = open_work(&w, &err);
     if (status == LB_OK)
-        status = prefill(&w, m->work_seed, &err);
+        status = prefill(&w, m, &length, &err);
     while (status == LB_OK && more)
         status = step(&w, &more, &err);
     if (status == LB_OK) {
@@ -348,7 +378,8 @@ static enum lb_status passes(struct work *w, const struct measure *m, int64_t op
     if (!out->pass_ns || !out->log || !out->units || !out->routes)
         return no_memory(err);
     int64_t bytes_before = kernel_bytes();
-    enum lb_status status = prefill(w, m->work_seed, err);
+    out->first_prompt = m->first_prompt;
+    enum lb_status status = prefill(w, m, &out->prompt_length, err);
     if (status != LB_OK)
         return status;
     out->prefill_ns = lb_engine_stats(w->engine).wall_ns;

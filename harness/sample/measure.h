@@ -5,7 +5,8 @@
 #include "settings/options.h"
 
 struct measure {
-    uint64_t work_seed; /* of the prompt's tokens */
+    uint64_t work_seed;    /* of the prompt's tokens */
+    uint64_t first_prompt; /* of settings.prompts, for the first sequence; the others follow */
     uint32_t result_fd;
     uint64_t log_capacity;
     bool profile, json;

@@ -72,6 +72,7 @@ static bool make_arguments(const struct runner_work *w, struct arguments *a)
                 add(a, file_text("--model=%s", w->model_path)) &&
                 add(a, file_text("--result-fd=%d", RESULT_FD)) &&
                 add(a, file_text("--work-seed=%" PRIu64, w->work_seed)) &&
+                add(a, file_text("--first-prompt=%" PRIu64, w->first_prompt)) &&
                 add(a, file_text("--log-capacity=%" PRIu64, accesses(w)));
     if (good && w->profile)
         good = add(a, strdup("--profile"));

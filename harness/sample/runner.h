@@ -14,9 +14,10 @@ struct runner_work {
     const struct settings *settings;
     const char *model_path;
     uint32_t n_layers;
-    uint64_t work_seed; /* of the prompts; the same for all cells of a run */
-    uint32_t timeout_s; /* then it is killed; 0: never */
-    bool profile;       /* time every operation: slower, for a sample that does not count */
+    uint64_t work_seed;    /* of the prompts; the same for all cells of a run */
+    uint64_t first_prompt; /* of a file of prompts: for the first sequence */
+    uint32_t timeout_s;    /* then it is killed; 0: never */
+    bool profile;          /* time every operation: slower, for a sample that does not count */
     /* as the model was when the run began */
     const struct lb_file_state *model_state;
 };

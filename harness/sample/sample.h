@@ -38,6 +38,8 @@ struct sample {
      * token of each sequence a pass); of drafts, those checked and those kept, time and memory */
     uint64_t tokens, drafted, drafts_kept, draft_bytes;
     int64_t draft_ns;
+    uint64_t first_prompt,
+        prompt_length; /* of a file of prompts; tokens prefilled, all sequences */
     uint64_t draft_reached[LB_DRAFT_MOST], draft_right[LB_DRAFT_MOST]; /* see lb_drafts */
     struct sample_sums all, decode;
 

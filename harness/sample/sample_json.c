@@ -91,6 +91,8 @@ static const struct field fields[] = {
     LATER_NUMBER_OF(products_rows),
     LATER_NUMBER_OF(products_streams),
     LATER_NUMBER_OF(product_changes),
+    LATER_NUMBER_OF(first_prompt),
+    LATER_NUMBER_OF(prompt_length),
     LATER_NUMBER_OF(tokens),
     LATER_NUMBER_OF(drafted),
     LATER_NUMBER_OF(drafts_kept),

@@ -119,6 +119,7 @@ struct settings settings_default(void)
 {
     return (struct settings){.engine = lb_options_default(),
                              .prompt_tokens = 16,
+                             .prompts = "",
                              .generate_tokens = 8,
                              .page_cache = "as-is",
                              .affinity = ""};
@@ -203,6 +204,8 @@ static const struct option table[] = {
      SPECULATION(acceptance), .max = 1, .flags = OPTION_STREAMING},
     {"prompt_tokens", "N", "prompt of each sequence", OPTION_COUNT, WORK(prompt_tokens), .min = 1,
      .flags = OPTION_RUN_ONLY},
+    {"prompts", "FILE", "texts, one a line or .jsonl, in turn; cut to their last prompt_tokens",
+     OPTION_TEXT, WORK(prompts), .flags = OPTION_RUN_ONLY},
     {"generate_tokens", "N", "tokens decoded of each sequence in one sample", OPTION_COUNT,
      WORK(generate_tokens), .min = 1, .flags = OPTION_RUN_ONLY},
     {"page_cache", "STATE", "of the model file before each sample", OPTION_CHOICE, WORK(page_cache),

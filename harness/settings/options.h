@@ -12,7 +12,8 @@
 
 struct settings {
     struct lb_options engine;
-    uint32_t prompt_tokens;   /* prefilled before the timed decode passes */
+    uint32_t prompt_tokens;   /* prefilled before the timed decode passes; of texts, at most */
+    const char *prompts;      /* path of a file of texts (prompts.h); "": random tokens */
     uint32_t generate_tokens; /* decode passes */
     const char *page_cache;   /* "as-is", "cold", "warm": the state before each sample */
     uint64_t memory_limit;    /* bytes for the whole process; 0: none */

@@ -57,6 +57,30 @@ code=$?
 case "$(jq -r '[.layerbench.cells[].invalid // empty] | join(" ")' "$dir/r/result.json")" in
 *"tokens hash "*) ;; *) fail "wrong drafts kept: no cell is invalid because of its tokens" ;; esac
 
+# prompts: texts in turn, of a file with a line or an object each
+printf 'one two three one two three one two\nfour five\n' >"$dir/p.txt"
+printf '{"text":"one two three one two three one two"}\n\n{"text":"four\\nfive"}\n' >"$dir/p.jsonl"
+for file in p.txt p.jsonl; do
+    scenario '"speculate":["off","ngram"]' "\"prompts\":\"$dir/$file\",\"prompt_tokens\":40"
+    sed -i 's/"prompt_tokens":6,//;s/"repetitions":1/"repetitions":3/' "$dir/s.json"
+    rm -rf "$dir/r"
+    "$LAYERBENCH" run "$dir/s.json" --no-plots -q --out "$dir/r" >"$dir/out" 2>&1 || fail "$file: $(cat "$dir/out")"
+    turns=$(cells '[.samples[] | .tokens_hash] | .[0] == .[2] and .[0] != .[1]')
+    [ "$turns" = "true true" ] || fail "$file: two prompts in turn: $turns"
+    [ "$(cells '.samples[] | .tokens_hash' | tr ' ' '\n' | sort -u | wc -l)" = 2 ] || fail "$file: ngram writes another text"
+    cells '.samples[0].prompt_length' | awk '{ exit !($1 > 8 && $1 <= 40 && $1 == $2) }' ||
+        fail "$file: lengths of prompts: $(cells '.samples[0].prompt_length')"
+done
+printf '{"text":"a"}\n{"txt":"b"}\n' >"$dir/p.jsonl"
+"$LAYERBENCH" run "$dir/s.json" --no-plots -q --out "$dir/r2" >"$dir/out" 2>&1
+code=$?
+[ $code = 2 ] && grep -q 'prompts: .*p.jsonl: line 2: expected {"text": "..."}' "$dir/out" ||
+    fail "a line without a text: exit code $code, $(cat "$dir/out")"
+rm "$dir/p.jsonl"
+"$LAYERBENCH" run "$dir/s.json" --no-plots -q --out "$dir/r2" >"$dir/out" 2>&1
+code=$?
+[ $code = 2 ] && grep -q 'prompts: .*p.jsonl: cannot open: No such file' "$dir/out" || fail "no prompts: exit code $code, $(cat "$dir/out")"
+
 # a gate takes no replay
 scenario '"speculate":["replay"]' ''
 "$LAYERBENCH" gate "$dir/s.json" --baseline "$dir/none.json" >"$dir/out" 2>"$dir/err"

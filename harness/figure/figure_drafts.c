@@ -1,0 +1,166 @@
+/* figure_drafts: the figures of several tokens a pass: time a token, acceptance. See figure.h. */
+#include "figure/figure.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool drafts(struct view *view, const struct view_cell *c)
+{
+    const char *how = view_option(view, c, "speculate");
+    return *how && strcmp(how, "off") != 0;
+}
+
+static bool measured(const struct view_cell *c)
+{
+    return !c->reference && !c->problem && c->pass.n > 0;
+}
+
+static double draft_tokens(struct view *view, const struct view_cell *c)
+{
+    return drafts(view, c) ? atof(view_option(view, c, "draft_tokens")) : 0;
+}
+
+/* "ngram 2-4", "replay 0.7": replayed drafts are told the text, and say so wherever they show */
+static const char *drafter(struct view *view, const struct view_cell *c)
+{
+    const char *how = view_option(view, c, "speculate");
+    bool adapts = strcmp(view_option(view, c, "draft_budget"), "adaptive") == 0;
+    const char *more = "";
+    if (strcmp(how, "replay") == 0)
+        more = view_text(view, " %s", view_option(view, c, "acceptance"));
+    if (strcmp(how, "ngram") == 0)
+        more = view_text(view, " %s-%s", view_option(view, c, "ngram_min"),
+                         view_option(view, c, "ngram_max"));
+    return view_text(view, "%s%s%s", how, more, adapts ? ", adaptive" : "");
+}
+
+/* What else a cell differs in: its work, its cache. */
+static const char *circumstances(struct view *view, const struct view_cell *c)
+{
+    const char *cache = strcmp(c->prefetch, "resident") == 0 ? "resident"
+                        : isnan(c->cache)                    ? c->prefetch
+                                          : view_text(view, "%g %s", c->cache, view->cache_unit);
+    return *c->work ? view_text(view, "%s, %s", c->work, cache) : cache;
+}
+
+/* The fastest cell in the same circumstances that guesses nothing; NULL: there is none. */
+static const struct view_cell *without(struct view *view, const char *where)
+{
+    const struct view_cell *best = NULL;
+    for (size_t i = 0; i < view->n_cells; i++) {
+        const struct view_cell *c = &view->cells[i];
+        if (!measured(c) || drafts(view, c) || strcmp(circumstances(view, c), where) != 0)
+            continue;
+        if (!best || c->pass.median < best->pass.median)
+            best = c;
+    }
+    return best;
+}
+
+static double token_ms(const struct view_cell *c, double pass_ns)
+{
+    return 1e3 / view_speed(c, pass_ns);
+}
+
+static void write_point(FILE *data, const char *panel, const char *series, double length,
+                        const struct view_cell *c)
+{
+    fprintf(data, "\"%s\" \"%s\" %g %.6g %.6g %.6g %.6g\n", panel, series, length,
+            token_ms(c, c->pass.median), token_ms(c, c->pass.low), token_ms(c, c->pass.high),
+            figure_ms(c->floor.ns) / c->median.tokens);
+}
+
+enum { MOST_PANELS = 6 };
+
+/* Cells that guess, by circumstances, drafter and length of drafts. */
+static struct view *sorted_view;
+static int by_series(const void *a, const void *b)
+{
+    const struct view_cell *x = *(const struct view_cell *const *)a,
+                           *y = *(const struct view_cell *const *)b;
+    int order = figure_compare_numbers(x->cache, y->cache);
+    if (order == 0)
+        order = strcmp(circumstances(sorted_view, x), circumstances(sorted_view, y));
+    if (order == 0)
+        order = strcmp(drafter(sorted_view, x), drafter(sorted_view, y));
+    return order
+               ? order
+               : figure_compare_numbers(draft_tokens(sorted_view, x), draft_tokens(sorted_view, y));
+}
+
+/* The measured cells that guess, sorted; *n of them. */
+static const struct view_cell **guessing(struct view *view, size_t *n)
+{
+    const struct view_cell **cells = view_alloc(view, view->n_cells + 1, sizeof *cells);
+    *n = 0;
+    for (size_t i = 0; i < view->n_cells; i++)
+        if (measured(&view->cells[i]) && drafts(view, &view->cells[i]))
+            cells[(*n)++] = &view->cells[i];
+    sorted_view = view;
+    qsort(cells, *n, sizeof *cells, by_series);
+    return cells;
+}
+
+/* 15. time a token against the length of drafts */
+const char *figure_token_time_by_draft_length(struct figure_input *in, FILE *data)
+{
+    struct view *view = in->view;
+    size_t n, panels = 0, shown = 0;
+    const struct view_cell **cells = guessing(view, &n), *best = NULL;
+    const char *panel = "", *series = "";
+    if (n == 0 || strcmp(view->pass_kind, "decode pass") != 0)
+        return "no cell guesses tokens";
+    fprintf(data, "# panel series draft_tokens token_ms low_ms high_ms floor_ms\n");
+    for (size_t i = 0; i < n; i++) {
+        const struct view_cell *c = cells[i], *off;
+        const char *here = circumstances(view, c), *name = drafter(view, c);
+        bool another = strcmp(here, panel) != 0;
+        if (another && panels++ == MOST_PANELS) {
+            panels--;
+            in->note = view_text(view, "the first %d of several circumstances", MOST_PANELS);
+            break;
+        }
+        if ((another || strcmp(name, series) != 0) && (off = without(view, here)))
+            write_point(data, here, name, 0, off);
+        panel = here;
+        series = name;
+        write_point(data, here, name, draft_tokens(view, c), c);
+        if (!best || token_ms(c, c->pass.median) < token_ms(best, best->pass.median))
+            best = c;
+        cells[shown++] = c;
+    }
+    figure_runs(in, cells, shown);
+    in->legend = "floor: that of a pass over the tokens it gives; 0 drafted: without guessing";
+    in->reading = view_text(view, "The fastest is %s with %.3g ms a token, %.2f tokens a pass.",
+                            best->label, token_ms(best, best->pass.median), best->median.tokens);
+    return NULL;
+}
+
+/* 16. how often each place of a draft is right */
+const char *figure_acceptance_by_place(struct figure_input *in, FILE *data)
+{
+    struct view *view = in->view;
+    size_t n, shown = 0;
+    const struct view_cell **cells = guessing(view, &n);
+    fprintf(data, "# panel series place acceptance\n");
+    for (size_t i = 0; i < n; i++) {
+        const struct view_cell *c = cells[i];
+        bool longest = true; /* of the same drafter and work: the cache does not matter */
+        for (size_t k = 0; k < n && longest; k++)
+            longest = k == i || strcmp(drafter(view, cells[k]), drafter(view, c)) != 0 ||
+                      strcmp(cells[k]->work, c->work) != 0 ||
+                      draft_tokens(view, cells[k]) < draft_tokens(view, c) ||
+                      (draft_tokens(view, cells[k]) == draft_tokens(view, c) && k > i);
+        for (int place = 0; longest && place < LB_DRAFT_MOST && !isnan(c->acceptance[place]);
+             place++, shown++)
+            fprintf(data, "\"%s\" \"%s\" %d %.4g\n", c->work, drafter(view, c), place + 1,
+                    c->acceptance[place]);
+    }
+    if (shown == 0)
+        return "no cell guesses tokens";
+    in->runs = "all drafts of all runs";
+    in->legend = "how often a token is right once those before it are";
+    in->reading = "";
+    return NULL;
+}

@@ -1,0 +1,76 @@
+/* prompts: see prompts.h. */
+#include "sample/prompts.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_jsonl(const char *path)
+{
+    const char *end = strrchr(path, '.');
+    return end && strcmp(end, ".jsonl") == 0;
+}
+
+/* A line's text (malloc), NULL: it has none. */
+static char *text_of(const char *line, size_t length, bool jsonl)
+{
+    if (!jsonl)
+        return strndup(line, length);
+    json_t *object = json_loadb(line, length, JSON_REJECT_DUPLICATES, NULL);
+    const char *text = json_string_value(json_object_get(object, "text"));
+    char *copy = text && *text ? strdup(text) : NULL;
+    json_decref(object);
+    return copy;
+}
+
+static enum lb_status add(struct prompts *p, char *text, struct lb_error *err)
+{
+    char **grown = realloc(p->texts, (p->count + 1) * sizeof *grown);
+    if (!grown) {
+        free(text);
+        return lb_fail(err, LB_ERR_NOMEM, "prompts: out of memory");
+    }
+    p->texts = grown;
+    p->texts[p->count++] = text;
+    return LB_OK;
+}
+
+enum lb_status prompts_read(const char *path, struct prompts *p, struct lb_error *err)
+{
+    *p = (struct prompts){NULL, 0};
+    FILE *in = fopen(path, "r");
+    char *line = NULL;
+    size_t room = 0, number = 0;
+    ssize_t n;
+    enum lb_status status = LB_OK;
+    if (!in)
+        return lb_fail(err, LB_ERR_INPUT, "prompts: %s: cannot open: %s", path, strerror(errno));
+    while (status == LB_OK && (n = getline(&line, &room, in)) >= 0) {
+        size_t length = strcspn(line, "\r\n");
+        number++;
+        if (length == 0)
+            continue;
+        char *text = text_of(line, length, is_jsonl(path));
+        status = text
+                     ? add(p, text, err)
+                     : lb_fail(err, LB_ERR_INPUT,
+                               "prompts: %s: line %zu: expected {\"text\": \"...\"}", path, number);
+    }
+    if (status == LB_OK && p->count == 0)
+        status =
+            lb_fail(err, LB_ERR_INPUT, "prompts: %s: is empty: expected a prompt a line", path);
+    free(line);
+    fclose(in);
+    return status;
+}
+
+void prompts_free(struct prompts *p)
+{
+    for (size_t i = 0; i < p->count; i++)
+        free(p->texts[i]);
+    free(p->texts);
+    *p = (struct prompts){NULL, 0};
+}
