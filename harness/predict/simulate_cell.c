@@ -4,6 +4,7 @@
 #include "predict/route_units.h"
 #include "result/floor.h"
 
+#include "draft/length.h"
 #include "plan/budget.h"
 #include "plan/virtual.h"
 #include "storage/storage.h"
@@ -39,6 +40,17 @@ static double needed_bytes(const struct cell_run *run)
     return run->routed.order ? run->routed.bytes : (double)run->layout->bytes;
 }
 
+uint32_t sim_pass_tokens(const struct settings *settings)
+{
+    const struct lb_speculation *s = &settings->engine.speculation;
+    return strcmp(s->speculate, "off") == 0 ? 1 : 1 + s->draft_tokens;
+}
+
+double sim_pass_yield(const struct settings *settings)
+{
+    return length_yield(settings->engine.speculation.acceptance, sim_pass_tokens(settings) - 1);
+}
+
 static enum lb_status compute_time(struct cell_run *run, struct lb_error *err)
 {
     const struct sim_times *t = run->times;
@@ -48,7 +60,8 @@ static enum lb_status compute_time(struct cell_run *run, struct lb_error *err)
     if (run->layers_ns == 0 && t->compute_rate > 0)
         run->layers_ns = needed_bytes(run) / t->compute_rate * 1e9;
     if (t->token_rate > 0) {
-        double arithmetic = run->settings->engine.batch / t->token_rate * 1e9;
+        double tokens = (double)run->settings->engine.batch * sim_pass_tokens(run->settings);
+        double arithmetic = tokens / t->token_rate * 1e9;
         run->layers_ns = arithmetic > run->layers_ns ? arithmetic : run->layers_ns;
     }
     if (run->layers_ns <= 0)
@@ -182,7 +195,8 @@ static void describe(const struct cell_run *run, const struct virtual_result *r,
     p->evictions = (double)r->evictions / passes;
     p->in_flight = r->in_flight;
     p->c_over_t = floor.all_load_ns > 0 ? run->layers_ns / floor.all_load_ns : 0;
-    p->tokens_per_s = run->settings->engine.batch / p->pass_ns * 1e9;
+    p->tokens_a_pass = run->settings->engine.batch * sim_pass_yield(run->settings);
+    p->tokens_per_s = p->tokens_a_pass / p->pass_ns * 1e9;
     p->cache_bytes = o->max_frames * l->frame_bytes;
     p->n_units = l->n_units;
 }

@@ -36,10 +36,15 @@ struct sim_prediction { /* a pass in steady state */
     double wasted, evictions;           /* units */
     double in_flight;                   /* units, mean over time */
     double c_over_t;
-    double tokens_per_s;
+    double tokens_a_pass, tokens_per_s; /* of all sequences */
     uint64_t cache_bytes;
     uint32_t n_units;
 };
+
+/* Tokens of each sequence in a decode pass: one, and a draft of full length where they are guessed;
+ * and how many of them a pass gives, where each is right with the settings' acceptance. */
+uint32_t sim_pass_tokens(const struct settings *settings);
+double sim_pass_yield(const struct settings *settings);
 
 /* warmup passes are not counted, passes are. LB_ERR_INPUT says which setting or time is missing. */
 enum lb_status sim_predict(const struct sim_model *model, const struct sim_times *times,

@@ -40,16 +40,16 @@ void sim_print_table(const struct sim_row *rows, size_t n, FILE *out)
 static json_t *row_as_json(const struct sim_row *row)
 {
     const struct sim_prediction *p = &row->p;
-    return json_pack("{s:o, s:o, s:f, s:f, s:f, s:f, s:{s:f, s:f, s:f, s:f}, s:f, s:f, s:f, s:f, "
-                     "s:f, s:f, s:f, s:f, s:I, s:I}",
-                     "name", json_text(row->cell->name), "options",
-                     results_options(&row->cell->settings), "pass_ns", p->pass_ns, "wait_ns",
-                     p->wait_ns, "compute_ns", p->compute_ns, "floor_ns", p->floor_ns, "outcomes",
-                     "hit", p->hit, "prefetched", p->prefetched, "late", p->late, "miss", p->miss,
-                     "bytes_read", p->bytes, "optimum_bytes", p->optimum_bytes, "loads", p->loads,
-                     "wasted", p->wasted, "evictions", p->evictions, "in_flight", p->in_flight,
-                     "c_over_t", p->c_over_t, "tokens_per_s", p->tokens_per_s, "cache_bytes",
-                     (json_int_t)p->cache_bytes, "n_units", (json_int_t)p->n_units);
+    return json_pack(
+        "{s:o, s:o, s:f, s:f, s:f, s:f, s:{s:f, s:f, s:f, s:f}, s:f, s:f, s:f, s:f, "
+        "s:f, s:f, s:f, s:f, s:f, s:I, s:I}",
+        "name", json_text(row->cell->name), "options", results_options(&row->cell->settings),
+        "pass_ns", p->pass_ns, "wait_ns", p->wait_ns, "compute_ns", p->compute_ns, "floor_ns",
+        p->floor_ns, "outcomes", "hit", p->hit, "prefetched", p->prefetched, "late", p->late,
+        "miss", p->miss, "bytes_read", p->bytes, "optimum_bytes", p->optimum_bytes, "loads",
+        p->loads, "wasted", p->wasted, "evictions", p->evictions, "in_flight", p->in_flight,
+        "c_over_t", p->c_over_t, "tokens_a_pass", p->tokens_a_pass, "tokens_per_s", p->tokens_per_s,
+        "cache_bytes", (json_int_t)p->cache_bytes, "n_units", (json_int_t)p->n_units);
 }
 
 int sim_print_json(const struct sim_row *rows, size_t n, FILE *out)

@@ -1,6 +1,7 @@
 /*
  * simulate_profile: what a model takes on this machine: one prompt, two decode passes without
- * prefetch, so that compute and reads do not overlap and each is seen alone.
+ * prefetch, so that compute and reads do not overlap and each is seen alone. Where tokens are
+ * guessed, a decode pass checks a draft of full length.
  */
 #ifndef SIMULATE_PROFILE_H
 #define SIMULATE_PROFILE_H

@@ -12,6 +12,7 @@
 #include "predict/simulate_profile.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -235,11 +236,13 @@ static enum lb_status predict_cells(struct study *s, struct lb_error *err)
         struct cell *cell = &s->matrix.cells[i];
         struct sim_times times;
         fill_in(&cell->settings.engine, &s->settings->engine);
-        if (profiled && !matrix_same_work(&profiled->settings, &cell->settings))
+        if (profiled && (!matrix_same_work(&profiled->settings, &cell->settings) ||
+                         sim_pass_tokens(&profiled->settings) != sim_pass_tokens(&cell->settings)))
             sim_profile_free(&profile);
         profiled = cell;
         uint32_t warmup = s->a->as_run ? 1 : s->a->warmup;
-        uint32_t passes = s->a->as_run ? cell->settings.generate_tokens : s->a->passes;
+        double run_passes = cell->settings.generate_tokens / sim_pass_yield(&cell->settings);
+        uint32_t passes = s->a->as_run ? (uint32_t)ceil(run_passes) : s->a->passes;
         status = find_times(s, &cell->settings, &profile, &times, err);
         if (status == LB_OK)
             status = sim_predict(&s->model, &times, &s->accesses, &cell->settings, warmup, passes,

@@ -39,9 +39,12 @@ void tune_free(struct tune_facts *facts);
 struct tune_choice {
     struct settings settings; /* the best; texts are static or the caller's */
     struct sim_prediction prediction;
-    struct sim_prediction usual; /* of the default settings; all 0 where a layer does not fit */
-    double bandwidth;            /* of its storage */
-    double floor_ns;             /* max(compute, (bytes of all layers - cache) / bandwidth) */
+    uint32_t
+        draft_tokens; /* the best length of drafts at the settings' acceptance; 0: none gains */
+    struct sim_prediction drafting; /* with it */
+    struct sim_prediction usual;    /* of the default settings; all 0 where a layer does not fit */
+    double bandwidth;               /* of its storage */
+    double floor_ns;                /* max(compute, (bytes of all layers - cache) / bandwidth) */
     uint32_t n_considered;
 };
 

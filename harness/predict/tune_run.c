@@ -140,6 +140,13 @@ static enum lb_status print_json(const struct tune_facts *f, const struct tune_o
         "considered", (int)c->n_considered, "command_line", json_text(options), "options",
         results_options(&c->settings), "prediction", prediction_json(&c->prediction),
         "default_settings", c->usual.pass_ns > 0 ? prediction_json(&c->usual) : json_null());
+    if (document && c->drafting.pass_ns > 0)
+        json_object_set_new(document, "drafts",
+                            json_pack("{s:f, s:i, s:f, s:f, s:f}", "acceptance",
+                                      c->settings.engine.speculation.acceptance, "draft_tokens",
+                                      (int)c->draft_tokens, "tokens_a_pass",
+                                      c->drafting.tokens_a_pass, "pass_ns", c->drafting.pass_ns,
+                                      "tokens_per_second", c->drafting.tokens_per_s));
     if (document && m->done)
         json_object_set_new(document, "measured",
                             json_pack("{s:f, s:f, s:I}", "pass_ns", m->pass_ns, "bytes_read",
@@ -159,6 +166,22 @@ static void print_time(const char *what, double pass_ns, double floor_ns, double
            value_human_duration(pass_ns, pass, sizeof pass), batch * 1e9 / pass_ns,
            value_human_size(bytes, read, sizeof read),
            value_human_duration(floor_ns, floor, sizeof floor), floor_ns / pass_ns);
+}
+
+static void print_drafts(const struct tune_choice *c)
+{
+    const struct sim_prediction *p = &c->drafting;
+    const double share = c->settings.engine.speculation.acceptance;
+    char pass[32];
+    if (p->pass_ns > 0 && c->draft_tokens == 0)
+        printf("drafts     none gains where a token is right with %g (--acceptance)\n", share);
+    else if (p->pass_ns > 0)
+        printf(
+            "drafts     of %u tokens, each right with %g (--acceptance): %.2f tokens a pass of %s "
+            "(%.3g tok/s), %.2f times as fast: --speculate ngram --draft-tokens %u\n",
+            c->draft_tokens, share, p->tokens_a_pass,
+            value_human_duration(p->pass_ns, pass, sizeof pass), p->tokens_per_s,
+            p->tokens_per_s / c->prediction.tokens_per_s, c->draft_tokens);
 }
 
 static enum lb_status print_text(const struct tune_facts *f, const struct tune_options *o,
@@ -181,6 +204,7 @@ static enum lb_status print_text(const struct tune_facts *f, const struct tune_o
     print_time("predicted", c->prediction.pass_ns, c->floor_ns, c->prediction.bytes, batch);
     if (c->usual.pass_ns > 0)
         print_time("default", c->usual.pass_ns, c->floor_ns, c->usual.bytes, batch);
+    print_drafts(c);
     if (m->done) {
         print_time("measured", m->pass_ns, c->floor_ns, m->bytes, batch);
         printf("%-10s %+.1f%% of the prediction; peak memory %s\n", "",

@@ -138,6 +138,48 @@ static enum lb_status try_all(struct search *s, const struct settings *given, st
     return status;
 }
 
+/* How much more a pass over n tokens of each sequence computes than over one: in a straight line up
+ * to the prompt that was profiled, and on. */
+static double growth(const struct tune_facts *f, const struct settings *settings, uint32_t n)
+{
+    uint32_t prompt = settings->prompt_tokens < settings->engine.max_tokens
+                          ? settings->prompt_tokens
+                          : settings->engine.max_tokens;
+    double slope = prompt > 1 ? (f->profile.prompt_factor - 1) / (prompt - 1) : 0;
+    return 1 + (slope > 0 ? slope : 0) * (n - 1);
+}
+
+/* The chosen settings with drafts of each length, each token right with the settings' acceptance.
+ */
+static enum lb_status try_drafts(const struct tune_facts *f, const struct candidate *best,
+                                 struct tune_choice *choice, struct lb_error *err)
+{
+    double *layer_ns = malloc(f->model.n_layers * sizeof *layer_ns);
+    struct settings s = best->settings;
+    struct sim_prediction p;
+    enum lb_status status = layer_ns ? LB_OK : lb_fail(err, LB_ERR_NOMEM, "search: out of memory");
+    choice->draft_tokens = 0;
+    choice->drafting = choice->prediction;
+    s.engine.speculation.speculate = "replay";
+    s.engine.device_bandwidth = f->paths[best->path].bandwidth;
+    s.engine.device_latency_ns = (int64_t)f->paths[best->path].latency_ns;
+    for (uint32_t k = 1; status == LB_OK && k <= LB_DRAFT_MOST; k++) {
+        const double factor = growth(f, &best->settings, 1 + k);
+        struct sim_times times = {.layer_ns = layer_ns, .other_ns = f->profile.other_ns * factor};
+        struct sim_accesses accesses = {.order = NULL};
+        for (uint32_t i = 0; i < f->model.n_layers; i++)
+            layer_ns[i] = f->profile.layer_ns[i] * factor;
+        s.engine.speculation.draft_tokens = k;
+        status = sim_predict(&f->model, &times, &accesses, &s, WARMUP, PASSES, &p, err);
+        if (status == LB_OK && p.tokens_per_s > AS_GOOD * choice->drafting.tokens_per_s) {
+            choice->drafting = p;
+            choice->draft_tokens = k;
+        }
+    }
+    free(layer_ns);
+    return status;
+}
+
 /* The first that is as good as the best. */
 static const struct candidate *best_of(const struct search *s)
 {
@@ -193,6 +235,8 @@ enum lb_status tune_search(const struct tune_facts *facts, const struct settings
         choice->bandwidth = facts->paths[best->path].bandwidth;
         choice->n_considered = (uint32_t)search.count;
         choice->floor_ns = floor_ns(facts, choice);
+        if (status == LB_OK && strcmp(settings->engine.speculation.speculate, "off") == 0)
+            status = try_drafts(facts, best, choice, err);
     } else if (status == LB_OK) {
         status = lb_fail(err, LB_ERR_INPUT, "--memory: no unit fits into the cache it leaves");
     }

@@ -36,6 +36,13 @@ check "distances" simulate "$near [.[] | .pass_ns / 1e6] | (.[0] | near(24.5)) a
 check "small units reach the floor" simulate ".[0] | .floor_ns / .pass_ns > 0.95 and .loads < 16.5" \
     --layers 32 --layer-bytes 2MiB --unit 256KiB --chunk-bytes 64KiB --queue-depth 4 \
     --device bandwidth=1GB/s --compute 33ms --cache-layers 16
+check "drafts: a pass costs the same while loading takes the time, and gives 1 + a + a^2 + ... tokens" simulate \
+    "$near [.[] | {t: .tokens_a_pass, s: .tokens_per_s, p: .pass_ns}] | .[0].t == 1.5 and .[1].t == 1.9375 and
+        .[0].p == .[1].p and (.[1].s / .[0].s | near(1.9375 / 1.5))" \
+    "${table[@]}" --speculate replay --acceptance 0.5 --vary draft_tokens=1,4
+check "drafts: where arithmetic takes the time, a pass grows with them" simulate \
+    "$near [.[].pass_ns / 1e6] | (.[0] | near(200)) and (.[1] | near(500))" \
+    "${table[@]}" --compute 0ms --compute-rate 100GB/s --token-rate 10 --speculate draft --vary draft_tokens=1,4
 check "resident: compute alone" simulate ".[0] | .pass_ns == 16e6 and .bytes_read == 0 and .outcomes.hit == 32" \
     "${table[@]}" --prefetch resident
 
