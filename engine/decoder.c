@@ -15,6 +15,7 @@
 #include "engine_state.h"
 #include "text/sampler.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -180,19 +181,10 @@ static uint64_t place_of(const struct lb_decoder *d, uint32_t sequence)
 
 static void append(struct sequence *q, int32_t token)
 {
+    assert(token >= 0); /* a pass whose logits are no numbers has failed */
     q->text[q->n++] = token;
     if (q->ngram)
         ngram_add(q->ngram, token);
-}
-
-static enum lb_status check_token(int32_t token, uint32_t sequence, uint32_t position,
-                                  struct lb_error *err)
-{
-    return token >= 0 ? LB_OK
-                      : lb_fail(err, LB_ERR_STATE,
-                                "sequence %" PRIu32 ": the logits after position %" PRIu32
-                                " are no numbers: expected finite ones (weights are damaged)",
-                                sequence, position);
 }
 
 enum lb_status lb_decoder_begin(struct lb_decoder *d, uint32_t sequence, const int32_t *tokens,
@@ -221,11 +213,6 @@ enum lb_status lb_decoder_begin(struct lb_decoder *d, uint32_t sequence, const i
         append(q, tokens[i]);
     q->n_prompt = q->n;
     int32_t token = sampler_at(d->sampler, place_of(d, sequence), d->logits);
-    status = check_token(token, sequence, q->n - 1, err);
-    if (status != LB_OK) {
-        q->n = 0;
-        return status;
-    }
     append(q, token);
     *drawn = (struct lb_drawn){.n = 1, .tokens = q->text + n, .logits = d->logits};
     return LB_OK;
@@ -299,17 +286,13 @@ static enum lb_status gather(struct lb_decoder *d, const uint32_t *limits, struc
 }
 
 /* Draws after each token of sequence i as long as its draft agrees. */
-static enum lb_status draw(struct lb_decoder *d, uint32_t i, const float *logits,
-                           struct lb_drawn *drawn, struct lb_error *err)
+static void draw(struct lb_decoder *d, uint32_t i, const float *logits, struct lb_drawn *drawn)
 {
     const struct draft_request *r = &d->requests[i];
     struct sequence *q = &d->sequences[i];
     uint32_t kept = 0;
     for (bool agrees = true; agrees;) {
         int32_t token = sampler_at(d->sampler, r->place + kept, logits + (size_t)kept * d->n_vocab);
-        enum lb_status status = check_token(token, i, q->n - 1, err);
-        if (status != LB_OK)
-            return status;
         if (kept < r->most && d->keeps_all)
             token = r->draft[kept];
         agrees = kept < r->most && token == r->draft[kept];
@@ -327,7 +310,6 @@ static enum lb_status draw(struct lb_decoder *d, uint32_t i, const float *logits
         d->sums.reached[k]++;
         d->sums.right[k] += k < kept;
     }
-    return LB_OK;
 }
 
 enum lb_status lb_decoder_step(struct lb_decoder *d, const uint32_t *limits, struct lb_drawn *drawn,
@@ -353,9 +335,7 @@ enum lb_status lb_decoder_step(struct lb_decoder *d, const uint32_t *limits, str
         drawn[i] = (struct lb_drawn){.n = 0};
         if (d->counts[i] == 0)
             continue;
-        status = draw(d, i, d->logits + (size_t)row * d->n_vocab, &drawn[i], err);
-        if (status != LB_OK)
-            return status;
+        draw(d, i, d->logits + (size_t)row * d->n_vocab, &drawn[i]);
         row += d->counts[i];
         longest = d->requests[i].most > longest ? d->requests[i].most : longest;
     }

@@ -148,9 +148,8 @@ static void draw(struct draft_model *d, struct sampler *sampler,
         row += d->counts[i];
         if (d->counts[i] == 0)
             continue;
-        int32_t token =
+        requests[i].draft[k] =
             sampler_at(sampler, requests[i].place + k, d->logits + (size_t)(row - 1) * d->n_vocab);
-        requests[i].draft[k] = token < 0 ? 0 : token; /* no numbers: any guess will do */
     }
 }
 
