@@ -674,37 +674,3 @@ void lb_engine_truncate(struct lb_engine *e, uint32_t sequence, uint32_t positio
 {
     model_session_truncate(e->session, sequence, position);
 }
-
-/* ---- at run time ---- */
-
-enum lb_status lb_engine_resize(struct lb_engine *e, uint32_t cache_layers, uint64_t cache_bytes,
-                                struct lb_error *err)
-{
-    return streamer_resize(e->streamer, cache_layers, cache_bytes, err);
-}
-
-enum lb_status lb_engine_preload(struct lb_engine *e, uint32_t n_layers, struct lb_error *err)
-{
-    return streamer_preload(e->streamer, n_layers, err);
-}
-
-void lb_engine_clear(struct lb_engine *e)
-{
-    streamer_clear(e->streamer);
-}
-
-void lb_engine_set_distance(struct lb_engine *e, uint32_t layers)
-{
-    e->options.prefetch_distance = layers;
-    streamer_set_distance(e->streamer, layers);
-}
-
-enum lb_status lb_engine_set_prefetch(struct lb_engine *e, const char *prefetch,
-                                      struct lb_error *err)
-{
-    const char *kept = prefetch;
-    if (check_choice("prefetch", &kept, err) || streamer_set_prefetch(e->streamer, kept, err))
-        return err ? err->code : LB_ERR_INPUT;
-    e->options.prefetch = kept;
-    return LB_OK;
-}

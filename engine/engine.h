@@ -247,14 +247,6 @@ const struct lb_profile_entry *lb_engine_profile(struct lb_engine *engine, size_
 
 /* ---- at run time, between passes ---- */
 
-enum lb_status lb_engine_resize(struct lb_engine *engine, uint32_t cache_layers,
-                                uint64_t cache_bytes, struct lb_error *err);
-enum lb_status lb_engine_preload(struct lb_engine *engine, uint32_t n_layers, struct lb_error *err);
-void lb_engine_clear(struct lb_engine *engine);
-void lb_engine_set_distance(struct lb_engine *engine, uint32_t layers);
-enum lb_status lb_engine_set_prefetch(struct lb_engine *engine, const char *prefetch,
-                                      struct lb_error *err);
-
 /* ---- text ---- */
 
 struct lb_text_options {

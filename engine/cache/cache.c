@@ -37,7 +37,6 @@ struct cache {
     uint32_t hand;  /* where the last search for room ended */
     uint32_t units_held;
     uint64_t frames_held;
-    bool shrinking;
     uint64_t sequence;
     uint64_t passes;
     uint32_t furthest_used; /* unit, in this pass */
@@ -199,17 +198,6 @@ void cache_close(struct cache *cache)
     lb_free(cache->units);
     lb_free(cache->held);
     lb_free(cache);
-}
-
-bool cache_excess(const struct cache *cache)
-{
-    return cache->units_held > cache->max_units || cache->frames_held > cache->max_frames;
-}
-
-void cache_resize(struct cache *cache, uint32_t max_units, uint64_t max_frames)
-{
-    set_budget(cache, max_units, max_frames);
-    cache->shrinking = cache_excess(cache);
 }
 
 /* ---- what is there ---- */
@@ -415,7 +403,6 @@ static void set_absent(struct cache *cache, uint32_t unit)
     cache->frames_held -= u->frames;
     group_of(cache, unit)->units_held--;
     group_of(cache, unit)->frames_held -= u->frames;
-    cache->shrinking = cache->shrinking && cache_excess(cache);
     if (cache->policy->evicted)
         cache->policy->evicted(group_of(cache, unit)->state, unit);
 }
@@ -525,7 +512,7 @@ bool cache_sane(const struct cache *cache, struct lb_error *err)
                        held, (unsigned long long)frames, cache->units_held,
                        (unsigned long long)cache->frames_held),
                false;
-    if (!cache->shrinking && cache_excess(cache))
+    if (cache->units_held > cache->max_units || cache->frames_held > cache->max_frames)
         return lb_fail(err, LB_ERR_STATE, "%u units of %llu frames held, budget %u of %llu", held,
                        (unsigned long long)frames, cache->max_units,
                        (unsigned long long)cache->max_frames),

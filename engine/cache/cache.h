@@ -140,11 +140,6 @@ void cache_cancel_load(struct cache *cache, uint32_t unit);               /* loa
 void cache_pin(struct cache *cache, uint32_t unit);                       /* counts as a use */
 void cache_unpin(struct cache *cache, uint32_t unit);
 
-/* New budget, at least the largest unit; the caller evicts (cache_victim) until cache_excess() is
- * false. */
-void cache_resize(struct cache *cache, uint32_t max_units, uint64_t max_frames);
-bool cache_excess(const struct cache *cache);
-
 /* Every invariant, for tests to call after every step; false with a text. */
 bool cache_sane(const struct cache *cache, struct lb_error *err);
 

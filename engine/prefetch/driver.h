@@ -63,6 +63,10 @@ struct streamer {
     struct streamer_counters counters;
 };
 
+/* Ends what the driver does by itself: nothing is in flight after it, and nothing more is loaded
+ * ahead. */
+void streamer_stop(struct streamer *s);
+
 struct driver_ops {
     const char *name; /* as in options */
     /* required: returns when one of the units, all absent or in flight, is resident, or cannot

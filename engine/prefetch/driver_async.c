@@ -277,6 +277,8 @@ static enum lb_status start(struct streamer *s, struct lb_error *err)
 static void stop(struct streamer *s)
 {
     struct async *a = s->async;
+    if (!a)
+        return; /* stopped before */
     pthread_mutex_lock(&s->mu);
     send_locked(a, MESSAGE_STOP, NULL);
     pthread_mutex_unlock(&s->mu);

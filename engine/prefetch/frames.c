@@ -102,33 +102,6 @@ uint8_t *const *frames_of(const struct frames *frames, uint32_t unit)
     return &frames->addresses[frames->first[unit]];
 }
 
-enum lb_status frames_resize(struct frames *frames, uint64_t n_frames, struct lb_error *err)
-{
-    populate_stop(&frames->populate);
-    struct frames old = *frames;
-    enum lb_status status = map_arena(frames, n_frames, err);
-    if (status != LB_OK) {
-        *frames = old;
-        return status;
-    }
-    uint32_t bytes = frames->layout->frame_bytes;
-    const struct layout_unit *last = &frames->layout->units[frames->layout->n_units - 1];
-    uint64_t total = frames->first[frames->layout->n_units - 1] + last->n_frames;
-    for (uint64_t i = 0; i < total; i++) {
-        uint8_t *from = frames->addresses[i];
-        if (!from)
-            continue;
-        assert(frames->n_free > 0);
-        frames->addresses[i] = memcpy(frames->free[--frames->n_free], from, bytes);
-        /* given back as it is emptied, or both arenas would be there in full for a moment */
-        if (bytes % PAGE == 0)
-            (void)madvise(from, bytes, MADV_DONTNEED);
-    }
-    lb_unmap(old.arena, old.arena_bytes);
-    lb_free(old.free);
-    return LB_OK;
-}
-
 void *frames_arena(const struct frames *frames, size_t *bytes)
 {
     *bytes = frames->arena_bytes;

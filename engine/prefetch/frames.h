@@ -24,10 +24,6 @@ void frames_give(struct frames *frames, uint32_t unit);
 /* Addresses of the frames that the unit has taken. */
 uint8_t *const *frames_of(const struct frames *frames, uint32_t unit);
 
-/* A new arena of `n_frames`, at least as many as are taken; what is in them moves along. On error
- * everything is as before. */
-enum lb_status frames_resize(struct frames *frames, uint64_t n_frames, struct lb_error *err);
-
 void *frames_arena(const struct frames *frames, size_t *bytes);
 
 #endif

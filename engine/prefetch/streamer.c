@@ -178,7 +178,7 @@ static enum lb_status start_driver(struct streamer *s, const struct driver_ops *
     return status;
 }
 
-static void stop_driver(struct streamer *s)
+void streamer_stop(struct streamer *s)
 {
     if (s->driver->stop)
         s->driver->stop(s);
@@ -188,7 +188,7 @@ static void stop_driver(struct streamer *s)
 static enum lb_status load_first(struct streamer *s, uint32_t end, bool kept_only,
                                  struct lb_error *err)
 {
-    stop_driver(s);
+    streamer_stop(s);
     pthread_mutex_lock(&s->mu);
     for (uint32_t i = 0; i < end && !s->broken; i++) {
         if (kept_only && !is_kept(s, i))
@@ -361,7 +361,7 @@ enum lb_status streamer_open(const struct layout *layout, struct storage *storag
     if (status == LB_OK && options->keep_always)
         status = load_first(s, s->n_units, true, err);
     if (status == LB_OK && driver == &driver_resident)
-        status = streamer_preload(s, layout->n_layers, err);
+        status = load_first(s, s->n_units, false, err);
     if (status != LB_OK) {
         streamer_close(s);
         return status;
@@ -374,7 +374,7 @@ void streamer_close(struct streamer *streamer)
 {
     if (!streamer)
         return;
-    stop_driver(streamer);
+    streamer_stop(streamer);
     loader_close(streamer->loader);
     cache_close(streamer->cache);
     future_close(streamer->future);
@@ -571,88 +571,6 @@ void streamer_rewind(struct streamer *s)
     if (s->driver->trim_locked)
         s->driver->trim_locked(s);
     pthread_mutex_unlock(&s->mu);
-}
-
-enum lb_status streamer_preload(struct streamer *s, uint32_t n_layers, struct lb_error *err)
-{
-    const uint32_t all = s->layout->n_layers;
-    return load_first(s, s->layout->layer_first_unit[n_layers < all ? n_layers : all], false, err);
-}
-
-static void evict_excess_locked(struct streamer *s)
-{
-    struct cache_choice choice = {.cache = s->cache, .future = s->future};
-    choice.position = choice.for_access = s->plan.position;
-    while (cache_excess(s->cache)) {
-        int64_t victim = cache_victim(s->cache, &choice);
-        if (victim < 0) { /* the unit needed next is all that is left to choose from */
-            choice.position = choice.for_access = s->plan.position + 1;
-            victim = cache_victim(s->cache, &choice);
-        }
-        assert(victim >= 0);
-        cache_evict(s->cache, (uint32_t)victim);
-    }
-}
-
-enum lb_status streamer_resize(struct streamer *s, uint32_t cache_layers, uint64_t cache_bytes,
-                               struct lb_error *err)
-{
-    struct budget budget;
-    enum lb_status status = budget_find(s->layout, cache_layers, cache_bytes, &budget, err);
-    if (status == LB_OK)
-        status = check_kept(s, &budget, err);
-    if (status != LB_OK)
-        return status;
-    stop_driver(s);
-    pthread_mutex_lock(&s->mu);
-    uint32_t old_units = cache_max_units(s->cache);
-    uint64_t old_frames = cache_max_frames(s->cache);
-    cache_resize(s->cache, budget.units, budget.frames);
-    evict_excess_locked(s);
-    if (!s->mapped && budget.frames != old_frames) {
-        storage_register_arena(s->storage, NULL, 0); /* pinned pages cannot be given back */
-        status = frames_resize(s->frames, budget.frames, err);
-        register_arena(s);
-        if (status != LB_OK)
-            cache_resize(s->cache, old_units, old_frames);
-    }
-    pthread_mutex_unlock(&s->mu);
-    enum lb_status started = start_driver(s, s->driver, err);
-    return status == LB_OK ? started : status;
-}
-
-void streamer_clear(struct streamer *s)
-{
-    struct lb_error err = LB_ERROR_INIT;
-    stop_driver(s);
-    pthread_mutex_lock(&s->mu);
-    for (uint32_t i = 0; i < s->n_units; i++)
-        if (cache_unit(s->cache, i)->state == CACHE_RESIDENT && !is_kept(s, i))
-            cache_evict(s->cache, i);
-    pthread_mutex_unlock(&s->mu);
-    (void)start_driver(s, s->driver, &err);
-}
-
-void streamer_set_distance(struct streamer *s, uint32_t layers)
-{
-    pthread_mutex_lock(&s->mu);
-    s->distance = layers;
-    set_distance(s);
-    if (s->driver->trim_locked)
-        s->driver->trim_locked(s);
-    pthread_mutex_unlock(&s->mu);
-}
-
-enum lb_status streamer_set_prefetch(struct streamer *s, const char *prefetch, struct lb_error *err)
-{
-    const struct driver_ops *driver = NULL;
-    enum lb_status status = find_driver(prefetch, &driver, err);
-    if (status != LB_OK)
-        return status;
-    if (driver == &driver_resident)
-        return lb_fail(err, LB_ERR_INPUT, "prefetch '%s': expected off, sync or async", prefetch);
-    stop_driver(s);
-    return start_driver(s, driver, err);
 }
 
 struct streamer_counters streamer_counters(struct streamer *s)

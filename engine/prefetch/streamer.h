@@ -116,16 +116,6 @@ void streamer_release(struct streamer *streamer, uint32_t unit);
 /* After a pass that broke off: gives back what is acquired; the next access is unit 0 again. */
 void streamer_rewind(struct streamer *streamer);
 
-/* At run time, between accesses. When the I/O thread cannot be started again (LB_ERR_NOMEM), the
- * streamer goes on without prefetch. */
-enum lb_status streamer_resize(struct streamer *streamer, uint32_t cache_layers,
-                               uint64_t cache_bytes, struct lb_error *err);
-enum lb_status streamer_preload(struct streamer *streamer, uint32_t n_layers, struct lb_error *err);
-void streamer_clear(struct streamer *streamer);
-void streamer_set_distance(struct streamer *streamer, uint32_t layers);
-/* "off", "sync" or "async" */
-enum lb_status streamer_set_prefetch(struct streamer *streamer, const char *prefetch,
-                                     struct lb_error *err);
 /* What decides about loads now. Drivers that do not look ahead have no scheduler ("none"), no
  * distance and nothing to protect; where nothing is ever evicted there is no replacement ("none").
  * Texts are static. */

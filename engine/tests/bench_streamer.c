@@ -53,7 +53,8 @@ static _Noreturn void fail(const struct lb_error *err)
 }
 
 static struct streamer *open_streamer(const struct bench *b, const struct setting *x,
-                                      struct layout **layout, struct storage **storage)
+                                      uint32_t cache_layers, struct layout **layout,
+                                      struct storage **storage)
 {
     struct lb_error err = LB_ERROR_INIT;
     char notice[100];
@@ -76,7 +77,7 @@ static struct streamer *open_streamer(const struct bench *b, const struct settin
                                  .scheduler = x->scheduler,
                                  .protect = true,
                                  .prefetch_distance = x->distance,
-                                 .cache_layers = C,
+                                 .cache_layers = cache_layers,
                                  .queue_depth = 4,
                                  .chunk_bytes = 65536};
     if (layout_build(tensors, N, &lo, layout, &err) != LB_OK ||
@@ -110,7 +111,7 @@ static struct measured measure(const struct bench *b, const struct setting *x)
 {
     struct layout *layout;
     struct storage *storage;
-    struct streamer *s = open_streamer(b, x, &layout, &storage);
+    struct streamer *s = open_streamer(b, x, C, &layout, &storage);
     struct measured m = {0};
     for (uint32_t i = 0; i < WARMUP; i++)
         run_pass(b, x, layout, s);
@@ -178,10 +179,7 @@ static void hit_cost(const struct bench *b, uint32_t pieces, const char *prefetc
     struct setting x = {prefetch, "belady", "aggressive", 2, pieces, 0};
     struct layout *layout;
     struct storage *storage;
-    struct streamer *s = open_streamer(&fast, &x, &layout, &storage);
-    struct lb_error err = LB_ERROR_INIT;
-    if (streamer_resize(s, N, 0, &err) != LB_OK)
-        fail(&err);
+    struct streamer *s = open_streamer(&fast, &x, N, &layout, &storage);
     run_pass(&fast, &x, layout, s);
     enum { PASSES = 200 };
     static int64_t ns[PASSES];

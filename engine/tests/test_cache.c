@@ -316,20 +316,6 @@ static void random_step(struct cache *cache, struct model *m, const struct futur
     }
 }
 
-static void resize_random(struct cache *cache, struct model *m, const struct future *s,
-                          struct lb_random *r)
-{
-    cache_resize(cache, lb_random_below(r, cache_n_units(cache) + 2), 5 + lb_random_below(r, 100));
-    struct cache_choice choice = {.cache = cache, .future = s};
-    int64_t victim;
-    while (cache_excess(cache) && (victim = cache_victim(cache, &choice)) >= 0) {
-        CHECK(m->state[victim] == CACHE_RESIDENT && m->pins[victim] == 0);
-        cache_evict(cache, (uint32_t)victim);
-        m->state[victim] = CACHE_ABSENT;
-    }
-    sane(cache, "after a resize");
-}
-
 static void random_operations(void)
 {
     struct lb_random r = {17};
@@ -350,8 +336,6 @@ static void random_operations(void)
         struct model m = {0};
         for (int step = 0; step < 2000; step++) {
             random_step(cache, &m, s, &r);
-            if (step % 300 == 299)
-                resize_random(cache, &m, s, &r);
             sane(cache, policies[round % n_policies]->name);
             compare(cache, &m, round);
             CHECK(!diaries_open || diary_budget == cache_max_units(cache));

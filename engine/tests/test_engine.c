@@ -227,36 +227,6 @@ static void effective(void)
     }
 }
 
-static void controls_at_run_time(void)
-{
-    struct lb_error err = LB_ERROR_INIT;
-    struct lb_options o = base_options();
-    struct lb_engine *e;
-    float *logits = malloc(logits_bytes());
-    o.prefetch = "off";
-    o.cache_layers = 4;
-    CHECK(lb_engine_open(&o, &e, &err) == LB_OK, "%s", err.text);
-    CHECK(lb_engine_preload(e, 4, &err) == LB_OK, "%s", err.text);
-    CHECK(lb_engine_stats(e).units_cached == 4, "preload fills the cache");
-    CHECK(lb_engine_resize(e, 2, 0, &err) == LB_OK, "%s", err.text);
-    CHECK(lb_engine_stats(e).units_cached == 2 && lb_engine_effective(e).cache_layers == 2,
-          "a smaller cache evicts the excess");
-    CHECK(run(e, logits, &err) == LB_OK && !memcmp(logits, reference, logits_bytes()), "resized");
-    lb_engine_truncate(e, 0, 0);
-    lb_engine_clear(e);
-    CHECK(lb_engine_stats(e).units_cached == 0, "clear empties the cache");
-    CHECK(lb_engine_resize(e, 6, 0, &err) == LB_OK, "%s", err.text);
-    CHECK(lb_engine_set_prefetch(e, LB_ASYNC_PREFETCH ? "async" : "sync", &err) == LB_OK, "%s",
-          err.text);
-    lb_engine_set_distance(e, 3);
-    CHECK(run(e, logits, &err) == LB_OK && !memcmp(logits, reference, logits_bytes()),
-          "switched over: %s", err.text);
-    CHECK(lb_engine_set_prefetch(e, "magic", &err) == LB_ERR_INPUT);
-    CHECK_TEXT(err.text, "prefetch: 'magic': expected one of: off sync async resident");
-    lb_engine_close(e);
-    free(logits);
-}
-
 /* A prompt longer than max_tokens reads each layer once, whatever the units, and gives the same
  * logits as with a pass for each chunk, which reads it as often. */
 static void prompt_reads_once(void)
@@ -448,7 +418,6 @@ int main(void)
     make_reference();
     same_logits_for_random_settings();
     effective();
-    controls_at_run_time();
     prompt_reads_once();
     faults();
     slowed();
