@@ -388,9 +388,10 @@ enum lb_status lb_synth_write(const struct lb_synth *synth, const char *path, st
 enum lb_status lb_synth_inspect(const struct lb_synth *synth, const struct lb_inspect *inspect,
                                 struct lb_error *err);
 
-/* What a model of a mixture's shape would choose, without a model: token by token, of each the
- * layers that have experts, best expert first. LB_ERR_INPUT: the shape is no mixture. */
-enum lb_status lb_synth_routes(const struct lb_synth *synth, uint32_t n_tokens,
+/* What a model of a mixture's shape would choose for a sequence, without a model: token by token,
+ * of each the layers that have experts, best expert first. LB_ERR_INPUT: the shape is no mixture.
+ */
+enum lb_status lb_synth_routes(const struct lb_synth *synth, uint32_t sequence, uint32_t n_tokens,
                                void (*take)(void *ctx, uint32_t token, uint32_t layer,
                                             const uint32_t *experts, uint32_t n),
                                void *ctx, struct lb_error *err);

@@ -69,7 +69,7 @@ enum lb_status lb_synth_inspect(const struct lb_synth *synth, const struct lb_in
     return LB_OK;
 }
 
-enum lb_status lb_synth_routes(const struct lb_synth *synth, uint32_t n_tokens,
+enum lb_status lb_synth_routes(const struct lb_synth *synth, uint32_t sequence, uint32_t n_tokens,
                                void (*take)(void *ctx, uint32_t token, uint32_t layer,
                                             const uint32_t *experts, uint32_t n),
                                void *ctx, struct lb_error *err)
@@ -77,6 +77,6 @@ enum lb_status lb_synth_routes(const struct lb_synth *synth, uint32_t n_tokens,
     struct synth_shape shape;
     struct synth_routing routing = routing_of(synth);
     return shape_of(synth, &shape, err)
-               ? synth_routes(&shape, &routing, synth->seed, n_tokens, take, ctx, err)
+               ? synth_routes(&shape, &routing, synth->seed, sequence, n_tokens, take, ctx, err)
                : LB_ERR_INPUT;
 }

@@ -478,6 +478,28 @@ static enum lb_status set_up(struct clockwork *v, struct lb_error *err)
     return status;
 }
 
+/* What every pass needs stays, and the largest of the other units has room beside it. */
+static enum lb_status keep_always(struct clockwork *v, struct lb_error *err)
+{
+    const struct virtual_options *o = v->o;
+    uint64_t kept = 0, largest = 0;
+    for (uint32_t i = 0; i < o->n_units; i++) {
+        kept += o->units[i].part == 0 ? o->units[i].frames : 0;
+        if (o->units[i].part > 0 && o->units[i].frames > largest)
+            largest = o->units[i].frames;
+    }
+    if (strcmp(o->prefetch, "resident") != 0 && o->max_frames > 0 && kept + largest > o->max_frames)
+        return lb_fail(err, LB_ERR_INPUT,
+                       "cache too small for what every pass needs and one unit more");
+    for (uint32_t i = 0; i < o->n_units; i++)
+        if (o->units[i].part == 0) {
+            cache_begin_load(v->cache, i, false);
+            cache_end_load(v->cache, i);
+            cache_pin(v->cache, i);
+        }
+    return LB_OK;
+}
+
 enum lb_status virtual_run(const struct virtual_options *options, struct virtual_result *result,
                            struct lb_error *err)
 {
@@ -485,6 +507,8 @@ enum lb_status virtual_run(const struct virtual_options *options, struct virtual
     assert(options->queue_depth > 0 && options->chunk_bytes > 0 && options->passes > 0);
     v.max_prefetches = options->max_loads ? options->max_loads : options->queue_depth;
     enum lb_status status = set_up(&v, err);
+    if (status == LB_OK && options->keep_always)
+        status = keep_always(&v, err);
     if (status == LB_OK) {
         struct cache_counters before;
         double start;

@@ -58,6 +58,7 @@ struct virtual_options {
     const char *replacement, *scheduler;
     double half_life; /* a policy's parameter; see cache.h */
     bool by_layer;    /* each layer has a cache of its own, with its share of the budget */
+    bool keep_always; /* units of part 0 are there from the start and stay, within the budget */
     bool protect;
     uint32_t distance;   /* accesses */
     uint32_t max_units;  /* budget; 0: no such limit */

@@ -116,14 +116,14 @@ extern const struct synth_routing synth_usual_routing;
 #define SYNTH_KEY_SKEW        "layerbench.synthetic_routing.skew"
 #define SYNTH_KEY_PERSISTENCE "layerbench.synthetic_routing.persistence"
 
-/* Tells what a model of the shape with this routing (NULL: the usual) chooses for n_tokens, without
- * a model: token by token, of each the layers that have experts, best expert first. LB_ERR_INPUT:
- * no mixture, routing out of its bounds. */
+/* Tells what a model of the shape with this routing (NULL: the usual) chooses for n_tokens of a
+ * sequence, without a model: token by token, of each the layers that have experts, best expert
+ * first. LB_ERR_INPUT: no mixture, routing out of its bounds. */
 typedef void (*synth_route_take)(void *ctx, uint32_t token, uint32_t layer, const uint32_t *experts,
                                  uint32_t n);
 enum lb_status synth_routes(const struct synth_shape *shape, const struct synth_routing *routing,
-                            uint64_t seed, uint32_t n_tokens, synth_route_take take, void *ctx,
-                            struct lb_error *err);
+                            uint64_t seed, uint32_t sequence, uint32_t n_tokens,
+                            synth_route_take take, void *ctx, struct lb_error *err);
 
 /* ---- writing ---- */
 

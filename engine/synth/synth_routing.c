@@ -129,11 +129,11 @@ static void choose(const struct drawing *d, uint32_t *out)
     }
 }
 
-static void draw_layer(struct drawing *d, uint64_t seed, uint32_t layer)
+static void draw_layer(struct drawing *d, uint64_t seed, uint32_t sequence, uint32_t layer)
 {
     const struct synth_experts *e = &d->shape->experts;
     char name[32];
-    snprintf(name, sizeof name, "routes %u", layer);
+    snprintf(name, sizeof name, "routes %u %u", sequence, layer);
     struct lb_random r = synth_generator(seed, name);
     synth_popularity(d->shape, d->routing->skew, seed, layer, d->bias);
     size_t n = (size_t)(d->n_tokens + d->n_kernel - 1) * e->count;
@@ -159,8 +159,8 @@ static bool is_sparse(const struct synth_shape *s, uint32_t layer)
 }
 
 enum lb_status synth_routes(const struct synth_shape *shape, const struct synth_routing *routing,
-                            uint64_t seed, uint32_t n_tokens, synth_route_take take, void *ctx,
-                            struct lb_error *err)
+                            uint64_t seed, uint32_t sequence, uint32_t n_tokens,
+                            synth_route_take take, void *ctx, struct lb_error *err)
 {
     const struct synth_experts *e = &shape->experts;
     struct drawing d = {
@@ -183,7 +183,7 @@ enum lb_status synth_routes(const struct synth_shape *shape, const struct synth_
         status = lb_fail(err, LB_ERR_NOMEM, "synth: out of memory for routes");
     for (uint32_t layer = 0; status == LB_OK && layer < shape->n_layers; layer++)
         if (is_sparse(shape, layer))
-            draw_layer(&d, seed, layer);
+            draw_layer(&d, seed, sequence, layer);
     for (uint32_t t = 0; status == LB_OK && t < n_tokens; t++)
         for (uint32_t layer = 0; layer < shape->n_layers; layer++)
             if (is_sparse(shape, layer))

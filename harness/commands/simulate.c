@@ -32,6 +32,9 @@ static const struct option own[] = {
      .choice_kind = "shape"},
     {"quant", "MIX", "its tensor types; the usual ones if not given", OPTION_CHOICE, FIELD(quant),
      .choice_kind = "quant"},
+    {"routing_skew", "S", "of a mixture's shape: as synth makes it", OPTION_REAL,
+     FIELD(routing.skew), .max = 10},
+    {"routing_persistence", "P", "the same", OPTION_REAL, FIELD(routing.persistence), .max = 1},
     {"layers", "N", "with --shape its layers, else that many equal ones", OPTION_COUNT,
      FIELD(layers), .max = 65535},
     {"layer_bytes", "SIZE", "of the equal layers", OPTION_SIZE, FIELD(layer_bytes), .flags = 0},
@@ -71,7 +74,8 @@ static const struct option model_option[] = {MODEL_OPTION};
 int command_simulate(int argc, char **argv)
 {
     struct settings settings = settings_default();
-    struct sim_arguments a = {.stride = 2, .skew = 1, .warmup = 20, .passes = 32};
+    struct sim_arguments a = {
+        .routing = lb_usual_routing(), .stride = 2, .skew = 1, .warmup = 20, .passes = 32};
     struct cli_group groups[] = {{"simulation", own, sizeof own / sizeof *own, &a, 0},
                                  {"model", model_option, 1, &settings, 0},
                                  model_options_group(&settings),
@@ -83,7 +87,9 @@ int command_simulate(int argc, char **argv)
         "  layerbench simulate --shape llama-2-7b --device bandwidth=2GB/s --compute-rate 30GB/s "
         "\\\n"
         "      --cache-layers 16 --vary replacement=lru,belady --vary prefetch=sync,async\n"
-        "  layerbench simulate scenarios/quick.json --measure --as-run\n\n"
+        "  layerbench simulate scenarios/quick.json --measure --as-run\n"
+        "  layerbench simulate --shape kimi-k2 --device bandwidth=7GB/s --compute-rate 60GB/s \\\n"
+        "      --cache-bytes 64GiB --vary replacement=lru,lfu\n\n"
         "Routes of a mixture of experts (routes.csv of a result, or lines of "
         "token,layer,expert,...)\n"
         "are replayed one access at a time: the miss ratio of each policy and cache size. With "

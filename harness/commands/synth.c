@@ -42,12 +42,13 @@ static enum lb_status tell_routing(const struct model_synth *synth, const char *
     struct route_trace trace = {0};
     struct route_figures figures;
     struct lb_model_facts facts;
+    const struct route_drawing how = {.sequences = 1, .passes = TOKENS, .tokens = 1, .yield = 1};
     enum lb_status status = lb_model_facts(path, &facts, err);
     bool small = facts.file_bytes <= SMALL;
     if (status != LB_OK || !facts.synthetic_routing)
         return status;
     status = small ? route_trace_run(path, TOKENS, &trace, err)
-                   : route_trace_draw(&engine, TOKENS, &trace, err);
+                   : route_trace_draw(&engine, &how, &trace, err);
     if (status == LB_OK)
         status = route_figures_of(&trace, facts.experts, &figures, err);
     if (status == LB_OK) {

@@ -1,4 +1,4 @@
-/* route_synth: routes of synthetic models, run or drawn, as a trace. */
+/* route_synth: routes as they are run or drawn, as a trace. */
 #include "base/random.h"
 #include "predict/route_trace.h"
 
@@ -7,6 +7,8 @@
 struct routes {
     struct lb_route *list;
     size_t n, room;
+    uint32_t sequence;
+    const struct route_drawing *how;
     bool failed; /* out of memory */
 };
 
@@ -15,54 +17,59 @@ static enum lb_status no_memory(struct lb_error *err)
     return lb_fail(err, LB_ERR_NOMEM, "routes: out of memory");
 }
 
-static int by_token(const void *a, const void *b)
+static int compare(uint32_t a, uint32_t b)
 {
-    const struct lb_route *x = a, *y = b;
-    if (x->position != y->position)
-        return x->position < y->position ? -1 : 1;
-    if (x->layer != y->layer)
-        return x->layer < y->layer ? -1 : 1;
-    return (x->place > y->place) - (x->place < y->place);
+    return (a > b) - (a < b);
 }
 
-static enum lb_status make_trace(struct routes *r, struct route_trace *t, struct lb_error *err)
+static int by_pass(const void *a, const void *b)
 {
-    const struct lb_route *list = r->list;
-    qsort(r->list, r->n, sizeof *r->list, by_token);
-    for (size_t i = 0; i < r->n; i++) {
+    const struct lb_route *x = a, *y = b;
+    int order = compare(x->pass, y->pass);
+    order = order ? order : compare(x->layer, y->layer);
+    order = order ? order : compare(x->sequence, y->sequence);
+    order = order ? order : compare(x->position, y->position);
+    return order ? order : compare(x->place, y->place);
+}
+
+enum lb_status route_trace_of(struct lb_route *list, size_t n, struct route_trace *t,
+                              struct lb_error *err)
+{
+    *t = (struct route_trace){0};
+    qsort(list, n, sizeof *list, by_pass);
+    for (size_t i = 0; i < n; i++) {
         t->n_layers = list[i].layer >= t->n_layers ? list[i].layer + 1u : t->n_layers;
         t->n_experts = list[i].expert >= t->n_experts ? list[i].expert + 1 : t->n_experts;
     }
     bool *seen = calloc((size_t)t->n_layers * t->n_experts + 1, sizeof *seen);
-    t->accesses = malloc((r->n + 1) * sizeof *t->accesses);
-    t->lines = malloc((r->n + 1) * sizeof *t->lines);
+    t->accesses = malloc((n + 1) * sizeof *t->accesses);
+    t->lines = malloc((n + 1) * sizeof *t->lines);
     if (!seen || !t->accesses || !t->lines) {
         free(seen);
         return no_memory(err);
     }
-    for (size_t i = 0, first = 0; i < r->n; i++) {
+    for (size_t i = 0, first = 0; i < n; i++) {
         uint32_t object = list[i].layer * t->n_experts + list[i].expert;
         t->accesses[i] = object;
         t->n_objects += !seen[object];
         seen[object] = true;
         if (list[i].place == 0)
             t->lines[t->n_lines++] =
-                (struct route_line){.pass = list[i].position, .first = i, .layer = list[i].layer};
+                (struct route_line){.pass = list[i].pass, .first = i, .layer = list[i].layer};
         t->lines[t->n_lines - 1].n++;
-        first = list[first].position == list[i].position ? first : i;
+        first = list[first].pass == list[i].pass ? first : i;
         if (i - first + 1 > t->largest_demand)
             t->largest_demand = (uint32_t)(i - first + 1);
     }
-    t->length = r->n;
+    t->length = n;
     free(seen);
     return LB_OK;
 }
 
 /* ---- drawn ---- */
 
-static void take(void *ctx, uint32_t token, uint32_t layer, const uint32_t *experts, uint32_t n)
+static void add(struct routes *r, const struct lb_route *first, const uint32_t *experts, uint32_t n)
 {
-    struct routes *r = ctx;
     if (r->n + n > r->room) {
         size_t room = 2 * (r->n + n);
         struct lb_route *list = r->failed ? NULL : realloc(r->list, room * sizeof *list);
@@ -72,21 +79,44 @@ static void take(void *ctx, uint32_t token, uint32_t layer, const uint32_t *expe
         r->list = list;
         r->room = room;
     }
-    for (uint32_t i = 0; i < n; i++)
-        r->list[r->n++] = (struct lb_route){.position = token,
-                                            .layer = (uint16_t)layer,
-                                            .place = (uint16_t)i,
-                                            .expert = experts[i]};
+    for (uint32_t i = 0; i < n; i++) {
+        r->list[r->n] = *first;
+        r->list[r->n].place = (uint16_t)i;
+        r->list[r->n++].expert = experts[i];
+    }
 }
 
-enum lb_status route_trace_draw(const struct lb_synth *synth, uint32_t n_tokens,
+/* The token's experts go to every pass that it is part of. */
+static void take(void *ctx, uint32_t token, uint32_t layer, const uint32_t *experts, uint32_t n)
+{
+    struct routes *r = ctx;
+    const struct route_drawing *how = r->how;
+    struct lb_route route = {.sequence = r->sequence, .position = token, .layer = (uint16_t)layer};
+    const uint32_t before = how->prompt > 0 ? 1 : 0;
+    if (token < how->prompt) {
+        add(r, &route, experts, n);
+        return;
+    }
+    const uint32_t at = token - how->prompt;
+    uint32_t pass = at < how->tokens ? 0 : (uint32_t)((at - how->tokens + 1) / how->yield);
+    for (; pass < how->passes && (uint32_t)(pass * how->yield) <= at; pass++)
+        if ((uint32_t)(pass * how->yield) + how->tokens > at) {
+            route.pass = before + pass;
+            add(r, &route, experts, n);
+        }
+}
+
+enum lb_status route_trace_draw(const struct lb_synth *synth, const struct route_drawing *how,
                                 struct route_trace *trace, struct lb_error *err)
 {
-    struct routes r = {0};
+    struct routes r = {.how = how};
+    const uint32_t n = how->prompt + (uint32_t)(how->passes * how->yield) + how->tokens;
+    enum lb_status status = LB_OK;
     *trace = (struct route_trace){0};
-    enum lb_status status = lb_synth_routes(synth, n_tokens, take, &r, err);
+    for (; status == LB_OK && r.sequence < how->sequences; r.sequence++)
+        status = lb_synth_routes(synth, r.sequence, n, take, &r, err);
     if (status == LB_OK)
-        status = r.failed ? no_memory(err) : make_trace(&r, trace, err);
+        status = r.failed ? no_memory(err) : route_trace_of(r.list, r.n, trace, err);
     free(r.list);
     return status;
 }
@@ -127,8 +157,10 @@ enum lb_status route_trace_run(const char *model_path, uint32_t n_tokens, struct
     enum lb_status status = r.list ? lb_engine_open(&o, &engine, err) : no_memory(err);
     if (status == LB_OK)
         status = prefill(engine, n_tokens, &r, err);
+    for (size_t i = 0; i < r.n; i++)
+        r.list[i].pass = r.list[i].position; /* token by token, whatever they were run in */
     if (status == LB_OK)
-        status = make_trace(&r, trace, err);
+        status = route_trace_of(r.list, r.n, trace, err);
     lb_engine_close(engine);
     free(r.list);
     return status;

@@ -32,12 +32,21 @@ bool route_trace_is(const char *path);
 enum lb_status route_trace_read(const char *path, const char *cell, struct route_trace *trace,
                                 struct lb_error *err);
 /* Of a synthetic model: what its routers choose for n_tokens random tokens, the model run in
- * memory; or what the law says that they were made by (LB_ERR_INPUT: no mixture). A pass for each
- * token. */
+ * memory, a pass for each token. */
 enum lb_status route_trace_run(const char *model_path, uint32_t n_tokens, struct route_trace *trace,
                                struct lb_error *err);
-enum lb_status route_trace_draw(const struct lb_synth *synth, uint32_t n_tokens,
+/* Drawn from the law that they were made by: of so many sequences a prompt of so many tokens (0:
+ * none), then passes; each checks `tokens` of a sequence and moves on by `yield` of them.
+ * LB_ERR_INPUT: no mixture. */
+struct route_drawing {
+    uint32_t sequences, prompt, passes, tokens;
+    double yield;
+};
+enum lb_status route_trace_draw(const struct lb_synth *synth, const struct route_drawing *how,
                                 struct route_trace *trace, struct lb_error *err);
+/* Of recorded routes, in any order: they are sorted by pass, layer, sequence, position, place. */
+enum lb_status route_trace_of(struct lb_route *routes, size_t n, struct route_trace *trace,
+                              struct lb_error *err);
 void route_trace_free(struct route_trace *trace);
 
 #endif

@@ -49,6 +49,17 @@ static double of_sample(const struct sample *s, enum per_pass what)
 
 /* ---- reading the result ---- */
 
+/* routes.csv in the result's folder; malloc, or NULL. */
+static char *routes_of(const char *path)
+{
+    struct stat info;
+    const char *slash = strrchr(path, '/');
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        return file_text("%s/routes.csv", path);
+    return slash ? file_text("%.*s/routes.csv", (int)(slash - path), path)
+                 : file_text("routes.csv");
+}
+
 static enum lb_status read_result(const char *path, json_t **document, struct lb_error *err)
 {
     struct stat info;
@@ -184,12 +195,27 @@ static const struct known *reference_of(const struct known *cells, size_t n, con
     return NULL;
 }
 
+/* The routes that the result's first repetition of the cell recorded; an empty trace: none. */
+static enum lb_status read_routes(const struct sim_model *model, const char *file, const char *cell,
+                                  struct route_trace *trace, struct lb_error *err)
+{
+    struct lb_error none = LB_ERROR_INIT;
+    *trace = (struct route_trace){0};
+    if (!model->experts || !file || !file_exists(file))
+        return LB_OK;
+    enum lb_status status = route_trace_read(file, cell, trace, &none);
+    if (status == LB_ERR_NOMEM)
+        return lb_fail(err, status, "%s", none.text);
+    return LB_OK;
+}
+
 static enum lb_status predict(const struct sim_model *model, const struct known *k,
                               const struct known *reference, double bandwidth,
-                              struct sim_check *check, struct lb_error *err)
+                              const struct route_trace *routes, struct sim_check *check,
+                              struct lb_error *err)
 {
     const struct sample *first = &k->samples[0];
-    struct sim_accesses accesses = {.order = NULL};
+    struct sim_accesses accesses = {.routes = model->experts ? routes : NULL};
     double compute = median_of(reference, COMPUTE);
     struct settings settings = k->settings;
     if (settings.engine.cache_layers == 0 && settings.engine.cache_bytes == 0)
@@ -208,7 +234,8 @@ static enum lb_status predict(const struct sim_model *model, const struct known 
 }
 
 static enum lb_status predict_all(const struct sim_model *model, const struct known *cells,
-                                  size_t n, struct sim_checks *checks, struct lb_error *err)
+                                  size_t n, const char *routes_file, struct sim_checks *checks,
+                                  struct lb_error *err)
 {
     enum lb_status status = LB_OK;
     for (size_t i = 0; status == LB_OK && i < n; i++) {
@@ -222,7 +249,17 @@ static enum lb_status predict_all(const struct sim_model *model, const struct kn
             checks->n_left_out++;
             continue;
         }
-        status = predict(model, k, reference, bandwidth, &checks->list[checks->count++], err);
+        struct route_trace routes;
+        status = read_routes(model, routes_file,
+                             json_string_value(json_object_get(k->json, "name")), &routes, err);
+        if (status == LB_OK && model->experts && routes.length == 0) {
+            checks->n_unrouted++;
+            continue;
+        }
+        if (status == LB_OK)
+            status = predict(model, k, reference, bandwidth, &routes,
+                             &checks->list[checks->count++], err);
+        route_trace_free(&routes);
         if (status != LB_OK)
             lb_error_prefix(err, "%s", checks->list[checks->count - 1].cell);
     }
@@ -232,6 +269,7 @@ static enum lb_status predict_all(const struct sim_model *model, const struct kn
 enum lb_status sim_check_result(const char *path, struct sim_checks *checks, struct lb_error *err)
 {
     struct sim_model model = {.tensors = NULL};
+    char *routes = routes_of(path);
     *checks = (struct sim_checks){.count = 0};
     enum lb_status status = read_result(path, &checks->document, err);
     const json_t *list = json_object_get(json_object_get(checks->document, "layerbench"), "cells");
@@ -245,7 +283,8 @@ enum lb_status sim_check_result(const char *path, struct sim_checks *checks, str
     if (status == LB_OK)
         status = read_model(checks->document, &model, err);
     if (status == LB_OK)
-        status = predict_all(&model, cells, n, checks, err);
+        status = predict_all(&model, cells, n, routes, checks, err);
+    free(routes);
     for (size_t i = 0; cells && i < n; i++)
         free_known(&cells[i]);
     free(cells);
@@ -307,6 +346,11 @@ void sim_print_checks(const struct sim_checks *c, FILE *out)
                 "%zu cells: error %.1f%% in the median, %.1f%% at the 95th percentile, %.1f%% at "
                 "worst\n",
                 c->count, 100 * e.median, 100 * e.p95, 100 * e.worst);
+    if (c->n_unrouted > 0)
+        fprintf(
+            out,
+            "%zu cells of a mixture of experts left out: no routes were recorded (log_routes)\n",
+            c->n_unrouted);
     if (c->n_left_out > 0)
         fprintf(out,
                 "%zu cells left out: no bandwidth known, or no resident cell of the same work\n",

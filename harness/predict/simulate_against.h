@@ -23,6 +23,7 @@ struct sim_checks {
     json_t *document;
     struct sim_check *list;
     size_t count;
+    size_t n_unrouted; /* streaming cells of a mixture whose routes were not recorded */
     size_t n_left_out; /* streaming cells with samples, but without a bandwidth or a reference */
 };
 

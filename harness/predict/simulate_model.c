@@ -102,6 +102,7 @@ static enum lb_status finish(struct collection *c, enum lb_status status, const 
         model->tensors[model->n_tensors++] = *t;
         model->layer_bytes += t->row_bytes * t->n_rows;
         model->n_layers = t->layer + 1;
+        model->experts |= t->part > 0;
     }
     free(c->list);
     return status;

@@ -14,6 +14,7 @@
 struct sim_model {
     struct layout_tensor *tensors; /* in access order */
     uint32_t n_tensors, n_layers;
+    bool experts;                     /* some tensors are of experts */
     uint64_t file_bytes, layer_bytes; /* of the file, of all layers */
 };
 

@@ -123,8 +123,10 @@ struct study {
     const struct sim_arguments *a;
     const struct settings *settings; /* of the command line */
     struct sim_model model;
+    struct lb_synth synth; /* shape NULL: the model is no synthetic one */
     struct sim_accesses accesses;
     struct route_trace routes;
+    struct route_drawing drawn; /* what these were drawn for; 0: they were not */
     struct matrix matrix;
     struct sim_row *rows;
 };
@@ -134,9 +136,15 @@ static enum lb_status find_model(struct study *s, const struct scenario *scenari
 {
     const struct sim_arguments *a = s->a;
     const char *path = s->settings->engine.model_path;
-    struct lb_synth synth = {.shape = a->shape, .quant = a->quant, .n_layers = a->layers};
-    if (a->shape)
+    struct lb_synth synth = {.shape = a->shape,
+                             .quant = a->quant,
+                             .seed = 1,
+                             .n_layers = a->layers,
+                             .routing = &a->routing};
+    if (a->shape) {
+        s->synth = synth;
         return sim_model_of_shape(&synth, &s->model, err);
+    }
     if (path)
         return sim_model_of_file(path, &s->model, err);
     if (a->layers && a->layer_bytes)
@@ -144,7 +152,7 @@ static enum lb_status find_model(struct study *s, const struct scenario *scenari
     if (scenario && scenario->model_path)
         return sim_model_of_file(scenario->model_path, &s->model, err);
     if (scenario) {
-        synth = model_synth_engine(&scenario->model_synth);
+        s->synth = synth = model_synth_engine(&scenario->model_synth);
         return sim_model_of_shape(&synth, &s->model, err);
     }
     if (a->replay)
@@ -227,6 +235,35 @@ static void fill_in(struct lb_options *cell, const struct lb_options *given)
     }
 }
 
+static bool same_drawing(const struct route_drawing *a, const struct route_drawing *b)
+{
+    return a->sequences == b->sequences && a->prompt == b->prompt && a->passes == b->passes &&
+           a->tokens == b->tokens && a->yield == b->yield;
+}
+
+/* A mixture without recorded routes: what such a model would choose, where it is a synthetic one.
+ */
+static enum lb_status find_routes(struct study *s, const struct settings *settings, uint32_t passes,
+                                  struct lb_error *err)
+{
+    const struct sim_arguments *a = s->a;
+    struct route_drawing how = {.sequences = settings->engine.batch,
+                                .prompt = a->as_run ? settings->prompt_tokens : 0,
+                                .passes = passes,
+                                .tokens = sim_pass_tokens(settings),
+                                .yield = sim_pass_yield(settings)};
+    if (!s->model.experts || a->replay || s->accesses.order || same_drawing(&how, &s->drawn))
+        return LB_OK;
+    if (!s->synth.shape)
+        return lb_fail(err, LB_ERR_INPUT,
+                       "a mixture of experts: expected --replay with routes that were recorded "
+                       "(log_routes of a run), or --shape of a synthetic one");
+    route_trace_free(&s->routes);
+    s->drawn = how;
+    s->accesses.routes = &s->routes;
+    return route_trace_draw(&s->synth, &how, &s->routes, err);
+}
+
 static enum lb_status predict_cells(struct study *s, struct lb_error *err)
 {
     struct sim_profile profile = {0};
@@ -243,7 +280,9 @@ static enum lb_status predict_cells(struct study *s, struct lb_error *err)
         uint32_t warmup = s->a->as_run ? 1 : s->a->warmup;
         double run_passes = cell->settings.generate_tokens / sim_pass_yield(&cell->settings);
         uint32_t passes = s->a->as_run ? (uint32_t)ceil(run_passes) : s->a->passes;
-        status = find_times(s, &cell->settings, &profile, &times, err);
+        status = find_routes(s, &cell->settings, s->a->as_run ? passes : warmup + passes, err);
+        if (status == LB_OK)
+            status = find_times(s, &cell->settings, &profile, &times, err);
         if (status == LB_OK)
             status = sim_predict(&s->model, &times, &s->accesses, &cell->settings, warmup, passes,
                                  &s->rows[i].p, err);
@@ -253,6 +292,13 @@ static enum lb_status predict_cells(struct study *s, struct lb_error *err)
     }
     sim_profile_free(&profile);
     return status;
+}
+
+static void print_routing(const struct lb_synth *synth)
+{
+    const struct lb_routing routing = synth->routing ? *synth->routing : lb_usual_routing();
+    char text[96];
+    printf("%s\n", model_routing_text(&routing, text, sizeof text));
 }
 
 static enum lb_status run_study(struct study *s, const struct scenario *scenario, bool is_file,
@@ -271,6 +317,8 @@ static enum lb_status run_study(struct study *s, const struct scenario *scenario
     status = s->rows ? predict_cells(s, err) : no_memory(err);
     if (status != LB_OK)
         return status;
+    if (!s->a->json && s->drawn.sequences > 0)
+        print_routing(&s->synth);
     if (!s->a->json)
         sim_print_table(s->rows, s->matrix.count, stdout);
     else if (sim_print_json(s->rows, s->matrix.count, stdout) != 0)

@@ -14,6 +14,7 @@ struct sim_arguments {
     const char *shape, *quant;
     uint32_t layers;
     uint64_t layer_bytes;
+    struct lb_routing routing; /* of a shape's routers */
     /* how long things take */
     int64_t compute_ns, other_ns;
     double compute_rate, token_rate;
