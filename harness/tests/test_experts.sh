@@ -46,10 +46,14 @@ jq -es 'def rate: ([.[][1]] | map(select(. == 0)) | length) / length;
 holds "$result" "[.layerbench.cells[] | select(.name == \"unit=expert/prefetch=off\").samples[0] |
     .experts_needed == 30, .expert_layers == 15, .expert_choices == 30, .expert_units == 30,
     ((.expert_hits / .expert_units) - $(cat "$work/rate") | fabs) < 1e-9] | all" "experts counted"
-is "$(awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i } /^"unit=expert\/prefetch=off"/ {
-    print $at["experts_per_token"], $at["tokens_per_expert"], ($at["demand_bytes"] > $at["bytes_read"]) }' \
-    "$work/r/summary.csv")" "2 1 1" "columns of experts"
-grep -q '"unit=layer/prefetch=off".*,,,2,1$' "$work/r/summary.csv" || fail "a layer as one unit: no hit rate"
+columns() { # of the cell that begins with $1; its name and values hold no commas
+    awk -F, -v cell="\"$1\"" 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i } $1 == cell {
+        print $at["experts_per_token"], $at["tokens_per_expert"], "<" $at["expert_hit_rate"] ">",
+              ($at["demand_bytes"] > $at["bytes_read"]) }' "$work/r/summary.csv"
+}
+rate=$(jq -r "[.layerbench.cells[] | select(.name == \"unit=expert/prefetch=off\").samples[] | .expert_hits / .expert_units] | add / length | . * 1e4 | round" "$result")
+is "$(columns unit=expert/prefetch=off | awk '{ gsub("[<>]", "", $3); print $1, $2, int($3 * 1e4 + 0.5), $4 }')" "2 1 $rate 1" "columns of experts"
+is "$(columns unit=layer/prefetch=off | cut -d' ' -f1-3)" "2 1 <>" "a layer as one unit: no hit rate"
 
 # the trace of experts that arrive in any order is well-formed
 "$BUILD/harness/tests/test_trace" "$work/r" unit=expert/prefetch=async 2>"$work/err" || fail "trace: $(head -n 3 "$work/err")"
