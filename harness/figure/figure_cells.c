@@ -39,7 +39,8 @@ static const struct view_cell *fastest(const struct view_cell *const *cells, siz
 {
     const struct view_cell *best = NULL;
     for (size_t i = 0; i < n; i++)
-        if (!best || cells[i]->pass.median < best->pass.median)
+        if (!best ||
+            view_speed(cells[i], cells[i]->pass.median) > view_speed(best, best->pass.median))
             best = cells[i];
     return best;
 }

@@ -16,6 +16,12 @@ static const char *duration(struct view *view, double ns)
     return view_text(view, "%s", value_human_duration(ns, text, sizeof text));
 }
 
+/* Tokens count, not passes: a pass may give several. */
+static double speed_of(const struct view_cell *c)
+{
+    return view_speed(c, c->pass.median);
+}
+
 static const struct view_cell *best_streaming(const struct view *view,
                                               const struct view_cell **worst)
 {
@@ -31,9 +37,9 @@ static const struct view_cell *best_streaming(const struct view *view,
         /* other work takes other time: compare within the first kind */
         if (best && strcmp(c->work, best->work) != 0)
             continue;
-        if (!best || c->pass.median < best->pass.median)
+        if (!best || speed_of(c) > speed_of(best))
             best = c;
-        if (!*worst || c->pass.median > (*worst)->pass.median)
+        if (!*worst || speed_of(c) < speed_of(*worst))
             *worst = c;
     }
     return best ? best : resident;
@@ -47,13 +53,12 @@ static const char *say_best(struct view *view, const struct view_cell *best,
             ? view_text(view, " (%s to %s in %zu runs)", duration(view, best->pass.low),
                         duration(view, best->pass.high), best->pass.n)
             : "";
-    const char *speed =
-        strcmp(view->pass_kind, "decode pass") == 0
-            ? view_text(view, ", %.3g tokens a second", view_speed(best, best->pass.median))
-            : "";
+    const char *speed = strcmp(view->pass_kind, "decode pass") == 0
+                            ? view_text(view, ", %.3g tokens a second", speed_of(best))
+                            : "";
     const char *than = worst && worst != best
                            ? view_text(view, "; that is %.2f times as fast as the slowest, %s",
-                                       worst->pass.median / best->pass.median, worst->label)
+                                       speed_of(best) / speed_of(worst), worst->label)
                            : "";
     return view_text(view, "The fastest setting is %s: a %s takes %s%s%s%s.", best->label,
                      view->pass_kind, duration(view, best->pass.median), interval, speed, than);

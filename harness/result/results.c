@@ -271,6 +271,9 @@ void results_warn_of_figures(struct results *r)
         const char *name = r->matrix->cells[i].name;
         if (s.n == 0)
             continue;
+        if (strcmp(r->matrix->cells[i].settings.engine.speculation.speculate, "replay") == 0)
+            results_warn(r, "speculate: replay: its drafts are told the text, with errors: what a "
+                            "drafter of that acceptance would bring, not what one brings");
         if (s.n >= 5 && s.pass.outliers > 0)
             results_warn(r, "%s: %zu of %zu samples are outliers (kept)", name, s.pass.outliers,
                          s.n);

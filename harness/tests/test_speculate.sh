@@ -41,6 +41,7 @@ for batch in 1 3; do
 done
 grep -q '^## Several tokens a pass' "$work/r/summary.md" && grep -q 'replay. are told' "$work/r/summary.md" ||
     fail "summary.md does not tell of drafts"
+grep -q '^- speculate: replay: its drafts are told the text' "$work/r/summary.md" || fail "the result does not warn that drafts were told"
 awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i }
     NR > 1 && ($at["token_ns"] <= 0 || $at["tokens_a_pass"] < 3) { print "row " NR ": " $at["tokens_a_pass"]; bad = 1 }
     END { exit bad || !("drafts_kept" in at) }' "$work/r/summary.csv" || fail "summary.csv: columns of tokens"
