@@ -83,49 +83,23 @@ static bool breaks(const struct lb_engine *e, const char *identity)
 
 /* ---- open: resident tensors ---- */
 
-/* Reads [offset, offset + bytes) with the whole queue of the storage; *data is where it begins. */
+/* Reads [offset, offset + bytes); *data is where it begins. */
 static enum lb_status read_block(struct lb_engine *e, uint64_t offset, uint64_t bytes,
                                  struct resident_block *block, const uint8_t **data,
                                  struct lb_error *err)
 {
-    uint64_t align = storage_align(e->storage), begin = offset / align * align;
-    uint64_t end = (offset + bytes + align - 1) / align * align;
-    if (end > storage_file_bytes(e->storage))
-        end = storage_file_bytes(e->storage);
-    block->bytes = end - begin + align;
+    uint64_t begin, span = storage_span(e->storage, offset, bytes, &begin);
+    block->bytes = span + storage_align(e->storage);
     block->memory = lb_map(block->bytes);
     if (!block->memory)
         return lb_fail(err, LB_ERR_NOMEM, "%s: no memory for %" PRIu64 " resident bytes",
                        gguf_path(e->file), bytes);
     e->resident_bytes += block->bytes;
     *data = (const uint8_t *)block->memory + (offset - begin);
-
-    uint64_t next = begin;
-    uint32_t in_flight = 0;
-    enum lb_status status = LB_OK;
-    while (next < end || in_flight > 0) {
-        while (status == LB_OK && next < end) {
-            uint64_t n = end - next < e->options.chunk_bytes ? end - next : e->options.chunk_bytes;
-            struct storage_read read = {.offset = next,
-                                        .bytes = (uint32_t)n,
-                                        .buffer = (uint8_t *)block->memory + (next - begin),
-                                        .tag = n};
-            if (storage_submit(e->storage, &read) == STORAGE_BUSY)
-                break;
-            next += n;
-            in_flight++;
-        }
-        struct storage_done done[16];
-        int n_done = storage_reap(e->storage, done, 16, -1);
-        for (int i = 0; i < n_done; i++, in_flight--)
-            if (done[i].result < 0 || (uint64_t)done[i].result < done[i].tag)
-                status = lb_fail(err, LB_ERR_IO, "%s: reading the resident tensors failed: %s",
-                                 gguf_path(e->file),
-                                 done[i].result < 0 ? strerror(-done[i].result)
-                                                    : "the file became shorter while it was read");
-        if (status != LB_OK)
-            next = end;
-    }
+    enum lb_status status =
+        storage_read_span(e->storage, begin, span, e->options.chunk_bytes, block->memory, err);
+    if (status != LB_OK)
+        lb_error_prefix(err, "%s", gguf_path(e->file));
     return status;
 }
 

@@ -1,8 +1,6 @@
 /*
- * blocking: storage_read_all(), a blocking read of any range into any buffer.
- *
- * The range is rounded out to STORAGE_ALIGN and read in pieces, several in flight,
- * into bounce buffers; each piece's part of the range is copied out as it arrives.
+ * blocking: blocking reads, with as many reads in flight as the storage takes. For the resident
+ * part of a model and for checks, not for the hot path.
  */
 #include "base/memory.h"
 #include "storage/backend.h"
@@ -10,95 +8,65 @@
 #include <assert.h>
 #include <string.h>
 
-#define PIECE ((uint64_t)1 << 20)
-enum { PIECES = 8 };
-
-struct range {
-    struct storage *storage;
-    uint64_t begin, end; /* asked for */
-    char *out;           /* [end - begin] */
-    char *bounce;        /* [PIECES * PIECE] */
-    uint64_t next;       /* offset of the next piece, aligned */
-    uint64_t at[PIECES]; /* offset of the piece in each bounce buffer */
-    uint32_t free[PIECES], n_free;
-};
-
-/* Bytes of the piece at `offset`: up to the aligned end of the range, but not past the file. */
-static uint32_t piece_bytes(const struct range *r, uint64_t offset)
+static enum lb_status failed(const struct storage *s, const struct storage_done *done,
+                             struct lb_error *err)
 {
-    uint64_t end = (r->end + STORAGE_ALIGN - 1) / STORAGE_ALIGN * STORAGE_ALIGN;
-    if (end > r->storage->file_bytes)
-        end = r->storage->file_bytes;
-    return (uint32_t)(end - offset < PIECE ? end - offset : PIECE);
-}
-
-static void submit_pieces(struct range *r)
-{
-    while (r->n_free > 0 && r->next < r->end) {
-        uint32_t slot = r->free[r->n_free - 1];
-        struct storage_read read = {.offset = r->next,
-                                    .bytes = piece_bytes(r, r->next),
-                                    .buffer = r->bounce + slot * PIECE,
-                                    .tag = slot};
-        if (storage_submit(r->storage, &read) == STORAGE_BUSY)
-            return;
-        r->n_free--;
-        r->at[slot] = r->next;
-        r->next += read.bytes;
-    }
-}
-
-static enum lb_status take(struct range *r, const struct storage_done *done, struct lb_error *err)
-{
-    uint32_t slot = (uint32_t)done->tag;
-    uint64_t at = r->at[slot], want = piece_bytes(r, at);
-    r->free[r->n_free++] = slot;
     if (done->result < 0)
-        return lb_fail(err, LB_ERR_IO, "storage %s: read of %llu bytes at %llu: %s",
-                       r->storage->name, (unsigned long long)want, (unsigned long long)at,
-                       strerror(-done->result));
-    if ((uint64_t)done->result < want)
-        return lb_fail(err, LB_ERR_IO,
-                       "storage %s: read of %llu bytes at %llu gave %d: the file became shorter "
-                       "while it was read",
-                       r->storage->name, (unsigned long long)want, (unsigned long long)at,
-                       done->result);
-    uint64_t begin = at < r->begin ? r->begin : at;
-    uint64_t end = at + want < r->end ? at + want : r->end;
-    memcpy(r->out + (begin - r->begin), r->bounce + slot * PIECE + (begin - at), end - begin);
-    return LB_OK;
+        return lb_fail(err, LB_ERR_IO, "storage %s: reading %llu bytes failed: %s", s->name,
+                       (unsigned long long)done->tag, strerror(-done->result));
+    return lb_fail(err, LB_ERR_IO,
+                   "storage %s: a read of %llu bytes gave %d: the file became shorter while it was "
+                   "read",
+                   s->name, (unsigned long long)done->tag, done->result);
 }
 
-enum lb_status storage_read_all(struct storage *storage, uint64_t offset, size_t bytes,
-                                void *buffer, struct lb_error *err)
+uint64_t storage_span(const struct storage *s, uint64_t offset, uint64_t bytes, uint64_t *begin)
 {
-    assert(storage->in_flight == 0);
-    if (offset > storage->file_bytes || bytes > storage->file_bytes - offset)
+    uint64_t align = storage_align(s), end = (offset + bytes + align - 1) / align * align;
+    *begin = offset / align * align;
+    return (end < s->file_bytes ? end : s->file_bytes) - *begin;
+}
+
+enum lb_status storage_read_span(struct storage *s, uint64_t begin, uint64_t bytes,
+                                 uint32_t chunk_bytes, uint8_t *buffer, struct lb_error *err)
+{
+    assert(s->in_flight == 0);
+    enum lb_status status = LB_OK;
+    uint64_t next = 0;
+    while (s->in_flight > 0 || (status == LB_OK && next < bytes)) {
+        while (status == LB_OK && next < bytes) {
+            uint64_t n = bytes - next < chunk_bytes ? bytes - next : chunk_bytes;
+            struct storage_read read = {
+                .offset = begin + next, .bytes = (uint32_t)n, .buffer = buffer + next, .tag = n};
+            if (storage_submit(s, &read) == STORAGE_BUSY)
+                break;
+            next += n;
+        }
+        struct storage_done done[16];
+        int n_done = storage_reap(s, done, 16, -1);
+        for (int i = 0; i < n_done; i++)
+            if (done[i].result < 0 || (uint64_t)done[i].result < done[i].tag)
+                status = failed(s, &done[i], err);
+    }
+    return status;
+}
+
+enum lb_status storage_read_all(struct storage *s, uint64_t offset, size_t bytes, void *buffer,
+                                struct lb_error *err)
+{
+    uint64_t begin;
+    if (offset > s->file_bytes || bytes > s->file_bytes - offset)
         return lb_fail(err, LB_ERR_INPUT, "read of %zu bytes at %llu: the file has %llu", bytes,
-                       (unsigned long long)offset, (unsigned long long)storage->file_bytes);
-    struct range r = {.storage = storage,
-                      .begin = offset,
-                      .end = offset + bytes,
-                      .out = buffer,
-                      .next = offset - offset % STORAGE_ALIGN,
-                      .n_free = PIECES};
-    for (uint32_t i = 0; i < PIECES; i++)
-        r.free[i] = i;
+                       (unsigned long long)offset, (unsigned long long)s->file_bytes);
     if (bytes == 0)
         return LB_OK;
-    r.bounce = lb_alloc_aligned(PIECES * PIECE, STORAGE_ALIGN);
-    if (!r.bounce)
+    uint64_t span = storage_span(s, offset, bytes, &begin);
+    uint8_t *bounce = lb_alloc_aligned(span + STORAGE_ALIGN, STORAGE_ALIGN);
+    if (!bounce)
         return lb_fail(err, LB_ERR_NOMEM, "out of memory for a blocking read");
-    enum lb_status status = LB_OK;
-    while (storage->in_flight > 0 || (status == LB_OK && r.next < r.end)) {
-        struct storage_done done[PIECES];
-        if (status == LB_OK)
-            submit_pieces(&r);
-        int n = storage_reap(storage, done, PIECES, -1);
-        for (int i = 0; i < n; i++)
-            if (take(&r, &done[i], err) != LB_OK)
-                status = LB_ERR_IO;
-    }
-    lb_free(r.bounce);
+    enum lb_status status = storage_read_span(s, begin, span, 1u << 20, bounce, err);
+    if (status == LB_OK)
+        memcpy(buffer, bounce + (offset - begin), bytes);
+    lb_free(bounce);
     return status;
 }

@@ -155,9 +155,15 @@ uint64_t storage_file_bytes(const struct storage *storage);
 uint32_t storage_depth(const struct storage *storage); /* reads in flight at most */
 struct storage_counters storage_counters(const struct storage *storage);
 
-/* Blocking read of any range into any buffer, by way of aligned bounce reads where needed (for
- * the resident part and headers; not for the hot path). Only while no read
- * is in flight; a wake that comes meanwhile is lost. */
+/* The bytes that have to be read for a range of the file, in storage_align() steps, and where they
+ * begin. */
+uint64_t storage_span(const struct storage *storage, uint64_t offset, uint64_t bytes,
+                      uint64_t *begin);
+/* Blocking reads; only while no read is in flight; a wake that comes meanwhile is lost. Of a span
+ * into a buffer that is aligned like it, in reads of chunk_bytes; or of any range into any buffer,
+ * by way of another one. */
+enum lb_status storage_read_span(struct storage *storage, uint64_t begin, uint64_t bytes,
+                                 uint32_t chunk_bytes, uint8_t *buffer, struct lb_error *err);
 enum lb_status storage_read_all(struct storage *storage, uint64_t offset, size_t bytes,
                                 void *buffer, struct lb_error *err);
 

@@ -106,7 +106,7 @@ static void blocking_read_fails(void)
     char buffer[64];
     struct storage *storage = faulty(STORAGE_FAULT_EIO, 1, false, 0);
     CHECK(storage_read_all(storage, 0, sizeof buffer, buffer, &err) == LB_ERR_IO);
-    CHECK_TEXT(err.text, "storage pread: read of 4096 bytes at 0: Input/output error");
+    CHECK_TEXT(err.text, "storage pread: reading 64 bytes failed: Input/output error");
     err = (struct lb_error)LB_ERROR_INIT;
     CHECK(storage_read_all(storage, 0, sizeof buffer, buffer, &err) == LB_OK);
     storage_close(storage);

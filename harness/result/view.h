@@ -29,8 +29,8 @@ struct view_sample {
     double outcomes[VIEW_OUTCOMES], wait_ns, compute_ns, other_ns, bytes_read; /* in a pass, mean */
     double wasted, peak_rss_bytes;
     struct sample_experts experts; /* NAN where there are none */
-    double tokens, draft_ns; /* in a pass, mean: of all sequences; time of guessing them */
-    const char *tokens_hash; /* "" when absent */
+    double tokens, draft_ns;       /* in a pass, mean: of all sequences; time of guessing them */
+    const char *tokens_hash;       /* "" when absent */
 };
 
 /* The least time of a pass and what it is made of; NAN where not recorded. */

@@ -196,15 +196,24 @@ static void decode_options(struct view *view, struct view_cell *cell, const json
 static void summarise(struct view *view, struct view_cell *cell)
 {
 #define FIELD(name) offsetof(struct view_sample, name)
-    static const size_t fields[] = {FIELD(pass_ns),           FIELD(wait_ns),
-                                    FIELD(compute_ns),        FIELD(other_ns),
-                                    FIELD(bytes_read),        FIELD(wasted),
-                                    FIELD(outcomes[0]),       FIELD(outcomes[1]),
-                                    FIELD(outcomes[2]),       FIELD(outcomes[3]),
-                                    FIELD(peak_rss_bytes),    FIELD(experts.demand_bytes),
-                                    FIELD(experts.hit_rate),  FIELD(experts.hit_rate_bytes),
-                                    FIELD(experts.per_token), FIELD(experts.tokens),
-                                    FIELD(tokens),            FIELD(draft_ns)};
+    static const size_t fields[] = {FIELD(pass_ns),
+                                    FIELD(wait_ns),
+                                    FIELD(compute_ns),
+                                    FIELD(other_ns),
+                                    FIELD(bytes_read),
+                                    FIELD(wasted),
+                                    FIELD(outcomes[0]),
+                                    FIELD(outcomes[1]),
+                                    FIELD(outcomes[2]),
+                                    FIELD(outcomes[3]),
+                                    FIELD(peak_rss_bytes),
+                                    FIELD(experts.demand_bytes),
+                                    FIELD(experts.hit_rate),
+                                    FIELD(experts.hit_rate_bytes),
+                                    FIELD(experts.per_token),
+                                    FIELD(experts.tokens),
+                                    FIELD(tokens),
+                                    FIELD(draft_ns)};
 #undef FIELD
     size_t n = cell->n_samples;
     double *values = view_alloc(view, n, sizeof *values);
