@@ -104,8 +104,10 @@ static void fill_weights(uint32_t type, enum fill fill, void *w, size_t n)
         for (uint32_t j = 0; j < info->block_bytes; j++)
             block[j] =
                 (uint8_t)(fill == FILL_RANDOM_BYTES ? lb_random_next(&rng) : (uint64_t)bytes[fill]);
-        if (type == QUANT_MXFP4) /* scales as large as a half's, or about 1 */
-            block[0] = fill == FILL_RANDOM_BYTES ? (uint8_t)(118 + block[0] % 20) : 143;
+        if (type == QUANT_MXFP4) /* scales about 1, subnormal, or as large as a half's */
+            block[0] = (uint8_t)(fill == FILL_RANDOM_BYTES ? 118 + block[0] % 20
+                                 : fill == FILL_FF         ? (int)(i % 4)
+                                                           : 143);
         for (int j = 0; j < n_halfs || (j == 0 && type == QUANT_IQ1_M); j++) {
             float d = fill == FILL_RANDOM_BYTES ? random_normal() : i % 2 ? 65504.0f : -65504.0f;
             uint16_t half = quant_float_to_half(d);

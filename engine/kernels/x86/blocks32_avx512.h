@@ -12,11 +12,27 @@
 /* Where the nibbles of a block begin; a fifth bit of each element stands in the 4 bytes before. */
 INLINE size_t nibbles_at32(uint32_t type)
 {
-    return type == QUANT_Q4_1 ? 4 : type == QUANT_Q5_0 ? 6 : type == QUANT_Q5_1 ? 8 : 2;
+    return type == QUANT_Q4_1    ? 4
+           : type == QUANT_Q5_0  ? 6
+           : type == QUANT_Q5_1  ? 8
+           : type == QUANT_MXFP4 ? 1
+                                 : 2;
 }
 
-/* Four blocks that follow each other as unsigned bytes, in order: weight + 8 (Q4_0), + 16 (Q5_0),
- * + 128 (Q8_0, IQ4_NL), as they are (Q4_1, Q5_1). */
+/* d of 16 blocks: see scales32_of_eight */
+INLINE __m512 scales32_of_16(uint32_t type, __m256i halfs)
+{
+    if (type != QUANT_MXFP4)
+        return _mm512_cvtph_ps(halfs);
+    __m512i e = _mm512_and_si512(_mm512_cvtepu16_epi32(halfs), _mm512_set1_epi32(255));
+    __m512i normal = _mm512_slli_epi32(_mm512_sub_epi32(e, _mm512_set1_epi32(1)), 23);
+    __m512i least =
+        _mm512_sllv_epi32(_mm512_set1_epi32(1 << 21), _mm512_min_epi32(e, _mm512_set1_epi32(2)));
+    return _mm512_castsi512_ps(_mm512_max_epi32(normal, least));
+}
+
+/* Four blocks that follow each other as unsigned bytes, in order: weight + 8 (Q4_0), + 16 (Q5_0,
+ * MXFP4), + 128 (Q8_0, IQ4_NL), as they are (Q4_1, Q5_1). */
 INLINE void bytes32(uint32_t type, const uint8_t *blocks, __m512i q[2])
 {
     const size_t bytes = block_bytes32(type), qs = nibbles_at32(type);
@@ -37,13 +53,15 @@ INLINE void bytes32(uint32_t type, const uint8_t *blocks, __m512i q[2])
         }
         if (type == QUANT_IQ4_NL)
             q[i] = iq4_bytes(q[i]);
+        if (type == QUANT_MXFP4)
+            q[i] = mxfp4_bytes(q[i]);
     }
 }
 
 /* Types of which four blocks can be taken together: 16 bytes of nibbles each, all in two vectors */
 INLINE bool is_paired32(uint32_t type)
 {
-    return type == QUANT_Q4_0 || type == QUANT_Q4_1 || type == QUANT_IQ4_NL;
+    return type == QUANT_Q4_0 || type == QUANT_Q4_1 || type == QUANT_IQ4_NL || type == QUANT_MXFP4;
 }
 
 /* Bytes as above of four blocks of such a type, in the order of the paired activations: their first
@@ -65,10 +83,10 @@ INLINE void bytes32_paired(uint32_t type, const uint8_t *blocks, __m512i q[2])
         first, 0xffffffffffff0000, _mm512_add_epi8(offsets, begins), load512(blocks + tail));
     q[0] = _mm512_and_si512(both, _mm512_set1_epi8(15));
     q[1] = _mm512_gf2p8affine_epi64_epi8(both, _mm512_set1_epi64(HIGH_NIBBLE), 0);
-    if (type == QUANT_IQ4_NL) {
-        q[0] = iq4_bytes(q[0]);
-        q[1] = iq4_bytes(q[1]);
-    }
+    for (int i = 0; i < 2; i++)
+        q[i] = type == QUANT_IQ4_NL  ? iq4_bytes(q[i])
+               : type == QUANT_MXFP4 ? mxfp4_bytes(q[i])
+                                     : q[i];
 }
 
 #endif

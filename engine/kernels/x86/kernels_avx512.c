@@ -21,6 +21,7 @@ static void product(const struct kernels_product *p, const void *w, uint32_t row
         generic_product(p, w, row_begin, row_end, scratch);
         return;
     }
+    const bool in_rows = p->n_tokens <= tokens_in_rows(p->type);
     switch (kernels_format_of(p->type)) {
     case KERNELS_FLOAT:
         float_avx512(p, w, row_begin, row_end, scratch);
@@ -28,17 +29,17 @@ static void product(const struct kernels_product *p, const void *w, uint32_t row
     case KERNELS_INT8_32:
         if (p->n_tokens == 1 && p->order == KERNELS_ROWS && p->type == QUANT_Q8_0)
             product32_avx2(p, w, row_begin, row_end, scratch);
-        else if (p->n_tokens <= MATVEC_TOKENS && p->order == KERNELS_ROWS)
+        else if (in_rows && p->order == KERNELS_ROWS)
             rows32_avx512(p, w, row_begin, row_end);
-        else if (p->n_tokens <= MATVEC_TOKENS)
+        else if (in_rows)
             matvec32_avx512(p, w, row_begin, row_end);
         else
             tile32_avx512(p, w, row_begin, row_end, scratch);
         break;
     case KERNELS_INT8_256:
-        if (p->n_tokens <= MATVEC_TOKENS && p->order == KERNELS_ROWS)
+        if (in_rows && p->order == KERNELS_ROWS)
             rows256_avx512(p, w, row_begin, row_end);
-        else if (p->n_tokens <= MATVEC_TOKENS)
+        else if (in_rows)
             matvec256_avx512(p, w, row_begin, row_end);
         else
             tile256_avx512(p, w, row_begin, row_end, scratch);

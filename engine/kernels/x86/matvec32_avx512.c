@@ -39,7 +39,7 @@ INLINE __m512 terms(uint32_t type, __m512i sums, const struct halfs32 *h, size_t
                     float scale)
 {
     const __m512i biases = _mm512_set1_epi32(bias);
-    __m512 term, d = _mm512_cvtph_ps(_mm256_loadu_si256((const void *)h->d[j]));
+    __m512 term, d = scales32_of_16(type, _mm256_loadu_si256((const void *)h->d[j]));
     if (has_mins32(type)) {
         __m512i sum_q = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_srai_epi32(biases, 7));
         __m512 m = _mm512_cvtph_ps(_mm256_loadu_si256((const void *)h->m[j]));
@@ -150,6 +150,10 @@ void matvec32_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t
         break;
     case QUANT_Q8_0:
         rows(QUANT_Q8_0, p, w, row_begin, row_end);
+        break;
+    case QUANT_MXFP4:
+        assert(p->n_tokens == 1);
+        in_streams(QUANT_MXFP4, 1, p, w, row_begin, row_end, streams);
         break;
     default:
         assert(p->type == QUANT_IQ4_NL);

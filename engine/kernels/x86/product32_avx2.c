@@ -25,7 +25,9 @@ INLINE __m256i fifth_bits(int32_t bits)
     return _mm256_and_si256(set, _mm256_set1_epi8(16));
 }
 
-/* A block as bytes: signed types as they are, Q4_0 weight + 8, Q5_0 weight + 16, with mins q */
+/* A block as bytes: signed types as they are, Q4_0 weight + 8, Q5_0 and MXFP4 weight + 16, with
+ * mins
+ * q */
 INLINE __m256i bytes32(uint32_t type, const uint8_t *block)
 {
     switch (type) {
@@ -41,6 +43,8 @@ INLINE __m256i bytes32(uint32_t type, const uint8_t *block)
     case QUANT_Q5_1:
         return _mm256_or_si256(nibbles32(block + offsetof(struct block_q5_1, qs)),
                                fifth_bits(load32(block + offsetof(struct block_q5_1, qh))));
+    case QUANT_MXFP4:
+        return mxfp4_bytes(nibbles32(block + offsetof(struct block_mxfp4, qs)));
     default:
         return iq4_bytes(nibbles32(block + offsetof(struct block_iq4_nl, qs)));
     }
@@ -93,7 +97,7 @@ INLINE __m256 add_four(uint32_t type, const struct input_view *v, const uint8_t 
             lanes[i] = products(type, bytes32(type, w + i * stride), x);
         __m256 m = has_mins32(type) ? _mm256_cvtph_ps(load128(halfs->m[j])) : _mm256_setzero_ps();
         four = _mm256_add_ps(
-            four, terms(type, sums(type, lanes), _mm256_cvtph_ps(load128(halfs->d[j])), m,
+            four, terms(type, sums(type, lanes), scales32_of_eight(type, load128(halfs->d[j])), m,
                         _mm256_set1_epi32(v->bias[block]), _mm256_set1_ps(v->scale[block])));
     }
     return _mm256_add_ps(sum, four);
@@ -125,14 +129,14 @@ INLINE void streams(uint32_t type, const int n, const struct kernels_product *p,
 
 /* ---- rows ---- */
 
-/* The halfs at `offset` of eight blocks that follow each other, as floats */
-INLINE __m256 factors32(uint32_t type, const uint8_t *blocks, size_t offset)
+/* The halfs at `offset` of eight blocks that follow each other */
+INLINE __m128i halfs_of_eight(uint32_t type, const uint8_t *blocks, size_t offset)
 {
     const size_t n = block_bytes32(type);
     const uint8_t *b = blocks + offset;
-    return _mm256_cvtph_ps(_mm_setr_epi16(load16(b), load16(b + n), load16(b + 2 * n),
-                                          load16(b + 3 * n), load16(b + 4 * n), load16(b + 5 * n),
-                                          load16(b + 6 * n), load16(b + 7 * n)));
+    return _mm_setr_epi16(load16(b), load16(b + n), load16(b + 2 * n), load16(b + 3 * n),
+                          load16(b + 4 * n), load16(b + 5 * n), load16(b + 6 * n),
+                          load16(b + 7 * n));
 }
 
 /* Eight blocks, unpacked */
@@ -143,9 +147,10 @@ struct eight {
 
 INLINE struct eight unpack(uint32_t type, const uint8_t *blocks)
 {
-    struct eight e = {.d = factors32(type, blocks, 0), .m = _mm256_setzero_ps()};
+    struct eight e = {.d = scales32_of_eight(type, halfs_of_eight(type, blocks, 0)),
+                      .m = _mm256_setzero_ps()};
     if (has_mins32(type))
-        e.m = factors32(type, blocks, 2);
+        e.m = _mm256_cvtph_ps(halfs_of_eight(type, blocks, 2));
     for (int j = 0; j < 8; j++)
         e.q[j] = bytes32(type, blocks + (size_t)j * block_bytes32(type));
     return e;
@@ -182,8 +187,8 @@ INLINE struct eight group(uint32_t type, const uint8_t *row, uint32_t n_in, uint
     const uint8_t *blocks = row + g * bytes;
     uint8_t copy[8 * sizeof(struct block_q8_0)];
     uint32_t left = n_in / 32 - g * 8;
-    if (g % 4 == 0) /* four groups are whole lines */
-        prefetch_row(blocks, 4 * bytes);
+    if (g % groups_of_lines32(type) == 0)
+        prefetch_row(blocks, groups_of_lines32(type) * bytes);
     if (left < 8) {
         memset(copy, 0, sizeof copy);
         blocks = memcpy(copy, blocks, left * block_bytes32(type));
@@ -263,6 +268,9 @@ void product32_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t 
         break;
     case QUANT_Q8_0:
         product(QUANT_Q8_0, p, w, row_begin, row_end, sums);
+        break;
+    case QUANT_MXFP4:
+        product(QUANT_MXFP4, p, w, row_begin, row_end, sums);
         break;
     default:
         assert(p->type == QUANT_IQ4_NL);

@@ -13,6 +13,11 @@
 INLINE __m128i halfs_of_eight(uint32_t type, const uint8_t *blocks, size_t offset)
 {
     const size_t bytes = block_bytes32(type);
+    if (type == QUANT_MXFP4) { /* the same, at odd addresses; the upper bytes are ignored */
+        const __m128i at = _mm_setr_epi16(0, 17, 34, 51, 64, 64 + 17, 64 + 34, 64 + 51);
+        return _mm512_castsi512_si128(_mm512_permutex2var_epi8(
+            load512(blocks), _mm512_castsi128_si512(at), load512(blocks + 4 * bytes)));
+    }
     if (is_paired32(type)) { /* those of four blocks lie within 64 bytes */
         const short n = (short)(bytes / 2), at = (short)(offset / 2);
         const __m128i words = _mm_setr_epi16(
@@ -88,7 +93,7 @@ INLINE __m256i eight_sums(uint32_t type, const __m512i lanes[4])
 INLINE struct eight multiply(uint32_t type, const int n, const uint8_t *blocks,
                              const struct input_view *v, uint32_t g)
 {
-    struct eight e = {.d = _mm256_cvtph_ps(halfs_of_eight(type, blocks, 0)), .g = g};
+    struct eight e = {.d = scales32_of_eight(type, halfs_of_eight(type, blocks, 0)), .g = g};
     __m512i q[4];
     if (has_mins32(type))
         e.m = _mm256_cvtph_ps(halfs_of_eight(type, blocks, 2));
@@ -141,8 +146,8 @@ INLINE void row(uint32_t type, const int n, const uint8_t *w, uint32_t n_in,
     const uint32_t n_whole = n_in / GROUP, rest = n_in % GROUP / 32;
     struct eight before;
     for (uint32_t g = 0; g < n_whole; g++) {
-        if (g % 4 == 0) /* four groups are whole lines */
-            prefetch_row(w + g * bytes, 4 * bytes);
+        if (g % groups_of_lines32(type) == 0)
+            prefetch_row(w + g * bytes, groups_of_lines32(type) * bytes);
         struct eight now = multiply(type, n, w + g * bytes, v, g);
         for (int t = 0; t < n; t++)
             if (n > 1 || g > 0)
@@ -206,6 +211,10 @@ void rows32_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t r
         break;
     case QUANT_Q8_0:
         rows(QUANT_Q8_0, p, w, row_begin, row_end);
+        break;
+    case QUANT_MXFP4:
+        assert(p->n_tokens == 1);
+        tokens(QUANT_MXFP4, 1, p, w, row_begin, row_end);
         break;
     default:
         assert(p->type == QUANT_IQ4_NL);

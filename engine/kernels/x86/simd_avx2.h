@@ -113,4 +113,11 @@ INLINE __m256i iq4_bytes(__m256i nibbles)
     return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(load128(quant_iq4_values)), nibbles);
 }
 
+/* Nibbles to the values of MXFP4, + 16 */
+INLINE __m256i mxfp4_bytes(__m256i nibbles)
+{
+    __m128i values = _mm_add_epi8(load128(quant_mxfp4_values), _mm_set1_epi8(16));
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(values), nibbles);
+}
+
 #endif

@@ -85,6 +85,14 @@ INLINE __m512i iq4_bytes(__m512i nibbles)
     return _mm512_xor_si512(_mm512_shuffle_epi8(values, nibbles), _mm512_set1_epi8((char)0x80));
 }
 
+/* Nibbles to the values of MXFP4, + 16 */
+INLINE __m512i mxfp4_bytes(__m512i nibbles)
+{
+    __m128i values = _mm_loadu_si128((const void *)quant_mxfp4_values);
+    values = _mm_add_epi8(values, _mm_set1_epi8(16));
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(values), nibbles);
+}
+
 /* ---- reductions ---- */
 
 /* Quarter i, lane j: the sum of quarter i of v[j] */

@@ -151,6 +151,7 @@ INLINE bool has_fast_product(uint32_t type)
     case QUANT_Q5_1:
     case QUANT_Q8_0:
     case QUANT_IQ4_NL:
+    case QUANT_MXFP4:
     case QUANT_Q2_K:
     case QUANT_Q3_K:
     case QUANT_Q4_K:
@@ -161,6 +162,13 @@ INLINE bool has_fast_product(uint32_t type)
     default:
         return false;
     }
+}
+
+/* Products of up to so many tokens go row by row; the rarer types have code for one alone there,
+ * and take tiles from two on. */
+INLINE uint32_t tokens_in_rows(uint32_t type)
+{
+    return type == QUANT_MXFP4 ? 1 : MATVEC_TOKENS;
 }
 
 /* ---- blocks of 32 ---- */
@@ -188,18 +196,39 @@ INLINE size_t block_bytes32(uint32_t type)
         return sizeof(struct block_q5_1);
     case QUANT_Q8_0:
         return sizeof(struct block_q8_0);
+    case QUANT_MXFP4:
+        return sizeof(struct block_mxfp4);
     default:
         return sizeof(struct block_iq4_nl);
     }
 }
 
+/* Groups of 8 blocks that are whole lines of memory */
+INLINE uint32_t groups_of_lines32(uint32_t type)
+{
+    return type == QUANT_MXFP4 ? 8 : 4;
+}
+
 /* What is added to weights to make them unsigned: 128 >> the result */
 INLINE int zero_point_shift(uint32_t type)
 {
-    return type == QUANT_Q4_0 ? 4 : type == QUANT_Q5_0 ? 3 : 0;
+    return type == QUANT_Q4_0 ? 4 : type == QUANT_Q5_0 || type == QUANT_MXFP4 ? 3 : 0;
 }
 
-/* Of four blocks of each row, as halfs: d, and m where there is one */
+/* d of eight blocks, from the 16 bits that they begin with. Of MXFP4 that is e and a byte to be
+ * ignored; e - 1 is the exponent of the float, but for the two that are subnormal. */
+INLINE __m256 scales32_of_eight(uint32_t type, __m128i halfs)
+{
+    if (type != QUANT_MXFP4)
+        return _mm256_cvtph_ps(halfs);
+    __m256i e = _mm256_and_si256(_mm256_cvtepu16_epi32(halfs), _mm256_set1_epi32(255));
+    __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
+    __m256i least =
+        _mm256_sllv_epi32(_mm256_set1_epi32(1 << 21), _mm256_min_epi32(e, _mm256_set1_epi32(2)));
+    return _mm256_castsi256_ps(_mm256_max_epi32(normal, least));
+}
+
+/* Of four blocks of each row, as halfs: d (see scales32_of_eight), and m where there is one */
 struct halfs32 {
     uint16_t d[4][STREAMS], m[4][STREAMS];
 };

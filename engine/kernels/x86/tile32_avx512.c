@@ -29,8 +29,9 @@ INLINE void unpack_halfs(uint32_t type, const uint8_t *const b[TILE_ROWS], size_
             memcpy(&halfs[j][i], b[i] + (size_t)j * block_bytes32(type) + offset, 2);
     for (int j = 0; j < 8; j++)
         for (int half = 0; half < 2; half++)
-            _mm512_store_ps(out[j] + 16 * half, _mm512_cvtph_ps(_mm256_loadu_si256(
-                                                    (const void *)(halfs[j] + 16 * half))));
+            _mm512_store_ps(
+                out[j] + 16 * half,
+                scales32_of_16(type, _mm256_loadu_si256((const void *)(halfs[j] + 16 * half))));
 }
 
 INLINE void unpack(uint32_t type, const uint8_t *const b[TILE_ROWS], struct tile32 *tile)
@@ -128,6 +129,21 @@ INLINE void all_tokens(uint32_t type, const struct tile32 *tile, uint32_t first,
     }
 }
 
+/* Unpacked, types differ in having mins only. */
+static __attribute__((noinline)) void with_mins(const struct tile32 *tile, uint32_t first,
+                                                uint32_t last, const struct input_view *v,
+                                                size_t cell, float *sums)
+{
+    all_tokens(QUANT_Q4_1, tile, first, last, v, cell, sums);
+}
+
+static __attribute__((noinline)) void without_mins(const struct tile32 *tile, uint32_t first,
+                                                   uint32_t last, const struct input_view *v,
+                                                   size_t cell, float *sums)
+{
+    all_tokens(QUANT_Q4_0, tile, first, last, v, cell, sums);
+}
+
 INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *w,
                  uint32_t row_begin, uint32_t row_end, void *scratch)
 {
@@ -151,7 +167,8 @@ INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *
             tile_prefetch(&r, (g + 1) * bytes, bytes);
             for (uint32_t first = 0; first < n_blocks; first += 4) {
                 uint32_t last = n_blocks < first + 4 ? n_blocks : first + 4;
-                all_tokens(type, tile, first, last, &v, (size_t)g * p->n_tokens, sums);
+                (has_mins32(type) ? with_mins : without_mins)(tile, first, last, &v,
+                                                              (size_t)g * p->n_tokens, sums);
             }
         }
         tile_store(p, sums, row, r.valid);
@@ -176,6 +193,9 @@ void tile32_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t r
         break;
     case QUANT_Q8_0:
         rows(QUANT_Q8_0, p, w, row_begin, row_end, scratch);
+        break;
+    case QUANT_MXFP4:
+        rows(QUANT_MXFP4, p, w, row_begin, row_end, scratch);
         break;
     default:
         assert(p->type == QUANT_IQ4_NL);
