@@ -83,14 +83,12 @@ INLINE void in_streams(uint32_t type, const int n, const struct kernels_product 
 {
     const size_t n_rows = row_end - row_begin, apart = n_rows / STREAMS;
     float *y = p->y + row_begin;
-    for (size_t row = 0; row < apart; row++)
-        streams(type, n, p, w + row * p->row_bytes, apart, y + row);
-    if (apart > 0 && n_rows % STREAMS != 0) { /* the last ones, some once more */
-        size_t row = n_rows - STREAMS;
-        streams(type, n, p, w + row * p->row_bytes, 1, y + row);
+    const size_t calls = apart > 0 ? apart + (n_rows % STREAMS != 0) : n_rows;
+    for (size_t i = 0; i < calls; i++) { /* one call in the source: what it takes in is large */
+        const bool last = apart > 0 && i == apart; /* the last rows, some once more */
+        const size_t row = last ? n_rows - STREAMS : i;
+        streams(type, n, p, w + row * p->row_bytes, last ? 1 : apart, y + row);
     }
-    for (size_t row = 0; apart == 0 && row < n_rows; row++)
-        streams(type, n, p, w + row * p->row_bytes, 0, y + row);
 }
 
 /* A half of each row, `stride` bytes apart, to where a vector takes them from; one by one, as
