@@ -4,9 +4,14 @@
 #ifndef KERNELS_BLOCKS256_AVX2_H
 #define KERNELS_BLOCKS256_AVX2_H
 
-#include "kernels/x86/simd_avx2.h"
+#include "kernels/x86/codes_avx2.h"
 
-/* What bytes256 adds to the weights to make them unsigned; IQ4_XS stays signed. */
+INLINE bool is_signed256(uint32_t type)
+{
+    return type == QUANT_IQ4_XS || type == QUANT_IQ3_XXS || type == QUANT_IQ3_S;
+}
+
+/* What bytes256 adds to the weights to make them unsigned; signed types stay so. */
 INLINE int offset256(uint32_t type)
 {
     return type == QUANT_Q3_K ? 4 : type == QUANT_Q6_K ? 32 : 0;
@@ -88,6 +93,12 @@ INLINE void bytes256(uint32_t type, const uint8_t *block, __m256i q[8])
     case QUANT_Q6_K:
         bytes_q6_k(b, q);
         break;
+    case QUANT_IQ3_XXS:
+        bytes_iq3_xxs(b, q);
+        break;
+    case QUANT_IQ3_S:
+        bytes_iq3_s(b, q);
+        break;
     default:
         for (int j = 0; j < 8; j++)
             q[j] = iq4_bytes(nibbles32(((const struct block_iq4_xs *)b)->qs + 16 * j));
@@ -149,6 +160,10 @@ INLINE __m256i scales256(uint32_t type, const uint8_t *block)
         return _mm256_cvtepi8_epi16(load128(((const struct block_q6_k *)b)->scales));
     case QUANT_Q3_K:
         return scales_q3_k(b);
+    case QUANT_IQ3_XXS:
+        return scales_iq3_xxs(b);
+    case QUANT_IQ3_S:
+        return scales_iq3_s(b);
     default:
         for (int j = 0; j < 16; j++)
             words[j] = (int16_t)(block_iq4_xs_scale(b, j / 2) - 32);
@@ -194,7 +209,7 @@ INLINE void scale_halves(__m256i scales, __m256i halves[2])
 INLINE __m256i add_products(uint32_t type, __m256i sum, __m256i q, const int8_t *x, __m256i scale)
 {
     __m256i pairs =
-        type == QUANT_IQ4_XS ? signed_pair_products(q, load256(x)) : pair_products(q, load256(x));
+        is_signed256(type) ? signed_pair_products(q, load256(x)) : pair_products(q, load256(x));
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, scale));
 }
 

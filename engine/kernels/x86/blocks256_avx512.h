@@ -4,12 +4,31 @@
 #ifndef KERNELS_BLOCKS256_AVX512_H
 #define KERNELS_BLOCKS256_AVX512_H
 
-#include "kernels/x86/simd_avx512.h"
+#include "kernels/x86/codes_avx512.h"
 
 /* What bytes256 adds to the weights to make them unsigned */
 INLINE int offset256(uint32_t type)
 {
-    return type == QUANT_Q3_K ? 4 : type == QUANT_Q6_K ? 32 : type == QUANT_IQ4_XS ? 128 : 0;
+    switch (type) {
+    case QUANT_Q3_K:
+        return 4;
+    case QUANT_IQ3_S:
+        return 16;
+    case QUANT_Q6_K:
+        return 32;
+    case QUANT_IQ3_XXS:
+        return 64;
+    case QUANT_IQ4_XS:
+        return 128;
+    default:
+        return 0;
+    }
+}
+
+/* Types whose bytes are above 63: four of them times activations do not fit int16. */
+INLINE bool is_wide256(uint32_t type)
+{
+    return type == QUANT_IQ4_XS || type == QUANT_IQ3_XXS;
 }
 
 /* ---- weights ---- */
@@ -77,6 +96,12 @@ INLINE void bytes256(uint32_t type, const uint8_t *block, __m512i q[4])
         break;
     case QUANT_Q6_K:
         bytes_q6_k(b, q);
+        break;
+    case QUANT_IQ3_XXS:
+        bytes_iq3_xxs(b, offset256(type), q);
+        break;
+    case QUANT_IQ3_S:
+        bytes_iq3_s(b, offset256(type), q);
         break;
     default:
         for (int i = 0; i < 4; i++) {
@@ -185,6 +210,10 @@ INLINE __m512i scales256(uint32_t type, const uint8_t *const blocks[4])
         return scales_k4(four128(blocks, 0));
     case QUANT_Q6_K:
         return four128(blocks, offsetof(struct block_q6_k, scales));
+    case QUANT_IQ3_XXS:
+        return scales_iq3_xxs(blocks);
+    case QUANT_IQ3_S:
+        return scales_iq3_s(blocks);
     default:
         return scales_iq4_xs(four128(blocks, 0));
     }

@@ -3,7 +3,7 @@
  * takes which product.
  */
 #include "kernels/generic.h"
-#include "kernels/x86/simd_avx512.h"
+#include "kernels/x86/codes_avx512.h"
 
 static bool available(void)
 {
@@ -37,6 +37,8 @@ static void product(const struct kernels_product *p, const void *w, uint32_t row
             tile32_avx512(p, w, row_begin, row_end, scratch);
         break;
     case KERNELS_INT8_256:
+        if (p->type == QUANT_IQ3_XXS || p->type == QUANT_IQ3_S)
+            codes_ready();
         if (in_rows && p->order == KERNELS_ROWS)
             rows256_avx512(p, w, row_begin, row_end);
         else if (in_rows)

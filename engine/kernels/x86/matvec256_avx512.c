@@ -101,7 +101,7 @@ INLINE __m512i products_wide(const __m512i a[4], const __m512i b[4], const int8_
  * activations; `two` is what scales_of_two gave. */
 INLINE __m512i offset_products(uint32_t type, __m512i two, __m512i sum16)
 {
-    const unsigned log2 = type == QUANT_Q3_K ? 2 : type == QUANT_Q6_K ? 5 : 7;
+    const unsigned log2 = (unsigned)__builtin_ctz((unsigned)offset256(type));
     const __m512i quarters = _mm512_set_epi32(15, 14, 7, 6, 13, 12, 5, 4, 11, 10, 3, 2, 9, 8, 1, 0);
     __m512i sums = _mm512_slli_epi32(_mm512_madd_epi16(two, sum16), log2);
     return _mm512_permutexvar_epi32(quarters, sums);
@@ -140,12 +140,12 @@ INLINE void multiply(uint32_t type, const int n, const struct input_view *v,
         __m512i first[4], second[4], s[4];
         bytes_for_token(type, b[2 * i], first);
         bytes_for_token(type, b[2 * i + 1], second);
-        if (type != QUANT_IQ4_XS)
+        if (!is_wide256(type))
             scale_words(type, scales, i, s);
         for (int t = 0; t < n; t++) {
             const size_t cell = at * (size_t)n + (size_t)t;
             const int8_t *x = (groups256(type) == 8 ? v->paired : v->q) + cell * GROUP;
-            lanes[t][i] = type == QUANT_IQ4_XS
+            lanes[t][i] = is_wide256(type)
                               ? products_wide(first, second, x, scales_of_two(type, scales, i))
                               : products(first, second, x, s);
             const __m512i sum16 = twice256(v->sum16 + cell * 16);
@@ -192,6 +192,8 @@ INLINE struct factors factors_of_heads(const __m512i heads[4])
 INLINE struct factors factors_of_halfs(uint32_t type, const struct halfs256 *h)
 {
     __m512 d = _mm512_cvtph_ps(_mm256_loadu_si256((const void *)h->d));
+    if (type == QUANT_IQ3_XXS) /* see scales256_of_eight */
+        d = _mm512_mul_ps(d, _mm512_set1_ps(0.25f));
     return (struct factors){
         d, has_mins256(type) ? _mm512_cvtph_ps(_mm256_loadu_si256((const void *)h->dmin)) : d};
 }
@@ -276,6 +278,14 @@ void matvec256_avx512(const struct kernels_product *p, const uint8_t *w, uint32_
         break;
     case QUANT_Q6_K:
         rows(QUANT_Q6_K, p, w, row_begin, row_end);
+        break;
+    case QUANT_IQ3_XXS:
+        assert(p->n_tokens == 1);
+        in_streams(QUANT_IQ3_XXS, 1, p, w, row_begin, row_end, streams);
+        break;
+    case QUANT_IQ3_S:
+        assert(p->n_tokens == 1);
+        in_streams(QUANT_IQ3_S, 1, p, w, row_begin, row_end, streams);
         break;
     default:
         assert(p->type == QUANT_IQ4_XS);

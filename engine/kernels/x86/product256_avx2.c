@@ -76,8 +76,8 @@ INLINE __m256i sum_mins8(uint32_t type, const __m256i mins[8])
 
 INLINE __m256 terms8(uint32_t type, const struct column *c, const struct halfs256 *h, float scale)
 {
-    __m256 term =
-        _mm256_mul_ps(_mm256_cvtepi32_ps(sums8(c->products)), _mm256_cvtph_ps(load128(h->d)));
+    __m256 term = _mm256_mul_ps(_mm256_cvtepi32_ps(sums8(c->products)),
+                                scales256_of_eight(type, load128(h->d)));
     if (has_mins256(type))
         term = _mm256_sub_ps(term, _mm256_mul_ps(_mm256_cvtepi32_ps(sum_mins8(type, c->mins)),
                                                  _mm256_cvtph_ps(load128(h->dmin))));
@@ -233,6 +233,12 @@ void product256_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t
         break;
     case QUANT_Q6_K:
         product(QUANT_Q6_K, p, w, row_begin, row_end, scratch);
+        break;
+    case QUANT_IQ3_XXS:
+        product(QUANT_IQ3_XXS, p, w, row_begin, row_end, scratch);
+        break;
+    case QUANT_IQ3_S:
+        product(QUANT_IQ3_S, p, w, row_begin, row_end, scratch);
         break;
     default:
         assert(p->type == QUANT_IQ4_XS);

@@ -160,6 +160,12 @@ void rows256_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t ro
     case QUANT_Q6_K:
         one_token(QUANT_Q6_K, p, w, row_begin, row_end);
         break;
+    case QUANT_IQ3_XXS:
+        one_token(QUANT_IQ3_XXS, p, w, row_begin, row_end);
+        break;
+    case QUANT_IQ3_S:
+        one_token(QUANT_IQ3_S, p, w, row_begin, row_end);
+        break;
     default:
         assert(p->type == QUANT_IQ4_XS);
         one_token(QUANT_IQ4_XS, p, w, row_begin, row_end);

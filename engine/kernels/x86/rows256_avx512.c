@@ -94,7 +94,7 @@ INLINE __m512i products_wide(const __m512i q[4], const int8_t *x, __m256i scales
 /* What the offset of the weights adds too much: offset * sum of scale * sum of 16 activations */
 INLINE __m512i offset_products(uint32_t type, __m256i scales, const int16_t *sum16)
 {
-    const int log2 = type == QUANT_Q3_K ? 2 : type == QUANT_Q6_K ? 5 : 7;
+    const int log2 = __builtin_ctz((unsigned)offset256(type));
     __m256i sums = _mm256_madd_epi16(scales, _mm256_loadu_si256((const void *)sum16));
     return _mm512_zextsi256_si512(_mm256_slli_epi32(sums, (unsigned)log2));
 }
@@ -154,14 +154,14 @@ INLINE struct four multiply(uint32_t type, const int n, const struct input_view 
     for (int j = 0; j < 4; j++) {
         __m512i q[4], s[2];
         bytes_for_token(type, f.b[j], q);
-        if (type != QUANT_IQ4_XS)
+        if (!is_wide256(type))
             scale_words(type, scales, j, s);
         for (int t = 0; t < n; t++) {
             const size_t cell = cell_of(&f, n, j, t);
             const int8_t *x = (groups256(type) == 8 ? v->paired : v->q) + cell * GROUP;
             const int16_t *sum16 = v->sum16 + cell * 16;
-            lanes[t][j] = type == QUANT_IQ4_XS ? products_wide(q, x, scales_of(type, scales, j))
-                                               : products(q, x, s);
+            lanes[t][j] = is_wide256(type) ? products_wide(q, x, scales_of(type, scales, j))
+                                           : products(q, x, s);
             if (offset256(type))
                 lanes[t][j] = _mm512_sub_epi32(
                     lanes[t][j], offset_products(type, scales_of(type, scales, j), sum16));
@@ -276,6 +276,14 @@ void rows256_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t 
         break;
     case QUANT_Q6_K:
         rows(QUANT_Q6_K, p, w, row_begin, row_end);
+        break;
+    case QUANT_IQ3_XXS:
+        assert(p->n_tokens == 1);
+        one_token(QUANT_IQ3_XXS, p, w, row_begin, row_end);
+        break;
+    case QUANT_IQ3_S:
+        assert(p->n_tokens == 1);
+        one_token(QUANT_IQ3_S, p, w, row_begin, row_end);
         break;
     default:
         assert(p->type == QUANT_IQ4_XS);

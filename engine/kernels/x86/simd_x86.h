@@ -156,6 +156,8 @@ INLINE bool has_fast_product(uint32_t type)
     case QUANT_Q5_K:
     case QUANT_Q6_K:
     case QUANT_IQ4_XS:
+    case QUANT_IQ3_XXS:
+    case QUANT_IQ3_S:
         return true;
     default:
         return false;
@@ -166,7 +168,7 @@ INLINE bool has_fast_product(uint32_t type)
  * and take tiles from two on. */
 INLINE uint32_t tokens_in_rows(uint32_t type)
 {
-    return type == QUANT_MXFP4 ? 1 : MATVEC_TOKENS;
+    return type == QUANT_MXFP4 || type == QUANT_IQ3_XXS || type == QUANT_IQ3_S ? 1 : MATVEC_TOKENS;
 }
 
 /* ---- blocks of 32 ---- */
@@ -292,9 +294,20 @@ INLINE size_t block_bytes256(uint32_t type)
         return sizeof(struct block_q5_k);
     case QUANT_Q6_K:
         return sizeof(struct block_q6_k);
+    case QUANT_IQ3_XXS:
+        return sizeof(struct block_iq3_xxs);
+    case QUANT_IQ3_S:
+        return sizeof(struct block_iq3_s);
     default:
         return sizeof(struct block_iq4_xs);
     }
+}
+
+/* d as halfs to what integers are multiplied with; IQ3_XXS has a quarter of it */
+INLINE __m256 scales256_of_eight(uint32_t type, __m128i halfs)
+{
+    __m256 d = _mm256_cvtph_ps(halfs);
+    return type == QUANT_IQ3_XXS ? _mm256_mul_ps(d, _mm256_set1_ps(0.25f)) : d;
 }
 
 /* Where d stands in a block; dmin follows it where there is one. */
@@ -329,8 +342,9 @@ INLINE __m256 factors256(uint32_t type, const uint8_t *const b[4])
         const __m128i apart = _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
         return _mm256_cvtph_ps(_mm_shuffle_epi8(v, apart));
     }
-    return _mm256_cvtph_ps(_mm_setr_epi16(load16(b[0] + at), load16(b[1] + at), load16(b[2] + at),
-                                          load16(b[3] + at), 0, 0, 0, 0));
+    return scales256_of_eight(type,
+                              _mm_setr_epi16(load16(b[0] + at), load16(b[1] + at),
+                                             load16(b[2] + at), load16(b[3] + at), 0, 0, 0, 0));
 }
 
 #endif

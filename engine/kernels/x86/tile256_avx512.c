@@ -192,11 +192,28 @@ INLINE void all_tokens(uint32_t type, const struct tile256 *tile, const struct i
     }
 }
 
+/* Unpacked, types differ in their mins and the number of their groups only. */
+typedef void all_tokens_fn(const struct tile256 *tile, const struct input_view *v, size_t cell,
+                           float *sums);
+#define ALL_TOKENS(name, type)                                                                     \
+    static __attribute__((noinline)) void name(                                                    \
+        const struct tile256 *tile, const struct input_view *v, size_t cell, float *sums)          \
+    {                                                                                              \
+        all_tokens(type, tile, v, cell, sums);                                                     \
+    }
+
+ALL_TOKENS(with_8_mins, QUANT_Q4_K)
+ALL_TOKENS(with_16_mins, QUANT_Q2_K)
+ALL_TOKENS(without_mins, QUANT_Q6_K)
+
 INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *w,
                  uint32_t row_begin, uint32_t row_end, void *scratch)
 {
     const struct input_view v = input_view(KERNELS_INT8_256, p->input, p->n_tokens, p->n_in, NULL);
     const size_t bytes = block_bytes256(type);
+    all_tokens_fn *tokens = !has_mins256(type)     ? without_mins
+                            : groups256(type) == 8 ? with_8_mins
+                                                   : with_16_mins;
     struct tile256 *tile = scratch_tile(scratch);
     float *sums = scratch_sums(scratch);
     for (uint32_t row = row_begin; row < row_end; row += TILE_ROWS) {
@@ -205,7 +222,7 @@ INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *
         for (uint32_t g = 0; g < v.n_groups; g++) {
             unpack(type, &r, g * bytes, tile);
             tile_prefetch(&r, (g + 1) * bytes, bytes);
-            all_tokens(type, tile, &v, (size_t)g * p->n_tokens, sums);
+            tokens(tile, &v, (size_t)g * p->n_tokens, sums);
         }
         tile_store(p, sums, row, r.valid);
     }
@@ -229,6 +246,12 @@ void tile256_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t 
         break;
     case QUANT_Q6_K:
         rows(QUANT_Q6_K, p, w, row_begin, row_end, scratch);
+        break;
+    case QUANT_IQ3_XXS:
+        rows(QUANT_IQ3_XXS, p, w, row_begin, row_end, scratch);
+        break;
+    case QUANT_IQ3_S:
+        rows(QUANT_IQ3_S, p, w, row_begin, row_end, scratch);
         break;
     default:
         assert(p->type == QUANT_IQ4_XS);
