@@ -56,7 +56,7 @@ micro --filter '^storage/pread/block:64KiB/depth:1$' --file data
 check "a given file is read" [ $? = 0 ]
 micro --filter '^storage/pread' --file nowhere
 check "no such file is bad input" [ $? = 2 ]
-check "and said" grep -q "^layerbench micro: --file: 'nowhere': No such file" err
+check "and said" grep -q "^layerbench micro: nowhere: cannot open: No such file" err
 micro --filter 'nothing-of-the-kind'
 check "a filter that matches nothing is bad input" [ $? = 2 ]
 micro --filter '('
