@@ -1,4 +1,5 @@
 /* route_synth: routes as they are run or drawn, as a trace. */
+#include "base/clock.h"
 #include "base/random.h"
 #include "predict/route_trace.h"
 
@@ -159,6 +160,66 @@ enum lb_status route_trace_run(const char *model_path, uint32_t n_tokens, struct
         status = prefill(engine, n_tokens, &r, err);
     for (size_t i = 0; i < r.n; i++)
         r.list[i].pass = r.list[i].position; /* token by token, whatever they were run in */
+    if (status == LB_OK)
+        status = route_trace_of(r.list, r.n, trace, err);
+    lb_engine_close(engine);
+    free(r.list);
+    return status;
+}
+
+/* ---- decoded ---- */
+
+static int32_t likeliest(const float *logits, uint32_t n)
+{
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < n; i++)
+        best = logits[i] > logits[best] ? i : best;
+    return (int32_t)best;
+}
+
+static enum lb_status decode(struct lb_engine *engine, uint32_t batch, uint32_t n_passes,
+                             struct routes *r, struct lb_error *err)
+{
+    enum { PROMPT = 8, LEAST = 8 };
+    const int64_t long_enough = 10000000000; /* ns */
+    const uint32_t n_vocab = lb_engine_model(engine).n_vocab;
+    struct lb_random random = {1};
+    int32_t prompt[PROMPT], *tokens = malloc(batch * sizeof *tokens);
+    float *logits = malloc((size_t)batch * n_vocab * sizeof *logits);
+    enum lb_status status = tokens && logits ? LB_OK : no_memory(err);
+    for (uint32_t s = 0; status == LB_OK && s < batch; s++) {
+        for (uint32_t i = 0; i < PROMPT; i++)
+            prompt[i] = (int32_t)lb_random_below(&random, n_vocab);
+        status = lb_engine_prefill(engine, s, prompt, PROMPT, false, logits, err);
+        tokens[s] = likeliest(logits, n_vocab);
+    }
+    (void)lb_engine_drain_routes(engine, r->list, r->room); /* the prompts' */
+    const int64_t start = lb_now_ns();
+    for (uint32_t i = 0; status == LB_OK && i < n_passes; i++) {
+        if (i >= LEAST && lb_now_ns() - start > long_enough)
+            break;
+        status = lb_engine_decode(engine, tokens, batch, logits, err);
+        for (uint32_t s = 0; status == LB_OK && s < batch; s++)
+            tokens[s] = likeliest(logits + (size_t)s * n_vocab, n_vocab);
+    }
+    r->n = status == LB_OK ? lb_engine_drain_routes(engine, r->list, r->room) : 0;
+    free(tokens);
+    free(logits);
+    return status;
+}
+
+enum lb_status route_trace_decode(const struct lb_options *options, uint32_t n_passes,
+                                  struct route_trace *trace, struct lb_error *err)
+{
+    enum { RECORDS = 1 << 20 };
+    struct lb_options o = *options;
+    struct routes r = {.list = malloc(RECORDS * sizeof *r.list), .room = RECORDS};
+    struct lb_engine *engine = NULL;
+    *trace = (struct route_trace){0};
+    o.route_log_capacity = RECORDS;
+    enum lb_status status = r.list ? lb_engine_open(&o, &engine, err) : no_memory(err);
+    if (status == LB_OK)
+        status = decode(engine, o.batch, n_passes, &r, err);
     if (status == LB_OK)
         status = route_trace_of(r.list, r.n, trace, err);
     lb_engine_close(engine);

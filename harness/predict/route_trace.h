@@ -35,6 +35,10 @@ enum lb_status route_trace_read(const char *path, const char *cell, struct route
  * memory, a pass for each token. */
 enum lb_status route_trace_run(const char *model_path, uint32_t n_tokens, struct route_trace *trace,
                                struct lb_error *err);
+/* Of any mixture: what its routers choose in decode passes with the settings, each token the
+ * likeliest after a short random prompt; up to n_passes of them, fewer where they take long. */
+enum lb_status route_trace_decode(const struct lb_options *options, uint32_t n_passes,
+                                  struct route_trace *trace, struct lb_error *err);
 /* Drawn from the law that they were made by: of so many sequences a prompt of so many tokens (0:
  * none), then passes; each checks `tokens` of a sequence and moves on by `yield` of them.
  * LB_ERR_INPUT: no mixture. */

@@ -25,7 +25,8 @@ struct tune_facts {
     struct lb_file_state model_state; /* before anything was measured */
     struct sim_model model;
     struct sim_profile profile;
-    uint64_t cache_bytes; /* what the memory leaves */
+    struct route_trace routes; /* of a mixture: what decode passes chose */
+    uint64_t cache_bytes;      /* what the memory leaves */
     struct tune_path paths[TUNE_PATHS];
     size_t n_paths;
 };

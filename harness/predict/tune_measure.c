@@ -7,12 +7,13 @@
 
 #include <string.h>
 
-#define OVERHEAD   ((uint64_t)16 << 20) /* of the process */
-#define ROUND      ((uint64_t)1 << 16)  /* of the cache, so that it is short to write */
-#define SAMPLE_NS  150000000
-#define SAMPLES    5 /* of each path, in turns; the median counts */
-#define SMALL_READ 4096
-#define CLEARLY    1.1 /* times the bandwidth of the paths before it: less is chance */
+#define OVERHEAD      ((uint64_t)16 << 20) /* of the process */
+#define ROUND         ((uint64_t)1 << 16)  /* of the cache, so that it is short to write */
+#define SAMPLE_NS     150000000
+#define SAMPLES       5 /* of each path, in turns; the median counts */
+#define SMALL_READ    4096
+#define ROUTED_PASSES 64  /* whose experts are recorded, of a mixture */
+#define CLEARLY       1.1 /* times the bandwidth of the paths before it: less is chance */
 #define BUSY_MEMORY                                                                                \
     ((size_t)32 << 20) /* of each busy thread: beyond the caches, as weights are                   \
                         */
@@ -151,6 +152,11 @@ enum lb_status tune_measure(const struct settings *settings, uint64_t memory, st
         status = sim_profile_measure(&profiled, &f->profile, err);
     if (status == LB_OK)
         status = split_memory(settings, memory, f, err);
+    if (status == LB_OK && f->model.experts) {
+        profiled.engine.cache_layers = 0;
+        profiled.engine.cache_bytes = f->cache_bytes;
+        status = route_trace_decode(&profiled.engine, ROUTED_PASSES, &f->routes, err);
+    }
     if (status != LB_OK)
         return status;
     if (o->device_bandwidth == 0)
@@ -164,5 +170,6 @@ enum lb_status tune_measure(const struct settings *settings, uint64_t memory, st
 void tune_free(struct tune_facts *facts)
 {
     sim_profile_free(&facts->profile);
+    route_trace_free(&facts->routes);
     sim_model_free(&facts->model);
 }

@@ -8,6 +8,8 @@
 
 enum { WARMUP = 8, PASSES = 12 };
 
+enum { BY_EXPERT = 2 }; /* of unit_bytes */
+
 #define AS_GOOD 1.005 /* times the best prediction: no difference */
 /* Compared is not how fast settings are when every thread wakes up at once, but when the one that
  * keeps the storage busy comes this much later: settings that leave it next to nothing to do in
@@ -44,7 +46,7 @@ static enum lb_status predict(const struct tune_facts *f, const struct settings 
 {
     struct settings with_device = *settings;
     struct sim_times times = {.layer_ns = f->profile.layer_ns, .other_ns = f->profile.other_ns};
-    struct sim_accesses accesses = {.order = NULL};
+    struct sim_accesses accesses = {.routes = f->model.experts ? &f->routes : NULL};
     with_device.engine.device_bandwidth = f->paths[path].bandwidth;
     with_device.engine.device_latency_ns = (int64_t)f->paths[path].latency_ns + late_ns;
     return sim_predict(&f->model, &times, &accesses, &with_device, WARMUP, PASSES, p, err);
@@ -130,7 +132,7 @@ static enum lb_status try_all(struct search *s, const struct settings *given, st
     for (size_t p = 0; p < f->n_paths; p++) {
         settings.engine.storage = f->paths[p].storage;
         for (size_t u = 0; status == LB_OK && u < COUNT(unit_sizes); u++) {
-            settings.engine.unit_bytes = unit_sizes[u];
+            settings.engine.unit_bytes = u == 0 && f->model.experts ? BY_EXPERT : unit_sizes[u];
             if (unit_sizes[u] < layer && (u == 0 || unit_sizes[u] >= layer / PIECES_PER_LAYER))
                 status = try_unit(s, settings, p, err);
         }
@@ -195,6 +197,8 @@ static const struct candidate *best_of(const struct search *s)
 
 static double floor_ns(const struct tune_facts *f, const struct tune_choice *c)
 {
+    if (f->model.experts)
+        return c->prediction.floor_ns;
     return floor_of(c->prediction.compute_ns, (double)f->model.layer_bytes, (double)f->cache_bytes,
                     c->bandwidth)
         .ns;
@@ -235,7 +239,9 @@ enum lb_status tune_search(const struct tune_facts *facts, const struct settings
         choice->bandwidth = facts->paths[best->path].bandwidth;
         choice->n_considered = (uint32_t)search.count;
         choice->floor_ns = floor_ns(facts, choice);
-        if (status == LB_OK && strcmp(settings->engine.speculation.speculate, "off") == 0)
+        /* of a mixture, routes of single tokens do not say what several of a pass need */
+        if (status == LB_OK && !facts->model.experts &&
+            strcmp(settings->engine.speculation.speculate, "off") == 0)
             status = try_drafts(facts, best, choice, err);
     } else if (status == LB_OK) {
         status = lb_fail(err, LB_ERR_INPUT, "--memory: no unit fits into the cache it leaves");

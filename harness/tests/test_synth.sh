@@ -44,6 +44,11 @@ answers 0 "synthetic routing (skew 0.7, persistence 0.45)" "$bench" simulate --s
 answers 2 "a mixture of experts: expected --replay" "$bench" simulate --model usual.gguf \
     --device bandwidth=2GB/s --compute-rate 20GB/s --cache-layers 2
 
+# ---- tune: predicted is what routers choose, not all there is (16 MB a layer) ----
+answers 0 "predicted" "$bench" tune --model usual.gguf --memory 90MiB --device bandwidth=1GB/s,latency=0
+reading=$(grep -o 'reading [^;]*' "$work/out" | head -n 1)
+check "a pass of few megabytes: $reading" grep -qE '^predicted.*reading ([0-9.]+ kB|[1-5](\.[0-9]+)? MB);' "$work/out"
+
 # ---- a run ----
 cat >s.json <<'END'
 {"name":"experts","about":"A test?","model":{"synth":{"shape":"tiny-moe","quant":"Q4_K_M","layers":3,"routing_skew":0.9}},
