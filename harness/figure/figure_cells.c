@@ -70,7 +70,8 @@ const char *figure_pass_time_by_cache(struct figure_input *in, FILE *data)
     bool one_mode = distinct(cells, n, BY_PREFETCH) == 1 && lines <= 8;
     bool panels = lines > 4 && !one_mode, policies = distinct(cells, n, BY_REPLACEMENT) > 1;
     double layers = (double)in->view->n_layers, load = load_ns(in->view);
-    bool known = layers > 1 && strcmp(in->view->cache_unit, "layers") == 0;
+    /* what a policy must read is known of layers in a cycle, not of experts */
+    bool known = layers > 1 && strcmp(in->view->cache_unit, "layers") == 0 && !in->view->experts;
     fprintf(data, "# panel series cache_%s pass_ms low_ms high_ms floor_ms belady_ms lru_ms\n",
             in->view->cache_unit);
     for (size_t i = 0; i < n; i++) {
