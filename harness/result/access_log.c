@@ -165,6 +165,8 @@ static bool read_line(struct reader *r, const char *text, bool (*keep)(void *ctx
     const struct view_cell *cell = access_line_read(&r->line, text) ? cell_of(r) : NULL;
     if (!cell) {
         r->log->n_damaged++;
+        if (r->log->first_damaged == 0)
+            r->log->first_damaged = r->log->n_lines;
         return true;
     }
     struct access_event e = r->line.event;
@@ -173,6 +175,38 @@ static bool read_line(struct reader *r, const char *text, bool (*keep)(void *ctx
 }
 
 /* ---- the file ---- */
+
+/* Lines that a cell's samples had; -1: some do not say. */
+static json_int_t lines_of(const json_t *cell)
+{
+    const json_t *samples = json_object_get(cell, "samples"), *sample;
+    json_int_t sum = 0;
+    for (size_t i = 0; i < json_array_size(samples); i++) {
+        sample = json_array_get(samples, i);
+        const json_t *accesses = json_object_get(sample, "accesses");
+        const json_t *dropped = json_object_get(sample, "log_dropped");
+        if (!json_is_integer(accesses) || !json_is_integer(dropped))
+            return -1;
+        sum += json_integer_value(accesses) - json_integer_value(dropped);
+    }
+    return sum;
+}
+
+static void note_missing_lines(struct view *view)
+{
+    const json_t *cells = json_object_get(view->document, "cells");
+    for (size_t i = 0; i < json_array_size(cells); i++) {
+        const json_t *json = json_array_get(cells, i);
+        const char *name = json_string_value(json_object_get(json, "name"));
+        const struct view_cell *cell = name ? view_cell(view, name, false) : NULL;
+        json_int_t expected = lines_of(json);
+        if (cell && expected >= 0 && (json_int_t)cell->log.accesses != expected)
+            view_note(view,
+                      "layers.jsonl: %s: %zu lines, its samples had %lld: what is drawn of single "
+                      "accesses is not all",
+                      name, (size_t)cell->log.accesses, (long long)expected);
+    }
+}
 
 enum lb_status access_log_read(struct view *view, bool (*keep)(void *ctx, size_t cell), void *ctx,
                                struct access_log *log, struct lb_error *err)
@@ -196,9 +230,13 @@ enum lb_status access_log_read(struct view *view, bool (*keep)(void *ctx, size_t
         status = lb_fail(err, LB_ERR_IO, "%s: %s", path, strerror(errno));
     end_run(&r);
     if (log->n_damaged)
-        view_note(view,
-                  "layers.jsonl: %zu of %zu lines are damaged or of an unknown cell; left out",
-                  log->n_damaged, log->n_lines);
+        view_note(
+            view,
+            "layers.jsonl: %zu of %zu lines are damaged or of an unknown cell, line %zu first; "
+            "left out",
+            log->n_damaged, log->n_lines, log->first_damaged);
+    if (status == LB_OK)
+        note_missing_lines(view);
     free(text);
     free(r.reads);
     access_line_free(&r.line);

@@ -17,6 +17,7 @@ struct access_log {
     struct access_unit *units; /* of these events */
     size_t n_all_units;
     size_t n_lines, n_damaged;
+    size_t first_damaged; /* number of that line; 0: none */
 };
 
 /* keep(ctx, cell): whether the events of view->cells[cell] are kept; asked once per line.

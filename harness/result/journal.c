@@ -37,6 +37,8 @@ enum lb_status journal_read(const char *path,
         number++;
         if (!*line)
             continue;
+        if (!rest) /* no end of line: cut, and the sample is measured again */
+            break;
         json_t *object = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
         const char *cell = json_string_value(json_object_get(object, "cell")), *where;
         struct sample sample;

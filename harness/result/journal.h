@@ -13,7 +13,8 @@ enum lb_status journal_add(const char *path, const char *cell, const struct samp
                            struct lb_error *err);
 
 /* Hands over every sample in order; take() owns it from then on and fails as it likes. No file: no
- * samples. LB_ERR_INPUT: a line that is no sample, with its number. */
+ * samples. A last line without its end was cut, and is left out. LB_ERR_INPUT: a line that is no
+ * sample, with its number. */
 enum lb_status journal_read(const char *path,
                             enum lb_status (*take)(void *ctx, const char *cell,
                                                    struct sample *sample, struct lb_error *err),

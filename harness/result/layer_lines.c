@@ -80,6 +80,13 @@ static bool whose(const char *text, size_t length, char *cell, size_t size, int3
     return known;
 }
 
+enum lb_status layer_lines_each(const char *path,
+                                void (*seen)(void *ctx, const char *cell, int32_t rep), void *ctx,
+                                struct lb_error *err)
+{
+    return line_file_each(path, whose, seen, ctx, err);
+}
+
 enum lb_status layer_lines_mend(const char *path, line_file_keep *keep, void *ctx,
                                 struct lb_error *err)
 {

@@ -8,6 +8,10 @@
 /* Appends a sample's log (file_append: a line is never torn). */
 enum lb_status layer_lines_append(const char *path, const char *cell, const struct sample *sample,
                                   struct lb_error *err);
+/* Calls seen() for every whole line. No such file: none. */
+enum lb_status layer_lines_each(const char *path,
+                                void (*seen)(void *ctx, const char *cell, int32_t rep), void *ctx,
+                                struct lb_error *err);
 enum lb_status layer_lines_mend(const char *path, line_file_keep *keep, void *ctx,
                                 struct lb_error *err);
 

@@ -18,6 +18,30 @@ enum lb_status line_file_append(const char *path, FILE *stream, char **text, siz
     return status;
 }
 
+enum lb_status line_file_each(const char *path, line_file_whose *whose,
+                              void (*seen)(void *ctx, const char *cell, int32_t rep), void *ctx,
+                              struct lb_error *err)
+{
+    FILE *in = fopen(path, "rb");
+    char *line = NULL, cell[4096];
+    size_t size = 0;
+    ssize_t length;
+    int32_t rep;
+    if (!in && errno == ENOENT)
+        return LB_OK;
+    if (!in)
+        return lb_fail(err, LB_ERR_IO, "%s: %s", path, strerror(errno));
+    while ((length = getline(&line, &size, in)) > 0)
+        if (line[length - 1] == '\n' && whose(line, (size_t)length, cell, sizeof cell, &rep) &&
+            *cell)
+            seen(ctx, cell, rep);
+    enum lb_status status =
+        ferror(in) ? lb_fail(err, LB_ERR_IO, "%s: %s", path, strerror(errno)) : LB_OK;
+    free(line);
+    fclose(in);
+    return status;
+}
+
 struct filter {
     line_file_whose *whose;
     line_file_keep *keep;

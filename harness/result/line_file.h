@@ -20,6 +20,11 @@ typedef bool line_file_whose(const char *line, size_t length, char *cell, size_t
                              int32_t *rep);
 typedef bool line_file_keep(void *ctx, const char *cell, int32_t rep);
 
+/* Calls seen() for every whole line that is somebody's. Nothing there: nothing to do. */
+enum lb_status line_file_each(const char *path, line_file_whose *whose,
+                              void (*seen)(void *ctx, const char *cell, int32_t rep), void *ctx,
+                              struct lb_error *err);
+
 /* Drops lines that are damaged or for which keep() is false. Nothing there: nothing to do. */
 enum lb_status line_file_mend(const char *path, line_file_whose *whose, line_file_keep *keep,
                               void *ctx, struct lb_error *err);

@@ -10,6 +10,7 @@
 
 #include "common/file_io.h"
 #include "result/layer_table.h"
+#include "result/log_check.h"
 #include "result/merge_lines.h"
 #include "result/result_set.h"
 #include "result/results.h"
@@ -24,6 +25,7 @@ struct merge {
     struct scenario scenario;
     struct matrix matrix;
     struct results results;
+    bool without_log; /* an input has no layers.jsonl */
 };
 
 static const json_t *effective_of(const struct result_file *file)
@@ -184,7 +186,7 @@ static enum lb_status sort_warnings(struct results *r, struct lb_error *err)
 static void note_missing(struct merge *m)
 {
     struct results *r = &m->results;
-    r->complete = true;
+    r->complete = !m->without_log;
     for (uint32_t i = 0; i < m->matrix.count; i++) {
         size_t n = r->by_cell[i].count;
         if (m->matrix.cells[i].skipped || n >= r->repetitions)
@@ -239,6 +241,45 @@ static int64_t place_of(void *ctx, size_t file, const char *cell, int32_t rep)
     return -1;
 }
 
+struct lacking {
+    const struct merge *m;
+    const char *path;
+    struct lb_error *err;
+};
+
+static void refuse_lacking(void *ctx, uint32_t cell, size_t k, uint64_t lines, uint64_t expected)
+{
+    const struct lacking *l = ctx;
+    lb_fail(
+        l->err, LB_ERR_INPUT,
+        "%s: %llu of %llu lines of %s, repetition %d: expected all (its run measures the sample "
+        "again with --resume)",
+        l->path, (unsigned long long)lines, (unsigned long long)expected,
+        l->m->matrix.cells[cell].name, l->m->results.by_cell[cell].list[k].rep + 1);
+}
+
+/* Every log has the lines of its samples; where there is none at all, the whole says so. */
+static enum lb_status check_logs(struct merge *m, struct lb_error *err)
+{
+    for (size_t i = 0; i < m->set.count && err->code == LB_OK; i++) {
+        const char *from = m->set.files[i].path, *slash = strrchr(from, '/');
+        char *path = file_text("%.*slayers.jsonl", slash ? (int)(slash - from + 1) : 0, from);
+        struct lacking lacking = {m, path, err};
+        if (!path)
+            return lb_fail(err, LB_ERR_NOMEM, "merge: out of memory");
+        m->without_log |= !file_exists(path);
+        if (file_exists(path))
+            log_check(&m->results, path, (uint32_t)i, refuse_lacking, &lacking, err);
+        else
+            results_warn(&m->results,
+                         "merge: %s is not there: single accesses of its samples are "
+                         "missing",
+                         path);
+        free(path);
+    }
+    return err->code;
+}
+
 static enum lb_status join_logs(struct merge *m, struct lb_error *err)
 {
     char *to = file_text("%s/layers.jsonl", m->results.directory);
@@ -266,6 +307,8 @@ static enum lb_status merge(struct merge *m, char *const *paths, size_t n, const
     status = take_all(m, err);
     if (status == LB_OK)
         status = sort_warnings(&m->results, err);
+    if (status == LB_OK)
+        status = check_logs(m, err);
     if (status == LB_OK)
         status = join_logs(m, err);
     if (status != LB_OK)

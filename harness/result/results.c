@@ -8,6 +8,7 @@
 #include "result/document.h"
 #include "result/journal.h"
 #include "result/layer_lines.h"
+#include "result/log_check.h"
 #include "result/results_json.h"
 #include "result/route_lines.h"
 #include "result/summary_text.h"
@@ -185,6 +186,8 @@ enum lb_status results_resume(struct results *r, const char *directory, struct l
     status = results_from_json(r, document, err);
     if (status == LB_OK)
         status = journal_read(journal, take_journalled, r, err);
+    if (status == LB_OK)
+        status = log_check_forget(r, lines, err);
     if (status == LB_OK)
         status = layer_lines_mend(lines, is_known, r, err);
     if (status == LB_OK)
