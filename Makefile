@@ -6,6 +6,7 @@
 #   make                     build/            -O3, what is measured
 #   make SANITIZE=address    build/address/    ASan + UBSan
 #   make SANITIZE=thread     build/thread/     TSan
+#   make SANITIZE=fuzz       build/fuzz/       clang's ASan + UBSan and what libFuzzer counts (make fuzz)
 #   make ASYNC_PREFETCH=0    build/no-async/   without the async prefetch driver
 #   make CC=clang            as above, with clang
 
@@ -14,15 +15,19 @@ SANITIZE ?=
 CC ?= cc
 CXX ?= g++
 
-ifneq ($(filter-out address thread,$(SANITIZE)),)
-$(error SANITIZE=$(SANITIZE): expected address or thread)
+ifneq ($(filter-out address thread fuzz,$(SANITIZE)),)
+$(error SANITIZE=$(SANITIZE): expected address, thread or fuzz)
+endif
+ifeq ($(SANITIZE),fuzz)
+CC := clang
+CXX := clang++
 endif
 
-BUILD := build$(if $(filter thread address,$(SANITIZE)),/$(SANITIZE))$(if $(filter 0,$(ASYNC_PREFETCH)),/no-async)
+BUILD := build$(if $(SANITIZE),/$(SANITIZE))$(if $(filter 0,$(ASYNC_PREFETCH)),/no-async)
 PREFIX ?= /usr/local
 
 PACKAGES := jansson benchmark liburing libpcre2-8
-ifeq ($(filter help clean format setup run test quick-test,$(MAKECMDGOALS)),)
+ifeq ($(filter help clean format setup run test quick-test fuzz,$(MAKECMDGOALS)),)
 ifneq ($(shell pkg-config --exists $(PACKAGES) 2>/dev/null && echo yes),yes)
 $(error missing packages: run 'scripts/setup' once (it installs compilers, $(PACKAGES), gnuplot), then make again)
 endif
@@ -40,6 +45,8 @@ ifeq ($(SANITIZE),address)
 OPT := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 else ifeq ($(SANITIZE),thread)
 OPT := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+else ifeq ($(SANITIZE),fuzz)
+OPT := -O1 -g -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
 GIT_REVISION := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 
@@ -65,13 +72,19 @@ SCRIPT_TESTS := $(wildcard engine/tests/test_*.sh harness/tests/test_*.sh)
 ENGINE_OBJ := $(ENGINE_SRC:%.c=$(BUILD)/%.o)
 HARNESS_OBJ := $(HARNESS_SRC:%.c=$(BUILD)/%.o) $(HARNESS_CXX:%.cc=$(BUILD)/%.o) $(BUILD)/harness/common/embedded_files.o
 EMBEDDED := $(sort $(wildcard plots/*.gp results/schema/*.json harness/report/report.css harness/report/report.js))
+FUZZ_SRC := $(filter-out %/fuzz_replay.c,$(wildcard engine/tests/fuzz_*.c harness/tests/fuzz_*.c))
+FUZZ_BIN := $(FUZZ_SRC:%.c=$(BUILD)/%)
+FUZZ_SECONDS ?= 60
+FUZZ_LINK := $(if $(filter fuzz,$(SANITIZE)),-fsanitize=fuzzer)
+# with libFuzzer's main, or with one that runs the inputs that are there
+FUZZ_MAIN := $(if $(filter fuzz,$(SANITIZE)),,$(BUILD)/engine/tests/fuzz_replay.o)
 TEST_TOOLS := harness/tests/make_result.c
-TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%) $(TEST_TOOLS:%.c=$(BUILD)/%)
+TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%) $(TEST_TOOLS:%.c=$(BUILD)/%) $(FUZZ_BIN)
 
 .PRECIOUS: %.o
 # Keep the objects of tests; a bare .SECONDARY would also stop the rules behind FORCE.
-.SECONDARY: $(TEST_SRC:%.c=$(BUILD)/%.o) $(TEST_TOOLS:%.c=$(BUILD)/%.o)
-.PHONY: all help docs summaries gate setup run test quick-test test-binaries bench figures check-layering format check-format clean \
+.SECONDARY: $(TEST_SRC:%.c=$(BUILD)/%.o) $(TEST_TOOLS:%.c=$(BUILD)/%.o) $(FUZZ_SRC:%.c=$(BUILD)/%.o) $(BUILD)/engine/tests/fuzz_replay.o
+.PHONY: all help docs summaries gate setup run test fuzz fuzz-binaries quick-test test-binaries bench figures check-layering format check-format clean \
         install compile_commands
 
 all: $(BUILD)/layerbench $(BUILD)/libengine.a ## build build/layerbench and build/libengine.a
@@ -105,6 +118,13 @@ quick-test: ## only this room's tests: make quick-test ONLY=cache
 
 test-binaries: $(TEST_BIN)
 
+fuzz: ## give every fuzz target FUZZ_SECONDS (60): make fuzz FUZZ_SECONDS=600 ONLY=model
+	@scripts/setup --fuzz
+	@$(MAKE) --no-print-directory -j$(JOBS) SANITIZE=fuzz fuzz-binaries
+	@scripts/fuzz build/fuzz $(FUZZ_SECONDS) $(ONLY)
+
+fuzz-binaries: $(FUZZ_BIN)
+
 bench: $(BENCH_SRC:%.c=$(BUILD)/%) ## build and run the benchmarks of single rooms
 	@for b in $^; do echo "$$b" && $$b || exit 1; done
 
@@ -117,6 +137,14 @@ $(BUILD)/libengine.a: $(ENGINE_OBJ)
 	$(call say,ar   $@)
 	$(Q)ar rcs $@ $^
 
+$(BUILD)/engine/tests/fuzz_%: $(BUILD)/engine/tests/fuzz_%.o $(FUZZ_MAIN) $(BUILD)/libengine.a
+	$(call say,link $@)
+	$(Q)$(CXX) $(OPT) $(FUZZ_LINK) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/harness/tests/fuzz_%: $(BUILD)/harness/tests/fuzz_%.o $(FUZZ_MAIN) $(HARNESS_OBJ) $(BUILD)/libengine.a
+	$(call say,link $@)
+	$(Q)$(CXX) $(OPT) $(FUZZ_LINK) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
 $(BUILD)/engine/tests/%: $(BUILD)/engine/tests/%.o $(BUILD)/libengine.a
 	$(call say,link $@)
 	$(Q)$(CXX) $(OPT) $(LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -128,6 +156,9 @@ $(BUILD)/harness/tests/%: $(BUILD)/harness/tests/%.o $(HARNESS_OBJ) $(BUILD)/lib
 # Instruction sets are per file, never for the whole program: chosen at run time.
 $(BUILD)/%_avx2.o: CFLAGS += -mavx2 -mfma -mf16c
 $(BUILD)/%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vbmi -mavx512vnni -mgfni -mfma -mf16c
+ifeq ($(SANITIZE),fuzz) # minutes of compiling; fuzz targets run the portable ones
+$(BUILD)/engine/kernels/x86/%.o: OPT := -O1 -g
+endif
 $(BUILD)/%_neon.o: CFLAGS += -march=armv8.2-a+dotprod
 $(BUILD)/harness/%.o: CPPFLAGS += -Iharness $(PKG_CFLAGS)
 

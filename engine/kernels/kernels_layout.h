@@ -68,7 +68,7 @@ static inline struct input_view input_view(enum kernels_format format, const voi
     size_t cells = (size_t)input_groups(n_in) * n_tokens;
     size_t paired_at = cells * GROUP, scale_at = 2 * paired_at;
     struct input_view v = {.n_groups = input_groups(n_in), .n_tokens = n_tokens};
-    char *base = (char *)(uintptr_t)input;
+    const uintptr_t base = (uintptr_t)input; /* no pointer: who asks for bytes alone has none */
     v.q = (int8_t *)base;
     v.paired = (int8_t *)(base + paired_at);
     v.scale = (float *)(base + scale_at);

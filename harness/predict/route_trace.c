@@ -60,7 +60,8 @@ static bool take_number(char **text, const char *ends, uint64_t most, uint64_t *
     return true;
 }
 
-enum { LAYERS_MAX = 4096, EXPERTS_MAX = 65536 };
+/* of numbers that are indices of tables; and of both together */
+enum { LAYERS_MAX = 4096, EXPERTS_MAX = 65536, OBJECTS_MAX = 1 << 20 };
 
 static enum lb_status add_line(struct reading *r, uint64_t pass, uint64_t layer,
                                struct lb_error *err)
@@ -221,6 +222,10 @@ enum lb_status route_trace_read(const char *path, const char *cell, struct route
     if (status == LB_OK && r.n == 0)
         status = lb_fail(err, LB_ERR_INPUT, "%s: no routes%s%s", path, cell ? " of cell " : "",
                          cell ? cell : "");
+    if (status == LB_OK && (uint64_t)r.n_layers * r.n_experts > OBJECTS_MAX)
+        status =
+            lb_fail(err, LB_ERR_INPUT, "%s: %u layers of %u experts: expected at most %d in all",
+                    path, r.n_layers, r.n_experts, OBJECTS_MAX);
     if (status == LB_OK)
         status = finish(&r, trace, err);
     fclose(in);

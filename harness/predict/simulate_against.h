@@ -27,7 +27,7 @@ struct sim_checks {
     size_t n_left_out; /* streaming cells with samples, but without a bandwidth or a reference */
 };
 
-/* path: a result.json or the directory it lies in. */
+/* path: a result.json or the directory it lies in. Free them whatever the outcome. */
 enum lb_status sim_check_result(const char *path, struct sim_checks *checks, struct lb_error *err);
 void sim_checks_free(struct sim_checks *checks);
 

@@ -140,11 +140,12 @@ static void write_load(struct writer *w, const struct load *load, size_t id, int
     char name[64];
     const struct access_unit *u = load->unit;
     int64_t requested = load->requested_ns, read_start = u->ready_ns - u->read_ns;
-    int64_t gap = next_ns - requested, last_ns = load->layer_end_ns - LAYER_EARLY - 1;
+    int64_t last_ns = load->layer_end_ns - LAYER_EARLY - 1;
+    int64_t gap = next_ns < requested + REQUEST_NS ? next_ns - requested : REQUEST_NS;
     double bandwidth = (double)u->bytes * 1e9 / (double)u->read_ns;
     snprintf(name, sizeof name, load->event->n_units ? "layer %u unit %u" : "layer %u",
              load->event->layer, u->unit);
-    slice(w, REQUESTS, requested, gap < REQUEST_NS ? gap : REQUEST_NS, USE_EARLY);
+    slice(w, REQUESTS, requested, gap, USE_EARLY);
     fprintf(w->out, ",\"name\":\"request %s\",\"args\":{\"queue_ns\":%" PRId64 "}}", name,
             u->queue_ns);
     async_pair(w, "load", name, u, id, requested);

@@ -10,8 +10,7 @@ static bool available(void)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vnni") &&
-           __builtin_cpu_supports("gfni") && __builtin_cpu_supports("fma") &&
-           __builtin_cpu_supports("f16c");
+           __builtin_cpu_supports("gfni") && __builtin_cpu_supports("fma") && has_f16c();
 }
 
 static void product(const struct kernels_product *p, const void *w, uint32_t row_begin,

@@ -9,8 +9,17 @@
 #include "kernels/kernels_layout.h"
 #include "quant/blocks.h"
 
+#include <cpuid.h>
 #include <immintrin.h>
+#include <stdbool.h>
 #include <string.h>
+
+/* clang before 15 does not know this name in __builtin_cpu_supports. */
+static inline bool has_f16c(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
 
 #define INLINE static inline __attribute__((always_inline))
 
