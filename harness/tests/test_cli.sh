@@ -60,6 +60,8 @@ expect 0 '' "$run" list --json
 jq -e '.replacement | map(.name) | index("belady")' "$work/out" >/dev/null ||
     fail "list --json: no belady"
 expect 2 "layerbench list: 'x': expected at most one of prefetch,*" "$run" list x
+expect 0 "layerbench tokenize: the text begins with BOS twice*" "$run" tokenize --model "$work/a.gguf" --bos --special "<s>x"
+"$run" tokenize --model "$work/a.gguf" --bos --special "x<s>" >"$work/out" 2>"$work/err" && [ ! -s "$work/err" ] || fail "one BOS: $(cat "$work/err")"
 expect 2 "layerbench tokenize: expected one TEXT*" "$run" tokenize --model "$work/a.gguf"
 
 # ---- eval: sizes, decode equals prefill in shape, bad ids
