@@ -27,7 +27,7 @@ struct view_sample {
     int64_t rep, seq, start_ns, ttft_ns, prefill_ns;
     double pass_ns; /* mean of its passes, because neighbouring passes load different layers */
     double outcomes[VIEW_OUTCOMES], wait_ns, compute_ns, other_ns, bytes_read; /* in a pass, mean */
-    double wasted, peak_rss_bytes;
+    double wasted, peak_rss_bytes, major_faults;
     struct sample_experts experts; /* NAN where there are none */
     double tokens, draft_ns;       /* in a pass, mean: of all sequences; time of guessing them */
     const char *tokens_hash;       /* "" when absent */

@@ -148,6 +148,7 @@ static bool read_sample(const struct view *view, const json_t *json, double batc
         .prefill_ns = integer(json, "prefill_ns"),
         .wasted = (double)integer(json, "wasted"),
         .peak_rss_bytes = (double)integer(json, "peak_rss_bytes"),
+        .major_faults = (double)integer(json, "major_faults"),
         .experts = sample_json_experts(json),
         .tokens_hash = json_string_value(json_object_get(json, "tokens_hash")),
     };
@@ -213,7 +214,8 @@ static void summarise(struct view *view, struct view_cell *cell)
                                     FIELD(experts.per_token),
                                     FIELD(experts.tokens),
                                     FIELD(tokens),
-                                    FIELD(draft_ns)};
+                                    FIELD(draft_ns),
+                                    FIELD(major_faults)};
 #undef FIELD
     size_t n = cell->n_samples;
     double *values = view_alloc(view, n, sizeof *values);

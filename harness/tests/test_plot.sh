@@ -33,6 +33,21 @@ for of in compute_ns:2 wait_ns:3 other_ns:4 floor_ns:5 pass_low_ns:6 pass_high_n
     is "$(shown time-by-cell ${of#*:} | sort)" "$(column ${of%:*} | sort)" "time-by-cell shows ${of%:*}"
 done
 
+# Of mapped cells what page faults took is waiting, not computing: compute falls to the resident cell's,
+# the sum stays; without faults, and of other storages, nothing is moved.
+faulted() { # FILTER: the data of noisy changed by it
+    mkdir -p "$work/mapped" && cp "$work/noisy/layers.jsonl" "$work/mapped"
+    jq "$1" "$work/noisy/result.json" >"$work/mapped/result.json"
+    plot "$work/mapped" --only time-by-cell
+    grep -v '^#' "$work/mapped/plots/time-by-cell.dat"
+}
+as_measured=$(grep -v '^#' "$work/noisy/plots/time-by-cell.dat")
+mapped='(.layerbench.cells[] | select(.reference | not)) |= (.options.storage = "mmap" | .samples[] |= (.major_faults = 50 | .decode.compute_ns += 100e6 * (.pass_ns | length)))'
+is "$(faulted "${mapped/= 50/= 0}" | awk '{ print $(NF - 4) }' | sort)" "$(awk '{ print $(NF - 4) }' <<<"$as_measured" | sort)" "waiting without a page fault"
+is "$(faulted "${mapped/mmap/pread}" | awk '{ print $(NF - 4) }' | sort)" "$(awk '{ print $(NF - 4) }' <<<"$as_measured" | sort)" "waiting of cells that are not mapped"
+faulted "$mapped" >"$work/moved"
+check "page faults are waiting" awk '/resident/ { next } $(NF - 4) < 90 || $(NF - 5) > 90 { bad = 1 } END { exit bad || NR < 4 }' "$work/moved"
+
 # The same data gives the same bytes, elsewhere too, and by hand from the script beside it.
 make_result "$work/b"
 plot "$work/b"
