@@ -866,6 +866,28 @@ static void out_of_memory(const char *prefetch)
     free_model(&m);
 }
 
+/* What was still on its way when it was needed is late, however it was asked for: with loads of
+ * 20 ms and nothing computed, prefetches cannot be in time but where this thread was held up. */
+static void late_is_not_in_time(void)
+{
+    struct model m;
+    struct rig rig;
+    struct lb_error err = LB_ERROR_INIT;
+    if (strcmp(prefetches[2], "async") != 0)
+        return;
+    make_model(&m, 6, true, 4);
+    struct setting x = {.storage = "memory", .unit_bytes = LAYOUT_UNIT_LAYER};
+    x.o = options("async", "lru", 3);
+    x.device = (struct storage_device){.latency_ns = 20000000};
+    CHECK(open_rig(&rig, &m, &x, &err) == LB_OK, "%s", err.text);
+    for (int k = 0; k < 18; k++)
+        CHECK(step(&rig, 0, &err) == LB_OK, "%s", err.text);
+    CHECK(rig.expected.late > 0, "%llu prefetched, %llu missed, none late",
+          (unsigned long long)rig.expected.prefetched, (unsigned long long)rig.expected.misses);
+    close_rig(&rig);
+    free_model(&m);
+}
+
 /* The thread is joined with reads in flight, whenever that is. */
 static void start_and_stop(void)
 {
@@ -905,6 +927,7 @@ int main(int argc, char **argv)
     }
     failed_prefetch("sync");
     failed_prefetch(prefetches[2]);
+    late_is_not_in_time();
     start_and_stop();
     return check_done();
 }

@@ -25,7 +25,7 @@ struct merge {
     struct scenario scenario;
     struct matrix matrix;
     struct results results;
-    bool without_log; /* an input has no layers.jsonl */
+    bool without_log; /* an input has no layers.jsonl, and another has */
 };
 
 static const json_t *effective_of(const struct result_file *file)
@@ -258,25 +258,37 @@ static void refuse_lacking(void *ctx, uint32_t cell, size_t k, uint64_t lines, u
         l->m->matrix.cells[cell].name, l->m->results.by_cell[cell].list[k].rep + 1);
 }
 
-/* Every log has the lines of its samples; where there is none at all, the whole says so. */
+static void note_lacking(void *ctx, uint32_t cell, size_t k, uint64_t lines, uint64_t expected)
+{
+    (void)cell, (void)k, (void)lines, (void)expected;
+    *(bool *)ctx = true;
+}
+
+/* Every log has the lines of its samples. Results come without a log too (committed ones do); where
+ * only some have one, the whole says so. */
 static enum lb_status check_logs(struct merge *m, struct lb_error *err)
 {
+    size_t n_logs = 0, n_without = 0;
     for (size_t i = 0; i < m->set.count && err->code == LB_OK; i++) {
         const char *from = m->set.files[i].path, *slash = strrchr(from, '/');
         char *path = file_text("%.*slayers.jsonl", slash ? (int)(slash - from + 1) : 0, from);
         struct lacking lacking = {m, path, err};
+        bool there = path && file_exists(path), lacks = false;
         if (!path)
-            return lb_fail(err, LB_ERR_NOMEM, "merge: out of memory");
-        m->without_log |= !file_exists(path);
-        if (file_exists(path))
-            log_check(&m->results, path, (uint32_t)i, refuse_lacking, &lacking, err);
+            lb_fail(err, LB_ERR_NOMEM, "merge: out of memory");
         else
-            results_warn(&m->results,
-                         "merge: %s is not there: single accesses of its samples are "
-                         "missing",
-                         path);
+            log_check(&m->results, path, (uint32_t)i, there ? refuse_lacking : note_lacking,
+                      there ? (void *)&lacking : &lacks, err);
+        n_logs += there;
+        n_without += lacks;
         free(path);
     }
+    m->without_log = n_logs > 0 && n_without > 0;
+    if (m->without_log)
+        results_warn(&m->results,
+                     "merge: %zu of %zu results have no layers.jsonl: single accesses of their "
+                     "samples are missing",
+                     n_without, m->set.count);
     return err->code;
 }
 

@@ -25,7 +25,7 @@ wait_for() { # CONDITION...
 has_samples() { [ "$(wc -l 2>/dev/null <"$dir/r/layers.jsonl" || echo 0)" -gt 0 ]; }
 
 scenario 500 1GB/s
-for change in "replaced:mv $dir/new.gguf $dir/m.gguf" "written to:cp $dir/new.gguf $dir/m.gguf" \
+for change in "replaced:mv $dir/new.gguf $dir/m.gguf" "written to:dd if=$dir/new.gguf of=$dir/m.gguf conv=notrunc status=none" \
     "became shorter:truncate -s 4096 $dir/m.gguf" "removed:rm $dir/m.gguf"; do
     rm -rf "$dir/r"
     cp "$dir/one.gguf" "$dir/m.gguf"

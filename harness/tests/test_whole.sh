@@ -45,9 +45,17 @@ spoil "a line twice" double
 spoil "a log cut at its end" torn
 
 # no log at all
+sed 's/"matrix":{/"matrix":{"replacement":["lru","belady"],/; s/"repetitions":2/"repetitions":1/; s/"name":"s"/"name":"t"/' "$work/s.json" >"$work/t.json"
+for i in 1 2 3; do
+    "$LAYERBENCH" run "$work/t.json" --no-plots -q --shard $i/3 --out "$work/s$i" >"$work/out" 2>"$work/err"
+    [ -e "$work/s$i/layers.jsonl" ] || rm -rf "$work/s$i" # a shard without cells
+done
+logs=("$work"/s[123])
+[ ${#logs[@]} -ge 2 ] || fail "all cells are in one shard"
+rm "${logs[0]}/layers.jsonl"
+answers 0 "have no layers.jsonl" "$LAYERBENCH" merge "${logs[@]}" --out "$work/without"
+holds "$work/without/result.json" '.layerbench.complete == false' "merged with some of the logs: not complete"
 rm -rf "$work/k" && cp -r "$work/whole" "$work/k" && rm "$work/k/layers.jsonl"
-answers 0 "layers.jsonl is not there" "$LAYERBENCH" merge "$work/k" --out "$work/without"
-holds "$work/without/result.json" '.layerbench.complete == false' "merged without a log: not complete"
 remeasured "no log"
 
 # the journal: samples that result.json lacks
