@@ -193,7 +193,7 @@ const struct code_book quant_book_iq1 = {
 /* Vector number `code` in eighths, shifted down or up by one */
 static void shifted_vector(uint32_t code, bool down, int8_t q[8])
 {
-    codes_vector(&quant_book_iq1, code, q);
+    codes_eight(&quant_book_iq1, code, q);
     for (int i = 0; i < 8; i++)
         q[i] = (int8_t)(q[i] + (down ? -1 : 1));
 }

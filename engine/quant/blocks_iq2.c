@@ -206,7 +206,7 @@ float quant_unpack_iq2_xxs(const void *block, int16_t scale[16], int8_t q[N])
         scale[2 * j] = scale[2 * j + 1] = (int16_t)(2 * (word >> 28) + 1);
         for (int i = 0; i < 4; i++) {
             int8_t *at = q + 32 * j + 8 * i;
-            codes_vector(&quant_book_iq2_xxs, codes[i], at);
+            codes_eight(&quant_book_iq2_xxs, codes[i], at);
             codes_negate(codes_even_signs(word >> 7 * i), at);
         }
     }
@@ -240,7 +240,7 @@ float quant_unpack_iq2_xs(const void *block, int16_t scale[16], int8_t q[N])
 {
     const struct block_iq2_xs *b = block;
     for (int i = 0; i < 32; i++) {
-        codes_vector(&quant_book_iq2_xs, b->qs[i] & 511, q + 8 * i);
+        codes_eight(&quant_book_iq2_xs, b->qs[i] & 511, q + 8 * i);
         codes_negate(codes_even_signs(b->qs[i] >> 9), q + 8 * i);
     }
     unpack_scales(b->scales, scale);
@@ -272,7 +272,7 @@ float quant_unpack_iq2_s(const void *block, int16_t scale[16], int8_t q[N])
     const struct block_iq2_s *b = block;
     for (int i = 0; i < 32; i++) {
         uint32_t high = b->qh[i / 4] >> 2 * (i % 4) & 3;
-        codes_vector(&quant_book_iq2_s, b->qs[i] | high << 8, q + 8 * i);
+        codes_eight(&quant_book_iq2_s, b->qs[i] | high << 8, q + 8 * i);
         codes_negate(b->signs[i], q + 8 * i);
     }
     unpack_scales(b->scales, scale);

@@ -100,7 +100,7 @@ float quant_unpack_iq3_xxs(const void *block, int16_t scale[16], int8_t q[N])
 {
     const struct block_iq3_xxs *b = block;
     for (int c = 0; c < 64; c++)
-        codes_vector(&quant_book_iq3_xxs, b->qs[c], q + 4 * c);
+        codes_four(&quant_book_iq3_xxs, b->qs[c], q + 4 * c);
     for (int j = 0; j < 8; j++) {
         uint32_t word = block_word(b->words + 4 * j);
         scale[2 * j] = scale[2 * j + 1] = (int16_t)(2 * (word >> 28) + 1);
@@ -140,7 +140,7 @@ float quant_unpack_iq3_s(const void *block, int16_t scale[16], int8_t q[N])
     const struct block_iq3_s *b = block;
     for (int c = 0; c < 64; c++) {
         uint32_t high = b->qh[c / 8] >> c % 8 & 1;
-        codes_vector(&quant_book_iq3_s, b->qs[c] | high << 8, q + 4 * c);
+        codes_four(&quant_book_iq3_s, b->qs[c] | high << 8, q + 4 * c);
     }
     for (int i = 0; i < 32; i++)
         codes_negate(b->signs[i], q + 8 * i);

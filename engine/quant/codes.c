@@ -15,19 +15,6 @@ void codes_decode(const void *blocks, float *y, size_t n, size_t bytes, quant_un
     }
 }
 
-void codes_vector(const struct code_book *book, uint32_t code, int8_t *q)
-{
-    const uint32_t word = book->words[code], mask = (1u << book->bits) - 1;
-    for (int i = 0; i < 16 / book->bits; i++)
-        q[i] = book->values[word >> book->bits * i & mask];
-}
-
-void codes_negate(uint8_t signs, int8_t q[8])
-{
-    for (int i = 0; i < 8; i++)
-        q[i] = (int8_t)(signs >> i & 1 ? -q[i] : q[i]);
-}
-
 uint8_t codes_even_signs(uint32_t seven)
 {
     seven &= 127;

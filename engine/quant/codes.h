@@ -37,11 +37,27 @@ quant_unpack_fn quant_unpack_tq1_0, quant_unpack_tq2_0, quant_unpack_iq1_s, quan
 /* y[n], of blocks of `bytes` */
 void codes_decode(const void *blocks, float *y, size_t n, size_t bytes, quant_unpack_fn *unpack);
 
-/* q[16 / bits] = vector number `code`, below count */
-void codes_vector(const struct code_book *book, uint32_t code, int8_t *q);
+/* q[8] or q[4] = vector number `code`, below count, of a book of two or of four bits */
+static inline void codes_eight(const struct code_book *book, uint32_t code, int8_t q[8])
+{
+    for (int i = 0; i < 8; i++)
+        q[i] = book->values[book->words[code] >> 2 * i & 3];
+}
+
+static inline void codes_four(const struct code_book *book, uint32_t code, int8_t q[4])
+{
+    for (int i = 0; i < 4; i++)
+        q[i] = book->values[book->words[code] >> 4 * i & 15];
+}
 
 /* q[i] = -q[i] for the bits i that are set */
-void codes_negate(uint8_t signs, int8_t q[8]);
+static inline void codes_negate(uint32_t signs, int8_t q[8])
+{
+    for (int i = 0; i < 8; i++) {
+        int8_t mask = (int8_t) - (int)(signs >> i & 1);
+        q[i] = (int8_t)((q[i] ^ mask) - mask);
+    }
+}
 
 /* Eight signs of seven bits: an even number of them is negative. */
 uint8_t codes_even_signs(uint32_t seven);

@@ -12,10 +12,10 @@ static void make_tables(void)
     int8_t first[4], second[4];
     for (uint32_t code = 0; code < 256; code++)
         for (int i = 0; i < 4; i++) {
-            codes_vector(&quant_book_iq3_xxs, code, first);
+            codes_four(&quant_book_iq3_xxs, code, first);
             codes_iq3_xxs[i][code] = (uint8_t)first[i];
-            codes_vector(&quant_book_iq3_s, code, first);
-            codes_vector(&quant_book_iq3_s, code + 256, second);
+            codes_four(&quant_book_iq3_s, code, first);
+            codes_four(&quant_book_iq3_s, code + 256, second);
             codes_iq3_s[i][code] = (uint8_t)(first[i] | second[i] << 4);
         }
 }
