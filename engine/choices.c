@@ -5,6 +5,7 @@
 #include "draft/drafters.h"
 #include "kernels/kernels.h"
 #include "plan/planner.h"
+#include "plan/prediction.h"
 #include "quant/quant.h"
 #include "storage/storage.h"
 #include "synth/synth.h"
@@ -74,6 +75,10 @@ bool lb_choice_at(const char *kind, size_t i, struct lb_choice *choice)
         choice_set(choice, list[i]->name, list[i]->about, true);
         choice->by_distance = list[i]->by_distance;
         return true;
+    }
+    if (strcmp(kind, "predict") == 0) {
+        const struct predictor *const *list = predictors(&n);
+        return i < n && choice_set(choice, list[i]->name, list[i]->about, true);
     }
     if (strcmp(kind, "storage") == 0) {
         const struct storage_ops *const *list = storage_list(&n);

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "plan/budget.h"
+#include "plan/prediction.h"
 #include "quant/quant.h"
 
 #include <inttypes.h>
@@ -27,6 +28,8 @@ struct lb_options lb_options_default(void)
         .prefetch_distance = 2,
         .replacement = "belady",
         .scheduler = "aggressive",
+        .predict = "off",
+        .predict_depth = 1,
         .protect = true,
         .resident = "none",
         .cache_scope = "model",
@@ -118,6 +121,40 @@ static enum lb_status load_resident(struct lb_engine *e, struct lb_error *err)
         if (status != LB_OK)
             return status;
         e->feed.resident_runs[i] = (struct model_run){.data = data, .last = t[i].n_rows};
+    }
+    return LB_OK;
+}
+
+static bool asks_routers(const struct lb_engine *e)
+{
+    const struct predictor *predictor = predictor_find(e->options.predict);
+    return predictor && predictor->asks_model && model_config(e->model)->experts.count > 0;
+}
+
+/* What predictions ask for of each layer stays in memory beside the cache. */
+static enum lb_status load_kept(struct lb_engine *e, struct lb_error *err)
+{
+    uint32_t n, n_layers = model_config(e->model)->n_layers;
+    if (!asks_routers(e))
+        return LB_OK;
+    uint32_t most = n_layers * model_most_tensors(e->model);
+    e->feed.model = e->model;
+    e->kept = lb_calloc(most, sizeof *e->kept);
+    if (!e->kept)
+        return lb_fail(err, LB_ERR_NOMEM, "tensors of routers: out of memory");
+    for (uint32_t layer = 0; layer < n_layers; layer++) {
+        const struct model_tensor *t = model_tensors(e->model, (int)layer, &n);
+        for (uint32_t id = 0; id < n; id++) {
+            const uint8_t *data = NULL;
+            if (!model_is_kept(e->model, (int)layer, id))
+                continue;
+            enum lb_status status =
+                read_block(e, t[id].file_offset, t[id].bytes, &e->kept[e->n_kept++], &data, err);
+            if (status == LB_OK)
+                status = feed_keep(&e->feed, layer, id, data, err);
+            if (status != LB_OK)
+                return status;
+        }
     }
     return LB_OK;
 }
@@ -231,6 +268,8 @@ static enum lb_status open_streamer(struct lb_engine *e, struct lb_error *err)
         .half_life = o->half_life,
         .by_layer = strcmp(o->cache_scope, "layer") == 0,
         .scheduler = o->scheduler,
+        .predict = o->predict,
+        .predict_depth = o->predict_depth,
         .protect = o->protect,
         .keep_always = strcmp(o->resident, "dense") == 0,
         .prefetch_distance = o->prefetch_distance,
@@ -285,6 +324,8 @@ static bool keep_word(const char *const *words, const char **value)
     return false;
 }
 
+#define MOST_DEPTH 64 /* of predictions */
+
 static enum lb_status check_options(struct lb_options *o, struct lb_error *err)
 {
     static const char *const slows[] = {"", "io", "compute", "wait", NULL};
@@ -295,7 +336,7 @@ static enum lb_status check_options(struct lb_options *o, struct lb_error *err)
     if (check_choice("prefetch", &o->prefetch, err) ||
         check_choice("replacement", &o->replacement, err) ||
         check_choice("scheduler", &o->scheduler, err) ||
-        check_choice("storage", &o->storage, err) ||
+        check_choice("predict", &o->predict, err) || check_choice("storage", &o->storage, err) ||
         check_choice("speculate", &o->speculation.speculate, err))
         return err->code;
     if (o->speculation.draft_tokens < 1 || o->speculation.draft_tokens > LB_DRAFT_MOST)
@@ -313,6 +354,9 @@ static enum lb_status check_options(struct lb_options *o, struct lb_error *err)
     o->prefill = strcmp(o->prefill, "layers") == 0 ? "layers" : "chunks";
     if (strcmp(o->cache_scope, "layer") == 0 && strcmp(o->resident, "dense") == 0)
         return lb_fail(err, LB_ERR_INPUT, "cache_scope: layer: expected model with resident dense");
+    if (o->predict_depth < 1 || o->predict_depth > MOST_DEPTH)
+        return lb_fail(err, LB_ERR_INPUT, "predict_depth: %" PRIu32 ": expected 1 to %d",
+                       o->predict_depth, MOST_DEPTH);
     if (o->batch < 1 || o->max_tokens < 1)
         return lb_fail(err, LB_ERR_INPUT, "batch: %" PRIu32 ": expected at least 1", o->batch);
     if (o->cache_layers > 0 && o->cache_bytes > 0)
@@ -390,6 +434,7 @@ static enum lb_status open_session(struct lb_engine *e, struct lb_error *err)
                                        .kv = KERNELS_KV_F32,
                                        .order = N_KERNELS_ORDERS,
                                        .profile = o->profile,
+                                       .ahead = asks_routers(e) ? o->predict_depth : 0,
                                        .routed = e->route_log ? log_route : NULL,
                                        .routed_ctx = e};
     if (strcmp(o->product, "auto") != 0 && !kernels_find_order(o->product, &so.order))
@@ -419,7 +464,7 @@ static enum lb_status open_parts(struct lb_engine *e, struct lb_error *err)
         return lb_fail(err, LB_ERR_NOMEM, "log of routes: out of memory");
     if (kernels_select(o->kernels, &e->ops, err) || model_open(e->file, &e->model, err) ||
         (!e->pool && lb_pool_open((int)o->threads, &e->pool, err)) || open_storage(e, err) ||
-        load_resident(e, err) || wrap_storage(e, err) || cut_layers(e, err) ||
+        load_resident(e, err) || load_kept(e, err) || wrap_storage(e, err) || cut_layers(e, err) ||
         open_session(e, err) || open_streamer(e, err))
         return err->code;
     const char *change = gguf_change(e->file, true);
@@ -498,7 +543,10 @@ void lb_engine_close(struct lb_engine *e)
         lb_unmap(e->ballast, BALLAST_BYTES);
     for (uint32_t i = 0; e->resident && i < e->n_resident; i++)
         lb_unmap(e->resident[i].memory, e->resident[i].bytes);
+    for (uint32_t i = 0; i < e->n_kept; i++)
+        lb_unmap(e->kept[i].memory, e->kept[i].bytes);
     lb_free(e->resident);
+    lb_free(e->kept);
     if (!e->pool_is_anothers)
         lb_pool_close(e->pool);
     model_close(e->model);

@@ -45,6 +45,8 @@ struct lb_options {
     const char *cache_scope;    /* "layer", "model": what shares the budget; default "model" */
     double half_life;           /* lfu, lfru: passes after which a use counts half; 0: never */
     const char *scheduler;      /* default "aggressive" */
+    const char *predict;        /* of experts, before the router has chosen; default "off" */
+    uint32_t predict_depth;     /* layers ahead; default 1 */
     bool protect;               /* default true */
     const char *resident; /* "none", "dense": what of the layers stays in memory: all that every
                            * pass needs of a mixture of experts; default "none" */
@@ -117,10 +119,10 @@ struct lb_model_info lb_engine_model(const struct lb_engine *engine);
 /* What is really in force, after defaults, clamping and fallback; "none" (distance 0) for what the
  * way of prefetching has no use for. */
 struct lb_effective {
-    const char *prefetch, *replacement, *scheduler, *storage, *kernels, *product, *kv;
+    const char *prefetch, *replacement, *scheduler, *predict, *storage, *kernels, *product, *kv;
     uint32_t cache_layers; /* capacity in layers (whole layers that fit) */
     uint64_t cache_bytes;
-    uint32_t prefetch_distance, threads, batch, context, n_units;
+    uint32_t prefetch_distance, predict_depth, threads, batch, context, n_units;
     bool protect;
 };
 struct lb_effective lb_engine_effective(const struct lb_engine *engine);
@@ -222,6 +224,11 @@ struct lb_stats {
     uint64_t prefetches_started, prefetches_completed, prefetches_cancelled, prefetches_used,
         prefetches_failed;
     int64_t prefetch_mean_ns;
+    /* predictions of experts: units needed that were not there since an earlier pass, those of them
+     * that were predicted, and how long before the router chose them (a sum); loads begun for a
+     * prediction alone, and those of them whose unit was then not needed */
+    uint64_t predict_misses, predict_foreseen, predict_loads, predict_vain;
+    int64_t predict_foreseen_ns;
     /* storage, streaming only (without opening the model) */
     uint64_t reads, bytes_read, read_errors;
     /* sums over all passes */
@@ -236,6 +243,16 @@ struct lb_stats {
     uint64_t allocations; /* after the first pass; 0: the steady state allocates nothing */
 };
 struct lb_stats lb_engine_stats(struct lb_engine *engine);
+
+/* How well was predicted so many layers ahead, in the passes for which there was a guess, in units:
+ * precision = right / guessed, recall = right / needed. */
+struct lb_prediction {
+    uint32_t layer, depth;
+    uint64_t guessed, right, needed;
+};
+/* False past the last; layer by layer within a depth. */
+bool lb_engine_prediction_at(const struct lb_engine *engine, size_t i,
+                             struct lb_prediction *prediction);
 
 struct lb_profile_entry {
     const char *op;
@@ -396,8 +413,8 @@ enum lb_status lb_synth_routes(const struct lb_synth *synth, uint32_t sequence, 
                                             const uint32_t *experts, uint32_t n),
                                void *ctx, struct lb_error *err);
 
-/* ---- what can be chosen: kind is "replacement", "scheduler", "storage", "kernels", "device",
- * "shape", "quant", "prefetch", "speculate"; returns false past the end. */
+/* ---- what can be chosen: kind is "replacement", "scheduler", "predict", "storage", "kernels",
+ * "device", "shape", "quant", "prefetch", "speculate"; returns false past the end. */
 struct lb_choice {
     const char *name, *about;
     bool available;   /* on this machine */

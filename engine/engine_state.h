@@ -38,7 +38,9 @@ struct lb_engine {
     struct feed feed;
     struct resident_block *resident;
     uint32_t n_resident;
-    uint64_t resident_bytes;       /* of these blocks */
+    struct resident_block *kept; /* of layers' tensors that predictions ask for */
+    uint32_t n_kept;
+    uint64_t resident_bytes;       /* of all these blocks */
     void *ballast;                 /* memory that no counter knows (options.breaks), or NULL */
     uint64_t reads_checked;        /* up to here the file was as it had been */
     uint64_t allocations_at_first; /* after the first pass */

@@ -115,6 +115,7 @@ void feed_close(struct feed *feed)
     lb_free(feed->needed);
     lb_free(feed->units);
     lb_free(feed->resident_runs);
+    lb_free(feed->kept);
 }
 
 /* Keeps a thread busy, as slower arithmetic would (hidden option `slow`). */
@@ -358,23 +359,30 @@ static bool is_whole(const struct feed *feed, uint32_t layer)
     return feed->layout->layer_first_unit[layer + 1] - feed->layout->layer_first_unit[layer] == 1;
 }
 
+/* The units of these experts, into feed->units; *n of them. What is_whole has none. */
+static void units_of(struct feed *feed, uint32_t layer, const uint32_t *experts, uint32_t n_experts,
+                     uint32_t *n)
+{
+    *n = 0;
+    for (uint32_t i = 0; i < n_experts && !is_whole(feed, layer); i++) {
+        uint32_t count, first = layout_part(feed->layout, layer, 1 + experts[i], &count);
+        for (uint32_t k = 0; k < count; k++)
+            feed->units[(*n)++] = first + k;
+    }
+}
+
 static void need(void *ctx, int layer, const uint32_t *experts, uint32_t n)
 {
     struct feed *feed = ctx;
-    uint32_t n_units = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t count, first;
-        feed->needed[i] = experts[i];
-        first = layout_part(feed->layout, (uint32_t)layer, 1 + experts[i], &count);
-        for (uint32_t k = 0; k < count && !is_whole(feed, (uint32_t)layer); k++)
-            feed->units[n_units++] = first + k;
-    }
+    uint32_t n_units;
+    memcpy(feed->needed, experts, n * sizeof *experts);
     feed->n_needed = n;
     feed->sum.experts_needed += n;
     feed->sum.expert_layers += n > 0;
     if (n > 0)
         feed->sum.expert_choices +=
             (uint64_t)feed->pass.tokens * model_config(feed->model)->experts.used;
+    units_of(feed, (uint32_t)layer, experts, n, &n_units);
     for (uint32_t i = 0; i < n_units; i++)
         count_need(feed, feed->units[i]);
     if (n_units > 0)
@@ -434,6 +442,41 @@ static enum lb_status take(void *ctx, int layer, uint32_t *experts, uint32_t max
     return LB_OK;
 }
 
+/* ---- predictions ---- */
+
+/* Index into feed->kept: a layer has fewer tensors than the widest. */
+static size_t index_of_kept(const struct feed *feed, uint32_t layer, uint32_t id)
+{
+    return (size_t)layer * model_most_tensors(feed->model) + id;
+}
+
+enum lb_status feed_keep(struct feed *feed, uint32_t layer, uint32_t id, const void *data,
+                         struct lb_error *err)
+{
+    const size_t n = model_config(feed->model)->n_layers * model_most_tensors(feed->model);
+    if (!feed->kept)
+        feed->kept = lb_calloc(n, sizeof *feed->kept);
+    if (!feed->kept)
+        return lb_fail(err, LB_ERR_NOMEM, "weights: out of memory");
+    feed->kept[index_of_kept(feed, layer, id)] = data;
+    return LB_OK;
+}
+
+static const void *kept(void *ctx, int layer, uint32_t id)
+{
+    const struct feed *feed = ctx;
+    return feed->kept ? feed->kept[index_of_kept(feed, (uint32_t)layer, id)] : NULL;
+}
+
+static void predict(void *ctx, int layer, uint32_t depth, const uint32_t *experts, uint32_t n)
+{
+    struct feed *feed = ctx;
+    uint32_t n_units;
+    units_of(feed, (uint32_t)layer, experts, n, &n_units);
+    if (n_units > 0 && depth > 0)
+        streamer_predict(feed->streamer, (uint32_t)layer, depth, feed->units, n_units);
+}
+
 static void release(void *ctx, int layer)
 {
     struct feed *feed = ctx;
@@ -460,6 +503,8 @@ struct model_weights feed_weights(struct feed *feed)
                                   .peek = peek,
                                   .need = need,
                                   .take = take,
+                                  .kept = kept,
+                                  .predict = predict,
                                   .release = release};
 }
 

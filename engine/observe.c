@@ -46,6 +46,8 @@ struct lb_effective lb_engine_effective(const struct lb_engine *e)
     return (struct lb_effective){.prefetch = s.prefetch,
                                  .replacement = s.replacement,
                                  .scheduler = s.scheduler,
+                                 .predict = s.predict,
+                                 .predict_depth = s.predict_depth,
                                  .storage = o->storage,
                                  .kernels = e->ops->name,
                                  .product = e->ops->order_tokens > 0 ? o->product : "rows",
@@ -133,6 +135,15 @@ struct lb_stats lb_engine_stats(struct lb_engine *e)
     s.prefetches_failed = c.prefetches_failed;
     s.prefetch_mean_ns =
         c.prefetches_completed ? c.prefetch_ns / (int64_t)c.prefetches_completed : 0;
+    const struct prediction *prediction = streamer_prediction(e->streamer);
+    if (prediction) {
+        struct prediction_counters p = prediction_counters(prediction);
+        s.predict_misses = p.misses;
+        s.predict_foreseen = p.foreseen;
+        s.predict_foreseen_ns = (int64_t)p.foreseen_ns;
+        s.predict_loads = p.loads;
+        s.predict_vain = p.vain;
+    }
     struct model_orders orders = model_session_orders(e->session);
     s.products_rows = orders.products[KERNELS_ROWS];
     s.products_streams = orders.products[KERNELS_STREAMS];
@@ -147,6 +158,18 @@ struct lb_stats lb_engine_stats(struct lb_engine *e)
     s.kv_bytes = model_session_kv_bytes(e->session);
     s.allocations = lb_memory_allocations() - e->allocations_at_first; /* after the first pass */
     return s;
+}
+
+bool lb_engine_prediction_at(const struct lb_engine *e, size_t i, struct lb_prediction *out)
+{
+    const struct prediction *p = streamer_prediction(e->streamer);
+    if (!p || i / prediction_layers(p) >= prediction_depth(p))
+        return false;
+    uint32_t layer = (uint32_t)(i % prediction_layers(p));
+    uint32_t depth = 1 + (uint32_t)(i / prediction_layers(p));
+    struct prediction_score s = prediction_score(p, layer, depth);
+    *out = (struct lb_prediction){layer, depth, s.guessed, s.right, s.needed};
+    return true;
 }
 
 const struct lb_profile_entry *lb_engine_profile(struct lb_engine *e, size_t *count)

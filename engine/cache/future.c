@@ -406,8 +406,9 @@ static void move_to(struct future *f, uint64_t position)
     }
 }
 
-static void forget_prediction(struct future *f, uint32_t unit)
+void future_forget(struct future *f, uint32_t unit)
 {
+    assert(f->is_cycle);
     if (f->confidence[unit] > 0) {
         f->confidence[unit] = 0;
         set_bit(f->known, unit, has_bit(f->revealed, unit));
@@ -430,7 +431,7 @@ uint64_t future_reveal(struct future *f, const uint32_t *units, uint32_t n, uint
     if (start > position && start >= f->n_units && position - (start - f->n_units) < end - first)
         start -= f->n_units;
     for (uint32_t i = first; i < end; i++)
-        forget_prediction(f, i);
+        future_forget(f, i);
     uint64_t least = FUTURE_NEVER;
     if (f->n_revealed == 0)
         f->end = 0;

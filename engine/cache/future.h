@@ -89,6 +89,8 @@ uint64_t future_reveal(struct future *future, const uint32_t *units, uint32_t n,
 /* These units are likely needed in their next turn. Without effect on those that are known to be;
  * the highest confidence counts. 0 < confidence < 1 */
 void future_predict(struct future *future, const uint32_t *units, uint32_t n, float confidence);
+/* No prediction of this unit counts any more. */
+void future_forget(struct future *future, uint32_t unit);
 /* The computation asks for a unit, those that are always needed in their order: FUTURE_NEVER when
  * it is not known to be needed, or when one that is needed before would be left out. */
 uint64_t future_reach(struct future *future, uint32_t unit, uint64_t position);

@@ -449,6 +449,14 @@ const struct model_config *model_config(const struct model *model)
     return &model->config;
 }
 
+uint32_t model_most_tensors(const struct model *model)
+{
+    uint32_t most = 0;
+    for (uint32_t l = 0; l < model->config.n_layers; l++)
+        most = model->lists[1 + l].n > most ? model->lists[1 + l].n : most;
+    return most;
+}
+
 const struct model_tensor *model_tensors(const struct model *model, int layer, uint32_t *count)
 {
     const struct binding_list *list = &model->lists[layer + 1];

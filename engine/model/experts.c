@@ -119,10 +119,14 @@ static enum lb_status route(struct model_session *s)
     if (status != LB_OK)
         return status;
     assign_slots(s);
+    if (s->ahead && s->options.ahead_of_itself)
+        ahead_predict(s, 0);
     if (s->weights->need)
         s->weights->need(s->weights->ctx, (int)s->layer, x->needed, x->n_needed);
     tell_routes(s);
     profile_lap(s, OP_ROUTER);
+    for (uint32_t depth = 1; s->ahead && depth <= s->options.ahead; depth++)
+        ahead_predict(s, depth);
     return LB_OK;
 }
 

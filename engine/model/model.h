@@ -113,6 +113,11 @@ const struct model_tensor *model_tensors(const struct model *model, int layer, u
  * layer that a supported architecture has. */
 bool model_tensor_order(const char *name, uint32_t *layer, uint32_t *rank, bool *of_experts);
 
+/* Tensors of the layer that has most. */
+uint32_t model_most_tensors(const struct model *model);
+/* Whether session options `ahead` ask for the tensor to be kept in memory. */
+bool model_is_kept(const struct model *model, int layer, uint32_t id);
+
 /* ---- weights: how the forward pass gets them ---- */
 
 /* Rows first..last-1 of a tensor, contiguous in memory at `data`. */
@@ -150,6 +155,13 @@ struct model_weights {
      * once, and stay until they are given back. */
     enum lb_status (*take)(void *ctx, int layer, uint32_t *experts, uint32_t max, uint32_t *n,
                            struct lb_error *err);
+    /* Optional, asked for by session options `ahead`: a tensor of part 0 of a layer, all of it,
+     * kept in memory apart from the layer; NULL: there is none such. */
+    const void *(*kept)(void *ctx, int layer, uint32_t id);
+    /* Optional, the same: the router of `layer`, depth layers after the one whose need was told
+     * last, would choose these experts, ascending, each once, if its input were as this layer's.
+     * Depth 0 is told before the need of that layer itself. Does not block. */
+    void (*predict)(void *ctx, int layer, uint32_t depth, const uint32_t *experts, uint32_t n);
     /* The forward pass is done with the layer (0 or more). */
     void (*release)(void *ctx, int layer);
 };
@@ -178,6 +190,10 @@ struct model_session_options {
     /* told of every choice, token by token as soon as a layer's are made; NULL: nobody */
     void (*routed)(void *ctx, const struct model_route *route);
     void *routed_ctx;
+    /* layers ahead of each whose routers are asked what they would choose (struct model_weights,
+     * kept and predict); 0: none */
+    uint32_t ahead;
+    bool ahead_of_itself; /* also the layer's own router on its own input: it chooses just so */
 };
 
 struct model_session;

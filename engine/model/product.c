@@ -193,6 +193,21 @@ enum lb_status products(struct model_session *s, const struct product_request *r
     return status;
 }
 
+void product_kept(struct model_session *s, const struct model_tensor *t, const void *data,
+                  const struct session_input *input, float *out)
+{
+    const struct model_run run = {.data = data, .last = t->n_rows};
+    const struct kernels_product kernel = {.type = t->type,
+                                           .n_in = t->n_in,
+                                           .n_tokens = input->n_tokens,
+                                           .row_bytes = t->row_bytes,
+                                           .input = input->of[kernels_format_of(t->type)],
+                                           .y = out,
+                                           .y_stride = t->n_rows};
+    s->parts[s->n_parts++] = (struct session_part){.kernel = kernel, .runs = &run};
+    run_parts(s, t->n_rows);
+}
+
 /* The rows at hand, cut where one head's end: a part of the job for each. */
 static uint32_t add_heads(struct model_session *s, const struct product_request *r,
                           const struct model_run *runs, uint32_t n_runs, size_t head_stride)

@@ -26,6 +26,7 @@ static const char *const names[OP_COUNT] = {
     [OP_SWIGLU] = "swiglu",
     [OP_FFN_DOWN] = "ffn_down",
     [OP_ROUTER] = "router",
+    [OP_GATE_AHEAD] = "gate_ahead",
     [OP_SHARED_GATE] = "shared_gate",
     [OP_SHARED_UP] = "shared_up",
     [OP_SHARED_DOWN] = "shared_down",

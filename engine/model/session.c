@@ -98,6 +98,28 @@ static void place_experts(struct model_session *s, struct arena *arena)
     x->shared = take(arena, e->n_shared > 0 ? n * c->n_embd : 0, sizeof *x->shared);
 }
 
+static void place_ahead(struct model_session *s, struct arena *arena)
+{
+    const struct model_config *c = &s->model->config;
+    const struct model_experts *e = &c->experts;
+    struct session_ahead *a = s->ahead;
+    size_t n = s->options.max_tokens;
+    uint32_t formats = formats_of(s->model, ROLE_ROUTER, ROLE_ROUTER);
+    a->norm = take(arena, c->n_embd, sizeof *a->norm);
+    a->h = take(arena, n * c->n_embd, sizeof *a->h);
+    for (int f = 0; f < SESSION_FORMATS; f++)
+        if (formats & (1u << f))
+            a->input.of[f] = take_input(arena, f, n, c->n_embd);
+    a->logits = take(arena, n * e->count, sizeof *a->logits);
+    a->bias = take(arena, e->count, sizeof *a->bias);
+    a->choice = take(arena, e->count, sizeof *a->choice);
+    a->room = take(arena, 2 * (size_t)e->count, sizeof *a->room);
+    a->weight = take(arena, e->used, sizeof *a->weight);
+    a->chosen = take(arena, e->used, sizeof *a->chosen);
+    a->experts = take(arena, e->count, sizeof *a->experts);
+    a->is_chosen = take(arena, e->count, sizeof *a->is_chosen);
+}
+
 /* What of the experts lives through a pass, or is small. */
 static void place_choice(struct model_session *s, struct arena *arena)
 {
@@ -185,6 +207,8 @@ static void place(struct model_session *s, struct arena *arena)
     s->sinks = take(arena, c->n_heads, sizeof *s->sinks);
     if (s->experts)
         place_choice(s, arena);
+    if (s->ahead)
+        place_ahead(s, arena);
     s->parts = take(arena, most_parts(s), sizeof *s->parts);
     s->segments = take(arena, s->options.n_sequences, sizeof *s->segments);
     s->segment_of = take(arena, n, sizeof *s->segment_of);
@@ -250,7 +274,11 @@ static enum lb_status open_kinds(struct model_session *s, struct lb_error *err)
         s->latent = lb_calloc(1, sizeof *s->latent);
     if (c->experts.count > 0)
         s->experts = lb_calloc(1, sizeof *s->experts);
-    if ((c->latent.kv_rank > 0 && !s->latent) || (c->experts.count > 0 && !s->experts))
+    const bool ahead = c->experts.count > 0 && (s->options.ahead || s->options.ahead_of_itself);
+    if (ahead)
+        s->ahead = lb_calloc(1, sizeof *s->ahead);
+    if ((c->latent.kv_rank > 0 && !s->latent) || (c->experts.count > 0 && !s->experts) ||
+        (ahead && !s->ahead))
         return lb_fail(err, LB_ERR_NOMEM, "session: out of memory");
     return LB_OK;
 }
@@ -317,6 +345,7 @@ void model_session_close(struct model_session *session)
     lb_free(session->length);
     lb_free(session->latent);
     lb_free(session->experts);
+    lb_free(session->ahead);
     lb_free(session->profile);
     lb_free(session);
 }

@@ -34,6 +34,7 @@ enum model_op {
     OP_SWIGLU,
     OP_FFN_DOWN,
     OP_ROUTER, /* experts */
+    OP_GATE_AHEAD,
     OP_SHARED_GATE,
     OP_SHARED_UP,
     OP_SHARED_DOWN,
@@ -139,6 +140,7 @@ struct model_session {
     float *norm;                 /* [n_embd] */
     float *q_bias, *k_bias, *v_bias, *out_bias, *q_norm, *k_norm, *sinks;
     struct session_latent *latent;   /* NULL: grouped-query attention */
+    struct session_ahead *ahead;     /* NULL: nothing is predicted */
     struct session_experts *experts; /* NULL: a dense model */
     struct session_segment *segments;
     uint32_t *position;   /* [token], in `all` */
@@ -199,6 +201,18 @@ struct session_experts {
     struct session_input job_input[SESSION_TOGETHER];
 };
 
+/* Of a later layer's router, asked with this layer's input. */
+struct session_ahead {
+    float *norm;                /* [n_embd] weights */
+    float *h;                   /* [token][n_embd] x, with that layer's norm */
+    struct session_input input; /* the same, prepared */
+    float *logits;              /* [token][count] */
+    float *bias, *choice;       /* [count] on logits, and on scores for the choice */
+    float *room, *weight;       /* [2 x count], [used] of router_choose */
+    uint32_t *chosen, *experts; /* [used] of a token; [count] of all, ascending */
+    bool *is_chosen;            /* [count] */
+};
+
 /* ---- session.c ---- */
 
 /* Keys (values follow kv_half bytes later) of a sequence in a layer. */
@@ -231,6 +245,9 @@ enum lb_status products(struct model_session *s, const struct product_request *r
  * out[token * stride + head * head_stride + row], from the head's own input (session_latent). */
 enum lb_status product_heads(struct model_session *s, enum model_role role, enum model_op op,
                              float *out, size_t stride, size_t head_stride);
+/* out[token][row] = W input, of a tensor that is all there; kernels take the order they like. */
+void product_kept(struct model_session *s, const struct model_tensor *tensor, const void *data,
+                  const struct session_input *input, float *out);
 /* Copies a vector (norm, bias) to `out` as floats; leaves `out` alone where the model has none. */
 enum lb_status product_vector(struct model_session *s, enum model_role role, float *out);
 /* The same of the rows (out[row * n_in]) of a tensor of one row for each expert: of those needed.
@@ -256,6 +273,12 @@ enum lb_status feed_forward_whole(struct model_session *s, const struct session_
                                   uint32_t width, float *out);
 enum lb_status dense_feed_forward(struct model_session *s);
 enum lb_status expert_feed_forward(struct model_session *s);
+
+/* ---- gate_ahead.c ---- */
+
+/* Asks the router of the layer `depth` further on what it would choose for x, and tells the
+ * weights' source; after the norm of this layer's experts. */
+void ahead_predict(struct model_session *s, uint32_t depth);
 
 /* ---- forward.c ---- */
 

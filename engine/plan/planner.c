@@ -102,25 +102,29 @@ static bool make_room(struct planner_state *state, uint32_t unit, uint64_t for_a
 
 static bool prefetch(struct planner_state *state, struct planner_step *step)
 {
-    enum future_kind kind;
-    uint64_t access = state->scheduler->next(state);
-    if (access == FUTURE_NEVER)
-        return false;
-    uint32_t unit = future_at(state->future, access);
-    if (!cache_fits(state->cache, unit)) {
+    for (;;) {
+        enum future_kind kind;
+        uint64_t access = state->scheduler->next(state);
+        if (access == FUTURE_NEVER)
+            return false;
+        uint32_t unit = future_at(state->future, access);
+        future_next(state->future, unit, access, &kind);
+        *step = (struct planner_step){unit, access, kind == FUTURE_PREDICTED};
+        if (cache_fits(state->cache, unit))
+            return true;
         struct cache_choice choice = {.cache = state->cache,
                                       .future = state->future,
                                       .position = state->position,
                                       .for_access = access,
                                       .window = window(state)};
-        future_next(state->future, unit, access, &kind);
-        if (kind == FUTURE_PREDICTED)
+        if (step->predicted)
             choice.doubt = 1 - future_likelihood(state->future, unit);
-        if (!cache_make_room(state->cache, &choice, unit))
+        if (cache_make_room(state->cache, &choice, unit))
+            return true;
+        if (!step->predicted)
             return false;
+        future_forget(state->future, unit);
     }
-    *step = (struct planner_step){.unit = unit, .for_access = access};
-    return true;
 }
 
 bool planner_next(struct planner_state *state, struct planner_step *step)
@@ -129,7 +133,7 @@ bool planner_next(struct planner_state *state, struct planner_step *step)
         return prefetch(state, step);
     uint64_t end = future_demand_end(state->future);
     uint64_t access = future_first(state->future, state->position, end, cache_held(state->cache));
-    *step = (struct planner_step){future_at(state->future, access), access};
+    *step = (struct planner_step){future_at(state->future, access), access, false};
     return make_room(state, step->unit, end);
 }
 

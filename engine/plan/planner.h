@@ -62,11 +62,13 @@ bool planner_has_enough(const struct planner_state *state, const struct planner_
 struct planner_step {
     uint32_t unit;       /* to load */
     uint64_t for_access; /* the position it is for */
+    bool predicted;      /* nobody knows that it is needed */
 };
 
 /* The next load: of what is revealed and missing, as long as there is any, else the scheduler's
- * next prefetch. Evicts what has to leave (cache_evict) and returns true with a step whose unit
- * fits and is absent; the caller begins the load. False: nothing to do now. */
+ * next prefetch. A prediction for which nothing less likely would leave is forgotten: it does not
+ * hold up what is certain. Evicts what has to leave (cache_evict) and returns true with a step
+ * whose unit fits and is absent; the caller begins the load. False: nothing to do now. */
 bool planner_next(struct planner_state *state, struct planner_step *step);
 
 /* Makes room for a demand load of `unit`, which is needed now: false when nothing may be evicted

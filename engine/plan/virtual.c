@@ -29,6 +29,7 @@ struct clockwork {
     struct cache *cache;
     struct future *future;
     struct planner_state plan;
+    struct prediction *prediction; /* or NULL */
     bool is_async, is_sync;
     uint32_t max_prefetches, max_demands;
     double now;
@@ -67,6 +68,8 @@ static void begin_load(struct clockwork *v, const struct planner_step *step, boo
     cache_begin_load(v->cache, step->unit, prefetch);
     if (!prefetch)
         v->outcomes[step->unit] = MISS;
+    if (step->predicted)
+        prediction_began(v->prediction, step->unit);
     uint32_t i = queue_add(&v->queue, !prefetch, step->for_access);
     v->loads[i] = (struct pending){
         .unit = step->unit, .prefetch = prefetch, .to_hand = v->o->units[step->unit].bytes};
@@ -263,12 +266,22 @@ static uint32_t bring_any(struct clockwork *v, const uint32_t *units, uint32_t n
     return found;
 }
 
-/* The routers have chosen: what is there is decided now, loads begin. */
-static void reveal(struct clockwork *v, const uint32_t *units, uint32_t n)
+/* What is revealed is judged, and the next layers are predicted. */
+static void predict(struct clockwork *v, uint32_t layer, const uint32_t *units, uint32_t n)
+{
+    if (!v->prediction)
+        return;
+    prediction_revealed(v->prediction, layer, units, n, v->outcomes, (int64_t)v->now);
+    prediction_guess(v->prediction, v->future, layer, (int64_t)v->now);
+}
+
+/* A layer's router has chosen: what is there is decided now, loads begin. */
+static void reveal(struct clockwork *v, uint32_t layer, const uint32_t *units, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
         v->outcomes[units[i]] = (uint8_t)outcome_now(cache_unit(v->cache, units[i]));
     v->plan.position = future_reveal(v->future, units, n, v->plan.position);
+    predict(v, layer, units, n);
     if (!v->is_async)
         return;
     for (uint32_t i = 0; i < n; i++)
@@ -303,7 +316,8 @@ static void observe(struct clockwork *v, uint32_t unit, enum outcome outcome, do
     v->o->observe(v->o->ctx, &access);
 }
 
-/* Uses one of the units and returns its place; `revealed` is known once it is used. */
+/* Uses one of the units and returns its place; once it is used, `revealed` is known (NULL: nothing
+ * more). */
 static uint32_t access_any(struct clockwork *v, const uint32_t *units, uint32_t n,
                            double compute_ns, double factor, const uint32_t *revealed,
                            uint32_t n_revealed)
@@ -327,8 +341,8 @@ static uint32_t access_any(struct clockwork *v, const uint32_t *units, uint32_t 
     if (v->moments)
         observe(v, unit, outcome, need, wait, compute_ns);
     planner_measured_compute(&v->plan, compute_ns);
-    if (n_revealed > 0)
-        reveal(v, revealed, n_revealed);
+    if (revealed)
+        reveal(v, v->o->units[unit].layer, revealed, n_revealed);
     cache_unpin(v->cache, unit);
     v->plan.position = future_used(v->future, unit, v->plan.position);
     moved(v);
@@ -338,7 +352,7 @@ static uint32_t access_any(struct clockwork *v, const uint32_t *units, uint32_t 
 /* The units that the layer's router chooses in this pass. */
 static uint32_t route(const struct clockwork *v, uint32_t layer)
 {
-    const struct virtual_routes *routes = v->o->routes;
+    const struct plan_routes *routes = v->o->routes;
     uint64_t at = v->passes % routes->n_passes * routes->n_layers + layer;
     uint32_t n = (uint32_t)(routes->first[at + 1] - routes->first[at]);
     memcpy(v->wanted, routes->units + routes->first[at], n * sizeof *v->wanted);
@@ -373,14 +387,13 @@ static void run_routed(struct clockwork *v, double factor)
         uint32_t n = 0, next = i + 1;
         if (units[i].part > 0)
             continue;
-        bool ends_part = next == v->o->n_units || units[next].layer != units[i].layer;
-        if (!ends_part && units[next].part > 0) {
+        bool ends_layer = next == v->o->n_units || units[next].layer != units[i].layer;
+        bool routed = !ends_layer && units[next].part > 0;
+        if (routed)
             n = route(v, units[i].layer);
-            ends_part = true;
-        }
-        access_any(v, &i, 1, -1, factor, v->wanted, n);
+        access_any(v, &i, 1, -1, factor, routed ? v->wanted : NULL, n);
         use_wanted(v, n, factor);
-        if (ends_part)
+        if (ends_layer || routed)
             count_layer(v);
     }
 }
@@ -409,9 +422,49 @@ static void reset(struct clockwork *v, struct cache_counters *before, double *st
 {
     count_in_flight(v);
     v->sum = (struct virtual_result){0};
+    if (v->prediction)
+        prediction_reset(v->prediction);
     v->load_time = 0;
     *before = cache_counters(v->cache);
     *start = v->now;
+}
+
+/* Where the routes say which experts are needed; `always` and layers are those of the units. */
+static enum lb_status open_prediction(struct clockwork *v, const uint32_t *layer_of,
+                                      const bool *always, struct lb_error *err)
+{
+    const struct virtual_options *o = v->o;
+    const struct predictor *predictor = predictor_find(o->predict ? o->predict : "off");
+    if (!predictor)
+        return lb_fail(err, LB_ERR_INPUT,
+                       "predict '%s': expected off, previous, hot or clairvoyant", o->predict);
+    if (predictor->asks_model)
+        return lb_fail(err, LB_ERR_INPUT,
+                       "predict '%s': expected off, previous, hot or clairvoyant; a replay has no "
+                       "weights of routers",
+                       o->predict);
+    if (!predictor->guess || !o->routes)
+        return LB_OK;
+    struct prediction_options po = {.predictor = predictor,
+                                    .depth = o->predict_depth,
+                                    .n_units = o->n_units,
+                                    .n_layers = o->routes->n_layers,
+                                    .layer_of = layer_of,
+                                    .always = always,
+                                    .routes = o->routes};
+    return prediction_open(&po, &v->prediction, err);
+}
+
+static void tell_prediction(const struct clockwork *v, struct virtual_result *result)
+{
+    const struct prediction *p = v->prediction;
+    if (!p)
+        return;
+    result->prediction = prediction_counters(p);
+    for (uint32_t d = 1; v->o->scores && d <= prediction_depth(p); d++)
+        for (uint32_t layer = 0; layer < prediction_layers(p); layer++)
+            v->o->scores[(size_t)(d - 1) * prediction_layers(p) + layer] =
+                prediction_score(p, layer, d);
 }
 
 static enum lb_status set_up(struct clockwork *v, struct lb_error *err)
@@ -463,6 +516,8 @@ static enum lb_status set_up(struct clockwork *v, struct lb_error *err)
                                .max_frames = resident ? 0 : o->max_frames,
                                .seed = o->seed};
     status = cache_open(&co, o->n_units, frames_of, &v->cache, err);
+    if (status == LB_OK)
+        status = open_prediction(v, layer_of, always, err);
     lb_free(frames_of);
     lb_free(layer_of);
     if (status == LB_OK)
@@ -520,6 +575,7 @@ enum lb_status virtual_run(const struct virtual_options *options, struct virtual
         count_in_flight(&v);
         struct cache_counters after = cache_counters(v.cache);
         *result = v.sum;
+        tell_prediction(&v, result);
         result->time_ns = v.now - start;
         result->in_flight = result->time_ns > 0 ? v.load_time / result->time_ns : 0;
         result->evictions = after.evictions - before.evictions;
@@ -527,6 +583,7 @@ enum lb_status virtual_run(const struct virtual_options *options, struct virtual
         result->protected_evictions = after.protected_evictions - before.protected_evictions;
     }
     future_close(v.future);
+    prediction_close(v.prediction);
     cache_close(v.cache);
     queue_close(&v.queue);
     lb_free(v.flights);

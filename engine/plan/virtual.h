@@ -14,6 +14,7 @@
 
 #include "base/status.h"
 #include "cache/cache.h"
+#include "plan/prediction.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,15 +25,6 @@ struct virtual_unit {
     double compute_ns; /* of an access */
     uint32_t layer;
     uint32_t part; /* 0: needed in every pass; else an expert's, needed where a route says so */
-};
-
-/* What the routers of a mixture choose: the units of layer l in pass p are units[first[i]] to
- * units[first[i + 1] - 1] with i = p * n_layers + l, those of a part in a row. Passes repeat. */
-struct virtual_routes {
-    const uint32_t *units;
-    const uint64_t *first; /* [n_passes * n_layers + 1] */
-    uint64_t n_passes;
-    uint32_t n_layers;
 };
 
 /* One access as it ends, times in virtual ns. */
@@ -51,13 +43,17 @@ struct virtual_access {
 struct virtual_options {
     const struct virtual_unit *units; /* [n_units] */
     uint32_t n_units;
-    const uint32_t *order;               /* access sequence, repeated; NULL: 0..n_units-1 */
-    uint64_t length;                     /* of order */
-    const struct virtual_routes *routes; /* where units have parts other than 0; order is NULL */
-    const char *prefetch;                /* "off", "sync", "async", "resident" */
+    const uint32_t *order;            /* access sequence, repeated; NULL: 0..n_units-1 */
+    uint64_t length;                  /* of order */
+    const struct plan_routes *routes; /* where units have parts other than 0; order is NULL */
+    const char *prefetch;             /* "off", "sync", "async", "resident" */
     const char *replacement, *scheduler;
-    double half_life; /* a policy's parameter; see cache.h */
-    bool by_layer;    /* each layer has a cache of its own, with its share of the budget */
+    const char *predict;             /* of experts: a predictor; NULL: off */
+    uint32_t predict_depth;          /* layers ahead */
+    struct prediction_score *scores; /* [predict_depth][n_layers] written, with a predictor; or NULL
+                                      */
+    double half_life;                /* a policy's parameter; see cache.h */
+    bool by_layer; /* each layer has a cache of its own, with its share of the budget */
     bool keep_always; /* units of part 0 are there from the start and stay, within the budget */
     bool protect;
     uint32_t distance;   /* accesses */
@@ -88,6 +84,7 @@ struct virtual_result {
     uint64_t loads, bytes, evictions, wasted, protected_evictions;
     double time_ns, wait_ns, compute_ns; /* compute with other_ns */
     double in_flight;                    /* loads in flight, mean over time */
+    struct prediction_counters prediction;
 };
 
 /* LB_ERR_INPUT for unknown names and a budget that is too small. */

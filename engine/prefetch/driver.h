@@ -49,9 +49,10 @@ struct streamer {
     /* guarded by mu */
     struct cache *cache;
     struct future *future;
-    struct planner_state plan; /* plan.position is the next access, or the one in use */
-    struct unit_load *loads;   /* [n_units] */
-    uint8_t *outcomes;         /* [n_units] enum streamer_outcome of what is revealed */
+    struct planner_state plan;     /* plan.position is the next access, or the one in use */
+    struct prediction *prediction; /* or NULL: nothing is predicted */
+    struct unit_load *loads;       /* [n_units] */
+    uint8_t *outcomes;             /* [n_units] enum streamer_outcome of what is revealed */
     int64_t revealed_ns;
     uint32_t n_pinned;
     uint32_t n_loading, n_prefetching;

@@ -35,6 +35,8 @@ struct loader_request streamer_begin_locked(struct streamer *s, const struct pla
     cache_begin_load(s->cache, step->unit, prefetch);
     if (!prefetch)
         s->outcomes[step->unit] = STREAMER_MISS;
+    if (step->predicted)
+        prediction_began(s->prediction, step->unit);
     struct loader_request request = {.unit = step->unit,
                                      .demand = !prefetch,
                                      .for_access = step->for_access,
@@ -275,7 +277,35 @@ static enum lb_status check_options(const struct streamer_options *o, struct str
     return LB_OK;
 }
 
-static enum lb_status open_future(struct streamer *s, struct lb_error *err)
+/* Where units are needed only if a router says so. */
+static enum lb_status open_prediction(struct streamer *s, const struct streamer_options *o,
+                                      const bool *always, struct lb_error *err)
+{
+    const struct predictor *predictor = predictor_find(o->predict ? o->predict : "off");
+    if (!predictor)
+        return lb_fail(err, LB_ERR_INPUT, "predict '%s': expected off, previous, hot or gate-ahead",
+                       o->predict);
+    const bool guesses = predictor->guess || predictor->asks_model;
+    if (!predictor->asks_routes && (!guesses || s->max_demands == 0))
+        return LB_OK;
+    uint32_t *layer_of = lb_calloc(s->n_units, sizeof *layer_of);
+    if (!layer_of)
+        return lb_fail(err, LB_ERR_NOMEM, "streamer: out of memory");
+    for (uint32_t i = 0; i < s->n_units; i++)
+        layer_of[i] = s->layout->units[i].layer;
+    struct prediction_options po = {.predictor = predictor,
+                                    .depth = o->predict_depth,
+                                    .n_units = s->n_units,
+                                    .n_layers = s->layout->n_layers,
+                                    .layer_of = layer_of,
+                                    .always = always};
+    enum lb_status status = prediction_open(&po, &s->prediction, err);
+    lb_free(layer_of);
+    return status;
+}
+
+static enum lb_status open_future(struct streamer *s, const struct streamer_options *o,
+                                  struct lb_error *err)
 {
     bool *always = lb_calloc(s->n_units, sizeof *always);
     if (!always)
@@ -285,6 +315,8 @@ static enum lb_status open_future(struct streamer *s, struct lb_error *err)
         all &= always[i] = s->layout->units[i].part == 0;
     s->max_demands = all ? 0 : s->max_demands;
     enum lb_status status = future_open_cycle(s->n_units, always, &s->future, err);
+    if (status == LB_OK)
+        status = open_prediction(s, o, always, err);
     lb_free(always);
     return status;
 }
@@ -324,7 +356,7 @@ static enum lb_status assemble(struct streamer *s, const struct streamer_options
         return status;
     s->max_prefetches = o->max_loads ? o->max_loads : o->queue_depth;
     s->max_demands = o->queue_depth;
-    status = open_future(s, err);
+    status = open_future(s, o, err);
     struct loader_options options = {.max_loads = s->max_prefetches + s->max_demands + 1,
                                      .queue_depth = o->queue_depth,
                                      .chunk_bytes = o->chunk_bytes};
@@ -378,6 +410,7 @@ void streamer_close(struct streamer *streamer)
     loader_close(streamer->loader);
     cache_close(streamer->cache);
     future_close(streamer->future);
+    prediction_close(streamer->prediction);
     frames_close(streamer->frames);
     lb_free(streamer->loads);
     lb_free(streamer->outcomes);
@@ -444,27 +477,40 @@ void streamer_need(struct streamer *s, const uint32_t *units, uint32_t n)
                                                             : STREAMER_HIT;
     }
     s->plan.position = future_reveal(s->future, units, n, s->plan.position);
+    if (s->prediction) {
+        uint32_t layer = s->layout->units[units[0]].layer;
+        prediction_revealed(s->prediction, layer, units, n, s->outcomes, s->revealed_ns);
+        prediction_guess(s->prediction, s->future, layer, s->revealed_ns);
+    }
     if (s->driver->revealed_locked)
         s->driver->revealed_locked(s, units, n);
     pthread_mutex_unlock(&s->mu);
 }
 
-void streamer_predict(struct streamer *s, const uint32_t *units, uint32_t n, float confidence)
+void streamer_predict(struct streamer *s, uint32_t layer, uint32_t depth, const uint32_t *units,
+                      uint32_t n)
 {
+    if (!s->prediction)
+        return;
     pthread_mutex_lock(&s->mu);
-    future_predict(s->future, units, n, confidence);
+    prediction_told(s->prediction, s->future, layer, depth, units, n, lb_now_ns());
     if (s->driver->revealed_locked)
         s->driver->revealed_locked(s, NULL, 0);
     pthread_mutex_unlock(&s->mu);
 }
 
-/* Whether the units may be acquired now; then the position is theirs. */
+const struct prediction *streamer_prediction(const struct streamer *s)
+{
+    return s->prediction;
+}
+
 /* Acquired and not released yet. */
 static bool in_use(const struct streamer *s, uint32_t unit)
 {
     return cache_unit(s->cache, unit)->pins > (is_kept(s, unit) ? 1 : 0);
 }
 
+/* Whether the units may be acquired now; then the position is theirs. */
 static enum lb_status reach(struct streamer *s, const uint32_t *units, uint32_t n,
                             struct lb_error *err)
 {
@@ -567,6 +613,8 @@ void streamer_rewind(struct streamer *s)
             cache_unpin(s->cache, i);
     }
     s->plan.position = future_break_off(s->future, s->plan.position);
+    if (s->prediction)
+        prediction_break_off(s->prediction);
     s->broken = false;
     if (s->driver->trim_locked)
         s->driver->trim_locked(s);
@@ -606,6 +654,8 @@ struct streamer_effective streamer_effective(struct streamer *s)
         .prefetch = s->driver->name,
         .replacement = s->driver == &driver_resident ? "none" : cache_policy_name(s->cache),
         .scheduler = ahead ? s->plan.scheduler->name : "none",
+        .predict = s->prediction ? prediction_name(s->prediction) : "off",
+        .predict_depth = s->prediction ? prediction_depth(s->prediction) : 0,
         .prefetch_distance = !ahead               ? 0
                              : s->distance < most ? s->distance
                                                   : most,

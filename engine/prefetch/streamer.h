@@ -27,6 +27,7 @@
 
 #include "base/status.h"
 #include "cache/layout.h"
+#include "plan/prediction.h"
 #include "storage/storage.h"
 
 #include <stdbool.h>
@@ -40,6 +41,8 @@ struct streamer_options {
     double half_life;        /* its parameter; see cache.h */
     bool by_layer;           /* each layer has a cache of its own, with its share of the budget */
     const char *scheduler;   /* a planner scheduler */
+    const char *predict;     /* a predictor of experts; NULL: off */
+    uint32_t predict_depth;  /* layers ahead; at least 1 */
     bool protect;
     uint32_t prefetch_distance; /* layers ahead */
     uint32_t cache_layers;      /* 0: by cache_bytes */
@@ -91,11 +94,15 @@ void streamer_close(struct streamer *streamer);
  * may add to them while some are still to be acquired. */
 void streamer_need(struct streamer *streamer, const uint32_t *units, uint32_t n);
 
-/* Units of a later layer that the pass will likely need, with what probability (0 < confidence <
- * 1): the scheduler may fetch them, but never in place of what is certain or likelier. Does not
- * block. Void when the layer's need is revealed. */
-void streamer_predict(struct streamer *streamer, const uint32_t *units, uint32_t n,
-                      float confidence);
+/* Where the predictor asks the model: units of a later layer, so many layers ahead of the one
+ * revealed last, that the pass will likely need. The scheduler may fetch them, but never in place
+ * of what is certain or likelier. Does not block. Void when the layer's need is revealed, or when
+ * more is predicted of it. Without effect with another predictor. */
+void streamer_predict(struct streamer *streamer, uint32_t layer, uint32_t depth,
+                      const uint32_t *units, uint32_t n);
+/* The books of the predictor; NULL: nothing is predicted. To be read between accesses, by the
+ * computing thread. */
+const struct prediction *streamer_prediction(const struct streamer *streamer);
 
 /* One of units[0..n-1], each revealed and not acquired yet, or n == 1 and the next of part 0: the
  * first of them that is there, or else blocks until one is. units[*which] is pinned; frames[i] is
@@ -120,8 +127,8 @@ void streamer_rewind(struct streamer *streamer);
  * distance and nothing to protect; where nothing is ever evicted there is no replacement ("none").
  * Texts are static. */
 struct streamer_effective {
-    const char *prefetch, *replacement, *scheduler;
-    uint32_t prefetch_distance; /* layers */
+    const char *prefetch, *replacement, *scheduler, *predict;
+    uint32_t prefetch_distance, predict_depth; /* layers */
     bool protect;
 };
 struct streamer_effective streamer_effective(struct streamer *streamer);

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* How many settings a test tries: LAYERBENCH_LONG=1 asks for many. */
 static inline int settings_count(void)
@@ -20,19 +21,30 @@ static inline const char *settings_pick(struct lb_random *r, const char *const *
     return list[lb_random_below(r, n)];
 }
 
+static inline const char *settings_choice(struct lb_random *r, const char *kind)
+{
+    struct lb_choice choice = {.name = NULL};
+    uint32_t n = 0;
+    while (lb_choice_at(kind, n, &choice))
+        n++;
+    lb_choice_at(kind, lb_random_below(r, n), &choice);
+    return choice.name;
+}
+
 /* Streaming settings drawn at random, on top of `o`; the cache holds 1 to `layers` layers. */
 static inline struct lb_options settings_random(struct lb_options o, uint32_t layers,
                                                 struct lb_random *r)
 {
     static const char *const prefetch[] = {"off", "sync", LB_ASYNC_PREFETCH ? "async" : "sync"};
-    static const char *const replacement[] = {"lru",       "fifo",       "random", "mru",
-                                              "pin-first", "pin-spread", "belady"};
     static const char *const scheduler[] = {"fixed", "horizon", "aggressive", "conservative",
                                             "forestall"};
     static const char *const storage[] = {"memory", "mmap", "pread", "direct", "uring"};
     static const uint64_t units[] = {0, 1, 2, 2, 65536, 300000, 1u << 20};
     o.prefetch = settings_pick(r, prefetch, 3);
-    o.replacement = settings_pick(r, replacement, 7);
+    o.replacement = settings_choice(r, "replacement");
+    while (strcmp(o.predict = settings_choice(r, "predict"), "clairvoyant") == 0)
+        ; /* of replays */
+    o.predict_depth = 1 + lb_random_below(r, 4);
     o.scheduler = settings_pick(r, scheduler, 5);
     o.storage = settings_pick(r, storage, 5);
     o.unit_bytes = units[lb_random_below(r, 7)];
@@ -54,9 +66,11 @@ static inline const char *settings_text(const struct lb_options *o)
 {
     static char text[256];
     snprintf(text, sizeof text,
-             "%s %s %s %s resident %s unit %" PRIu64 " C %u bytes %" PRIu64 " d %u protect %d",
-             o->prefetch, o->replacement, o->scheduler, o->storage, o->resident, o->unit_bytes,
-             o->cache_layers, o->cache_bytes, o->prefetch_distance, o->protect);
+             "%s %s %s %s predict %s %u resident %s unit %" PRIu64 " C %u bytes %" PRIu64
+             " d %u protect %d",
+             o->prefetch, o->replacement, o->scheduler, o->storage, o->predict, o->predict_depth,
+             o->resident, o->unit_bytes, o->cache_layers, o->cache_bytes, o->prefetch_distance,
+             o->protect);
     return text;
 }
 

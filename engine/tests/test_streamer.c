@@ -479,7 +479,7 @@ static enum lb_status route_layer(struct rig *rig, uint32_t layer, uint32_t chos
     uint32_t next = (layer + 1) % rig->m->n_layers, guessed[MOST_PIECES];
     if (guess && next != layer) {
         uint32_t k = choose_experts(rig->layout, next, chosen, r, guessed);
-        streamer_predict(rig->s, guessed, k, 0.25f + 0.5f * (float)lb_random_below(r, 2));
+        streamer_predict(rig->s, next, 1, guessed, k);
     }
     while (n > 0 && s == LB_OK) {
         s = streamer_acquire_any(rig->s, units, n, &which, &frames, &a, err);
@@ -505,6 +505,7 @@ static void compare_with_simulation(struct rig *rig, const struct setting *x,
     const struct layout *l = rig->layout;
     struct virtual_unit units[MOST_PIECES];
     struct virtual_result v;
+    struct prediction_score scores[3 * MOST_LAYERS];
     struct lb_error err = LB_ERROR_INIT;
     for (uint32_t i = 0; i < l->n_units; i++)
         units[i] = (struct virtual_unit){.bytes = l->units[i].read_bytes,
@@ -512,10 +513,10 @@ static void compare_with_simulation(struct rig *rig, const struct setting *x,
                                          .compute_ns = 1000,
                                          .layer = l->units[i].layer,
                                          .part = l->units[i].part};
-    struct virtual_routes routes = {.units = recorded->units,
-                                    .first = recorded->first,
-                                    .n_passes = ROUTE_PASSES,
-                                    .n_layers = l->n_layers};
+    struct plan_routes routes = {.units = recorded->units,
+                                 .first = recorded->first,
+                                 .n_passes = ROUTE_PASSES,
+                                 .n_layers = l->n_layers};
     struct virtual_options o = {.units = units,
                                 .n_units = l->n_units,
                                 .routes = &routes,
@@ -524,6 +525,9 @@ static void compare_with_simulation(struct rig *rig, const struct setting *x,
                                 .scheduler = x->o.scheduler,
                                 .protect = x->o.protect,
                                 .by_layer = x->o.by_layer,
+                                .predict = x->o.predict,
+                                .predict_depth = x->o.predict_depth,
+                                .scores = scores,
                                 .distance = budget_distance(l, x->o.prefetch_distance),
                                 .max_frames = streamer_counters(rig->s).frames_capacity,
                                 .max_loads = x->o.max_loads,
@@ -544,6 +548,25 @@ static void compare_with_simulation(struct rig *rig, const struct setting *x,
               (unsigned long long)e->hits, (unsigned long long)e->prefetched,
               (unsigned long long)e->misses, (unsigned long long)v.hits,
               (unsigned long long)v.prefetched, (unsigned long long)v.misses);
+    if (!streamer_prediction(rig->s) || strcmp(x->o.prefetch, "async") == 0 ||
+        strcmp(x->o.prefetch, "resident") == 0)
+        return;
+    struct prediction_counters books = prediction_counters(streamer_prediction(rig->s));
+    CHECK(books.misses == v.prediction.misses && books.foreseen == v.prediction.foreseen &&
+              books.loads == v.prediction.loads && books.vain == v.prediction.vain,
+          "%s: %llu of %llu misses foreseen, %llu loads, %llu in vain; simulated %llu of %llu, "
+          "%llu, %llu",
+          what, (unsigned long long)books.foreseen, (unsigned long long)books.misses,
+          (unsigned long long)books.loads, (unsigned long long)books.vain,
+          (unsigned long long)v.prediction.foreseen, (unsigned long long)v.prediction.misses,
+          (unsigned long long)v.prediction.loads, (unsigned long long)v.prediction.vain);
+    for (uint32_t i = 0; i < x->o.predict_depth * l->n_layers; i++) {
+        struct prediction_score s =
+            prediction_score(streamer_prediction(rig->s), i % l->n_layers, 1 + i / l->n_layers);
+        CHECK(s.guessed == scores[i].guessed && s.right == scores[i].right &&
+                  s.needed == scores[i].needed,
+              "%s: layer %u", what, i % l->n_layers);
+    }
 }
 
 /* Random routes in every setting: right bytes, sane, every access accounted for. With `off`, lru
@@ -552,6 +575,7 @@ static void routes(uint64_t seed, int rounds)
 {
     struct lb_random r = {seed};
     static const uint64_t units[] = {LAYOUT_UNIT_EXPERT, LAYOUT_UNIT_EXPERT, 8192, 16384};
+    static const char *const predicts[] = {"off", "previous", "hot"};
     for (int round = 0; round < rounds; round++) {
         struct model m;
         make_mixture(&m, 1 + lb_random_below(&r, 6), seed);
@@ -572,6 +596,8 @@ static void routes(uint64_t seed, int rounds)
             slots = pins + 1;
         }
         x.o.by_layer = lb_random_below(&r, 3) == 0;
+        x.o.predict = exact ? "off" : round % 2 ? "gate-ahead" : predicts[lb_random_below(&r, 3)];
+        x.o.predict_depth = 1 + lb_random_below(&r, 3);
         x.o.cache_bytes = slots * (exact ? 2 : 3) * 8192;
         if (x.o.by_layer)
             x.o.cache_bytes *= m.n_layers;
@@ -581,9 +607,9 @@ static void routes(uint64_t seed, int rounds)
                                   .fifo = strcmp(x.o.replacement, "fifo") == 0,
                                   .slots = exact ? slots : 0};
         char what[160];
-        snprintf(what, sizeof what, "seed %llu round %d: %s %s %s %s unit %llu, %u of %u slots",
+        snprintf(what, sizeof what, "seed %llu round %d: %s %s %s %s %s unit %llu, %u of %u slots",
                  (unsigned long long)seed, round, x.storage, x.o.prefetch, x.o.replacement,
-                 x.o.scheduler, (unsigned long long)x.unit_bytes, chosen, slots);
+                 x.o.scheduler, x.o.predict, (unsigned long long)x.unit_bytes, chosen, slots);
         enum lb_status s = open_rig(&rig, &m, &x, &err);
         CHECK(s == LB_OK, "%s: %s", what, err.text);
         static struct recorded recorded;
@@ -676,6 +702,8 @@ static void predictions(void)
     x.o = options("sync", "belady", 0);
     x.o.cache_bytes = 7 * 2 * 8192; /* of 20 units */
     x.o.prefetch_distance = 1;
+    x.o.predict = "gate-ahead";
+    x.o.predict_depth = 1;
     struct rig rig;
     struct lb_error err = LB_ERROR_INIT;
     const uint8_t *const *frames;
@@ -689,7 +717,7 @@ static void predictions(void)
         CHECK(streamer_acquire(rig.s, first, &frames, &a, &err) == LB_OK, "%s", err.text);
         record(&rig, first, frames, &a);
         streamer_need(rig.s, units, 2);
-        streamer_predict(rig.s, next, 2, 0.9f);
+        streamer_predict(rig.s, 1 - layer, 1, next, 2);
         streamer_release(rig.s, first);
         for (uint32_t k = 0; k < 2; k++) {
             CHECK(streamer_acquire(rig.s, units[k], &frames, &a, &err) == LB_OK, "%s", err.text);
@@ -701,6 +729,14 @@ static void predictions(void)
     CHECK(rig.wrong == 0 && rig.expected.misses <= 4, "%llu misses",
           (unsigned long long)rig.expected.misses);
     CHECK(prefetched >= 190, "%llu of 200 prefetched", (unsigned long long)prefetched);
+    struct prediction_score score = prediction_score(streamer_prediction(rig.s), 0, 1);
+    struct prediction_counters books = prediction_counters(streamer_prediction(rig.s));
+    CHECK(score.guessed == 98 && score.right == 98 && score.needed == 98, "%llu of %llu right",
+          (unsigned long long)score.right, (unsigned long long)score.guessed);
+    CHECK(books.misses - books.foreseen <= 4 && books.loads >= 190 && books.vain == 0,
+          "%llu misses, %llu foreseen, %llu loads, %llu in vain", (unsigned long long)books.misses,
+          (unsigned long long)books.foreseen, (unsigned long long)books.loads,
+          (unsigned long long)books.vain);
     check_settled(&rig, "predictions");
     close_rig(&rig);
     free_model(&m);

@@ -94,7 +94,7 @@ enum lb_status route_units_make(const struct route_trace *trace, const struct la
     m.chosen = calloc(trace->n_experts, sizeof *m.chosen);
     out->order = malloc((most + passes * layout->n_units + 1) * sizeof *out->order);
     out->layer_bytes = calloc(layout->n_layers, sizeof *out->layer_bytes);
-    out->routes = (struct virtual_routes){
+    out->routes = (struct plan_routes){
         .units = m.units, .first = m.first, .n_passes = passes, .n_layers = layout->n_layers};
     enum lb_status status = m.units && m.first && m.chosen && out->order && out->layer_bytes
                                 ? LB_OK

@@ -7,7 +7,7 @@
 #include "predict/route_trace.h"
 
 struct route_units {
-    struct virtual_routes routes;
+    struct plan_routes routes;
     /* every access of all passes, part 0 and experts: what is needed if all is known beforehand */
     uint32_t *order;
     uint64_t length;
