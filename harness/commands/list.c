@@ -19,8 +19,8 @@ static const struct option own[] = {
      offsetof(struct list, markdown), .flags = OPTION_HIDDEN},
 };
 
-static const char *const kinds[] = {"prefetch", "speculate", "replacement", "scheduler", "storage",
-                                    "device",   "kernels",   "shape",       "quant"};
+static const char *const kinds[] = {"prefetch", "speculate", "replacement", "scheduler", "predict",
+                                    "storage",  "device",    "kernels",     "shape",     "quant"};
 #define N_KINDS (sizeof kinds / sizeof *kinds)
 
 static void print_kind(const char *kind)

@@ -20,8 +20,9 @@ struct cell_run {
     struct layout *layout;
     struct virtual_unit *units;
     struct virtual_options options;
-    double layers_ns;          /* compute of all layers in a pass */
-    struct route_units routed; /* where there are routes */
+    double layers_ns;                /* compute of all layers in a pass */
+    struct route_units routed;       /* where there are routes */
+    struct prediction_score *scores; /* [depth][layers] of predictions */
 };
 
 static bool reads_directly(const char *storage)
@@ -132,6 +133,8 @@ static enum lb_status make_options(struct cell_run *run, struct lb_error *err)
         .prefetch = o->prefetch,
         .replacement = o->replacement,
         .half_life = o->half_life,
+        .predict = o->predict,
+        .predict_depth = o->predict_depth,
         .by_layer = strcmp(o->cache_scope, "layer") == 0,
         .scheduler = o->scheduler,
         .protect = o->protect,
@@ -158,6 +161,7 @@ static enum lb_status optimum(const struct cell_run *run, double *bytes, struct 
     struct virtual_options o = run->options;
     struct virtual_result r;
     o.prefetch = "off";
+    o.predict = "off";
     o.replacement = "belady";
     o.chunk_bytes = UINT32_MAX;
     double passes = o.passes;
@@ -200,6 +204,28 @@ static void describe(const struct cell_run *run, const struct virtual_result *r,
     p->tokens_per_s = p->tokens_a_pass / p->pass_ns * 1e9;
     p->cache_bytes = o->max_frames * l->frame_bytes;
     p->n_units = l->n_units;
+    p->predict_depth = run->scores ? o->predict_depth : 0;
+    p->predicted = r->prediction;
+    for (uint32_t i = 0; i < p->predict_depth * l->n_layers; i++) {
+        struct prediction_score *sum = &p->scores[i / l->n_layers];
+        sum->guessed += run->scores[i].guessed;
+        sum->right += run->scores[i].right;
+        sum->needed += run->scores[i].needed;
+    }
+}
+
+/* Room for what predictions are worth, where there are any. */
+static enum lb_status make_scores(struct cell_run *run, struct lb_error *err)
+{
+    struct virtual_options *o = &run->options;
+    if (!o->routes || strcmp(o->predict, "off") == 0)
+        return LB_OK;
+    if (o->predict_depth > SIM_MOST_DEPTH)
+        return lb_fail(err, LB_ERR_INPUT, "predict_depth: %u: expected at most %d",
+                       o->predict_depth, SIM_MOST_DEPTH);
+    o->scores = run->scores =
+        calloc((size_t)o->predict_depth * run->layout->n_layers, sizeof *run->scores);
+    return run->scores ? LB_OK : lb_fail(err, LB_ERR_NOMEM, "simulation: out of memory");
 }
 
 enum lb_status sim_predict(const struct sim_model *model, const struct sim_times *times,
@@ -224,12 +250,16 @@ enum lb_status sim_predict(const struct sim_model *model, const struct sim_times
     run.options.compute_of = accesses->compute_ns;
     run.options.warmup = warmup;
     run.options.passes = passes;
+    *prediction = (struct sim_prediction){.predict_depth = 0};
+    if (status == LB_OK)
+        status = make_scores(&run, err);
     if (status == LB_OK)
         status = virtual_run(&run.options, &result, err);
     if (status == LB_OK)
         describe(&run, &result, prediction);
     if (status == LB_OK)
         status = optimum(&run, &prediction->optimum_bytes, err);
+    free(run.scores);
     free(run.units);
     route_units_free(&run.routed);
     layout_free(run.layout);

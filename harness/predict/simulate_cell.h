@@ -5,6 +5,7 @@
 #ifndef SIMULATE_CELL_H
 #define SIMULATE_CELL_H
 
+#include "plan/prediction.h"
 #include "predict/route_trace.h"
 #include "predict/simulate_model.h"
 #include "settings/options.h"
@@ -28,6 +29,8 @@ struct sim_accesses {
     double *compute_ns; /* [length], or NULL */
 };
 
+enum { SIM_MOST_DEPTH = 64 };
+
 struct sim_prediction { /* a pass in steady state */
     double pass_ns, wait_ns, compute_ns, floor_ns;
     double hit, prefetched, late, miss; /* layers */
@@ -39,6 +42,10 @@ struct sim_prediction { /* a pass in steady state */
     double tokens_a_pass, tokens_per_s; /* of all sequences */
     uint64_t cache_bytes;
     uint32_t n_units;
+    /* of experts, over all passes; by depth, layers together */
+    uint32_t predict_depth; /* 0: nothing was predicted */
+    struct prediction_counters predicted;
+    struct prediction_score scores[SIM_MOST_DEPTH];
 };
 
 /* Tokens of each sequence in a decode pass: one, and a draft of full length where they are guessed;

@@ -1,6 +1,8 @@
 /* summary: see summary.h. */
 #include "result/summary.h"
 
+#include "sample/prediction_json.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +132,28 @@ static double least_of(const struct cell_samples *c, figure f)
         if (usable(&c->list[i]))
             least = fmin(least, f(&c->list[i])); /* fmin ignores NAN */
     return least;
+}
+
+bool summary_prediction(const struct cell_samples *c, size_t depth, struct summary_prediction *p)
+{
+    struct prediction_figures f = {.misses = 0};
+    double passes = 0;
+    bool any = false;
+    for (size_t i = 0; i < c->count; i++) {
+        if (!usable(&c->list[i]) || !prediction_json_add(c->list[i].prediction, depth, &f))
+            continue;
+        any = true;
+        passes += c->list[i].n_pass;
+    }
+    if (any)
+        *p = (struct summary_prediction){.precision = f.right / f.guessed,
+                                         .recall = f.right / f.needed,
+                                         .foreseen = f.foreseen / f.misses,
+                                         .lead_ns = f.foreseen_ns / f.foreseen,
+                                         .misses = f.misses / passes,
+                                         .loads = f.loads / passes,
+                                         .vain = f.vain / passes};
+    return any;
 }
 
 /* What a decode pass needs: all layers, but for the experts that it does not use. */

@@ -38,6 +38,16 @@ struct summary {
     double c_over_t;   /* compute time of a pass / time to load all layers; 0: not known */
 };
 
+/* Of all samples of the cell together, one depth of its predictions (from 1). */
+struct summary_prediction {
+    double precision, recall;   /* NAN: nothing was guessed, or needed */
+    double foreseen, lead_ns;   /* share of the misses; mean time before the router chose */
+    double misses, loads, vain; /* a decode pass */
+};
+/* False: nothing was predicted so many layers ahead. */
+bool summary_prediction(const struct cell_samples *cell, size_t depth,
+                        struct summary_prediction *prediction);
+
 /* Why the first sample that failed did, the first identity that a sample broke; NULL: none. */
 const char *summary_failed(const struct cell_samples *cell);
 const char *summary_broken(const struct cell_samples *cell);

@@ -364,6 +364,57 @@ static void print_drafts(const struct results *r, const struct leads *leads, FIL
     }
 }
 
+static bool predicts(const struct results *r)
+{
+    struct summary_prediction p;
+    for (uint32_t i = 0; i < r->matrix->count; i++)
+        if (summary_prediction(&r->by_cell[i], 1, &p))
+            return true;
+    return false;
+}
+
+static void share(double value, FILE *out)
+{
+    if (isfinite(value))
+        fprintf(out, " %.3f |", value);
+    else
+        fputs(" - |", out);
+}
+
+/* Experts guessed before their router chose them; a row for each depth. */
+static void print_predictions(const struct results *r, const struct leads *leads, FILE *out)
+{
+    static const char *const more[] = {"layers ahead",    "precision", "recall", "misses",
+                                       "misses foreseen", "before",    "loads",  "in vain"};
+    struct summary_prediction p;
+    if (!predicts(r))
+        return;
+    fputs("\n## Predictions\n\n"
+          "Precision: of what was guessed of a layer, the share that its router then chose; "
+          "recall: of what it chose, the share that was guessed. Misses: what was chosen and not "
+          "there since an earlier pass; of these foreseen: guessed at any depth, so long before "
+          "the router chose. Loads begun for a guess alone, and those that were not needed. "
+          "Per decode pass, in units.\n\n",
+          out);
+    markdown_title(leads, more, sizeof more / sizeof *more, out);
+    for (uint32_t i = 0; i < r->matrix->count; i++)
+        for (size_t depth = 1; summary_prediction(&r->by_cell[i], depth, &p); depth++) {
+            char lead[32];
+            markdown_leads(r, leads, i, out);
+            fprintf(out, " %zu |", depth);
+            share(p.precision, out);
+            share(p.recall, out);
+            if (depth > 1) {
+                fputs(" | | | | |\n", out);
+                continue;
+            }
+            fprintf(out, " %.1f |", p.misses);
+            share(p.foreseen, out);
+            fprintf(out, " %s | %.1f | %.1f |\n", duration(p.lead_ns, lead, sizeof lead), p.loads,
+                    p.vain);
+        }
+}
+
 static void print_notes(const char *title, const json_t *texts, FILE *out)
 {
     size_t i;
@@ -403,6 +454,7 @@ void summary_print_markdown(const struct results *r, FILE *out)
     print_figures(r, &leads, out);
     print_old_and_honest(r, &leads, out);
     print_drafts(r, &leads, out);
+    print_predictions(r, &leads, out);
     print_notes("Warnings", r->warnings, out);
 }
 
@@ -425,6 +477,19 @@ static void csv_number(FILE *out, double value)
         fprintf(out, ",%.10g", value);
     else
         fputc(',', out);
+}
+
+/* Columns of results in which anything is predicted. */
+static void csv_predictions(const struct results *r, uint32_t i, FILE *out)
+{
+    struct summary_prediction p = {NAN, NAN, NAN, NAN, NAN, NAN, NAN};
+    if (!predicts(r))
+        return;
+    summary_prediction(&r->by_cell[i], 1, &p);
+    const double values[] = {p.precision, p.recall, p.foreseen, p.lead_ns,
+                             p.misses,    p.loads,  p.vain};
+    for (size_t k = 0; k < sizeof values / sizeof *values; k++)
+        csv_number(out, values[k]);
 }
 
 static void csv_row(const struct results *r, uint32_t i, FILE *out)
@@ -486,6 +551,7 @@ static void csv_row(const struct results *r, uint32_t i, FILE *out)
     fprintf(out, ",%d,%zu,%zu,%zu", r->matrix->cells[i].reference, s.n, s.n_failed, s.n_broken);
     for (size_t k = 0; k < sizeof values / sizeof *values; k++)
         csv_number(out, values[k] * known);
+    csv_predictions(r, i, out);
     fputc('\n', out);
 }
 
@@ -501,8 +567,12 @@ void summary_print_csv(const struct results *r, FILE *out)
           "bandwidth_used,bandwidth_raw,demand_bytes,expert_hit_rate,expert_hit_rate_bytes,"
           "experts_per_token,tokens_per_expert,"
           "tokens_a_pass,token_ns,token_floor_ns,token_bytes,drafted,"
-          "drafts_kept,draft_ns\n",
+          "drafts_kept,draft_ns",
           out);
+    if (predicts(r))
+        fputs(",precision,recall,foreseen,foreseen_ns,predict_misses,predict_loads,predict_vain",
+              out);
+    fputc('\n', out);
     for (uint32_t i = 0; i < r->matrix->count; i++)
         csv_row(r, i, out);
 }

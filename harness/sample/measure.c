@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "common/exit_codes.h"
 #include "sample/op_profile.h"
+#include "sample/prediction_json.h"
 #include "sample/prompts.h"
 #include "sample/sample.h"
 #include "settings/model_options.h"
@@ -205,11 +206,13 @@ static void take_drafts(const struct lb_drafts *d, struct sample *out)
 static enum lb_status decode(struct work *w, struct sample *out, struct lb_error *err)
 {
     struct lb_stats before = lb_engine_stats(w->engine);
+    json_t *predicted_before = prediction_json(w->engine);
+    enum lb_status status = LB_OK;
     int64_t start = lb_now_ns(), in_passes = 0;
     for (bool more = true; more;) {
-        enum lb_status status = step(w, &more, err);
+        status = step(w, &more, err);
         if (status != LB_OK)
-            return status;
+            break;
         int64_t wall = lb_engine_last_pass(w->engine).wall_ns;
         out->pass_ns[out->n_pass++] = wall;
         in_passes += wall;
@@ -229,7 +232,10 @@ static enum lb_status decode(struct work *w, struct sample *out, struct lb_error
     out->expert_bytes = after.expert_bytes - before.expert_bytes;
     out->expert_hit_bytes = after.expert_hit_bytes - before.expert_hit_bytes;
     out->allocations = after.allocations - before.allocations;
-    return LB_OK;
+    out->prediction = prediction_json(w->engine);
+    prediction_json_subtract(out->prediction, predicted_before);
+    json_decref(predicted_before);
+    return status;
 }
 
 static void collect(struct work *w, struct sample *out)
@@ -272,6 +278,7 @@ static void collect(struct work *w, struct sample *out)
     snprintf(out->prefetch, sizeof out->prefetch, "%s", e.prefetch);
     snprintf(out->replacement, sizeof out->replacement, "%s", e.replacement);
     snprintf(out->scheduler, sizeof out->scheduler, "%s", e.scheduler);
+    snprintf(out->predict, sizeof out->predict, "%s", e.predict);
     snprintf(out->storage, sizeof out->storage, "%s", e.storage);
     snprintf(out->kernels, sizeof out->kernels, "%s", e.kernels);
     snprintf(out->product, sizeof out->product, "%s", e.product);

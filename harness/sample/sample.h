@@ -68,7 +68,7 @@ struct sample {
     uint64_t products_rows, products_streams, product_changes; /* see lb_stats */
     int64_t cached_before_ppm; /* of the model file in the page cache; -1: not known */
     char tokens_hash[17], logits_hash[17];
-    char prefetch[16], replacement[16], scheduler[16], storage[16], kernels[16],
+    char prefetch[16], replacement[16], scheduler[16], predict[16], storage[16], kernels[16],
         product[16]; /* in force */
     char notice[256];
 
@@ -80,8 +80,9 @@ struct sample {
     size_t n_units;
     struct lb_route *routes; /* n_routes of them, where log_routes asks for them; not in the JSON */
     size_t n_routes;
-    json_t *broken;  /* identities that do not hold, an array of texts; or NULL */
-    json_t *profile; /* of the decode passes (op_profile.h), where it was asked for; or NULL */
+    json_t *broken;     /* identities that do not hold, an array of texts; or NULL */
+    json_t *prediction; /* of the decode passes (prediction_json.h), where there is any; or NULL */
+    json_t *profile;    /* of the decode passes (op_profile.h), where it was asked for; or NULL */
 };
 
 void sample_free(struct sample *sample);

@@ -104,6 +104,7 @@ static const struct field fields[] = {
     TEXT_OF(prefetch),
     TEXT_OF(replacement),
     TEXT_OF(scheduler),
+    LATER_TEXT_OF(predict),
     TEXT_OF(storage),
     TEXT_OF(kernels),
     LATER_TEXT_OF(product),
@@ -133,6 +134,7 @@ void sample_free(struct sample *s)
     free(s->units);
     free(s->routes);
     json_decref(s->broken);
+    json_decref(s->prediction);
     json_decref(s->profile);
     memset(s, 0, sizeof *s);
 }
@@ -297,6 +299,8 @@ json_t *sample_to_json(const struct sample *s)
     add_places(object, s);
     if (s->broken && json_array_size(s->broken) > 0)
         json_object_set(object, "broken", s->broken);
+    if (s->prediction)
+        json_object_set(object, "prediction", s->prediction);
     if (s->profile)
         json_object_set(object, "profile", s->profile);
     return object;
@@ -392,6 +396,7 @@ bool sample_from_json(const json_t *object, struct sample *s, const char **where
         take_places(json_object_get(object, "draft_right"), s->draft_right);
         json_t *broken = json_object_get(object, "broken");
         s->broken = json_is_array(broken) ? json_incref(broken) : NULL;
+        s->prediction = json_incref(json_object_get(object, "prediction"));
         s->profile = json_incref(json_object_get(object, "profile"));
         return true;
     }
