@@ -4,6 +4,10 @@
  * Zhang, LIRS, SIGMETRICS 2002). The stack holds, by recency, all units of the first kind and the
  * others down to the last of these, in the cache or not.
  *
+ * libCacheSim's LIRS (its code of 2025) has one rule more: when a unit of the queue is hit that has
+ * left the stack, a low unit is demoted into the queue although none became low. Its miss ratios
+ * differ from these in the fourth digit for that reason alone (test_replay_lists).
+ *
  * Parameters: the queue has 1/100 of the slots, at least one; the stack remembers so many units
  * that it holds twice the slots at most.
  */

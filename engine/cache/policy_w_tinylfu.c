@@ -6,7 +6,9 @@
  *
  * Parameters as there: a window of 1/100 of the slots (at least one), 4/5 of the rest for what is
  * used again, frequencies halved after ten accesses a slot. Units are few: their frequencies are
- * counted exactly, without a sketch.
+ * counted exactly, without a sketch. libCacheSim's W-TinyLFU is another: its window of less than
+ * 100 slots is none, so that nothing enters; uses in the window do not count, being weighed against
+ * a victim counts as one, and counts are those of a filter that units share.
  */
 #include "base/memory.h"
 #include "cache/policy.h"
