@@ -83,39 +83,33 @@ for policy in lru fifo belady lfu; do
 done
 
 # predictors change no bit, and their books are those of the simulator
-cat >"$dir/p.json" <<END
+cat >"$work/p.json" <<END
 {"name":"predictors","about":"A test?","model":{"path":"$(realpath "$model")"},
  "matrix":{"predict":["off","previous","hot","gate-ahead"],"prefetch":["off","async"]},"warmup":0,"repetitions":1,
  "fixed":{"threads":2,"prompt_tokens":1,"generate_tokens":40,"storage":"memory","predict_depth":2,
           "cache_bytes":"1500KB","log_routes":true}}
 END
-"$run" run "$dir/p.json" --out "$dir/p" --no-plots -q >"$dir/out" 2>"$dir/err" || say "predictors: $? $(cat "$dir/err")"
-holds "$dir/p/result.json" '[.layerbench.cells[].samples[].logits_hash] | unique | length == 1' "the same logits"
-holds "$dir/p/result.json" '[.layerbench.cells[] | select(.options.prefetch != "resident") |
+"$run" run "$work/p.json" --out "$work/p" --no-plots -q >"$work/out" 2>"$work/err" || fail "predictors: $? $(cat "$work/err")"
+holds "$work/p/result.json" '[.layerbench.cells[].samples[].logits_hash] | unique | length == 1' "the same logits"
+holds "$work/p/result.json" '[.layerbench.cells[] | select(.options.prefetch != "resident") |
     .samples[0].predict == .options.predict and (.samples[0].prediction == null) == (.options.predict == "off")] | all' "in force"
-holds "$dir/p/result.json" '[.layerbench.cells[].samples[0].prediction | select(.) | .foreseen <= .misses and .vain <= .loads and
+holds "$work/p/result.json" '[.layerbench.cells[].samples[0].prediction | select(.) | .foreseen <= .misses and .vain <= .loads and
     (.scores | length == 2 and all(.[]; length == 3 and all(.[]; .[1] <= .[0] and .[1] <= .[2])))] | length >= 6 and all' "books"
-grep -q '^## Predictions' "$dir/p/summary.md" && head -n 1 "$dir/p/summary.csv" | grep -q ',precision,recall,foreseen,' ||
-    say "summary: no predictions"
+grep -q '^## Predictions' "$work/p/summary.md" && head -n 1 "$work/p/summary.csv" | grep -q ',precision,recall,foreseen,' ||
+    fail "summary: no predictions"
 for how in previous hot; do
     cell=predict=$how/prefetch=off
-    "$run" simulate --json --model "$model" --replay "$dir/p/routes.csv" --replay-cell "$cell" --predict $how \
+    "$run" simulate --json --model "$model" --replay "$work/p/routes.csv" --replay-cell "$cell" --predict $how \
         --predict-depth 2 --prefetch off --cache-bytes 1500KB --storage memory --device bandwidth=1GB/s \
-        --compute 1ms --warmup 1 --passes 40 >"$dir/out" 2>"$dir/err" || say "simulate $how: $(cat "$dir/err")"
-    jq -c '.layerbench.cells[0].prediction | [.misses, .foreseen, .loads, .vain, .scores]' "$dir/out" >"$dir/simulated"
+        --compute 1ms --warmup 1 --passes 40 >"$work/out" 2>"$work/err" || fail "simulate $how: $(cat "$work/err")"
+    jq -c '.layerbench.cells[0].prediction | [.misses, .foreseen, .loads, .vain, .scores]' "$work/out" >"$work/simulated"
     jq -c --arg cell "$cell" '.layerbench.cells[] | select(.name == $cell) | .samples[0].prediction | [.misses, .foreseen, .loads,
-        .vain, [.scores[] | transpose | map(add)]]' "$dir/p/result.json" >"$dir/ran"
-    cmp -s "$dir/ran" "$dir/simulated" || say "$how: ran $(cat "$dir/ran"), simulated $(cat "$dir/simulated")"
+        .vain, [.scores[] | transpose | map(add)]]' "$work/p/result.json" >"$work/ran"
+    cmp -s "$work/ran" "$work/simulated" || fail "$how: ran $(cat "$work/ran"), simulated $(cat "$work/simulated")"
 done
-refuses() { # CODE TEXT COMMAND...
-    code=$1 text=$2 && shift 2
-    "$run" "$@" >"$dir/out" 2>"$dir/err"
-    got=$?
-    [ $got = "$code" ] && [ "$(wc -l <"$dir/err")" = 1 ] && grep -q "$text" "$dir/err" || say "$1: exit code $got: $(cat "$dir/err")"
-}
-refuses 2 "predict 'clairvoyant': expected a replay" sample -m "$model" --predict clairvoyant
-refuses 2 "predict 'gate-ahead': expected off, previous, hot or clairvoyant" simulate --model "$model" \
-    --replay "$dir/p/routes.csv" --predict gate-ahead --cache-bytes 1500KB --device bandwidth=1GB/s --compute 1ms
+expect 2 "*predict 'clairvoyant': expected a replay*" "$run" sample -m "$model" --predict clairvoyant
+expect 2 "*predict 'gate-ahead': expected off, previous, hot or clairvoyant*" "$run" simulate --model "$model" \
+    --replay "$work/p/routes.csv" --predict gate-ahead --cache-bytes 1500KB --device bandwidth=1GB/s --compute 1ms
 
 # a router that gives no numbers: one line, and exit code 5
 cp "$model" "$work/nan.gguf" && chmod u+w "$work/nan.gguf"
