@@ -30,6 +30,19 @@ static enum lb_status check(const struct replay_options *o, struct lb_error *err
     return LB_OK;
 }
 
+/* Frames of so many units of mean size, of those that there are; the largest fits. */
+static uint64_t budget_of(const struct replay_options *o)
+{
+    uint64_t frames = 0, n = 0, largest = 1;
+    for (uint32_t i = 0; i < o->n_units; i++) {
+        frames += o->frames_of[i];
+        n += o->frames_of[i] > 0;
+        largest = o->frames_of[i] > largest ? o->frames_of[i] : largest;
+    }
+    uint64_t budget = n > 0 ? (uint64_t)((double)frames / (double)n * o->slots) : 0;
+    return budget > largest ? budget : largest;
+}
+
 enum lb_status replay_run(const struct replay_options *options, struct replay_result *result,
                           struct lb_error *err)
 {
@@ -42,8 +55,12 @@ enum lb_status replay_run(const struct replay_options *options, struct replay_re
                                .heat = options->heat};
     *result = (struct replay_result){0};
     enum lb_status status = check(options, err);
+    if (status == LB_OK && options->frames_of) {
+        co.max_units = 0;
+        co.max_frames = budget_of(options);
+    }
     if (status == LB_OK)
-        status = cache_open(&co, options->n_units, NULL, &cache, err);
+        status = cache_open(&co, options->n_units, options->frames_of, &cache, err);
     if (status == LB_OK)
         status = open_future(options, cache, &future, err);
     struct cache_choice choice = {.cache = cache, .future = future};
@@ -51,10 +68,13 @@ enum lb_status replay_run(const struct replay_options *options, struct replay_re
     for (uint64_t i = 0; status == LB_OK && i < options->length; i++) {
         uint32_t unit = options->accesses[i];
         choice.position = choice.for_access = moves ? i : 0;
+        const uint32_t frames = options->frames_of ? options->frames_of[unit] : 1;
+        result->all += frames;
         if (cache_unit(cache, unit)->state == CACHE_RESIDENT) {
             result->hits++;
         } else {
             result->misses++;
+            result->missed += frames;
             (void)cache_make_room(cache, &choice, unit); /* nothing is pinned: there is room */
             cache_begin_load(cache, unit, false);
             cache_end_load(cache, unit);

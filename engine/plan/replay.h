@@ -1,7 +1,7 @@
 /*
  * replay: a recorded trace of accesses through a cache of so many slots, one access at a time, from
- * an empty cache, nothing prefetched: the setting in which cache studies compare policies. Of units
- * of equal size. Pure, and much faster than the virtual clock.
+ * an empty cache, nothing prefetched: the setting in which cache studies compare policies. Pure,
+ * and much faster than the virtual clock.
  */
 #ifndef PLAN_REPLAY_H
 #define PLAN_REPLAY_H
@@ -16,13 +16,17 @@ struct replay_options {
     uint32_t n_units;
     const char *replacement;
     uint32_t slots;
-    double half_life;   /* lfu, lfru; see cache.h; passes as cache_passes() counts them */
-    const double *heat; /* static; see cache.h */
-    uint64_t seed;      /* random */
+    const uint32_t *frames_of; /* [n_units] size of each, or NULL: all alike. Then the budget is
+                                * that of so many mean units, and at least the largest */
+    double half_life;          /* lfu, lfru; see cache.h; passes as cache_passes() counts them */
+    const double *heat;        /* static; see cache.h */
+    uint64_t seed;             /* random */
 };
 
 struct replay_result {
     uint64_t hits, misses;
+    uint64_t missed, all; /* frames of the misses, of all accesses; misses and accesses, where units
+                           * are alike */
 };
 
 /* LB_ERR_INPUT: unknown policy, no slot, no access or one of a unit that there is not. */

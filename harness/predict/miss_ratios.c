@@ -16,6 +16,7 @@ enum { MOST_SIZES = 1000, MOST_POLICIES = 64, MOST_THREADS = 64, USUAL_SIZES = 2
 struct study {
     struct route_trace trace;
     double *heat;     /* uses of each object, for `static` */
+    uint32_t *frames; /* bytes of each object, or NULL: all alike */
     double half_life; /* for `lfu`, `lfru` */
     uint32_t sizes[MOST_SIZES];
     size_t n_sizes;
@@ -87,6 +88,7 @@ static void *work(void *arg)
                                    .n_units = s->trace.n_layers * s->trace.n_experts,
                                    .replacement = s->policies[i / s->n_sizes],
                                    .slots = s->sizes[i % s->n_sizes],
+                                   .frames_of = s->frames,
                                    .heat = s->heat,
                                    .half_life = s->half_life,
                                    .seed = 1};
@@ -100,6 +102,23 @@ static void *work(void *arg)
     return NULL;
 }
 
+/* Where objects differ in size. */
+static enum lb_status take_sizes(struct study *s, struct lb_error *err)
+{
+    const uint32_t n = s->trace.n_layers * s->trace.n_experts;
+    s->frames = s->trace.bytes ? calloc(n, sizeof *s->frames) : NULL;
+    if (s->trace.bytes && !s->frames)
+        return lb_fail(err, LB_ERR_NOMEM, "simulation: out of memory");
+    for (uint32_t i = 0; s->frames && i < n; i++) {
+        if (s->trace.bytes[i] > UINT32_MAX)
+            return lb_fail(err, LB_ERR_INPUT,
+                           "object %" PRIu32 ": %" PRIu64 " bytes: expected less than 4 GiB", i,
+                           s->trace.bytes[i]);
+        s->frames[i] = (uint32_t)s->trace.bytes[i];
+    }
+    return LB_OK;
+}
+
 static enum lb_status run(struct study *s, struct lb_error *err)
 {
     s->results = calloc(s->n_policies * s->n_sizes, sizeof *s->results);
@@ -108,6 +127,9 @@ static enum lb_status run(struct study *s, struct lb_error *err)
         return lb_fail(err, LB_ERR_NOMEM, "simulation: out of memory");
     for (uint64_t i = 0; i < s->trace.length; i++)
         s->heat[s->trace.accesses[i]]++;
+    enum lb_status status = take_sizes(s, err);
+    if (status != LB_OK)
+        return status;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     pthread_t threads[MOST_THREADS];
     int n = 0;
@@ -128,19 +150,22 @@ static void print(const struct study *s, const char *path, bool json)
                s->trace.length, s->trace.n_objects, s->trace.largest_demand);
     else
         printf("# %s: %" PRIu64 " accesses of %" PRIu32 " experts, at most %" PRIu32
-               " a token; one at a time, cold start\npolicy\tslots\tmisses\tmiss_ratio\n",
-               path, s->trace.length, s->trace.n_objects, s->trace.largest_demand);
+               " a token; one at a time, cold start\npolicy\tslots\tmisses\tmiss_ratio%s\n",
+               path, s->trace.length, s->trace.n_objects, s->trace.largest_demand,
+               s->frames ? "\tbytes_ratio" : "");
     for (size_t i = 0; i < s->n_policies * s->n_sizes; i++) {
         const char *policy = s->policies[i / s->n_sizes];
         uint32_t slots = s->sizes[i % s->n_sizes];
         double ratio = (double)s->results[i].misses / (double)s->trace.length;
+        double bytes = (double)s->results[i].missed / (double)s->results[i].all;
         if (json)
             printf("%s\n {\"policy\": \"%s\", \"slots\": %" PRIu32 ", \"misses\": %" PRIu64
-                   ", \"miss_ratio\": %.6f}",
-                   i ? "," : "", policy, slots, s->results[i].misses, ratio);
+                   ", \"miss_ratio\": %.6f, \"bytes_ratio\": %.6f}",
+                   i ? "," : "", policy, slots, s->results[i].misses, ratio, bytes);
         else
-            printf("%s\t%" PRIu32 "\t%" PRIu64 "\t%.4f\n", policy, slots, s->results[i].misses,
-                   ratio);
+            printf(s->frames ? "%s\t%" PRIu32 "\t%" PRIu64 "\t%.4f\t%.4f\n"
+                             : "%s\t%" PRIu32 "\t%" PRIu64 "\t%.4f\n",
+                   policy, slots, s->results[i].misses, ratio, bytes);
     }
     if (json)
         printf("]}}\n");
@@ -164,6 +189,7 @@ enum lb_status sim_miss_ratios(const struct sim_arguments *a, const struct setti
     route_trace_free(&s.trace);
     free(s.results);
     free(s.heat);
+    free(s.frames);
     free(s.names);
     return status;
 }

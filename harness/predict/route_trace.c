@@ -37,7 +37,8 @@ bool route_trace_is(const char *path)
     char first[sizeof result_header + 8] = "";
     FILE *in = file_open(path, NULL);
     bool is = in && fgets(first, sizeof first, in) &&
-              (begins(first, plain_header) || begins(first, result_header));
+              (begins(first, plain_header) || begins(first, result_header) ||
+               begins(first, ROUTE_CACHESIM_HEADER));
     if (in)
         fclose(in);
     return is;
@@ -211,10 +212,16 @@ static enum lb_status finish(const struct reading *r, struct route_trace *trace,
 enum lb_status route_trace_read(const char *path, const char *cell, struct route_trace *trace,
                                 struct lb_error *err)
 {
+    char first[sizeof ROUTE_CACHESIM_HEADER] = "";
     *trace = (struct route_trace){0};
     FILE *in = file_open(path, err);
     if (!in)
         return LB_ERR_INPUT;
+    if (fgets(first, sizeof first, in) && strcmp(first, ROUTE_CACHESIM_HEADER) == 0) {
+        fclose(in);
+        return route_trace_read_cachesim(path, trace, err);
+    }
+    rewind(in);
     struct reading r = {.path = path, .token = UINT64_MAX};
     r.run = cell ? strdup(cell) : NULL;
     enum lb_status status = r.run || !cell ? read_lines(&r, in, err)
@@ -240,5 +247,6 @@ void route_trace_free(struct route_trace *trace)
 {
     free(trace->accesses);
     free(trace->lines);
+    free(trace->bytes);
     *trace = (struct route_trace){0};
 }

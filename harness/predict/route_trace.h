@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct route_line { /* what one token chose in one layer: accesses[first..first+n-1] */
     uint64_t pass;  /* the token, or the pass that it was part of */
@@ -22,13 +23,16 @@ struct route_trace {
     uint32_t n_layers, n_experts; /* n_experts: of a layer */
     uint32_t n_objects;           /* different ones in the trace */
     uint32_t largest_demand;      /* accesses of a token (of a line's layers in a row), at most */
+    uint64_t *bytes; /* [n_layers * n_experts] of each object, where they are known; malloc, or
+                      * NULL: all alike */
 };
 
-/* Whether the file is routes: its first line begins with "token,layer," or is that of routes.csv.
- */
+/* Whether the file is routes: its first line begins with "token,layer,", or is that of routes.csv
+ * or of a cache simulator's csv. */
 bool route_trace_is(const char *path);
-/* Reads either: lines of token,layer,expert,expert,... , or the routes.csv of a result, of one cell
- * (NULL: the first) and its first repetition. */
+/* Reads any of these: lines of token,layer,expert,expert,... ; the routes.csv of a result, of one
+ * cell (NULL: the first) and its first repetition; time,object,size,... of any objects, which then
+ * are experts of one layer, numbered in the order in which they come, each time a pass. */
 enum lb_status route_trace_read(const char *path, const char *cell, struct route_trace *trace,
                                 struct lb_error *err);
 /* Of a synthetic model: what its routers choose for n_tokens random tokens, the model run in
@@ -52,5 +56,21 @@ enum lb_status route_trace_draw(const struct lb_synth *synth, const struct route
 enum lb_status route_trace_of(struct lb_route *routes, size_t n, struct route_trace *trace,
                               struct lb_error *err);
 void route_trace_free(struct route_trace *trace);
+
+/* ---- route_formats.c ---- */
+
+#define ROUTE_CACHESIM_HEADER "time,object,size"
+/* The third of these. */
+enum lb_status route_trace_read_cachesim(const char *path, struct route_trace *trace,
+                                         struct lb_error *err);
+/* The bytes of each expert in a model's file. LB_ERR_INPUT: the model has no such expert. */
+enum lb_status route_trace_weigh(struct route_trace *trace, const char *model_path,
+                                 struct lb_error *err);
+/* As libCacheSim reads it, one access a line: time (the pass), object (layer * experts of a layer +
+ * expert), size in bytes (1 where they are not known), number of the object's next access or -1. */
+enum lb_status route_trace_write_cachesim(const struct route_trace *trace, FILE *out,
+                                          struct lb_error *err);
+/* token,layer,expert,expert,... */
+void route_trace_write_plain(const struct route_trace *trace, FILE *out);
 
 #endif

@@ -112,6 +112,27 @@ check "some policies" routes "$work/plain.csv" --vary replacement=lfu,arc
 check "every policy" [ "$(tail -n +3 "$work/out" | wc -l)" = "$("$LAYERBENCH" list replacement | grep -c '^  ')" ]
 check "room for all" [ "$(tail -n +3 "$work/out" | cut -f3 | sort -u)" = 24 ]
 
+# As a cache simulator reads them, and back: the same counts; the number of an object's next access.
+"$LAYERBENCH" trace "$work/plain.csv" --format libcachesim -o "$work/cachesim.csv"
+filter='.layerbench | .accesses == 480 and .objects == 24 and .largest_demand == 6 and
+    ([.miss_ratios[] | select(.policy == "lru") | .misses] == [480, 480, 24]) and
+    ([.miss_ratios[] | select(.policy == "lru") | .bytes_ratio] == [1, 1, 0.05])'
+check "there and back" routes "$work/cachesim.csv" --slots 6,18,24
+check "next accesses" awk -F, 'NR == 1 { if ($0 != "time,object,size,next_access") exit 1; next }
+    $4 >= 0 { next_of[$4] = $2; if ($4 != NR - 2 + 24) exit 1 }
+    NR - 2 in next_of && next_of[NR - 2] != $2 { exit 1 }
+    $4 < 0 { last++ } END { exit last != 24 }' "$work/cachesim.csv"
+"$LAYERBENCH" trace "$work/routes.csv" --cell "off, 2" --format routes | sed 1d | cmp -s - <(sed 1d "$work/plain.csv")
+is $? 0 "routes of a cell as plain lines"
+# objects of 1 and 3 bytes, by turns, in a cache of one mean object (2, so 3): each misses but for repeats
+{
+    echo time,object,size
+    for i in {0..9}; do printf '%s\n' "$i,18446744073709551615,3" "$i,7,1" "$i,7,1"; done
+} >"$work/sizes.csv"
+filter='.layerbench | .accesses == 30 and .objects == 2 and
+    (.miss_ratios | map([.misses, .bytes_ratio]) == [[20, 0.8], [2, 0.08]])'
+check "sizes" routes "$work/sizes.csv" --slots 1,2 --vary replacement=lru
+
 # Over the routes of a run the simulated passes of the same model read what the run read.
 shared=${LAYERBENCH_SHARED:-../shared}
 for name in olmoe-q8_0 deepseek2-q4_k_m; do
@@ -175,6 +196,8 @@ printf 'token,layer,e0\n0,0,1\n0,1,x\n' >"$work/bad.csv"
 check "a damaged route" refused "$work/bad.csv:3: expected the numbers of the experts" --replay "$work/bad.csv"
 printf 'token,layer,e0\n' >"$work/bad.csv"
 check "no route" refused "$work/bad.csv: no routes" --replay "$work/bad.csv"
+printf 'time,object,size\n1,2,0\n' >"$work/bad.csv"
+check "an object of no size" refused "$work/bad.csv:2: expected time,object,size" --replay "$work/bad.csv"
 check "routes of no cell" refused "no routes of cell none" --replay "$work/routes.csv" --replay-cell none
 check "no slots" refused "--slots 4,0: expected at most 1000 counts" --replay "$work/plain.csv" --slots 4,0
 check "an unknown policy" refused "replacement 'best': expected lru" --replay "$work/plain.csv" --vary replacement=best
