@@ -140,6 +140,8 @@ bool planner_next(struct planner_state *state, struct planner_step *step)
 bool planner_make_room(struct planner_state *state, uint32_t unit, bool at_any_price)
 {
     bool revealed = future_n_revealed(state->future) > 0;
+    /* also the first of what is revealed, where a later one is in use piece by piece */
+    uint64_t before = state->position > 0 ? state->position - 1 : 0;
     return make_room(state, unit, revealed ? future_demand_end(state->future) : state->position) ||
-           (revealed && at_any_price && make_room(state, unit, state->position));
+           (revealed && at_any_price && make_room(state, unit, before));
 }
