@@ -2,6 +2,8 @@
 #include "commands/commands.h"
 #include "common/exit_codes.h"
 #include "figure/draw.h"
+#include "predict/route_plots.h"
+#include "predict/route_trace.h"
 #include "settings/cli.h"
 #include "settings/model_options.h"
 
@@ -36,14 +38,17 @@ int command_plot(int argc, char **argv)
     struct cli cli = {
         "plot", "[options] RESULT",
         "Draws the figures of RESULT (a run directory, a result.json, or the output of\n"
-        "compare --json) as SVG, PNG and PDF, each beside its data and its gnuplot script.",
+        "compare --json) as SVG, PNG and PDF, each beside its data and its gnuplot script; of a "
+        "file\n"
+        "of routes of experts (simulate --help) miss ratios of all policies and cache sizes,\n"
+        "popularity, reuse, and what several tokens need together.",
         groups};
     int code = cli_parse(&cli, &argc, argv);
     if (code >= 0)
         return code;
     if (argc != 2)
         return cli_fail("plot", "expected one RESULT: a run directory or a result.json");
-    bool known = !options.only;
+    bool routes = route_trace_is(argv[1]), known = !options.only || routes;
     for (size_t i = 0; i < n_figures; i++)
         known = known || strcmp(options.only, figures[i].name) == 0;
     if (!known)
@@ -51,7 +56,8 @@ int command_plot(int argc, char **argv)
                         options.only);
     struct plotted plotted;
     struct lb_error err = LB_ERROR_INIT;
-    enum lb_status status = plot_result(argv[1], &options, &plotted, &err);
+    enum lb_status status = routes ? route_plots(argv[1], &options, &plotted, &err)
+                                   : plot_result(argv[1], &options, &plotted, &err);
     print_outcomes(&plotted, status == LB_OK);
     code = EXIT_OK;
     if (status != LB_OK)

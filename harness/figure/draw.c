@@ -325,6 +325,17 @@ static enum lb_status draw_all(struct plotted *p, const char *folder, bool svg_o
     return status;
 }
 
+static enum lb_status draw_in_scratch(struct plotted *p, const struct plot_options *options,
+                                      struct lb_error *err)
+{
+    struct scratch scratch = {NULL, -1, 0};
+    enum lb_status status = scratch_open(p->dir, &scratch, err);
+    if (status == LB_OK)
+        status = draw_all(p, scratch.path, options->svg_only, err);
+    scratch_close(&scratch);
+    return status;
+}
+
 /* ---- a result ---- */
 
 /* A cell that is chosen, as long as its accesses take no more memory than is good. */
@@ -391,18 +402,51 @@ enum lb_status plot_result(const char *path, const struct plot_options *options,
             view_note(view, "%s", log_error.text);
         }
     }
-    struct scratch scratch = {NULL, -1, 0};
     status = file_make_directory(plotted->dir, err);
     int lock = status == LB_OK ? folder_lock_wait(plotted->dir, "draws") : -1;
     if (status == LB_OK)
         status = write_all(plotted, &in, options, err);
     if (status == LB_OK)
-        status = scratch_open(plotted->dir, &scratch, err);
-    if (status == LB_OK)
-        status = draw_all(plotted, scratch.path, options->svg_only, err);
-    scratch_close(&scratch);
+        status = draw_in_scratch(plotted, options, err);
     folder_unlock(&lock);
     access_log_close(&log);
+    return status;
+}
+
+static const char *write_table(struct figure_input *in, FILE *data)
+{
+    fputs(in->table->data, data);
+    in->note = in->table->note;
+    in->settings = in->table->settings;
+    return NULL;
+}
+
+enum lb_status plot_tables(const struct plot_table *tables, size_t n,
+                           const struct plot_options *options, struct plotted *plotted,
+                           struct lb_error *err)
+{
+    struct view *view = &plotted->view;
+    *plotted = (struct plotted){.dir = options->out_dir ? options->out_dir : "plots"};
+    *view = (struct view){.scenario = "", .about = "", .machine = "", .revision = ""};
+    struct figure_input in = {.view = view, .chosen_note = ""};
+    enum lb_status status = file_make_directory(plotted->dir, err);
+    int lock = status == LB_OK ? folder_lock_wait(plotted->dir, "draws") : -1;
+    plotted->outcomes = view_alloc(view, n, sizeof *plotted->outcomes);
+    for (size_t i = 0; i < n && status == LB_OK; i++) {
+        struct figure *figure = view_alloc(view, 1, sizeof *figure);
+        *figure = (struct figure){tables[i].name, write_table};
+        if (options->only && strcmp(options->only, figure->name) != 0)
+            continue;
+        struct plot_outcome *o = &plotted->outcomes[plotted->n_outcomes++];
+        *o = (struct plot_outcome){.figure = figure, .caption = "", .reading = ""};
+        in.table = &tables[i];
+        status = write_figure(&in, figure, plotted->dir, options, o, err);
+    }
+    if (status == LB_OK && plotted->n_outcomes == 0)
+        status = lb_fail(err, LB_ERR_INPUT, "%s: no figure of a trace", options->only);
+    if (status == LB_OK)
+        status = draw_in_scratch(plotted, options, err);
+    folder_unlock(&lock);
     return status;
 }
 

@@ -36,6 +36,17 @@ struct plotted {
  * scripts are written even then. Close in either case. */
 enum lb_status plot_result(const char *path, const struct plot_options *options,
                            struct plotted *plotted, struct lb_error *err);
+
+/* A table that others made, for the script plots/NAME.gp. */
+struct plot_table {
+    const char *name, *data; /* the table as text */
+    const char *note;        /* for the caption */
+    const char *settings;    /* gnuplot assignments, or "" */
+};
+/* The same of such tables, into options->out_dir (NULL: `plots`). */
+enum lb_status plot_tables(const struct plot_table *tables, size_t n,
+                           const struct plot_options *options, struct plotted *plotted,
+                           struct lb_error *err);
 void plot_close(struct plotted *plotted);
 
 #endif

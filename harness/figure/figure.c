@@ -20,6 +20,9 @@ const struct figure figures[] = {
     {"token-time-by-draft-length", figure_token_time_by_draft_length},
     {"acceptance-by-place", figure_acceptance_by_place},
     {"prediction", figure_prediction},
+    {"hits-by-time", figure_hits_by_time},
+    {"prediction-by-depth", figure_prediction_by_depth},
+    {"experts-by-batch", figure_experts_by_batch},
     {"comparison", figure_comparison},
     {"drift", figure_drift},
 };

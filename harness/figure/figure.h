@@ -24,7 +24,8 @@ struct figure_input {
     size_t n_chosen;
     size_t n_events[FIGURE_CHOSEN]; /* in its log; those beyond FIGURE_EVENTS are not in `log` */
     const char *chosen_note;
-    const json_t *comparison; /* list of `compare --json`, or NULL */
+    const json_t *comparison;       /* list of `compare --json`, or NULL */
+    const struct plot_table *table; /* made by others (draw.h), or NULL */
     /* set by the figure */
     const char *note;     /* for the caption: what is shown of what; "" when everything */
     const char *legend;   /* for the caption: what a line stands for that its name does not tell */
@@ -62,6 +63,9 @@ const char *figure_memory_by_speed(struct figure_input *in, FILE *data);
 const char *figure_prediction(struct figure_input *in, FILE *data);
 const char *figure_token_time_by_draft_length(struct figure_input *in, FILE *data);
 const char *figure_acceptance_by_place(struct figure_input *in, FILE *data);
+const char *figure_hits_by_time(struct figure_input *in, FILE *data);
+const char *figure_prediction_by_depth(struct figure_input *in, FILE *data);
+const char *figure_experts_by_batch(struct figure_input *in, FILE *data);
 const char *figure_comparison(struct figure_input *in, FILE *data);
 const char *figure_drift(struct figure_input *in, FILE *data);
 

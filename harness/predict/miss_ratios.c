@@ -142,6 +142,42 @@ static enum lb_status run(struct study *s, struct lb_error *err)
     return s->err.code == LB_OK ? LB_OK : lb_fail(err, s->err.code, "%s", s->err.text);
 }
 
+enum lb_status miss_ratios_count(const struct route_trace *trace, double half_life,
+                                 struct miss_ratios *out, struct lb_error *err)
+{
+    struct study s = {.trace = *trace, /* lent */
+                      .half_life = half_life,
+                      .mu = PTHREAD_MUTEX_INITIALIZER,
+                      .err = LB_ERROR_INIT};
+    const struct sim_arguments all = {.n_vary = 0};
+    *out = (struct miss_ratios){.list = NULL};
+    enum lb_status status = choose_sizes(&s, NULL, err);
+    if (status == LB_OK)
+        status = choose_policies(&s, &all, err);
+    if (status == LB_OK)
+        status = run(&s, err);
+    const size_t n = s.n_policies * s.n_sizes;
+    if (status == LB_OK && !(out->list = malloc((n + 1) * sizeof *out->list)))
+        status = lb_fail(err, LB_ERR_NOMEM, "simulation: out of memory");
+    for (; status == LB_OK && out->n < n; out->n++) {
+        const struct replay_result *r = &s.results[out->n];
+        out->list[out->n] = (struct miss_ratio){.policy = s.policies[out->n / s.n_sizes],
+                                                .slots = s.sizes[out->n % s.n_sizes],
+                                                .misses = (double)r->misses / (double)trace->length,
+                                                .bytes = (double)r->missed / (double)r->all};
+    }
+    free(s.results);
+    free(s.heat);
+    free(s.frames);
+    return status;
+}
+
+void miss_ratios_free(struct miss_ratios *ratios)
+{
+    free(ratios->list);
+    *ratios = (struct miss_ratios){.list = NULL};
+}
+
 static void print(const struct study *s, const char *path, bool json)
 {
     if (json)

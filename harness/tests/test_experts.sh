@@ -97,6 +97,11 @@ holds "$work/p/result.json" '[.layerbench.cells[].samples[0].prediction | select
     (.scores | length == 2 and all(.[]; length == 3 and all(.[]; .[1] <= .[0] and .[1] <= .[2])))] | length >= 6 and all' "books"
 grep -q '^## Predictions' "$work/p/summary.md" && head -n 1 "$work/p/summary.csv" | grep -q ',precision,recall,foreseen,' ||
     fail "summary: no predictions"
+if command -v gnuplot >/dev/null; then
+    "$run" plot "$work/p" >"$work/out" 2>"$work/err" || fail "plot: $(cat "$work/err")"
+    for figure in hits-by-time prediction-by-depth; do [ -s "$work/p/plots/$figure.svg" ] || fail "no $figure"; done
+    is "$(grep -c '^"gate-ahead" [12] ' "$work/p/plots/prediction-by-depth.dat")" 2 "depths of gate-ahead"
+fi
 for how in previous hot; do
     cell=predict=$how/prefetch=off
     "$run" simulate --json --model "$model" --replay "$work/p/routes.csv" --replay-cell "$cell" --predict $how \

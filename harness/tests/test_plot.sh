@@ -63,6 +63,29 @@ check "a script of plots/ works by hand" gnuplot -e "data='$work/a/plots/drift.d
     plots/drift.gp
 check "it draws SVG and PNG" [ -s "$work/drift.svg" -a -s "$work/drift.png" ]
 
+# Routes of experts: 2 layers of 8 experts, 2 a token; objects of two sizes as a cache simulator has them.
+{
+    echo token,layer,experts
+    for token in {0..99}; do for layer in 0 1; do echo "$token,$layer,$((token * token % 7)),7"; done; done
+} >"$work/routes.csv"
+plot "$work/routes.csv" -o "$work/routes"
+check "routes of experts are drawn" [ $? = 0 ]
+for figure in expert-miss-ratio expert-popularity expert-reuse expert-union; do
+    check "$figure.svg" [ -s "$work/routes/$figure.svg" ]
+done
+check "no policy is below Belady's" awk '$1 ~ /^"/ { if ($1 == "\"belady\"") least[$2] = $4; else got[$1 " " $2] = $4 }
+    END { for (k in got) { split(k, p, " "); if (got[k] < least[p[2]] - 1e-9) exit 1; n++ } exit n < 100 }' \
+    "$work/routes/expert-miss-ratio.dat"
+# expert 7 is always needed: half of the choices, four times the even share; two tokens share it
+check "popularity" grep -qx "1 1 4" "$work/routes/expert-popularity.dat"
+check "one token needs two experts" grep -q "^1 2 2 2 2" "$work/routes/expert-union.dat"
+check "several share them" awk '$1 == 64 { exit !($2 < 6 && $2 > 2 && $5 == 128) }' "$work/routes/expert-union.dat"
+check "reuse" awk '$1 == 1 { exit !($2 > 0.5 && $2 < 0.8) }' "$work/routes/expert-reuse.dat"
+awk -F, 'NR == 1 { print "time,object,size" } NR > 1 { for (i = 3; i <= NF; i++) print $1 "," $2 * 8 + $i "," 100 * ($2 + 1) }' \
+    "$work/routes.csv" >"$work/sizes.csv"
+plot "$work/sizes.csv" -o "$work/sizes"
+check "sizes have a panel of bytes" grep -q "^sizes = 1" "$work/sizes/expert-miss-ratio.gp"
+
 # Damage: half a result.json, half a line in the log, no log, nothing at all.
 make_result "$work/d"
 head -c 3000 "$work/d/result.json" >"$work/d/half" && mv "$work/d/half" "$work/d/result.json"

@@ -1,0 +1,147 @@
+/* figure_experts: what mixtures of experts show beside the rest: hits, predictions, batches. */
+#include "figure/figure.h"
+
+#include "sample/prediction_json.h"
+
+#include <math.h>
+#include <string.h>
+
+/* The options that differ between cells and are no size of anything, as the name of a line. */
+static const char *series_of(struct view *view, const struct view_cell *cell)
+{
+    const char *predict = view_option(view, cell, "predict");
+    bool predicts = *predict && strcmp(predict, "off") != 0;
+    return view_text(view, "%s%s%s %s", cell->prefetch, predicts ? " " : "",
+                     predicts ? predict : "", cell->replacement);
+}
+
+static bool shown(const struct view_cell *cell)
+{
+    return !cell->problem && cell->pass.n > 0 && !isnan(cell->median.experts.demand_bytes);
+}
+
+/* hit rate against time: where they disagree is the point */
+const char *figure_hits_by_time(struct figure_input *in, FILE *data)
+{
+    struct view *view = in->view;
+    const struct view_cell **cells = view_alloc(view, view->n_cells + 1, sizeof *cells);
+    const struct view_cell *fastest = NULL, *hits = NULL;
+    size_t n = 0;
+    for (size_t i = 0; i < view->n_cells; i++)
+        if (shown(&view->cells[i]) && !view->cells[i].reference &&
+            !isnan(view->cells[i].median.experts.hit_rate_bytes))
+            cells[n++] = &view->cells[i];
+    if (n < 2)
+        return "needs two cells of a mixture of experts that streams";
+    fprintf(data, "# series miss_ratio_of_bytes pass_ms low high\n");
+    for (size_t i = 0; i < n; i++) {
+        const struct view_cell *c = cells[i];
+        fprintf(data, "\"%s\" %.6g %.6g %.6g %.6g\n", series_of(view, c),
+                1 - c->median.experts.hit_rate_bytes, figure_ms(c->pass.median),
+                figure_ms(c->pass.low), figure_ms(c->pass.high));
+        if (!fastest || c->pass.median < fastest->pass.median)
+            fastest = c;
+        if (!hits || c->median.experts.hit_rate_bytes > hits->median.experts.hit_rate_bytes)
+            hits = c;
+    }
+    figure_runs(in, cells, n);
+    in->reading = view_text(
+        view,
+        "Most hits has %s (%.3g of the bytes), in %.4g ms a pass; fastest is "
+        "%s (%.3g of the bytes), in %.4g ms.",
+        hits->label, hits->median.experts.hit_rate_bytes, figure_ms(hits->pass.median),
+        fastest->label, fastest->median.experts.hit_rate_bytes, figure_ms(fastest->pass.median));
+    return NULL;
+}
+
+/* Of all samples of the cell. */
+static bool prediction_of(const struct view_cell *cell, const json_t *cells, size_t depth,
+                          struct prediction_figures *sum)
+{
+    size_t i, k;
+    json_t *json, *sample;
+    bool any = false;
+    json_array_foreach(cells, i, json)
+    {
+        const char *name = json_string_value(json_object_get(json, "name"));
+        if (!name || strcmp(name, cell->name) != 0)
+            continue;
+        json_array_foreach(json_object_get(json, "samples"), k, sample)
+        {
+            any |= prediction_json_add(json_object_get(sample, "prediction"), depth, sum);
+        }
+    }
+    return any;
+}
+
+/* precision and recall by depth; of cells that guess alike the one that comes first */
+const char *figure_prediction_by_depth(struct figure_input *in, FILE *data)
+{
+    struct view *view = in->view;
+    const json_t *cells = json_object_get(view->document, "cells");
+    const char **names = view_alloc(view, view->n_cells + 1, sizeof *names), *best_name = "";
+    size_t n = 0;
+    double best = 0;
+    fprintf(data, "# series layers_ahead precision recall\n");
+    for (size_t i = 0; i < view->n_cells; i++) {
+        const struct view_cell *c = &view->cells[i];
+        struct prediction_figures p = {.misses = 0};
+        const char *name = view_option(view, c, "predict");
+        bool seen = false;
+        for (size_t k = 0; k < n; k++)
+            seen |= strcmp(names[k], name) == 0;
+        if (seen || c->problem || !prediction_of(c, cells, 1, &p))
+            continue;
+        names[n++] = name;
+        for (size_t depth = 1; p.guessed > 0; depth++) {
+            fprintf(data, "\"%s\" %zu %.6g %.6g\n", name, depth, p.right / p.guessed,
+                    p.right / p.needed);
+            if (depth == 1 && p.right / p.guessed > best) {
+                best = p.right / p.guessed;
+                best_name = name;
+            }
+            p = (struct prediction_figures){.misses = 0};
+            if (!prediction_of(c, cells, depth + 1, &p))
+                break;
+        }
+    }
+    if (n == 0)
+        return "nothing was predicted";
+    in->reading =
+        view_text(view, "One layer ahead %s guesses best, %.3g of it right.", best_name, best);
+    return NULL;
+}
+
+/* the union of experts, and the speed, by the number of sequences */
+const char *figure_experts_by_batch(struct figure_input *in, FILE *data)
+{
+    struct view *view = in->view;
+    const struct view_cell **cells = view_alloc(view, view->n_cells + 1, sizeof *cells);
+    const struct view_cell *fastest = NULL;
+    size_t n = 0;
+    bool differ = false;
+    for (size_t i = 0; i < view->n_cells; i++)
+        if (shown(&view->cells[i])) {
+            cells[n++] = &view->cells[i];
+            differ |= cells[n - 1]->batch != cells[0]->batch;
+        }
+    if (!differ)
+        return "needs cells of a mixture of experts with batches of different size";
+    fprintf(data, "# series sequences needed_MiB tokens_per_s low high\n");
+    for (size_t i = 0; i < n; i++) {
+        const struct view_cell *c = cells[i];
+        double tokens = c->batch * 1e9;
+        fprintf(data, "\"%s\" %g %.6g %.6g %.6g %.6g\n",
+                c->reference ? "resident" : series_of(view, c), c->batch,
+                c->median.experts.demand_bytes / 0x1p20, tokens / c->pass.median,
+                tokens / c->pass.high, tokens / c->pass.low);
+        if (!c->reference &&
+            (!fastest || c->batch / c->pass.median > fastest->batch / fastest->pass.median))
+            fastest = c;
+    }
+    figure_runs(in, cells, n);
+    if (fastest)
+        in->reading = view_text(view, "Of what streams, %s is the fastest: %.3g tokens a second.",
+                                fastest->label, fastest->batch * 1e9 / fastest->pass.median);
+    return NULL;
+}
