@@ -438,7 +438,7 @@ static enum lb_status open_prediction(struct clockwork *v, const uint32_t *layer
     if (!predictor)
         return lb_fail(err, LB_ERR_INPUT,
                        "predict '%s': expected off, previous, hot or clairvoyant", o->predict);
-    if (predictor->asks_model)
+    if (predictor->asks_model && o->routes)
         return lb_fail(err, LB_ERR_INPUT,
                        "predict '%s': expected off, previous, hot or clairvoyant; a replay has no "
                        "weights of routers",

@@ -7,8 +7,6 @@
 #include "predict/route_trace.h"
 #include "predict/simulate_model.h"
 
-#include "common/file_io.h"
-
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -117,21 +115,17 @@ static bool parse(const char *line, uint64_t value[3])
     return value[2] > 0;
 }
 
-enum lb_status route_trace_read_cachesim(const char *path, struct route_trace *trace,
+enum lb_status route_trace_read_cachesim(const char *path, FILE *in, struct route_trace *trace,
                                          struct lb_error *err)
 {
     struct accesses a = {.trace = trace};
     char *line = NULL;
-    size_t size = 0, number = 0;
+    size_t size = 0, number = 1;
     enum lb_status status = LB_OK;
     *trace = (struct route_trace){.n_layers = 1};
-    FILE *in = file_open(path, err);
-    if (!in)
-        return LB_ERR_INPUT;
     while (status == LB_OK && getline(&line, &size, in) >= 0) {
         uint64_t value[3];
-        if (number++ == 0)
-            continue;
+        number++;
         if (!parse(line, value))
             status = lb_fail(err, LB_ERR_INPUT,
                              "%s:%zu: expected time,object,size: whole numbers, the size above 0",
@@ -144,7 +138,6 @@ enum lb_status route_trace_read_cachesim(const char *path, struct route_trace *t
     trace->n_experts = trace->n_objects = a.objects.n;
     free(a.objects.places);
     free(line);
-    fclose(in);
     return status;
 }
 

@@ -171,17 +171,15 @@ static enum lb_status take_result(struct reading *r, char *line, struct lb_error
     return take_experts(r, experts, " ", pass, layer, err);
 }
 
-static enum lb_status read_lines(struct reading *r, FILE *in, struct lb_error *err)
+/* After the header, which says how the lines are to be read. */
+static enum lb_status read_lines(struct reading *r, FILE *in, bool plain, struct lb_error *err)
 {
     char *line = NULL;
     size_t size = 0;
-    bool plain = true;
     enum lb_status status = LB_OK;
     while (status == LB_OK && getline(&line, &size, in) >= 0) {
-        if (r->line++ == 0)
-            plain = begins(line, plain_header);
-        else
-            status = plain ? take_plain(r, line, err) : take_result(r, line, err);
+        r->line++;
+        status = plain ? take_plain(r, line, err) : take_result(r, line, err);
     }
     free(line);
     return status;
@@ -212,19 +210,23 @@ static enum lb_status finish(const struct reading *r, struct route_trace *trace,
 enum lb_status route_trace_read(const char *path, const char *cell, struct route_trace *trace,
                                 struct lb_error *err)
 {
-    char first[sizeof ROUTE_CACHESIM_HEADER] = "";
+    char *first = NULL;
+    size_t size = 0;
     *trace = (struct route_trace){0};
     FILE *in = file_open(path, err);
     if (!in)
         return LB_ERR_INPUT;
-    if (fgets(first, sizeof first, in) && strcmp(first, ROUTE_CACHESIM_HEADER) == 0) {
+    bool any = getline(&first, &size, in) >= 0, plain = any && begins(first, plain_header);
+    bool cachesim = any && begins(first, ROUTE_CACHESIM_HEADER);
+    free(first);
+    if (cachesim) {
+        enum lb_status status = route_trace_read_cachesim(path, in, trace, err);
         fclose(in);
-        return route_trace_read_cachesim(path, trace, err);
+        return status;
     }
-    rewind(in);
-    struct reading r = {.path = path, .token = UINT64_MAX};
+    struct reading r = {.path = path, .line = any, .token = UINT64_MAX};
     r.run = cell ? strdup(cell) : NULL;
-    enum lb_status status = r.run || !cell ? read_lines(&r, in, err)
+    enum lb_status status = r.run || !cell ? read_lines(&r, in, plain, err)
                                            : lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", path);
     if (status == LB_OK && r.n == 0)
         status = lb_fail(err, LB_ERR_INPUT, "%s: no routes%s%s", path, cell ? " of cell " : "",

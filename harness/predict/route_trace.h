@@ -60,8 +60,8 @@ void route_trace_free(struct route_trace *trace);
 /* ---- route_formats.c ---- */
 
 #define ROUTE_CACHESIM_HEADER "time,object,size"
-/* The third of these. */
-enum lb_status route_trace_read_cachesim(const char *path, struct route_trace *trace,
+/* The third of these, from the line after its header on; path is for messages. */
+enum lb_status route_trace_read_cachesim(const char *path, FILE *in, struct route_trace *trace,
                                          struct lb_error *err);
 /* The bytes of each expert in a model's file. LB_ERR_INPUT: the model has no such expert. */
 enum lb_status route_trace_weigh(struct route_trace *trace, const char *model_path,
