@@ -26,7 +26,7 @@ colour(i) = word("'#d55e00' '#0072b2' '#009e73' '#cc79a7' '#000000' '#56b4e9' '#
 do for [format in formats] {
     eval open(format)
     do for [i = 1:words(series)] { set linetype 40 + i lc rgb colour(i) lw 1.4 pt 3 + i + (i - 1) / 8 ps k }
-    eval legend('lines')
+    eval legend('points')
     eval panel(1)
     set xrange [0:min(1, most * 1.08) + 0.01]
     set yrange [0:top * 1.08]

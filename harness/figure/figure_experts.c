@@ -74,7 +74,16 @@ static bool prediction_of(const struct view_cell *cell, const json_t *cells, siz
     return any;
 }
 
-/* precision and recall by depth; of cells that guess alike the one that comes first */
+static size_t depth_of(const struct view_cell *cell, const json_t *cells)
+{
+    struct prediction_figures unused = {.misses = 0};
+    size_t depth = 0;
+    while (prediction_of(cell, cells, depth + 1, &unused))
+        depth++;
+    return depth;
+}
+
+/* precision and recall by depth; of cells that guess alike the first that looks furthest ahead */
 const char *figure_prediction_by_depth(struct figure_input *in, FILE *data)
 {
     struct view *view = in->view;
@@ -90,6 +99,9 @@ const char *figure_prediction_by_depth(struct figure_input *in, FILE *data)
         bool seen = false;
         for (size_t k = 0; k < n; k++)
             seen |= strcmp(names[k], name) == 0;
+        for (size_t k = 0; k < view->n_cells && !seen; k++)
+            seen = strcmp(view_option(view, &view->cells[k], "predict"), name) == 0 &&
+                   depth_of(&view->cells[k], cells) > depth_of(c, cells);
         if (seen || c->problem || !prediction_of(c, cells, 1, &p))
             continue;
         names[n++] = name;
@@ -132,8 +144,10 @@ const char *figure_experts_by_batch(struct figure_input *in, FILE *data)
         const struct view_cell *c = cells[i];
         double tokens = c->batch * 1e9;
         fprintf(data, "\"%s\" %g %.6g %.6g %.6g %.6g\n",
-                c->reference ? "resident" : series_of(view, c), c->batch,
-                c->median.experts.demand_bytes / 0x1p20, tokens / c->pass.median,
+                c->reference ? "resident"
+                             : view_text(view, "%s, %.4g %s", series_of(view, c), c->cache,
+                                         view->cache_unit),
+                c->batch, c->median.experts.demand_bytes / 0x1p20, tokens / c->pass.median,
                 tokens / c->pass.high, tokens / c->pass.low);
         if (!c->reference &&
             (!fastest || c->batch / c->pass.median > fastest->batch / fastest->pass.median))
