@@ -264,6 +264,16 @@ static enum lb_status find_routes(struct study *s, const struct settings *settin
     return route_trace_draw(&s->synth, &how, &s->routes, err);
 }
 
+/* Routes that were drawn have no weights of routers to ask. */
+static void leave_out_gate_ahead(const struct study *s, struct cell *cell)
+{
+    if (s->a->replay || strcmp(cell->settings.engine.predict, "gate-ahead") != 0)
+        return;
+    fprintf(stderr, "layerbench simulate: %s: gate-ahead asks a model; simulated without\n",
+            cell->name);
+    cell->settings.engine.predict = "off";
+}
+
 static enum lb_status predict_cells(struct study *s, struct lb_error *err)
 {
     struct sim_profile profile = {0};
@@ -273,6 +283,7 @@ static enum lb_status predict_cells(struct study *s, struct lb_error *err)
         struct cell *cell = &s->matrix.cells[i];
         struct sim_times times;
         fill_in(&cell->settings.engine, &s->settings->engine);
+        leave_out_gate_ahead(s, cell);
         if (profiled && (!matrix_same_work(&profiled->settings, &cell->settings) ||
                          sim_pass_tokens(&profiled->settings) != sim_pass_tokens(&cell->settings)))
             sim_profile_free(&profile);
