@@ -10,6 +10,7 @@
 #include "base/available.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/processors.h"
 #include "plan/budget.h"
 #include "plan/prediction.h"
 #include "quant/quant.h"
@@ -22,7 +23,7 @@
 
 struct lb_options lb_options_default(void)
 {
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    uint32_t processors = lb_processors_usable();
     return (struct lb_options){
         .prefetch = LB_ASYNC_PREFETCH ? "async" : "sync",
         .prefetch_distance = 2,
@@ -38,9 +39,7 @@ struct lb_options lb_options_default(void)
         .queue_depth = 32,
         .chunk_bytes = 1u << 20,
         .io_threads = 4,
-        .threads = processors < 1    ? 1
-                   : processors > 16 ? 16
-                                     : (uint32_t)processors,
+        .threads = processors > 16 ? 16 : processors,
         .kernels = "auto",
         .product = "auto",
         .batch = 1,
@@ -473,6 +472,9 @@ static enum lb_status open_parts(struct lb_engine *e, struct lb_error *err)
                        change);
     if (*model_config(e->model)->note)
         add_notice(e, "%s", model_config(e->model)->note);
+    if (o->threads > lb_processors_usable())
+        add_notice(e, "threads %u: this process may use %u processors", o->threads,
+                   lb_processors_usable());
     if (*tokenizer_note(e->file))
         add_notice(e, "%s", tokenizer_note(e->file));
     if (o->log_capacity > 0 && !(e->log = lb_ring_open(o->log_capacity, sizeof(struct lb_access))))

@@ -10,7 +10,8 @@ struct lb_available {
     bool limited;   /* by a memory cgroup: what is left there is for its processes alone */
 };
 
-/* MemAvailable, or what the memory cgroup (v1 or v2) or one above it leaves, if that is less. Pages
+/* MemAvailable, or what the memory cgroup (v1 or v2), one above it, or the limit on the address
+ * space leaves, if that is less. Pages
  * of files count as left: the kernel drops them before a limit is enforced. */
 struct lb_available lb_memory_available(void);
 

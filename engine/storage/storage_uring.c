@@ -35,6 +35,7 @@ enum { WAKE_COMPLETIONS = 8 }; /* of one wake; a wait for more is made in steps 
 struct slot {
     struct storage_read read;
     uint32_t got; /* bytes there so far */
+    bool busy;
     int64_t submit_ns;
 };
 
@@ -45,6 +46,7 @@ struct uring {
     /* owner's thread */
     struct io_uring ring;
     bool ring_open;
+    int broken; /* not 0: why the ring cannot be used any more */
     pthread_t owner;
     struct slot *slots; /* [depth] */
     uint32_t *free;     /* [depth], stack */
@@ -111,6 +113,22 @@ static int registered_piece(struct uring *u, const char *buffer, size_t bytes)
     return (int)piece;
 }
 
+/* One no-op there and back: a filter of system calls may allow a ring and forbid to enter it. */
+static int try_ring(struct uring *u)
+{
+    struct io_uring_cqe *cqe;
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+    if (!sqe)
+        return -ENOMEM;
+    io_uring_prep_nop(sqe);
+    int e = io_uring_submit_and_wait(&u->ring, 1);
+    if (e >= 0)
+        e = io_uring_peek_cqe(&u->ring, &cqe);
+    if (e == 0)
+        io_uring_cqe_seen(&u->ring, cqe);
+    return e;
+}
+
 /* The best mode that the kernel has: 6.1, 5.19, or any. */
 static int open_ring(struct uring *u)
 {
@@ -120,6 +138,11 @@ static int open_ring(struct uring *u)
     for (size_t i = 0; i < sizeof modes / sizeof *modes && e == -EINVAL; i++) {
         struct io_uring_params params = {.flags = modes[i]};
         e = io_uring_queue_init_params(u->depth + WAKE_COMPLETIONS, &u->ring, &params);
+    }
+    if (e >= 0) {
+        e = try_ring(u);
+        if (e < 0)
+            io_uring_queue_exit(&u->ring);
     }
     u->ring_open = e >= 0;
     u->owner = pthread_self();
@@ -138,6 +161,8 @@ static void close_ring(struct uring *u)
 /* 0 when this thread may use the ring; makes a new one after a change of owner. */
 static int own_ring(struct uring *u)
 {
+    if (u->broken)
+        return u->broken;
     if (u->ring_open && pthread_equal(u->owner, pthread_self()))
         return 0;
     assert(u->n_free == u->depth); /* no change of owner with reads in flight */
@@ -156,6 +181,7 @@ static void complete(struct uring *u, uint32_t slot, int32_t result)
                               .result = result,
                               .submit_ns = u->slots[slot].submit_ns,
                               .done_ns = lb_now_ns()};
+    u->slots[slot].busy = false;
     u->free[u->n_free++] = slot;
 }
 
@@ -222,6 +248,16 @@ static void take_all(struct uring *u)
     io_uring_cq_advance(&u->ring, n);
 }
 
+/* The kernel takes nothing more from this process: what is in flight has failed. */
+static void fail_all(struct uring *u, int e)
+{
+    close_ring(u);
+    for (uint32_t slot = 0; slot < u->depth; slot++)
+        if (u->slots[slot].busy)
+            complete(u, slot, e);
+    u->broken = e;
+}
+
 /* Submits what is queued and waits for `n` completions, until the deadline or a signal. */
 static void wait_for(struct uring *u, uint64_t n, int64_t deadline)
 {
@@ -233,9 +269,10 @@ static void wait_for(struct uring *u, uint64_t n, int64_t deadline)
     int e = io_uring_submit_and_wait_timeout(
         &u->ring, &cqe, (unsigned)(n < WAKE_COMPLETIONS ? n : WAKE_COMPLETIONS),
         deadline == INT64_MAX ? NULL : &ts, NULL);
-    assert(e >= 0 || e == -ETIME || e == -EINTR || e == -EAGAIN || e == -EBUSY || e == -ENOMEM);
-    (void)e;
-    take_all(u);
+    if (e >= 0 || e == -ETIME || e == -EINTR || e == -EAGAIN || e == -EBUSY || e == -ENOMEM)
+        take_all(u);
+    else
+        fail_all(u, e);
 }
 
 /* Without a ring every read has failed at once, so that there is only a wake to wait for. */
@@ -270,7 +307,7 @@ static int uring_reap(void *ctx, struct storage_done *done, int min, int max, in
     } else {
         take_all(u);
         uint64_t there;
-        while ((there = u->ready_head - u->ready_tail) < (uint64_t)min && !u->woken &&
+        while ((there = u->ready_head - u->ready_tail) < (uint64_t)min && !u->woken && !u->broken &&
                lb_now_ns() < deadline) {
             if (u->wake_left == 0)
                 arm_wake(u);
@@ -292,7 +329,7 @@ static enum storage_submit uring_submit(void *ctx, const struct storage_read *re
         return STORAGE_BUSY;
     int e = own_ring(u);
     uint32_t slot = u->free[--u->n_free];
-    u->slots[slot] = (struct slot){.read = *read, .submit_ns = lb_now_ns()};
+    u->slots[slot] = (struct slot){.read = *read, .busy = true, .submit_ns = lb_now_ns()};
     if (e < 0) {
         complete(u, slot, e);
     } else {

@@ -316,7 +316,8 @@ static json_t *collect_volatile(const json_t *e)
     if (share >= 0)
         environment_put(now, "model_in_page_cache", json_real(share), "cachestat or mincore");
     else
-        environment_null(now, "model_in_page_cache", model ? strerror(errno) : "no model");
+        environment_null(now, "model_in_page_cache",
+                         model ? page_cache_unknown(errno) : "no model");
     return now;
 }
 

@@ -15,5 +15,7 @@ enum lb_status page_cache_prepare(const char *path, const char *state, struct lb
 
 /* Share of the file that is cached, 0 to 1; < 0 with errno set when the kernel does not say. */
 double page_cache_share(const char *path);
+/* What errno means then. */
+const char *page_cache_unknown(int error);
 
 #endif

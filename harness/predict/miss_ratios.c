@@ -1,6 +1,7 @@
 /* miss_ratios: see miss_ratios.h. */
 #include "predict/miss_ratios.h"
 
+#include "base/processors.h"
 #include "plan/replay.h"
 #include "predict/route_trace.h"
 
@@ -9,7 +10,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { MOST_SIZES = 1000, MOST_POLICIES = 64, MOST_THREADS = 64, USUAL_SIZES = 20 };
 
@@ -130,7 +130,7 @@ static enum lb_status run(struct study *s, struct lb_error *err)
     enum lb_status status = take_sizes(s, err);
     if (status != LB_OK)
         return status;
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    int processors = (int)lb_processors_usable();
     pthread_t threads[MOST_THREADS];
     int n = 0;
     while (n + 1 < processors && n < MOST_THREADS &&

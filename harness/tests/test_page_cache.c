@@ -5,9 +5,14 @@
 #include "machine/page_cache.h"
 #include "tests/check.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { BYTES = 8 << 20, TMPFS = 0x01021994 };
@@ -42,8 +47,50 @@ static void mapped(const char *path, int fd)
     munmap((void *)map, BYTES);
 }
 
+/* In a process that may read the file and no more. */
+static void of_another(const char *path)
+{
+    int how = 1;
+    if (geteuid() != 0) /* nobody else's file is at hand that is sure to be readable */
+        return;
+    pid_t child = fork();
+    if (child == 0) {
+        struct lb_error err = LB_ERROR_INIT;
+        bool other = setgid(65534) == 0 && setuid(65534) == 0;
+        double share = page_cache_share(path);
+        /* cachestat() of kernels before 6.13 tells everyone */
+        bool good = other && (share >= 0 ? share <= 1 : errno == EPERM);
+        if (share < 0)
+            good = good && page_cache_prepare(path, "cold", &err) == LB_ERR_UNSUPPORTED &&
+                   strstr(err.text, "cannot be verified: the kernel tells it only to who owns");
+        fprintf(stderr, "%s", good ? "" : err.text);
+        _exit(!good);
+    }
+    CHECK(child > 0 && waitpid(child, &how, 0) == child && how == 0, "a file of another user");
+}
+
+static void in_memory(void)
+{
+    char path[] = "/dev/shm/test_page_cache-XXXXXX";
+    struct statfs fs;
+    struct lb_error err = LB_ERROR_INIT;
+    int fd = mkstemp(path);
+    if (fd >= 0 && fstatfs(fd, &fs) == 0 && fs.f_type == TMPFS) {
+        CHECK(write_file(fd));
+        CHECK(page_cache_prepare(path, "cold", &err) == LB_ERR_UNSUPPORTED);
+        CHECK_TEXT(err.text, "page_cache cold: the file lies in memory (tmpfs): it cannot be cold");
+        becomes(path, "warm", 1, 1);
+    }
+    if (fd >= 0) {
+        close(fd);
+        unlink(path);
+    }
+}
+
 int main(void)
 {
+    in_memory();
+
     char path[] = "/var/tmp/test_page_cache-XXXXXX";
     struct lb_error err = LB_ERROR_INIT;
     struct statfs fs;
@@ -53,7 +100,8 @@ int main(void)
             unlink(path);
         check_skip("/var/tmp is no file system whose pages can be dropped");
     }
-    CHECK(write_file(fd));
+    CHECK(write_file(fd) && fchmod(fd, 0644) == 0);
+    of_another(path);
     becomes(path, "as-is", 0, 1);
     becomes(path, "cold", 0, 0.005); /* dirty until then */
     becomes(path, "warm", 0.995, 1);
