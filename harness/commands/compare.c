@@ -258,5 +258,9 @@ int command_compare(int argc, char **argv)
         return cli_fail("compare", "expected two results, got %d", argc - 1);
     if (o.json + o.csv + o.markdown > 1)
         return cli_fail("compare", "expected one of --json, --csv, --markdown");
+    struct lb_error err = LB_ERROR_INIT;
+    for (int i = 1; o.json && i <= 2; i++)
+        if (json_can_name(argv[i], "the output", &err) != LB_OK)
+            return cli_fail("compare", "%s", err.text);
     return compare(&o, argv + 1);
 }

@@ -7,10 +7,12 @@
  */
 #include "base/clock.h"
 #include "base/output.h"
+#include "base/processors.h"
 #include "base/random.h"
 #include "commands/commands.h"
 #include "commands/probe_environment.h"
 #include "common/exit_codes.h"
+#include "common/json_text.h"
 #include "common/progress.h"
 #include "common/values.h"
 #include "machine/probe_raw.h"
@@ -340,14 +342,13 @@ static int probe_file(struct probe *probe)
 
 static struct probe_options defaults(void)
 {
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
     return (struct probe_options){.dir = ".",
                                   .size = (uint64_t)1 << 30,
                                   .storage = "uring,direct,pread,mmap",
                                   .block = "256KiB,1MiB,4MiB",
                                   .depth = "4,32",
                                   .cores = "both",
-                                  .threads = processors > 0 ? (uint32_t)processors : 1,
+                                  .threads = lb_processors_usable(),
                                   .io_threads = lb_options_default().io_threads,
                                   .samples = 5,
                                   .duration_ns = 100000000,
@@ -374,6 +375,8 @@ int command_probe(int argc, char **argv)
     if (probe.options.environment)
         return probe_environment(probe.options.file, probe.options.dir, probe.options.json);
     struct lb_error err = LB_ERROR_INIT;
+    if (probe.options.json && json_can_name(probe.options.file, "the output", &err) != LB_OK)
+        return cli_fail("probe", "%s", err.text);
     char path[4096];
     int fd = -1;
     probe.results.file = probe.options.file;

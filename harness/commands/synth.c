@@ -1,5 +1,6 @@
 /* synth: writes a synthetic model, under a temporary name until it is whole; of a mixture it says
  * how the routers choose. */
+#include "base/input.h"
 #include "commands/commands.h"
 #include "common/exit_codes.h"
 #include "engine.h"
@@ -9,6 +10,7 @@
 #include "study/model_file.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 struct synth {
     struct model_synth model;
@@ -43,6 +45,9 @@ static enum lb_status tell_routing(const struct model_synth *synth, const char *
     struct route_figures figures;
     struct lb_model_facts facts;
     const struct route_drawing how = {.sequences = 1, .passes = TOKENS, .tokens = 1, .yield = 1};
+    struct stat info;
+    if (stat(path, &info) != 0 || !S_ISREG(info.st_mode) || lb_descriptor_named(path) >= 0)
+        return LB_OK; /* a pipe, a device: what was written is not there to be read */
     enum lb_status status = lb_model_facts(path, &facts, err);
     bool small = facts.file_bytes <= SMALL;
     if (status != LB_OK || !facts.synthetic_routing)

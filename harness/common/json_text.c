@@ -38,3 +38,13 @@ json_t *json_text(const char *text)
     free(mended);
     return value;
 }
+
+enum lb_status json_can_name(const char *path, const char *what, struct lb_error *err)
+{
+    json_t *value = path ? json_string(path) : json_null();
+    if (!value)
+        return lb_fail(err, LB_ERR_INPUT, "%s: the path is not UTF-8: %s cannot name it", path,
+                       what);
+    json_decref(value);
+    return LB_OK;
+}

@@ -2,9 +2,14 @@
 #ifndef JSON_TEXT_H
 #define JSON_TEXT_H
 
+#include "base/status.h"
+
 #include <jansson.h>
 
 /* NULL when out of memory. text NULL gives null. */
 json_t *json_text(const char *text);
+/* A path is of use only as it is: LB_ERR_INPUT where it is not UTF-8, so that `what` ("the
+ * scenario") cannot name it. path NULL is fine. */
+enum lb_status json_can_name(const char *path, const char *what, struct lb_error *err);
 
 #endif

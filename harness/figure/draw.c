@@ -8,6 +8,7 @@
  */
 #include "figure/draw.h"
 
+#include "base/processors.h"
 #include "common/file_io.h"
 #include "common/folder_lock.h"
 #include "common/scratch.h"
@@ -116,6 +117,9 @@ static enum lb_status write_figure(struct figure_input *in, const struct figure 
             view->routing,
             in->runs,
             in->note,
+            in->log && in->log->n_damaged
+                ? view_text(view, "%zu damaged lines of the log left out", in->log->n_damaged)
+                : "",
             in->legend,
             view->machine,
             *view->revision ? view_text(view, "git %s", view->revision) : "",
@@ -304,8 +308,8 @@ static enum lb_status draw_all(struct plotted *p, const char *folder, bool svg_o
 {
     enum { MOST = 8 };
     struct drawing running[MOST] = {{0}};
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    size_t slots = processors < 1 ? 1 : processors > MOST ? MOST : (size_t)processors, next = 0;
+    uint32_t processors = lb_processors_usable();
+    size_t slots = processors > MOST ? MOST : processors, next = 0;
     enum lb_status status = LB_OK;
     for (size_t i = 0; i < p->n_outcomes && status == LB_OK; i++) {
         if (p->outcomes[i].left_out)

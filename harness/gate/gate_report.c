@@ -113,8 +113,9 @@ void gate_report_table(const struct gate_report *r, FILE *out, bool colour)
         fputs("times: not measured (no --base)\n", out);
     json_array_foreach(r->warnings, i, warning)
         fprintf(out, "note: %s\n", json_string_value(warning));
-    fprintf(out, "verdict: %s (exit code %d, %.0f s)\n", gate_report_outcome(r->exit_code),
-            r->exit_code, r->took_s);
+    fprintf(out, "verdict: %s%s (exit code %d, %.0f s)\n", gate_report_outcome(r->judged),
+            r->judged == r->exit_code ? "" : ", but a report could not be written", r->exit_code,
+            r->took_s);
 }
 
 /* ---- Markdown ---- */

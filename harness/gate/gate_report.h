@@ -30,7 +30,7 @@ struct gate_report {
     const json_t *environment;
     const json_t *warnings; /* texts */
     double took_s;
-    int exit_code;
+    int exit_code, judged; /* judged: what it would have been, had all reports been written */
 };
 
 /* "no regression", "regression", "inconclusive", ... */

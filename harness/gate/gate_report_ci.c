@@ -150,6 +150,6 @@ void gate_report_github(const struct gate_report *r, FILE *out)
             annotate(out, level, gate_verdict_name(g->verdict), message);
     }
     snprintf(message, sizeof message, "exit code %d", r->exit_code);
-    annotate(out, r->exit_code == EXIT_OK ? "notice" : "error", gate_report_outcome(r->exit_code),
+    annotate(out, r->exit_code == EXIT_OK ? "notice" : "error", gate_report_outcome(r->judged),
              message);
 }

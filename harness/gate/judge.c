@@ -217,11 +217,6 @@ static enum lb_status check_counts(struct gate *g, struct lb_error *err)
         status = check_watched(g, err);
     if (status == LB_OK && o->update_baseline)
         status = gate_counts_write(&g->counts, g->baseline, &g->scenario, err);
-    if (status == LB_OK && !file_exists(g->baseline))
-        status = lb_fail(err, LB_ERR_STATE,
-                         "%s: there is no baseline of exact counts: expected "
-                         "one (--update-baseline writes it, --times-only does without)",
-                         g->baseline);
     if (status == LB_OK)
         status = gate_counts_compare(&g->counts, g->cells, n, g->baseline, g->scenario.sha256, err);
     return status;
@@ -327,19 +322,39 @@ static const char *step_summary(void)
     return path && *path ? path : NULL;
 }
 
-/* Before anything is measured: what cannot be written is to be known then. */
+static enum lb_status check_baseline(const struct gate *g, struct lb_error *err)
+{
+    if (g->options->times_only)
+        return LB_OK;
+    if (g->options->update_baseline)
+        return file_check_output(g->baseline, err);
+    if (!file_exists(g->baseline))
+        return lb_fail(err, LB_ERR_STATE,
+                       "%s: there is no baseline of exact counts: expected "
+                       "one (--update-baseline writes it, --times-only does without)",
+                       g->baseline);
+    FILE *in = file_open(g->baseline, err);
+    if (!in)
+        return LB_ERR_INPUT;
+    fclose(in);
+    return LB_OK;
+}
+
+/* Before anything is measured: what cannot be read or be written is to be known then. */
 static enum lb_status open_forms(struct gate *g, struct lb_error *err)
 {
     const struct gate_options *o = g->options;
     const char *const paths[N_FORMS] = {o->markdown, o->junit, o->json};
     enum lb_status status = LB_OK;
+    if (o->json)
+        status = json_can_name(g->model_path, "the report", err);
     for (size_t i = 0; i < N_FORMS && status == LB_OK; i++)
         if (paths[i])
             status = file_stream_open(paths[i], &g->forms[i], err);
-    if (status == LB_OK && o->update_baseline)
-        status = file_check_output(g->baseline, err);
-    if (status == LB_OK && step_summary())
-        status = file_append(step_summary(), "", 0, err);
+    if (status == LB_OK)
+        status = check_baseline(g, err);
+    if (status == LB_OK && step_summary() && file_append(step_summary(), "", 0, err) != LB_OK)
+        status = err->code = LB_ERR_INPUT; /* as a report that cannot be opened */
     return status;
 }
 
@@ -389,7 +404,8 @@ static enum lb_status report(struct gate *g, int *code, struct lb_error *err)
                             .environment = g->environment,
                             .warnings = g->warnings,
                             .took_s = (double)(lb_now_ns() - g->start_ns) / 1e9,
-                            .exit_code = *code};
+                            .exit_code = *code,
+                            .judged = *code};
     enum lb_status status = write_forms(g, &r, err);
     if (status != LB_OK) /* what is printed says what the program ends with */
         r.exit_code = *code = EXIT_FAILED;

@@ -221,6 +221,8 @@ enum lb_status tune_run(const struct tune_options *o, const struct settings *set
     struct tune_choice choice;
     struct measured measured = {.done = false};
     enum lb_status status = o->scenario ? file_check_output(o->scenario, err) : LB_OK;
+    if (status == LB_OK && o->scenario)
+        status = json_can_name(settings->engine.model_path, "the scenario", err);
     if (status != LB_OK)
         return status;
     status = tune_measure(settings, o->memory, &facts, err);

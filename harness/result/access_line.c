@@ -64,10 +64,10 @@ struct fields {
 
 /* Numbers from 0 to 10^18 (31 years of nanoseconds) count, so that sums of a few cannot overflow.
  */
-static void set_number(struct fields *f, int place, double value, int64_t exact)
+static void set_number(struct fields *f, int place, int64_t value)
 {
-    if (value >= 0 && value <= 1e18) {
-        f->numbers[place] = exact;
+    if (value >= 0 && value <= UNIT_MOST) {
+        f->numbers[place] = value;
         f->seen |= 1u << place;
     }
 }
@@ -204,7 +204,7 @@ static bool scan_plain(const char *p, struct fields *f, struct access_line *line
             if (!p)
                 return false;
             if (key && key->number >= 0)
-                set_number(f, key->number, (double)value, value);
+                set_number(f, key->number, value);
         }
         p = blanks(p);
     }
@@ -219,13 +219,11 @@ static void scan_json(const json_t *json, struct fields *f, struct access_line *
     for (int k = 0; k < N_KEYS; k++) {
         const json_t *v = json_object_get(json, keys[k].name);
         const char *text = json_string_value(v);
-        double value = json_is_number(v) ? json_number_value(v) : -1;
         if (keys[k].text >= 0) {
             f->texts[keys[k].text].at = text;
             f->texts[keys[k].text].length = text ? strlen(text) : 0;
         } else {
-            set_number(f, keys[k].number, value,
-                       json_is_integer(v) || value > 1e18 ? json_integer_value(v) : (int64_t)value);
+            set_number(f, keys[k].number, json_is_integer(v) ? json_integer_value(v) : -1);
         }
     }
 }

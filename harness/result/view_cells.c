@@ -7,10 +7,54 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Whole numbers from 0 to this count: 31 years of nanoseconds, so that sums do not overflow. */
+#define NUMBER_MOST INT64_C(1000000000000000000)
+
+static bool is_sound(const json_t *value)
+{
+    return json_is_integer(value) && json_integer_value(value) >= 0 &&
+           json_integer_value(value) <= NUMBER_MOST;
+}
+
+/* These may be below 0: a difference, and -1 for what is not known. */
+static bool may_be_negative(const char *key)
+{
+    return strcmp(key, "other_ns") == 0 || strcmp(key, "cached_before_ppm") == 0 ||
+           strcmp(key, "kernel_bytes") == 0;
+}
+
+static bool is_sound_at(const char *key, const json_t *value)
+{
+    return is_sound(value) ||
+           (json_is_integer(value) && may_be_negative(key) &&
+            json_integer_value(value) >= -NUMBER_MOST && json_integer_value(value) < 0);
+}
+
 static int64_t integer(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
-    return json_is_number(value) ? (int64_t)json_number_value(value) : 0;
+    return is_sound_at(key, value) ? json_integer_value(value) : 0;
+}
+
+/* The key of a number that is none of those, in a sample or what it holds; NULL: all are sound. */
+static const char *unsound(const json_t *json)
+{
+    const char *key, *inner;
+    json_t *value, *item;
+    size_t i;
+    json_object_foreach((json_t *)json, key, value)
+    {
+        if (json_is_number(value) && !is_sound_at(key, value))
+            return key;
+        if (json_is_object(value) && strcmp(key, "profile") != 0 && (inner = unsound(value)))
+            return inner;
+        json_array_foreach(value, i, item)
+        {
+            if (json_is_number(item) && !is_sound(item))
+                return key;
+        }
+    }
+    return NULL;
 }
 
 double view_busy_ns(const struct view_cell *cell)
@@ -286,7 +330,12 @@ static void read_cell(struct view *view, const json_t *json, size_t index)
     size_t i, damaged = 0;
     json_array_foreach(samples, i, sample)
     {
-        if (read_sample(view, sample, cell->batch, &cell->samples[cell->n_samples]))
+        const char *key = unsound(sample);
+        if (key)
+            view_note(view,
+                      "cell '%s': sample %zu: %s is no whole number from 0 to 10^18; left out",
+                      name, i + 1, key);
+        else if (read_sample(view, sample, cell->batch, &cell->samples[cell->n_samples]))
             cell->n_samples++;
         else
             damaged++;

@@ -90,6 +90,10 @@ enum lb_status study_run_prepare(struct study_run *run, const char *path, struct
     enum lb_status status = scenario_read(path, &run->scenario, err);
     if (status == LB_OK)
         status = parse_shard(run, err);
+    if (status == LB_OK && !only_look)
+        status = json_can_name(path, "result.json", err);
+    if (status == LB_OK && !only_look)
+        status = json_can_name(o->model, "result.json", err);
     if (status == LB_OK)
         status = find_model(run, only_look, err);
     if (status == LB_OK)

@@ -17,6 +17,7 @@
 #include "sample/sample.h"
 #include "settings/model_options.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -449,7 +450,7 @@ int measure(const struct measure *m, struct settings *settings)
         code = model_options_error("sample", &err);
     close_work(&w);
     if (code == EXIT_OK && !write_result(m, &out)) {
-        fputs("layerbench sample: cannot write the result\n", stderr);
+        fprintf(stderr, "layerbench sample: cannot write the result: %s\n", strerror(errno));
         code = EXIT_FAILED;
     }
     free(w.known);

@@ -203,19 +203,27 @@ double sample_token_ns(const struct sample *s, double batch)
     return tokens > 0 ? step_ns(s) / tokens : 0;
 }
 
+/* As far as an integer holds it: a damaged result may say anything. */
+static int64_t bounded(double value)
+{
+    return value >= 9e18 ? (int64_t)9e18 : value > 0 ? (int64_t)value : 0;
+}
+
 /* Its passes, their number and sum. */
 static struct sample passes_of(const json_t *sample)
 {
     struct sample s = {.n_pass = 0};
+    double sum = 0; /* exact up to 2^53 ns, 104 days */
     size_t i;
     json_t *pass;
     json_array_foreach(json_object_get(sample, "pass_ns"), i, pass)
     {
         if (json_number_value(pass) > 0) {
-            s.decode.wall_ns += (int64_t)json_number_value(pass);
+            sum += json_number_value(pass);
             s.n_pass++;
         }
     }
+    s.decode.wall_ns = bounded(sum);
     return s;
 }
 
@@ -228,9 +236,8 @@ double sample_json_pass_ns(const json_t *sample)
 double sample_json_token_ns(const json_t *sample, double batch)
 {
     struct sample s = passes_of(sample);
-    double tokens = json_number_value(json_object_get(sample, "tokens"));
-    s.tokens = tokens > 0 ? (uint64_t)tokens : 0;
-    s.draft_ns = (int64_t)json_number_value(json_object_get(sample, "draft_ns"));
+    s.tokens = (uint64_t)bounded(json_number_value(json_object_get(sample, "tokens")));
+    s.draft_ns = bounded(json_number_value(json_object_get(sample, "draft_ns")));
     return sample_token_ns(&s, batch);
 }
 

@@ -114,8 +114,9 @@ static enum lb_status add_combination(const struct scenario *s, const size_t *in
     bool merged = cell.name && has_name(m, cell.name);
     if (asked && cell.name)
         status = add_note(m,
-                          file_text("%s: cache_layers clamped to the model's %u layers%s", asked,
-                                    n_layers, merged ? ": the same as another cell, merged" : ""),
+                          file_text("%s%scache_layers clamped to the model's %u layers%s", asked,
+                                    *asked ? ": " : "", n_layers,
+                                    merged ? ": the same as another cell, merged" : ""),
                           err);
     free(asked);
     if (merged) {

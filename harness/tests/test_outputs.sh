@@ -153,7 +153,7 @@ fi
 mkfifo never
 refused() { # WHAT COMMAND...
     local what=$1; shift
-    timeout 10 "$L" "$@" >out 2>err </dev/null
+    timeout 60 "$L" "$@" >out 2>err </dev/null
     is $? 2 "$*: exit code"
     is "$(wc -l <err)" 1 "$*: lines"
     grep -q "is $what: expected a regular file" err || fail "$*: $(cat err)"
