@@ -11,17 +11,17 @@
 
 static char root[] = "/tmp/test_available-XXXXXX";
 
-static void run(const char *format, const char *path)
+static void run(const char *before, const char *path, const char *after)
 {
     char command[512];
-    snprintf(command, sizeof command, format, root, path);
+    snprintf(command, sizeof command, "%s%s/%s%s", before, root, path, after);
     CHECK(system(command) == 0, "%s", command);
 }
 
 static void put(const char *path, const char *text)
 {
     char file[512];
-    run("mkdir -p \"$(dirname %s/%s)\"", path);
+    run("mkdir -p \"$(dirname ", path, ")\"");
     snprintf(file, sizeof file, "%s/%s", root, path);
     FILE *out = fopen(file, "w");
     CHECK(out && fputs(text, out) >= 0 && fclose(out) == 0, "%s", file);
@@ -68,6 +68,6 @@ int main(void)
     left(200 * MIB, true, "version 2 with one");
     put("sys/fs/cgroup/user.slice/one.scope/memory.current", "314572800\n");
     left(0, true, "more in use than there may be");
-    run("rm -r %s%s", "");
+    run("rm -r ", "", "");
     return check_done();
 }

@@ -118,10 +118,11 @@ static void waits(void)
     pthread_join(thread, NULL);
     storage_close(storage); /* does not wait for the emulated minute */
 
-    storage = shaped(0, 20000000, 0);
+    storage = shaped(0, 1000000000, 0);
     CHECK(submit(storage, 7) == STORAGE_QUEUED);
-    CHECK(storage_reap(storage, &done, 1, 1000000) == 0);
-    CHECK(storage_reap(storage, &done, 1, -1) == 1 && done.tag == 7);
+    int early = storage_reap(storage, &done, 1, 1000000);
+    CHECK(early == 0, "a second is over on a busy machine?");
+    CHECK((early > 0 || storage_reap(storage, &done, 1, -1) == 1) && done.tag == 7);
     storage_close(storage);
 }
 

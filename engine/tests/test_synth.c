@@ -138,8 +138,10 @@ static void against_models(const char *shared)
 /* The same of mixtures of experts: 3 layers, 256 wide. */
 static void against_mixtures(const char *shared)
 {
-    static const struct synth_latent latent = {
-        .q_rank = 128, .kv_rank = 128, .n_nope = 64, .n_rope = 32, .n_value = 64};
+#define LATENT                                                                                     \
+    {                                                                                              \
+        .q_rank = 128, .kv_rank = 128, .n_nope = 64, .n_rope = 32, .n_value = 64                   \
+    }
     static const struct {
         const char *file, *mix;
         struct synth_shape shape;
@@ -166,12 +168,12 @@ static void against_mixtures(const char *shared)
         {"deepseek2-q4_k_m",
          "Q4_K_M",
          {.architecture = "deepseek2",
-          .latent = latent,
+          .latent = LATENT,
           .experts = {.count = 16, .n_shared = 256, .dense_layers = 1, .sigmoid = 1}}},
         {"deepseek2-softmax-q8_0",
          "Q8_0",
          {.architecture = "deepseek2",
-          .latent = latent,
+          .latent = LATENT,
           .experts = {.count = 16, .n_shared = 256, .dense_layers = 1}}},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
