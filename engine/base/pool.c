@@ -8,6 +8,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -144,12 +145,13 @@ enum lb_status lb_pool_open(int n_threads, struct lb_pool **out, struct lb_error
     }
     for (int i = 0; i < n_threads - 1; i++) {
         pool->workers[i] = (struct worker){.pool = pool, .index = i + 1};
-        if (pthread_create(&pool->workers[i].thread, NULL, worker_main, &pool->workers[i]) != 0) {
+        int e = pthread_create(&pool->workers[i].thread, NULL, worker_main, &pool->workers[i]);
+        if (e != 0) {
             stop_workers(pool, i);
             lb_free(pool->workers);
             lb_free(pool);
-            return lb_fail(err, LB_ERR_NOMEM, "thread pool: cannot start thread %d of %d", i + 2,
-                           n_threads);
+            return lb_fail(err, LB_ERR_NOMEM, "thread pool: cannot start thread %d of %d: %s",
+                           i + 2, n_threads, strerror(e));
         }
     }
     *out = pool;

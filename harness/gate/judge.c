@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 enum form { FORM_MARKDOWN, FORM_JUNIT, FORM_JSON, N_FORMS };
@@ -165,9 +166,9 @@ static enum lb_status find_programs(struct gate *g, struct lb_error *err)
 {
     const struct gate_options *o = g->options;
     ssize_t n = readlink("/proc/self/exe", g->head, sizeof g->head - 1);
-    if (n < 0)
-        return lb_fail(err, LB_ERR_STATE, "/proc/self/exe: %s", strerror(errno));
-    g->head[n] = '\0';
+    if (n < 0) /* no /proc */
+        n = snprintf(g->head, sizeof g->head, "%s", (const char *)getauxval(AT_EXECFN));
+    g->head[n < (ssize_t)sizeof g->head ? n : 0] = '\0';
     if (o->head)
         snprintf(g->head, sizeof g->head, "%s", o->head);
     if (check_program("base", o->base, err) || check_program("head", o->head, err))

@@ -22,6 +22,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -108,6 +109,8 @@ static _Noreturn void become_sample(const struct arguments *a, const struct sett
         _exit(EXIT_NO_EXEC);
     }
     execv("/proc/self/exe", a->list);
+    if (errno == ENOENT) /* no /proc: as this program was started, from the folder where it was */
+        execv((const char *)getauxval(AT_EXECFN), a->list);
     dprintf(STDERR_FILENO, "cannot start /proc/self/exe: %s\n", strerror(errno));
     _exit(EXIT_NO_EXEC);
 }
