@@ -53,12 +53,12 @@ uint64_t planner_missing(const struct planner_state *state, uint64_t ahead)
 
 /* Positions after the current one whose units protection keeps: the prefetch window, but no more
  * than fit beside the current one, or nothing could ever leave. */
-static uint32_t window(const struct planner_state *state)
+static uint32_t protected_window(const struct planner_state *state)
 {
     if (!state->protect)
         return 0;
     const struct cache *cache = state->cache;
-    uint64_t frames = 0, position = state->position, end = position + state->distance;
+    uint64_t frames = 0, position = state->position, end = position + state->window;
     uint32_t units = 0;
     for (uint64_t at = position; at <= end; at++) {
         at = future_first(state->future, at, end, NULL);
@@ -68,7 +68,7 @@ static uint32_t window(const struct planner_state *state)
         if (++units > cache_max_units(cache) || frames > cache_max_frames(cache))
             return at > position ? (uint32_t)(at - position - 1) : 0;
     }
-    return state->distance;
+    return state->window;
 }
 
 bool planner_demands(const struct planner_state *state)
@@ -93,7 +93,7 @@ static bool make_room(struct planner_state *state, uint32_t unit, uint64_t for_a
                                   .for_access = for_access};
     if (cache_fits(state->cache, unit))
         return true;
-    choice.window = window(state);
+    choice.window = protected_window(state);
     if (cache_make_room(state->cache, &choice, unit))
         return true;
     choice.window = 0;
@@ -116,7 +116,7 @@ static bool prefetch(struct planner_state *state, struct planner_step *step)
                                       .future = state->future,
                                       .position = state->position,
                                       .for_access = access,
-                                      .window = window(state)};
+                                      .window = protected_window(state)};
         if (step->predicted)
             choice.doubt = 1 - future_likelihood(state->future, unit);
         if (cache_make_room(state->cache, &choice, unit))

@@ -21,7 +21,7 @@ struct planner_state {
     struct cache *cache; /* pins, loads in flight */
     struct future *future;
     uint64_t position; /* index of the access that is being computed or waited for */
-    uint32_t distance; /* accesses to look ahead (in units; callers turn layers into units) */
+    uint32_t window;   /* accesses to look ahead (in units; callers turn layers into units) */
     bool protect;
     double compute_ns; /* estimate: one access; 0: not known yet */
     double load_ns;    /* estimate: one unit, with the storage busy; 0: not known yet */

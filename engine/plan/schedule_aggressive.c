@@ -8,7 +8,7 @@
 
 static uint64_t next(const struct planner_state *state)
 {
-    uint64_t near = planner_missing(state, state->distance);
+    uint64_t near = planner_missing(state, state->window);
     return near != FUTURE_NEVER ? near : schedule_forestall.next(state);
 }
 

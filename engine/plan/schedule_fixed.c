@@ -3,7 +3,7 @@
 
 static uint64_t next(const struct planner_state *state)
 {
-    return state->distance ? planner_missing(state, state->distance) : FUTURE_NEVER;
+    return state->window ? planner_missing(state, state->window) : FUTURE_NEVER;
 }
 
 const struct planner_scheduler schedule_fixed = {

@@ -10,7 +10,7 @@
 static uint64_t next(const struct planner_state *state)
 {
     if (state->compute_ns <= 0 || state->load_ns <= 0)
-        return planner_missing(state, state->distance);
+        return planner_missing(state, state->window);
     uint64_t first = FUTURE_NEVER, ahead = cache_max_units(state->cache);
     struct planner_state from = *state;
     for (double i = 1;; i++) {

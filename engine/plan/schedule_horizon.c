@@ -10,7 +10,7 @@ static uint64_t next(const struct planner_state *state)
 {
     uint32_t n = cache_n_units(state->cache);
     if (state->compute_ns <= 0 || state->load_ns <= 0)
-        return planner_missing(state, state->distance);
+        return planner_missing(state, state->window);
     double horizon = future_positions(state->future, ceil(state->load_ns / state->compute_ns));
     return planner_missing(state, horizon < n ? (uint64_t)horizon : n);
 }

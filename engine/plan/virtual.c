@@ -527,7 +527,7 @@ static enum lb_status set_up(struct clockwork *v, struct lb_error *err)
     lb_free(always);
     v->plan = (struct planner_state){.cache = v->cache,
                                      .future = v->future,
-                                     .distance = v->is_async || v->is_sync ? o->distance : 0,
+                                     .window = v->is_async || v->is_sync ? o->window : 0,
                                      .protect = o->protect,
                                      .scheduler = scheduler};
     return status;

@@ -53,10 +53,10 @@ struct virtual_options {
     struct prediction_score *scores; /* [predict_depth][n_layers] written, with a predictor; or NULL
                                       */
     double half_life;                /* a policy's parameter; see cache.h */
-    bool by_layer; /* each layer has a cache of its own, with its share of the budget */
+    bool by_layer;    /* each layer has a cache of its own, with its share of the budget */
     bool keep_always; /* units of part 0 are there from the start and stay, within the budget */
     bool protect;
-    uint32_t distance;   /* accesses */
+    uint32_t window;     /* accesses */
     uint32_t max_units;  /* budget; 0: no such limit */
     uint64_t max_frames; /* budget; 0: no such limit */
     uint32_t max_loads;  /* prefetches in flight; 0: as the queue allows */

@@ -98,7 +98,7 @@ static void cancel_prefetches_locked(struct streamer *s, bool all)
     for (uint32_t i = 0; s->n_prefetching > 0 && i < s->n_units; i++) {
         uint64_t next = future_next(s->future, i, s->plan.position, NULL);
         if (cache_unit(s->cache, i)->state == CACHE_LOADING && s->loads[i].prefetch &&
-            (all || next - s->plan.position > s->plan.distance))
+            (all || next - s->plan.position > s->plan.window))
             cancel_locked(s, i);
     }
 }

@@ -162,7 +162,7 @@ static enum lb_status find_driver(const char *name, const struct driver_ops **dr
 
 static void set_distance(struct streamer *s)
 {
-    s->plan.distance = s->driver->looks_ahead ? budget_distance(s->layout, s->distance) : 0;
+    s->plan.window = s->driver->looks_ahead ? budget_distance(s->layout, s->distance) : 0;
     s->plan.scheduler = s->driver->at_once ? planner_scheduler("fixed") : s->scheduler;
 }
 

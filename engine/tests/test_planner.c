@@ -62,7 +62,7 @@ static void check_plan(const struct plan *p)
     struct planner_state state = {.cache = cache,
                                   .future = future,
                                   .position = p->position,
-                                  .distance = p->distance,
+                                  .window = p->distance,
                                   .protect = p->protect,
                                   .compute_ns = p->c,
                                   .load_ns = p->t,
@@ -147,8 +147,7 @@ static void plans(void)
 /* Demand loads: protection yields when nothing else is left, pins and loads in flight do not. */
 static void demand(void)
 {
-    struct planner_state state = {
-        .future = cycle(8), .position = 0, .distance = 3, .protect = true};
+    struct planner_state state = {.future = cycle(8), .position = 0, .window = 3, .protect = true};
     state.scheduler = planner_scheduler("fixed");
     state.cache = open_cache("lru", 8, 3);
     set_units(state.cache, ".#...#.#");
@@ -211,8 +210,8 @@ static void ask(struct walk *w, const char *what)
         earliest++;
     if (found)
         CHECK(step.for_access == earliest && cache_fits(w->cache, step.unit), "%s", what);
-    uint32_t window = w->state.distance < cache_max_units(w->cache) - 1
-                          ? w->state.distance
+    uint32_t window = w->state.window < cache_max_units(w->cache) - 1
+                          ? w->state.window
                           : cache_max_units(w->cache) - 1;
     for (uint32_t i = 0; i < n; i++) {
         if (cache_unit(w->cache, i)->state == before[i].state)
@@ -267,14 +266,14 @@ static void random_walk(const char *scheduler, const char *replacement, uint64_t
     w.cache = open_cache(replacement, n, c);
     w.state = (struct planner_state){.cache = w.cache,
                                      .future = w.future,
-                                     .distance = lb_random_below(r, n + 3),
+                                     .window = lb_random_below(r, n + 3),
                                      .protect = lb_random_below(r, 2),
                                      .compute_ns = 1 + lb_random_below(r, 100),
                                      .load_ns = 1 + lb_random_below(r, 100),
                                      .scheduler = planner_scheduler(scheduler)};
     char what[100];
     snprintf(what, sizeof what, "%s %s N=%u C=%u d=%u seed %llu", scheduler, replacement, n, c,
-             w.state.distance, (unsigned long long)seed);
+             w.state.window, (unsigned long long)seed);
     for (uint32_t i = 0; i < 6 * n; i++) {
         struct lb_error err = LB_ERROR_INIT;
         access_next(&w, what);

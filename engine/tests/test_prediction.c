@@ -332,7 +332,7 @@ static void displaced(const char *policy)
     CHECK(cache_open(&o, UNITS, NULL, &cache, &err) == LB_OK, "%s", err.text);
     struct planner_state plan = {.cache = cache,
                                  .future = b.future,
-                                 .distance = 2 * PER_LAYER,
+                                 .window = 2 * PER_LAYER,
                                  .scheduler = planner_scheduler("fixed")};
     for (uint64_t i = 0; i < PASSES * LAYERS; i++) {
         struct planner_step step;

@@ -270,9 +270,9 @@ static struct streamer_counters predict(const struct rig *rig, const struct sett
     CHECK(future_open_cycle(l->n_units, NULL, &state.future, &err) == LB_OK);
     state.scheduler = planner_scheduler("fixed");
     if (strcmp(x->o.prefetch, "sync") == 0)
-        state.distance = x->o.prefetch_distance * l->n_units / l->n_layers;
-    if (state.distance >= l->n_units)
-        state.distance = l->n_units - 1;
+        state.window = x->o.prefetch_distance * l->n_units / l->n_layers;
+    if (state.window >= l->n_units)
+        state.window = l->n_units - 1;
     for (; state.position < (uint64_t)passes * l->n_units; state.position++) {
         uint32_t unit = (uint32_t)(state.position % l->n_units);
         const struct cache_unit *u = cache_unit(state.cache, unit);
@@ -286,7 +286,7 @@ static struct streamer_counters predict(const struct rig *rig, const struct sett
         }
         cache_pin(state.cache, unit);
         struct planner_step step;
-        while (state.distance > 0 && planner_next(&state, &step)) {
+        while (state.window > 0 && planner_next(&state, &step)) {
             cache_begin_load(state.cache, step.unit, true);
             cache_end_load(state.cache, step.unit);
         }
@@ -528,7 +528,7 @@ static void compare_with_simulation(struct rig *rig, const struct setting *x,
                                 .predict = x->o.predict,
                                 .predict_depth = x->o.predict_depth,
                                 .scores = scores,
-                                .distance = budget_distance(l, x->o.prefetch_distance),
+                                .window = budget_distance(l, x->o.prefetch_distance),
                                 .max_frames = streamer_counters(rig->s).frames_capacity,
                                 .max_loads = x->o.max_loads,
                                 .seed = x->o.seed,

@@ -29,7 +29,7 @@ static struct virtual_options equal(uint32_t n, uint32_t slots, double c)
                                     .replacement = "belady",
                                     .scheduler = "fixed",
                                     .protect = true,
-                                    .distance = 2,
+                                    .window = 2,
                                     .max_units = slots,
                                     .max_loads = 1,
                                     .bandwidth = 1e9,
@@ -83,7 +83,7 @@ static void table_of_the_study(void)
         struct virtual_options o = equal(32, 16, 0.5);
         o.prefetch = rows[i].prefetch;
         o.replacement = rows[i].replacement;
-        o.distance = rows[i].distance;
+        o.window = rows[i].distance;
         struct virtual_result r = run(&o);
         double time = r.time_ns / o.passes / T, loads = (double)r.loads / o.passes;
         CHECK(fabs(time / rows[i].time - 1) <= rows[i].tolerance &&
@@ -261,7 +261,7 @@ static void near_the_floor(void)
             for (uint32_t i = 0; i < o.n_units; i++)
                 equal_units[i].layer = i / pieces;
             o.scheduler = "aggressive";
-            o.distance = 2 * pieces;
+            o.window = 2 * pieces;
             o.max_loads = 0;
             o.queue_depth = 4;
             o.chunk_bytes = 500;
@@ -318,7 +318,7 @@ static void bound_of_slots(void)
                 struct virtual_options o = equal(32 * pieces, 16 * pieces, c);
                 o.replacement = replacements[i % 3];
                 o.scheduler = schedulers[i / 3 % n_schedulers]->name;
-                o.distance = i / (3 * n_schedulers) % 2 ? pieces : 2 * pieces;
+                o.window = i / (3 * n_schedulers) % 2 ? pieces : 2 * pieces;
                 o.max_loads = i / (6 * n_schedulers) ? 0 : 1;
                 o.queue_depth = 4;
                 o.chunk_bytes = 250;
@@ -364,7 +364,7 @@ static void half_the_layers(void)
     p.queue_depth = 4;
     p.chunk_bytes = 500;
     p.scheduler = "aggressive";
-    p.distance = 16;
+    p.window = 16;
     p.warmup = 20;
     p.passes = 31;
     struct virtual_result pieces = run(&p);

@@ -139,7 +139,7 @@ static enum lb_status make_options(struct cell_run *run, struct lb_error *err)
         .scheduler = o->scheduler,
         .protect = o->protect,
         .keep_always = strcmp(o->resident, "dense") == 0,
-        .distance = budget_distance(run->layout, o->prefetch_distance),
+        .window = budget_distance(run->layout, o->prefetch_distance),
         .max_units = budget.units,
         .max_frames = budget.frames,
         .max_loads = o->max_loads,

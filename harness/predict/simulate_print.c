@@ -90,8 +90,8 @@ static json_t *row_as_json(const struct sim_row *row)
         "miss", p->miss, "bytes_read", p->bytes, "optimum_bytes", p->optimum_bytes, "loads",
         p->loads, "wasted", p->wasted, "evictions", p->evictions, "in_flight", p->in_flight,
         "c_over_t", p->c_over_t, "tokens_a_pass", p->tokens_a_pass, "tokens_per_s", p->tokens_per_s,
-        "cache_bytes", (json_int_t)p->cache_bytes, "n_units", (json_int_t)p->n_units,
-        "prediction", p->predict_depth > 0 ? predictions_as_json(p) : NULL);
+        "cache_bytes", (json_int_t)p->cache_bytes, "n_units", (json_int_t)p->n_units, "prediction",
+        p->predict_depth > 0 ? predictions_as_json(p) : NULL);
 }
 
 int sim_print_json(const struct sim_row *rows, size_t n, FILE *out)

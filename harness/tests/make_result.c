@@ -251,7 +251,7 @@ static enum lb_status make_sample(const struct made *m, const struct settings *s
                                       .replacement = settings->engine.replacement,
                                       .scheduler = settings->engine.scheduler,
                                       .protect = true,
-                                      .distance = settings->engine.prefetch_distance * per_layer,
+                                      .window = settings->engine.prefetch_distance * per_layer,
                                       .max_units = settings->engine.cache_layers * per_layer,
                                       .max_loads = 1,
                                       .seed = 1,
