@@ -156,8 +156,8 @@ static int by_text(const void *a, const void *b)
     return strcmp(json_string_value(*(json_t *const *)a), json_string_value(*(json_t *const *)b));
 }
 
-/* In an order of their own, without those of an earlier merge: they are said anew where they still
- * hold. */
+/* In an order of their own, without those of an earlier merge and those of the parts' figures: they
+ * are said anew where they hold of the whole. */
 static enum lb_status sort_warnings(struct results *r, struct lb_error *err)
 {
     size_t n = 0, count = json_array_size(r->warnings);
@@ -169,7 +169,8 @@ static enum lb_status sort_warnings(struct results *r, struct lb_error *err)
     }
     for (size_t i = 0; i < count; i++) {
         json_t *warning = json_array_get(r->warnings, i);
-        if (strncmp(json_string_value(warning), "merge: ", 7) != 0)
+        const char *text = json_string_value(warning);
+        if (strncmp(text, "merge: ", 7) != 0 && !results_is_of_figures(text))
             list[n++] = warning;
     }
     if (n > 0)

@@ -267,6 +267,16 @@ void results_warn(struct results *r, const char *format, ...)
     json_array_append_new(r->warnings, json_text(text));
 }
 
+/* Endings of what results_warn_of_figures() says, after a cell's name. */
+static const char outliers_text[] = " samples are outliers (kept)", drift_text[] = ": drifts by ",
+                  floor_text[] = ": the floor is wrong: ";
+
+bool results_is_of_figures(const char *warning)
+{
+    return strstr(warning, outliers_text) || strstr(warning, drift_text) ||
+           strstr(warning, floor_text);
+}
+
 void results_warn_of_figures(struct results *r)
 {
     for (uint32_t i = 0; i < r->matrix->count; i++) {
@@ -278,15 +288,14 @@ void results_warn_of_figures(struct results *r)
             results_warn(r, "speculate: replay: its drafts are told the text, with errors: what a "
                             "drafter of that acceptance would bring, not what one brings");
         if (s.n >= 5 && s.pass.outliers > 0)
-            results_warn(r, "%s: %zu of %zu samples are outliers (kept)", name, s.pass.outliers,
-                         s.n);
+            results_warn(r, "%s: %zu of %zu%s", name, s.pass.outliers, s.n, outliers_text);
         if (fabs(s.pass.drift) > 0.05)
-            results_warn(r, "%s: drifts by %+.0f%% over the run", name, 100 * s.pass.drift);
+            results_warn(r, "%s%s%+.0f%% over the run", name, drift_text, 100 * s.pass.drift);
         if (floor_is_wrong(&s.floor, s.pass_ns))
             results_warn(r,
-                         "%s: the floor is wrong: it lies above the measured pass by %.1f%%; what "
+                         "%s%sit lies above the measured pass by %.1f%%; what "
                          "it was made of was slower than what the pass had",
-                         name, 100 * (s.efficiency - 1));
+                         name, floor_text, 100 * (s.efficiency - 1));
     }
 }
 

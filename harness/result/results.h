@@ -81,6 +81,9 @@ void results_warn(struct results *results, const char *format, ...)
 double results_bandwidth(const struct results *results, uint32_t cell, const char **source);
 /* Warns of what a reader of the figures has to know: outliers, drift, a floor that is wrong. */
 void results_warn_of_figures(struct results *results);
+/* Whether it is one of these: a result that is put together has figures, and warnings, of its own.
+ */
+bool results_is_of_figures(const char *warning);
 struct summary results_summary(const struct results *results, uint32_t cell);
 
 void results_close(struct results *results);
