@@ -175,6 +175,21 @@ static void batch_and_single(const struct subject *m)
     free(pair);
 }
 
+/* A layer's access counts the evictions of all its units; all of them are those that happened. */
+static void check_evicted(struct lb_engine *e, const struct lb_access *units, size_t n)
+{
+    static struct lb_access layers[4096];
+    uint64_t of_units = 0, of_layers = 0;
+    size_t n_layers = lb_engine_drain(e, layers, 4096);
+    for (size_t i = 0; i < n; i++)
+        of_units += units[i].evicted;
+    for (size_t i = 0; i < n_layers; i++)
+        of_layers += layers[i].evicted;
+    CHECK(of_units > 0 && of_units == lb_engine_stats(e).evictions && of_layers == of_units,
+          "%llu in units, %llu in layers", (unsigned long long)of_units,
+          (unsigned long long)of_layers);
+}
+
 /* What every pass needs is there all the time where it is asked for, and only then. */
 static void dense_stays(const struct subject *m)
 {
@@ -201,6 +216,7 @@ static void dense_stays(const struct subject *m)
         for (size_t i = 0; i < n; i++)
             missed[units[i].part > 0] += units[i].outcome != LB_HIT;
         CHECK(n == 20 * N_LAYERS * (1 + 3), "%zu", n);
+        check_evicted(e, units, n);
         CHECK(missed[1] > 0 && (k ? missed[0] == 0 : missed[0] > 0), "%s: %zu %zu missed",
               resident[k], missed[0], missed[1]);
         lb_engine_close(e);

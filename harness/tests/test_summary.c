@@ -3,6 +3,7 @@
  * figure that holds another's shows; the floor and what it is made of; and when it is wrong.
  */
 #include "plan/virtual.h"
+#include "result/identities.h"
 #include "result/summary.h"
 #include "tests/check.h"
 
@@ -150,11 +151,29 @@ static void cyclic_misses(void)
     }
 }
 
+/* Two samples of the same work: which of the hashes differs is said. */
+static void compared(void)
+{
+    static const char *const expected[] = {NULL, "tokens hash ", "logits hash "};
+    for (int differs = 0; differs < 3; differs++) {
+        struct sample a = made_sample(0, 1), b = made_sample(1, 1);
+        snprintf(a.tokens_hash, sizeof a.tokens_hash, "11");
+        snprintf(b.tokens_hash, sizeof b.tokens_hash, differs == 1 ? "22" : "11");
+        snprintf(a.logits_hash, sizeof a.logits_hash, "33");
+        snprintf(b.logits_hash, sizeof b.logits_hash, differs == 2 ? "44" : "33");
+        char *text = identities_compare(&a, &b, "other");
+        CHECK(!text == !expected[differs], "%s", text ? text : "nothing differs");
+        CHECK(!text || strncmp(text, expected[differs], 12) == 0, "%s", text);
+        free(text);
+    }
+}
+
 int main(void)
 {
     figures();
     floors();
     mean_pass();
     cyclic_misses();
+    compared();
     return check_done();
 }
