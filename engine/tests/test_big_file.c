@@ -4,6 +4,7 @@
  * same model in a small file, bit for bit, with every storage that can map or read the file.
  */
 #include "engine.h"
+#include "file_bytes.h"
 #include "made_model.h"
 #include "tests/check.h"
 
@@ -13,18 +14,6 @@
 #define GAP ((uint64_t)5 << 30)
 
 static const char *small, *big;
-
-static char *read_small(size_t *size)
-{
-    FILE *f = fopen(small, "rb");
-    CHECK(f && fseek(f, 0, SEEK_END) == 0);
-    *size = (size_t)ftell(f);
-    char *bytes = malloc(*size);
-    rewind(f);
-    CHECK(fread(bytes, 1, *size, f) == *size);
-    fclose(f);
-    return bytes;
-}
 
 /* Where the offset of the tensor stands in the header: after name, dimensions and type. */
 static uint64_t offset_at(const char *header, size_t size, const struct gguf_tensor *t)
@@ -48,7 +37,7 @@ static bool make_big(void)
     struct lb_error err = LB_ERROR_INIT;
     struct gguf_file *file;
     size_t size;
-    char *bytes = read_small(&size);
+    char *bytes = file_bytes(small, &size);
     int fd = open(big, O_RDWR | O_CREAT | O_TRUNC, 0600);
     bool made = fd >= 0 && ftruncate(fd, (off_t)(GAP + size)) == 0 &&
                 pwrite(fd, bytes, size, 0) == (ssize_t)size;

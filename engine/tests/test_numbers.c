@@ -4,6 +4,7 @@
  * number.
  */
 #include "engine.h"
+#include "file_bytes.h"
 #include "made_model.h"
 #include "tests/check.h"
 
@@ -56,18 +57,6 @@ static enum lb_status passes(const char *kernels, const char *kv, struct lb_erro
     return status;
 }
 
-static char *read_whole(size_t *size)
-{
-    FILE *f = fopen(path, "rb");
-    CHECK(f && fseek(f, 0, SEEK_END) == 0);
-    *size = (size_t)ftell(f);
-    char *bytes = malloc(*size);
-    rewind(f);
-    CHECK(fread(bytes, 1, *size, f) == *size);
-    fclose(f);
-    return bytes;
-}
-
 /* The file with the poison at the beginning of every row of the tensor. */
 static void write_poisoned(const char *bytes, size_t size, const struct tensor *t, float poison)
 {
@@ -92,7 +81,7 @@ static void poison_all(const struct made_model *made, const char *kv)
     made_write(made, path);
     CHECK(lb_inspect_file(path, &inspect, &err) == LB_OK, "%s", err.text);
     CHECK(passes("auto", kv, &err) == LB_OK, "%s: %s", made->architecture, err.text);
-    char *bytes = read_whole(&size);
+    char *bytes = file_bytes(path, &size);
     for (size_t i = 0; i < tensors.n; i++)
         for (int k = 0; k < 3; k++) {
             write_poisoned(bytes, size, &tensors.list[i], poisons[k]);

@@ -6,12 +6,11 @@
 #include "base/random.h"
 #include "cache/cache.h"
 #include "plan/replay.h"
+#include "shared_traces.h"
 #include "tests/check.h"
 
 #include <math.h>
 #include <stdbool.h>
-
-enum { LAYERS = 12, EXPERTS = 32, CHOSEN = 4, TOKENS = 600, ACCESSES = TOKENS * LAYERS * CHOSEN };
 
 static struct replay_result run(const char *policy, const uint32_t *accesses, uint64_t length,
                                 uint32_t n_units, uint32_t slots)
@@ -30,22 +29,6 @@ static struct replay_result run(const char *policy, const uint32_t *accesses, ui
 }
 
 /* ---- the simulator's figures ---- */
-
-/* token,layer,e0,e1,e2,e3 a line, after a header, into one object an access. */
-static bool read_trace(const char *folder, const char *name, uint32_t *accesses)
-{
-    char path[4096], line[200];
-    snprintf(path, sizeof path, "%s/%s.csv", folder, name);
-    FILE *f = fopen(path, "r");
-    uint32_t n = 0, token, layer, e[CHOSEN];
-    while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "%u,%u,%u,%u,%u,%u", &token, &layer, &e[0], &e[1], &e[2], &e[3]) == 6)
-            for (uint32_t i = 0; i < CHOSEN && n < ACCESSES; i++)
-                accesses[n++] = layer * EXPERTS + e[i];
-    if (f)
-        fclose(f);
-    return n == ACCESSES;
-}
 
 static void figures_of_the_simulator(void)
 {

@@ -6,11 +6,11 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "plan/replay.h"
+#include "shared_traces.h"
 #include "tests/check.h"
 
 #include <stdbool.h>
 
-enum { LAYERS = 12, EXPERTS = 32, CHOSEN = 4, ACCESSES = 600 * LAYERS * CHOSEN };
 enum { N = LAYERS * EXPERTS };
 
 /* A sequence without repetition, least recent first. */
@@ -241,21 +241,6 @@ static void random_accesses(void)
         compare("lirs", accesses, LENGTH, slots, lirs_misses(accesses, LENGTH, slots, false));
         compare("w-tinylfu", accesses, LENGTH, slots, tiny_misses(accesses, LENGTH, slots));
     }
-}
-
-static bool read_trace(const char *folder, const char *name, uint32_t *accesses)
-{
-    char path[4096], line[200];
-    snprintf(path, sizeof path, "%s/%s.csv", folder, name);
-    FILE *f = fopen(path, "r");
-    uint32_t n = 0, token, layer, e[CHOSEN];
-    while (f && fgets(line, sizeof line, f))
-        if (sscanf(line, "%u,%u,%u,%u,%u,%u", &token, &layer, &e[0], &e[1], &e[2], &e[3]) == 6)
-            for (uint32_t i = 0; i < CHOSEN && n < ACCESSES; i++)
-                accesses[n++] = layer * EXPERTS + e[i];
-    if (f)
-        fclose(f);
-    return n == ACCESSES;
 }
 
 /* Ours is the published rule; the simulator's figures follow from the one rule more. */

@@ -3,6 +3,7 @@
  * weights that are what the header promises, the same bytes every time, errors.
  */
 #include "base/memory.h"
+#include "file_bytes.h"
 #include "gguf/gguf.h"
 #include "quant/quant.h"
 #include "synth/synth.h"
@@ -244,26 +245,13 @@ static enum lb_status write_tiny(const char *shape, const char *mix, uint64_t se
     return synth_write(&options, path, err);
 }
 
-static uint64_t hash_of_file(void)
-{
-    static unsigned char bytes[1 << 16];
-    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
-    FILE *f = fopen(path, "rb");
-    for (size_t n; f && (n = fread(bytes, 1, sizeof bytes, f)) > 0;)
-        for (size_t i = 0; i < n; i++)
-            hash = (hash ^ bytes[i]) * 0x100000001b3u;
-    if (f)
-        fclose(f);
-    return hash;
-}
-
 static void same_bytes(void)
 {
     struct lb_error err = LB_ERROR_INIT;
     CHECK(write_tiny("tiny", "Q4_K_M", 7, &err) == LB_OK, "%s", err.text);
-    uint64_t first = hash_of_file();
-    CHECK(write_tiny("tiny", "Q4_K_M", 7, &err) == LB_OK && hash_of_file() == first);
-    CHECK(write_tiny("tiny", "Q4_K_M", 8, &err) == LB_OK && hash_of_file() != first);
+    uint64_t first = file_hash(path);
+    CHECK(write_tiny("tiny", "Q4_K_M", 7, &err) == LB_OK && file_hash(path) == first);
+    CHECK(write_tiny("tiny", "Q4_K_M", 8, &err) == LB_OK && file_hash(path) != first);
     /* the same on every machine; a change here changes every model that is made anew */
     CHECK(first == 0x790ab5bd978e3d9fu, "seed 7: 0x%llx", (unsigned long long)first);
 }

@@ -4,6 +4,7 @@
  * persistence; the same options give the same bytes.
  */
 #include "base/random.h"
+#include "file_bytes.h"
 #include "synth/synth.h"
 #include "whole_model.h"
 
@@ -193,25 +194,12 @@ static void monotone(void)
     }
 }
 
-static uint64_t hash_of_file(void)
-{
-    static unsigned char bytes[1 << 16];
-    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
-    FILE *f = fopen(path, "rb");
-    for (size_t n; f && (n = fread(bytes, 1, sizeof bytes, f)) > 0;)
-        for (size_t i = 0; i < n; i++)
-            hash = (hash ^ bytes[i]) * 0x100000001b3u;
-    if (f)
-        fclose(f);
-    return hash;
-}
-
 static uint64_t hash_of(uint64_t seed, const struct synth_routing *routing)
 {
     struct lb_error err = LB_ERROR_INIT;
     struct synth_options o = {.shape = "tiny-moe", .seed = seed, .n_layers = 1, .routing = routing};
     CHECK(synth_write(&o, path, &err) == LB_OK, "%s", err.text);
-    return hash_of_file();
+    return file_hash(path);
 }
 
 static void same_bytes(void)

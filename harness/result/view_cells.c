@@ -268,10 +268,10 @@ static void summarise(struct view *view, struct view_cell *cell)
             values[i] = *(const double *)((const char *)&cell->samples[i] + fields[k]);
         *(double *)((char *)&cell->median + fields[k]) = stats_median(values, n);
     }
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         values[i] = cell->samples[i].pass_ns;
-    for (size_t i = 0; i < n; i++)
         view->experts |= !isnan(cell->samples[i].experts.per_token);
+    }
     cell->pass = stats_estimate(values, n);
     if (n == 0 && !cell->problem)
         cell->problem = "no sample was measured";
