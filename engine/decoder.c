@@ -54,19 +54,16 @@ struct lb_decoder {
 static enum lb_status check(const struct lb_engine *e, const struct lb_speculation *s,
                             enum drafter *drafter, struct lb_error *err)
 {
-    static const char *const names[] = {
-#define X(id, name, about) name,
-        DRAFTERS(X)
-#undef X
-    };
+    struct lb_choice choice;
     if (strcmp(s->speculate, e->options.speculation.speculate) != 0 ||
         s->draft_tokens != e->options.speculation.draft_tokens)
         return lb_fail(err, LB_ERR_INPUT,
                        "speculate: %s, %" PRIu32
                        " tokens: expected what the engine was opened with",
                        s->speculate, s->draft_tokens);
-    for (*drafter = 0; strcmp(names[*drafter], s->speculate) != 0;)
-        ++*drafter;
+    for (*drafter = 0;
+         lb_choice_at("speculate", *drafter, &choice) && strcmp(choice.name, s->speculate) != 0;)
+        ++*drafter; /* in the order of the list */
     if (strcmp(s->draft_budget, "fixed") != 0 && strcmp(s->draft_budget, "adaptive") != 0)
         return lb_fail(err, LB_ERR_INPUT, "draft_budget: '%s': expected fixed or adaptive",
                        s->draft_budget);

@@ -312,21 +312,33 @@ static enum lb_status check_choice(const char *kind, const char **value, struct 
                    names);
 }
 
-/* The same with a list of words that ends in NULL. */
-static bool keep_word(const char *const *words, const char **value)
+/* The same with a list of words that ends in NULL; "" in it stands for none. */
+static enum lb_status check_word(const char *option, const char *const *words, const char **value,
+                                 struct lb_error *err)
 {
-    for (; *words; words++)
-        if (strcmp(*words, *value) == 0) {
-            *value = *words;
-            return true;
+    char names[256] = "";
+    size_t used = 0;
+    for (size_t i = 0; words[i] && used < sizeof names; i++) {
+        if (strcmp(words[i], *value) == 0) {
+            *value = words[i];
+            return LB_OK;
         }
-    return false;
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s",
+                                 used == 0      ? ""
+                                 : words[i + 1] ? ", "
+                                                : " or ",
+                                 words[i]);
+    }
+    return lb_fail(err, LB_ERR_INPUT, "%s: '%s': expected %s", option, *value, names);
 }
 
 #define MOST_DEPTH 64 /* of predictions */
 
 static enum lb_status check_options(struct lb_options *o, struct lb_error *err)
 {
+    static const char *const residents[] = {"none", "dense", NULL};
+    static const char *const scopes[] = {"layer", "model", NULL};
+    static const char *const prefills[] = {"layers", "chunks", NULL};
     static const char *const slows[] = {"", "io", "compute", "wait", NULL};
     static const char *const identities[] = {"",       "outcomes", "time",   "bytes", "memory",
                                              "tokens", "needs",    "drafts", NULL};
@@ -341,16 +353,10 @@ static enum lb_status check_options(struct lb_options *o, struct lb_error *err)
     if (o->speculation.draft_tokens < 1 || o->speculation.draft_tokens > LB_DRAFT_MOST)
         return lb_fail(err, LB_ERR_INPUT, "draft_tokens: %" PRIu32 ": expected 1 to %d",
                        o->speculation.draft_tokens, LB_DRAFT_MOST);
-    if (strcmp(o->resident, "none") != 0 && strcmp(o->resident, "dense") != 0)
-        return lb_fail(err, LB_ERR_INPUT, "resident: '%s': expected none or dense", o->resident);
-    o->resident = strcmp(o->resident, "dense") == 0 ? "dense" : "none";
-    if (strcmp(o->cache_scope, "layer") != 0 && strcmp(o->cache_scope, "model") != 0)
-        return lb_fail(err, LB_ERR_INPUT, "cache_scope: '%s': expected layer or model",
-                       o->cache_scope);
-    o->cache_scope = strcmp(o->cache_scope, "layer") == 0 ? "layer" : "model";
-    if (strcmp(o->prefill, "layers") != 0 && strcmp(o->prefill, "chunks") != 0)
-        return lb_fail(err, LB_ERR_INPUT, "prefill: '%s': expected layers or chunks", o->prefill);
-    o->prefill = strcmp(o->prefill, "layers") == 0 ? "layers" : "chunks";
+    if (check_word("resident", residents, &o->resident, err) ||
+        check_word("cache_scope", scopes, &o->cache_scope, err) ||
+        check_word("prefill", prefills, &o->prefill, err))
+        return err->code;
     if (strcmp(o->cache_scope, "layer") == 0 && strcmp(o->resident, "dense") == 0)
         return lb_fail(err, LB_ERR_INPUT, "cache_scope: layer: expected model with resident dense");
     if (o->predict_depth < 1 || o->predict_depth > MOST_DEPTH)
@@ -369,13 +375,9 @@ static enum lb_status check_options(struct lb_options *o, struct lb_error *err)
         return lb_fail(err, LB_ERR_INPUT, "device: expected bandwidth and latency of 0 or more");
     if (!(o->slow_percent >= 0 && o->slow_percent <= 1000))
         return lb_fail(err, LB_ERR_INPUT, "slow_percent: %g: expected 0 to 1000", o->slow_percent);
-    if (!keep_word(slows, &o->slow))
-        return lb_fail(err, LB_ERR_INPUT, "slow: '%s': expected io, compute or wait", o->slow);
-    if (!keep_word(identities, &o->breaks))
-        return lb_fail(
-            err, LB_ERR_INPUT,
-            "breaks: '%s': expected outcomes, time, bytes, memory, tokens, needs or drafts",
-            o->breaks);
+    if (check_word("slow", slows, &o->slow, err) ||
+        check_word("breaks", identities, &o->breaks, err))
+        return err->code;
     return LB_OK;
 }
 

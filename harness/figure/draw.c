@@ -431,7 +431,7 @@ enum lb_status plot_tables(const struct plot_table *tables, size_t n,
 {
     struct view *view = &plotted->view;
     *plotted = (struct plotted){.dir = options->out_dir ? options->out_dir : "plots"};
-    *view = (struct view){.scenario = "", .about = "", .machine = "", .revision = ""};
+    *view = VIEW_EMPTY;
     struct figure_input in = {.view = view, .chosen_note = ""};
     enum lb_status status = file_make_directory(plotted->dir, err);
     int lock = status == LB_OK ? folder_lock_wait(plotted->dir, "draws") : -1;

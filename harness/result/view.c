@@ -160,8 +160,7 @@ static void read_document(struct view *view)
 
 enum lb_status view_open(const char *path, struct view *view, struct lb_error *err)
 {
-    *view =
-        (struct view){.scenario = "", .about = "", .machine = "", .revision = "", .routing = ""};
+    *view = VIEW_EMPTY;
     view->cache_unit = "layers";
     view->pass_kind = "decode pass";
     struct stat st;

@@ -90,6 +90,13 @@ struct view {
     struct view_block *blocks; /* memory */
 };
 
+/* Texts that nothing is known of. */
+#define VIEW_EMPTY                                                                                 \
+    (struct view)                                                                                  \
+    {                                                                                              \
+        .scenario = "", .about = "", .machine = "", .revision = "", .routing = ""                  \
+    }
+
 /* `path`: a run directory, or a result.json. Fails only where there is nothing to draw from:
  * neither a readable result.json nor a layers.jsonl beside it. */
 enum lb_status view_open(const char *path, struct view *view, struct lb_error *err);

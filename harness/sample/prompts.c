@@ -1,7 +1,8 @@
 /* prompts: see prompts.h. */
 #include "sample/prompts.h"
 
-#include <errno.h>
+#include "common/file_io.h"
+
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -41,13 +42,15 @@ static enum lb_status add(struct prompts *p, char *text, struct lb_error *err)
 enum lb_status prompts_read(const char *path, struct prompts *p, struct lb_error *err)
 {
     *p = (struct prompts){NULL, 0};
-    FILE *in = fopen(path, "r");
+    FILE *in = file_open(path, err);
     char *line = NULL;
     size_t room = 0, number = 0;
     ssize_t n;
     enum lb_status status = LB_OK;
-    if (!in)
-        return lb_fail(err, LB_ERR_INPUT, "prompts: %s: cannot open: %s", path, strerror(errno));
+    if (!in) {
+        lb_error_prefix(err, "prompts");
+        return err->code;
+    }
     while (status == LB_OK && (n = getline(&line, &room, in)) >= 0) {
         size_t length = strcspn(line, "\r\n");
         number++;

@@ -269,15 +269,13 @@ enum lb_status runner_measure(const struct runner_work *w, struct sample *sample
                               struct lb_error *err)
 {
     struct arguments arguments = {NULL, 0};
+    enum lb_status status = check_model(w, err);
     int result = memfd_create("sample", MFD_CLOEXEC);
     int messages = memfd_create("messages", MFD_CLOEXEC);
-    enum lb_status status = check_model(w, err);
     memset(sample, 0, sizeof *sample);
-    if (status != LB_OK)
-        ;
-    else if (result < 0 || messages < 0)
+    if (status == LB_OK && (result < 0 || messages < 0))
         status = lb_fail(err, LB_ERR_STATE, "cannot make a file for a sample: %s", strerror(errno));
-    else if (!make_arguments(w, &arguments))
+    if (status == LB_OK && !make_arguments(w, &arguments))
         status = lb_fail(err, LB_ERR_NOMEM, "out of memory for a sample");
     if (status == LB_OK)
         status = start_and_wait(w, &arguments, result, messages, sample, err);
