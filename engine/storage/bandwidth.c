@@ -122,7 +122,7 @@ static bool wants_more(const struct reading *r, int64_t start_ns)
 }
 
 /* The first failure is reported; every buffer is free again. */
-static enum lb_status take(struct reading *r, int n, struct bandwidth_sample *sample,
+static enum lb_status take(struct reading *r, int n, struct bandwidth_reading *sample,
                            struct lb_error *err)
 {
     enum lb_status status = LB_OK;
@@ -144,7 +144,7 @@ static enum lb_status take(struct reading *r, int n, struct bandwidth_sample *sa
 }
 
 /* Keeps the queue full until the sample has its bytes or its time, then waits for the rest. */
-static enum lb_status run(struct reading *r, struct bandwidth_sample *sample, struct lb_error *err)
+static enum lb_status run(struct reading *r, struct bandwidth_reading *sample, struct lb_error *err)
 {
     enum lb_status status = LB_OK;
     int depth = (int)storage_depth(r->storage);
@@ -171,7 +171,7 @@ static enum lb_status run(struct reading *r, struct bandwidth_sample *sample, st
 }
 
 static enum lb_status measure_reads(struct storage *storage, const struct bandwidth_options *o,
-                                    const struct busy *busy, struct bandwidth_sample *sample,
+                                    const struct busy *busy, struct bandwidth_reading *sample,
                                     struct lb_error *err)
 {
     struct reading reading;
@@ -188,7 +188,7 @@ static enum lb_status measure_reads(struct storage *storage, const struct bandwi
 }
 
 static void measure_busy_alone(int64_t duration_ns, const struct busy *busy,
-                               struct bandwidth_sample *sample)
+                               struct bandwidth_reading *sample)
 {
     struct timespec t = {.tv_sec = duration_ns / 1000000000, .tv_nsec = duration_ns % 1000000000};
     uint64_t work = busy_work(busy);
@@ -201,10 +201,10 @@ static void measure_busy_alone(int64_t duration_ns, const struct busy *busy,
 }
 
 enum lb_status bandwidth_measure(struct storage *storage, const struct bandwidth_options *options,
-                                 struct bandwidth_sample *sample, struct lb_error *err)
+                                 struct bandwidth_reading *sample, struct lb_error *err)
 {
     struct busy *busy;
-    *sample = (struct bandwidth_sample){0};
+    *sample = (struct bandwidth_reading){0};
     enum lb_status status = check_options(storage, options, err);
     if (status == LB_OK)
         status = busy_start(options->busy_threads, options->busy_bytes, &busy, err);
@@ -218,7 +218,7 @@ enum lb_status bandwidth_measure(struct storage *storage, const struct bandwidth
     return status;
 }
 
-double bandwidth_of(const struct bandwidth_sample *sample)
+double bandwidth_of(const struct bandwidth_reading *sample)
 {
     return sample->wall_ns > 0 ? (double)sample->bytes / (double)sample->wall_ns * 1e9 : 0;
 }

@@ -32,7 +32,7 @@ struct bandwidth_options {
     size_t busy_bytes;
 };
 
-struct bandwidth_sample {
+struct bandwidth_reading {
     int64_t start_ns, wall_ns;
     uint64_t bytes, reads;
     double busy_rate; /* work units/s of all busy threads together: bytes, or additions */
@@ -42,9 +42,9 @@ struct bandwidth_sample {
  * which with busy_bytes beyond the caches is the memory's read bandwidth). LB_ERR_INPUT for
  * options that make no sense, LB_ERR_IO when a read fails or comes short. */
 enum lb_status bandwidth_measure(struct storage *storage, const struct bandwidth_options *options,
-                                 struct bandwidth_sample *sample, struct lb_error *err);
+                                 struct bandwidth_reading *sample, struct lb_error *err);
 
 /* Bytes per second. */
-double bandwidth_of(const struct bandwidth_sample *sample);
+double bandwidth_of(const struct bandwidth_reading *sample);
 
 #endif

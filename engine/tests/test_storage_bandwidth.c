@@ -12,7 +12,7 @@ static char path[64];
 static void by_bytes(const char *name)
 {
     struct lb_error err = LB_ERROR_INIT;
-    struct bandwidth_sample sample;
+    struct bandwidth_reading sample;
     struct bandwidth_options options = {.block_bytes = BLOCK, .bytes = 10 * BLOCK, .batch = 2};
     struct storage *storage = fixture_open(name, path, DEPTH);
     CHECK(bandwidth_measure(storage, &options, &sample, &err) == LB_OK, "%s", err.text);
@@ -38,7 +38,7 @@ static void extents(void)
         {3 * BLOCK, 3, 2 * BLOCK + BLOCK / 2}, /* past the end: from the beginning */
     };
     struct lb_error err = LB_ERROR_INIT;
-    struct bandwidth_sample sample;
+    struct bandwidth_reading sample;
     struct storage *storage = fixture_open("memory", path, DEPTH);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct bandwidth_options options = {.block_bytes = BLOCK,
@@ -57,7 +57,7 @@ static void extents(void)
 static void by_time_with_busy_threads(void)
 {
     struct lb_error err = LB_ERROR_INIT;
-    struct bandwidth_sample sample;
+    struct bandwidth_reading sample;
     struct bandwidth_options options = {.block_bytes = BLOCK,
                                         .duration_ns = 20000000,
                                         .busy_threads = 2,
@@ -80,7 +80,7 @@ static void known_bandwidth(void)
     struct lb_error err = LB_ERROR_INIT;
     struct storage_device device = {.bandwidth = 20e6};
     struct bandwidth_options options = {.block_bytes = BLOCK, .bytes = 10 * BLOCK};
-    struct bandwidth_sample sample;
+    struct bandwidth_reading sample;
     struct storage *storage;
     CHECK(storage_shape(fixture_open("memory", path, DEPTH), &device, &storage, &err) == LB_OK);
     CHECK(bandwidth_measure(storage, &options, &sample, &err) == LB_OK, "%s", err.text);
@@ -101,7 +101,7 @@ static void bad_options(void)
         {{.block_bytes = 4096, .bytes = 1, .extents = &outside, .n_extents = 1}, "extent 0"},
         {{.block_bytes = 4096, .bytes = 1, .extents = &crooked, .n_extents = 1}, "extent 0"},
     };
-    struct bandwidth_sample sample;
+    struct bandwidth_reading sample;
     struct storage *storage = fixture_open("direct", path, DEPTH);
     if (storage_align(storage) == 1) {
         fprintf(stderr, "no O_DIRECT here: alignment of the options is not checked\n");
@@ -127,7 +127,7 @@ static void failing_reads(void)
         struct storage_fault fault = {.kind = kind ? STORAGE_FAULT_SHORT : STORAGE_FAULT_EIO,
                                       .nth = 3};
         struct bandwidth_options options = {.block_bytes = BLOCK, .bytes = 12 * BLOCK};
-        struct bandwidth_sample sample;
+        struct bandwidth_reading sample;
         struct storage *storage;
         CHECK(storage_inject(fixture_open("memory", path, DEPTH), &fault, &storage, &err) == LB_OK);
         CHECK(bandwidth_measure(storage, &options, &sample, &err) == LB_ERR_IO);
@@ -143,7 +143,7 @@ static void failing_allocations(void)
         struct lb_error err = LB_ERROR_INIT;
         struct bandwidth_options options = {
             .block_bytes = BLOCK, .bytes = BLOCK, .busy_threads = 2, .busy_bytes = 4096};
-        struct bandwidth_sample sample;
+        struct bandwidth_reading sample;
         lb_memory_fail_at(n);
         enum lb_status s = bandwidth_measure(storage, &options, &sample, &err);
         lb_memory_fail_at(0);

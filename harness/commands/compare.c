@@ -9,9 +9,9 @@
  *    "problems": [text]}
  */
 #include "commands/commands.h"
+#include "common/amounts.h"
 #include "common/exit_codes.h"
 #include "common/json_text.h"
-#include "common/values.h"
 #include "gate/compare_rows.h"
 #include "settings/cli.h"
 
@@ -105,9 +105,9 @@ static void human(const struct compare_row *row, int side, char *text, size_t si
 {
     double value = row->median[side];
     if (strcmp(row->unit, "ns") == 0)
-        value_human_duration(value, text, size);
+        amount_human_duration(value, text, size);
     else if (strcmp(row->unit, "bytes") == 0)
-        value_human_size(value, text, size);
+        amount_human_size(value, text, size);
     else
         snprintf(text, size, "%.4g %s", value, row->unit);
 }

@@ -3,9 +3,9 @@
  * by row: n_tokens x n_vocab. The last `decode` ids go through single decode passes.
  */
 #include "commands/commands.h"
+#include "common/amounts.h"
 #include "common/exit_codes.h"
 #include "common/file_io.h"
-#include "common/values.h"
 #include "settings/model_options.h"
 
 #include <errno.h>
@@ -46,7 +46,7 @@ static enum lb_status parse_ids(const char *text, uint32_t n_vocab, int32_t **id
         uint64_t id;
         if (*word == '\0')
             continue;
-        if (!value_parse_count(word, &id) || id >= n_vocab)
+        if (!amount_parse_count(word, &id) || id >= n_vocab)
             status = lb_fail(err, LB_ERR_INPUT, "--ids: '%.40s': expected a token id from 0 to %u",
                              word, n_vocab - 1);
         else

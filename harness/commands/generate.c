@@ -5,8 +5,8 @@
  */
 #include "base/clock.h"
 #include "commands/commands.h"
+#include "common/amounts.h"
 #include "common/exit_codes.h"
-#include "common/values.h"
 #include "sample/op_profile.h"
 #include "settings/model_options.h"
 
@@ -64,10 +64,10 @@ static void print_timing(const struct timing *t)
     fprintf(stderr,
             "load %s; prefill %zu tokens in %s (%.4g tok/s); decode %llu passes in %s (%.4g "
             "tok/s)\n",
-            value_human_duration((double)t->load_ns, load, sizeof load), t->prompt_tokens,
-            value_human_duration((double)t->prefill_ns, prefill, sizeof prefill),
+            amount_human_duration((double)t->load_ns, load, sizeof load), t->prompt_tokens,
+            amount_human_duration((double)t->prefill_ns, prefill, sizeof prefill),
             per_second(t->prompt_tokens, t->prefill_ns), (unsigned long long)t->drafts.passes,
-            value_human_duration((double)decode_ns, decode, sizeof decode),
+            amount_human_duration((double)decode_ns, decode, sizeof decode),
             per_second(t->drafts.tokens, decode_ns));
 }
 
@@ -81,8 +81,8 @@ static void print_drafts(const struct lb_drafts *d, const char *how)
             how, d->passes > 0 ? (double)d->tokens / (double)d->passes : 0,
             (unsigned long long)d->made, (unsigned long long)d->kept,
             (unsigned long long)(d->made - d->kept),
-            value_human_duration((double)d->draft_ns, time, sizeof time),
-            value_human_size((double)d->bytes, memory, sizeof memory));
+            amount_human_duration((double)d->draft_ns, time, sizeof time),
+            amount_human_size((double)d->bytes, memory, sizeof memory));
     if (d->reached[0] == 0)
         return;
     fputs("kept by place in the draft:", stderr);

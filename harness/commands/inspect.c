@@ -1,8 +1,8 @@
 /* inspect: what a GGUF file says about itself: metadata and tensors, as text or JSON. */
 #include "commands/commands.h"
+#include "common/amounts.h"
 #include "common/exit_codes.h"
 #include "common/json_text.h"
-#include "common/values.h"
 #include "engine.h"
 #include "settings/cli.h"
 #include "settings/model_options.h"
@@ -27,7 +27,7 @@ static void print_file(void *ctx, uint32_t version, uint64_t file_bytes, size_t 
     char size[32];
     (void)ctx;
     printf("GGUF version %" PRIu32 ", %s, %zu metadata entries, %zu tensors\n\n", version,
-           value_human_size((double)file_bytes, size, sizeof size), n_pairs, n_tensors);
+           amount_human_size((double)file_bytes, size, sizeof size), n_pairs, n_tensors);
 }
 
 /* At least `width` wide, at most `most` characters and "..."; a control character is a space, so

@@ -11,10 +11,10 @@
 #include "base/random.h"
 #include "commands/commands.h"
 #include "commands/probe_environment.h"
+#include "common/amounts.h"
 #include "common/exit_codes.h"
 #include "common/json_text.h"
 #include "common/progress.h"
-#include "common/values.h"
 #include "machine/probe_raw.h"
 #include "machine/probe_report.h"
 #include "settings/cli.h"
@@ -125,14 +125,14 @@ static bool add_number(struct numbers *numbers, uint64_t value)
 static bool add_block(struct probe *probe, const char *word)
 {
     uint64_t bytes;
-    return value_parse_size(word, &bytes) && bytes >= STORAGE_ALIGN && bytes % STORAGE_ALIGN == 0 &&
-           bytes <= BLOCK_MAX && add_number(&probe->blocks, bytes);
+    return amount_parse_size(word, &bytes) && bytes >= STORAGE_ALIGN &&
+           bytes % STORAGE_ALIGN == 0 && bytes <= BLOCK_MAX && add_number(&probe->blocks, bytes);
 }
 
 static bool add_depth(struct probe *probe, const char *word)
 {
     uint64_t depth;
-    return value_parse_count(word, &depth) && depth >= 1 && depth <= DEPTH_MAX &&
+    return amount_parse_count(word, &depth) && depth >= 1 && depth <= DEPTH_MAX &&
            add_number(&probe->depths, depth);
 }
 
@@ -253,7 +253,7 @@ static void free_cells(struct probe_results *r)
 static void measure(struct probe *probe, struct probe_cell *cell)
 {
     struct lb_options how = lb_options_default();
-    struct probe_raw_sample sample;
+    struct probe_raw_reading sample;
     struct lb_error err = LB_ERROR_INIT;
     enum lb_status status;
     how.storage = cell->storage;

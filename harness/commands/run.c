@@ -59,7 +59,7 @@ static void print_list(const struct study_run *run)
 static void print_order(const struct study_run *run)
 {
     for (size_t i = 0; i < run->n_order; i++) {
-        const struct matrix_sample *s = &run->order[i];
+        const struct matrix_slot *s = &run->order[i];
         if (s->rep < 0)
             printf("%4u warm-up %s\n", s->seq, run->matrix.cells[s->cell].name);
         else

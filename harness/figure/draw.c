@@ -32,7 +32,7 @@
 /* ---- captions ---- */
 
 /* gnuplot's single quotes protect everything but themselves; control characters have no place. */
-static const char *quoted(struct view *view, const char *text)
+static const char *quoted(struct result_view *view, const char *text)
 {
     char *out = view_alloc(view, 2 * strlen(text) + 3, 1), *o = out;
     *o++ = '\'';
@@ -46,7 +46,7 @@ static const char *quoted(struct view *view, const char *text)
 }
 
 /* Parts joined by "; ", broken into at most CAPTION_LINES lines where they get too long. */
-static void wrap_caption(struct view *view, const char *const *parts, size_t n,
+static void wrap_caption(struct result_view *view, const char *const *parts, size_t n,
                          const char *lines[CAPTION_LINES])
 {
     size_t line = 0;
@@ -65,7 +65,7 @@ static void wrap_caption(struct view *view, const char *const *parts, size_t n,
             lines[line] = view_text(view, "%.*s...", CAPTION_WIDTH - 3, lines[line]);
 }
 
-static const char *data_hash(struct view *view, const char *data, size_t length)
+static const char *data_hash(struct result_view *view, const char *data, size_t length)
 {
     struct sha256 hash;
     char hex[65];
@@ -77,8 +77,9 @@ static const char *data_hash(struct view *view, const char *data, size_t length)
 
 /* ---- files ---- */
 
-static const char *script_of(struct view *view, const struct figure_input *in, const char *name,
-                             const char *const lines[CAPTION_LINES], const char *formats)
+static const char *script_of(struct result_view *view, const struct figure_input *in,
+                             const char *name, const char *const lines[CAPTION_LINES],
+                             const char *formats)
 {
     const char *body = plot_script(name), *load = strstr(body, "\nload ARG0");
     assert(load); /* every script loads the style, which takes the place of that line */
@@ -97,7 +98,7 @@ static enum lb_status write_figure(struct figure_input *in, const struct figure 
                                    const char *dir, const struct plot_options *options,
                                    struct plot_outcome *outcome, struct lb_error *err)
 {
-    struct view *view = in->view;
+    struct result_view *view = in->view;
     char *data = NULL;
     size_t length = 0;
     in->note = in->legend = in->reading = in->runs = in->settings = "";
@@ -141,7 +142,8 @@ static enum lb_status write_figure(struct figure_input *in, const struct figure 
 }
 
 /* Its pictures, or all of it. */
-static void remove_figure(struct view *view, const char *dir, const char *name, bool pictures)
+static void remove_figure(struct result_view *view, const char *dir, const char *name,
+                          bool pictures)
 {
     static const char *const endings[] = {"svg", "png", "pdf", "dat", "gp"};
     for (size_t i = 0; i < (pictures ? 3 : sizeof endings / sizeof *endings); i++)
@@ -388,7 +390,7 @@ enum lb_status plot_result(const char *path, const struct plot_options *options,
                            struct plotted *plotted, struct lb_error *err)
 {
     *plotted = (struct plotted){.dir = NULL};
-    struct view *view = &plotted->view;
+    struct result_view *view = &plotted->view;
     struct access_log log = {.events = NULL};
     struct figure_input in = {.view = view, .chosen_note = ""};
     enum lb_status status = view_open(path, view, err);
@@ -429,7 +431,7 @@ enum lb_status plot_tables(const struct plot_table *tables, size_t n,
                            const struct plot_options *options, struct plotted *plotted,
                            struct lb_error *err)
 {
-    struct view *view = &plotted->view;
+    struct result_view *view = &plotted->view;
     *plotted = (struct plotted){.dir = options->out_dir ? options->out_dir : "plots"};
     *view = VIEW_EMPTY;
     struct figure_input in = {.view = view, .chosen_note = ""};

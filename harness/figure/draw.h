@@ -24,7 +24,7 @@ struct plot_outcome {
 };
 
 struct plotted {
-    struct view view; /* with the notes on what is damaged or missing */
+    struct result_view view; /* with the notes on what is damaged or missing */
     struct plot_outcome *outcomes;
     size_t n_outcomes, n_drawn, n_failed;
     const char *dir;

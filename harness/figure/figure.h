@@ -9,7 +9,7 @@
 #define FIGURE_H
 
 #include "result/access_log.h"
-#include "result/view.h"
+#include "result/result_view.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -18,7 +18,7 @@
 #define FIGURE_EVENTS 250000 /* accesses of a chosen cell that are drawn: the first of its log */
 
 struct figure_input {
-    struct view *view;
+    struct result_view *view;
     const struct access_log *log; /* events of the chosen cells; NULL: no layers.jsonl */
     size_t chosen[FIGURE_CHOSEN]; /* cells whose accesses are shown, best last */
     size_t n_chosen;

@@ -46,7 +46,7 @@ static const struct view_cell *fastest(const struct view_cell *const *cells, siz
 }
 
 /* Time to load one layer at the storage's bandwidth; NAN: not known. */
-static double load_ns(const struct view *view)
+static double load_ns(const struct result_view *view)
 {
     for (size_t i = 0; i < view->n_cells; i++)
         if (view->cells[i].floor.all_load_ns > 0 && view->n_layers > 0)
@@ -220,7 +220,7 @@ static const struct view_cell **row_cells(struct figure_input *in, size_t *n)
     static const unsigned axes[] = {
         BY_PREFETCH | BY_REPLACEMENT | BY_CACHE | ANY_SETTING, BY_PREFETCH | BY_CACHE | ANY_SETTING,
         BY_PREFETCH | BY_REPLACEMENT | ANY_SETTING, BY_PREFETCH | ANY_SETTING};
-    struct view *view = in->view;
+    struct result_view *view = in->view;
     const struct view_cell **cells = view_alloc(view, view->n_cells + 1, sizeof *cells);
     *n = 0;
     for (size_t i = 0; i < view->n_cells; i++)
@@ -236,7 +236,7 @@ static const struct view_cell **row_cells(struct figure_input *in, size_t *n)
 }
 
 /* A name beside its bar, cut where it would not fit. */
-static const char *row_name(struct view *view, const struct view_cell *cell)
+static const char *row_name(struct result_view *view, const struct view_cell *cell)
 {
     enum { MOST = 38 };
     return strlen(cell->label) <= MOST ? cell->label
@@ -268,7 +268,7 @@ const char *figure_outcomes(struct figure_input *in, FILE *data)
 
 /* Where weights are computed with straight from a mapping, pages that are not there are brought in
  * the middle of it: what such a cell computes longer than the resident one is waiting for them. */
-static double faulted_ns(struct view *view, const struct view_cell *cell)
+static double faulted_ns(struct result_view *view, const struct view_cell *cell)
 {
     double beyond = cell->median.compute_ns + cell->median.other_ns - cell->floor.compute_ns;
     if (strcmp(view_option(view, cell, "storage"), "mmap") != 0 ||
@@ -314,7 +314,7 @@ const char *figure_time_by_cell(struct figure_input *in, FILE *data)
 /* 8. overlap roofline: c/t against the pass time in units of the time spent loading */
 const char *figure_roofline(struct figure_input *in, FILE *data)
 {
-    struct view *view = in->view;
+    struct result_view *view = in->view;
     const struct view_cell **shown = view_alloc(view, view->n_cells + 1, sizeof *shown),
                            *best = NULL;
     size_t n = 0;
@@ -351,7 +351,7 @@ const char *figure_roofline(struct figure_input *in, FILE *data)
 /* 9. memory against tokens a second, with the cells that no other beats in both */
 const char *figure_memory_by_speed(struct figure_input *in, FILE *data)
 {
-    struct view *view = in->view;
+    struct result_view *view = in->view;
     const struct view_cell **shown = view_alloc(view, view->n_cells + 1, sizeof *shown);
     size_t n = 0, n_best = 0;
     for (size_t i = 0; i < view->n_cells; i++)

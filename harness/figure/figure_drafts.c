@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool drafts(struct view *view, const struct view_cell *c)
+static bool drafts(struct result_view *view, const struct view_cell *c)
 {
     const char *how = view_option(view, c, "speculate");
     return *how && strcmp(how, "off") != 0;
@@ -16,13 +16,13 @@ static bool measured(const struct view_cell *c)
     return !c->reference && !c->problem && c->pass.n > 0;
 }
 
-static double draft_tokens(struct view *view, const struct view_cell *c)
+static double draft_tokens(struct result_view *view, const struct view_cell *c)
 {
     return drafts(view, c) ? atof(view_option(view, c, "draft_tokens")) : 0;
 }
 
 /* "ngram 2-4", "replay 0.7": replayed drafts are told the text, and say so wherever they show */
-static const char *drafter(struct view *view, const struct view_cell *c)
+static const char *drafter(struct result_view *view, const struct view_cell *c)
 {
     const char *how = view_option(view, c, "speculate");
     bool adapts = strcmp(view_option(view, c, "draft_budget"), "adaptive") == 0;
@@ -36,7 +36,7 @@ static const char *drafter(struct view *view, const struct view_cell *c)
 }
 
 /* What else a cell differs in: its work, its cache. */
-static const char *circumstances(struct view *view, const struct view_cell *c)
+static const char *circumstances(struct result_view *view, const struct view_cell *c)
 {
     const char *cache = strcmp(c->prefetch, "resident") == 0 ? "resident"
                         : isnan(c->cache)                    ? c->prefetch
@@ -45,7 +45,7 @@ static const char *circumstances(struct view *view, const struct view_cell *c)
 }
 
 /* The fastest cell in the same circumstances that guesses nothing; NULL: there is none. */
-static const struct view_cell *without(struct view *view, const char *where)
+static const struct view_cell *without(struct result_view *view, const char *where)
 {
     const struct view_cell *best = NULL;
     for (size_t i = 0; i < view->n_cells; i++) {
@@ -74,7 +74,7 @@ static void write_point(FILE *data, const char *panel, const char *series, doubl
 enum { MOST_PANELS = 6 };
 
 /* Cells that guess, by circumstances, drafter and length of drafts. */
-static struct view *sorted_view;
+static struct result_view *sorted_view;
 static int by_series(const void *a, const void *b)
 {
     const struct view_cell *x = *(const struct view_cell *const *)a,
@@ -90,7 +90,7 @@ static int by_series(const void *a, const void *b)
 }
 
 /* The measured cells that guess, sorted; *n of them. */
-static const struct view_cell **guessing(struct view *view, size_t *n)
+static const struct view_cell **guessing(struct result_view *view, size_t *n)
 {
     const struct view_cell **cells = view_alloc(view, view->n_cells + 1, sizeof *cells);
     *n = 0;
@@ -105,7 +105,7 @@ static const struct view_cell **guessing(struct view *view, size_t *n)
 /* 15. time a token against the length of drafts */
 const char *figure_token_time_by_draft_length(struct figure_input *in, FILE *data)
 {
-    struct view *view = in->view;
+    struct result_view *view = in->view;
     size_t n, panels = 0, shown = 0;
     const struct view_cell **cells = guessing(view, &n), *best = NULL;
     const char *panel = "", *series = "";
@@ -140,7 +140,7 @@ const char *figure_token_time_by_draft_length(struct figure_input *in, FILE *dat
 /* 16. how often each place of a draft is right */
 const char *figure_acceptance_by_place(struct figure_input *in, FILE *data)
 {
-    struct view *view = in->view;
+    struct result_view *view = in->view;
     size_t n, shown = 0;
     const struct view_cell **cells = guessing(view, &n);
     fprintf(data, "# panel series place acceptance\n");

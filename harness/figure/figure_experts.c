@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* The options that differ between cells and are no size of anything, as the name of a line. */
-static const char *series_of(struct view *view, const struct view_cell *cell)
+static const char *series_of(struct result_view *view, const struct view_cell *cell)
 {
     const char *predict = view_option(view, cell, "predict");
     bool predicts = *predict && strcmp(predict, "off") != 0;
@@ -23,7 +23,7 @@ static bool shown(const struct view_cell *cell)
 /* hit rate against time: where they disagree is the point */
 const char *figure_hits_by_time(struct figure_input *in, FILE *data)
 {
-    struct view *view = in->view;
+    struct result_view *view = in->view;
     const struct view_cell **cells = view_alloc(view, view->n_cells + 1, sizeof *cells);
     const struct view_cell *fastest = NULL, *hits = NULL;
     size_t n = 0;
@@ -86,7 +86,7 @@ static size_t depth_of(const struct view_cell *cell, const json_t *cells)
 /* precision and recall by depth; of cells that guess alike the first that looks furthest ahead */
 const char *figure_prediction_by_depth(struct figure_input *in, FILE *data)
 {
-    struct view *view = in->view;
+    struct result_view *view = in->view;
     const json_t *cells = json_object_get(view->document, "cells");
     const char **names = view_alloc(view, view->n_cells + 1, sizeof *names), *best_name = "";
     size_t n = 0;
@@ -127,7 +127,7 @@ const char *figure_prediction_by_depth(struct figure_input *in, FILE *data)
 /* the union of experts, and the speed, by the number of sequences */
 const char *figure_experts_by_batch(struct figure_input *in, FILE *data)
 {
-    struct view *view = in->view;
+    struct result_view *view = in->view;
     const struct view_cell **cells = view_alloc(view, view->n_cells + 1, sizeof *cells);
     const struct view_cell *fastest = NULL;
     size_t n = 0;

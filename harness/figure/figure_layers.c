@@ -38,7 +38,7 @@ const char *figure_wait_by_layer(struct figure_input *in, FILE *data)
 {
     if (!has_events(in))
         return NO_LOG;
-    struct view *view = in->view;
+    struct result_view *view = in->view;
     size_t layers = view->n_layers, most_passes = 0;
     fprintf(data, "# series layer wait_ms low_ms high_ms\n");
     for (size_t c = 0; c < in->n_chosen; c++) {
@@ -80,7 +80,7 @@ const char *figure_wait_by_layer_and_pass(struct figure_input *in, FILE *data)
     enum { MOST_PASSES = 64 };
     if (!has_events(in))
         return NO_LOG;
-    struct view *view = in->view;
+    struct result_view *view = in->view;
     size_t layers = view->n_layers, passes = 0, reps = 0;
     for (size_t i = 0; i < in->log->n_events; i++) {
         const struct access_event *e = &in->log->events[i];
@@ -238,7 +238,7 @@ const char *figure_timeline(struct figure_input *in, FILE *data)
 {
     if (!has_events(in))
         return NO_LOG;
-    struct view *view = in->view;
+    struct result_view *view = in->view;
     const struct access_event *events = in->log->events;
     size_t cells[2], n = 0, first, last;
     for (size_t c = in->n_chosen; c-- > 0 && n < 2;) {
@@ -299,7 +299,7 @@ const char *figure_latency(struct figure_input *in, FILE *data)
     enum { LEAST_FOR_P99 = 662 };
     if (!has_events(in))
         return NO_LOG;
-    struct view *view = in->view;
+    struct result_view *view = in->view;
     double *waits = view_alloc(view, in->log->n_events, sizeof *waits);
     size_t least = SIZE_MAX;
     fprintf(data, "# series wait_ms(0.001: at most) at_most more\n");

@@ -10,7 +10,7 @@
 /* 10. simulator against measurement */
 const char *figure_prediction(struct figure_input *in, FILE *data)
 {
-    struct view *view = in->view;
+    struct result_view *view = in->view;
     const struct view_cell **shown = view_alloc(view, view->n_cells + 1, sizeof *shown);
     size_t n = 0;
     double worst = 0;
@@ -35,7 +35,7 @@ const char *figure_prediction(struct figure_input *in, FILE *data)
 }
 
 /* "async belady C=8 d=2" of "prefetch=async/replacement=belady/cache_layers=8/...". */
-static const char *short_name(struct view *view, const char *cell)
+static const char *short_name(struct result_view *view, const char *cell)
 {
     static const char *const keys[] = {
         "prefetch=", "replacement=", "cache_layers=", "prefetch_distance="};
@@ -72,7 +72,7 @@ static bool read_ratio(const json_t *row, struct ratio *r)
     return json_is_number(ratio) && json_is_number(low) && json_is_number(high) && r->middle > 0;
 }
 
-static bool is_metric(struct view *view, const struct ratio *r, const char *metric)
+static bool is_metric(struct result_view *view, const struct ratio *r, const char *metric)
 {
     return strcmp(view_field(view, r->row, "metric"), metric) == 0;
 }
@@ -89,7 +89,7 @@ static int by_change(const void *a, const void *b)
 const char *figure_comparison(struct figure_input *in, FILE *data)
 {
     enum { MOST_ROWS = 32 };
-    struct view *view = in->view;
+    struct result_view *view = in->view;
     size_t i, n = 0, total = json_array_size(in->comparison), different = 0;
     struct ratio *ratios = view_alloc(view, total + 1, sizeof *ratios);
     const json_t *row;
@@ -142,7 +142,7 @@ const char *figure_drift(struct figure_input *in, FILE *data)
 {
     enum { LEAST_WINDOW = 9, MOST_WINDOW = 201 };
     double near[MOST_WINDOW];
-    struct view *view = in->view;
+    struct result_view *view = in->view;
     size_t n = 0, samples = 0;
     for (size_t i = 0; i < view->n_cells; i++)
         samples += view->cells[i].n_samples;

@@ -31,7 +31,7 @@ static bool measured(const struct view_cell *cell)
 }
 
 /* The work that most of the measured cells run; *several: there is more than one. */
-static const char *main_work(const struct view *view, bool *several)
+static const char *main_work(const struct result_view *view, bool *several)
 {
     const char *best = "";
     size_t most = 0;
@@ -163,7 +163,7 @@ static size_t keep_fair(const struct view_cell **cells, size_t n, unsigned axes,
     return n;
 }
 
-static const char *note_on(struct view *view, const struct reduced *reduced,
+static const char *note_on(struct result_view *view, const struct reduced *reduced,
                            const struct view_cell *sliced)
 {
     const char *text = "";
@@ -178,7 +178,7 @@ static const char *note_on(struct view *view, const struct reduced *reduced,
 }
 
 /* Measured cells of the main work, in the order of prefetch modes. */
-static const struct view_cell **group_of(struct view *view, const char *work, size_t *count)
+static const struct view_cell **group_of(struct result_view *view, const char *work, size_t *count)
 {
     const struct view_cell **group = view_alloc(view, view->n_cells + 1, sizeof *group);
     *count = 0;
@@ -196,7 +196,7 @@ static const struct view_cell **group_of(struct view *view, const char *work, si
 
 const struct view_cell **figure_best(struct figure_input *in, unsigned axes, size_t *count)
 {
-    struct view *view = in->view;
+    struct result_view *view = in->view;
     bool several;
     const char *work = main_work(view, &several);
     size_t n_group, n = 0;

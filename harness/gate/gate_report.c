@@ -1,9 +1,9 @@
 /* gate_report: table, Markdown and JSON. See gate_report.h. */
 #include "gate/gate_report.h"
 
+#include "common/amounts.h"
 #include "common/exit_codes.h"
 #include "common/json_text.h"
-#include "common/values.h"
 
 #include <math.h>
 #include <string.h>
@@ -29,7 +29,7 @@ static const char *human(const struct gate_times_row *row, double value, char te
     if (isnan(value))
         return "-";
     if (strcmp(row->metric->unit, "ns") == 0)
-        return value_human_duration(value, text, 64);
+        return amount_human_duration(value, text, 64);
     snprintf(text, 64, "%.4g %s", value, row->metric->unit);
     return text;
 }

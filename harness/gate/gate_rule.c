@@ -71,7 +71,7 @@ static uint32_t block_index(uint32_t *blocks, size_t *n_blocks, uint32_t block)
 }
 
 struct arms {
-    struct stats_sample *samples[2]; /* base, head; of one allocation */
+    struct stats_blocked *samples[2]; /* base, head; of one allocation */
     double *values[2], *scratch;
     uint32_t *blocks;
     int *balance; /* of a block: samples of head less those of base */
@@ -106,12 +106,12 @@ static bool open_arms(struct arms *arms, size_t n)
 static bool split(const struct gate_metric *m, struct arms *arms, struct gate_result *r)
 {
     for (size_t i = 0; i < m->n; i++) {
-        const struct gate_sample *s = &m->samples[i];
+        const struct gate_value *s = &m->samples[i];
         if (!isfinite(s->value) || s->value < 0)
             REFUSE(r, GATE_FAILED, "sample %zu is %g: expected a number of 0 or more", i, s->value);
         uint32_t block = block_index(arms->blocks, &arms->n_blocks, s->block);
         arms->values[s->head][arms->n[s->head]] = s->value;
-        arms->samples[s->head][arms->n[s->head]++] = (struct stats_sample){s->value, block};
+        arms->samples[s->head][arms->n[s->head]++] = (struct stats_blocked){s->value, block};
         arms->balance[block] += s->head ? 1 : -1;
     }
     for (int a = 0; a < 2; a++)

@@ -37,7 +37,7 @@ enum gate_verdict {
 
 const char *gate_verdict_name(enum gate_verdict verdict);
 
-struct gate_sample {
+struct gate_value {
     double value;   /* finite, 0 or more */
     uint32_t block; /* of the ABBA order; a block holds as many samples of base as of head */
     bool head;
@@ -48,9 +48,9 @@ struct gate_metric {
     bool higher_is_better;
     /* of base [0] and head [1]; they have to be equal. NULL: that arm has no such cell */
     const char *unit[2];
-    const char *work[2];               /* hash of tokens and scenario */
-    const char *machine[2];            /* comparability key */
-    const struct gate_sample *samples; /* in the order of measurement */
+    const char *work[2];              /* hash of tokens and scenario */
+    const char *machine[2];           /* comparability key */
+    const struct gate_value *samples; /* in the order of measurement */
     size_t n;
 };
 

@@ -144,20 +144,20 @@ static enum lb_status measure_blocks(struct measuring *m, const uint32_t *blocks
 
 /* The samples of a metric, as the rule takes them. *list: malloc; NULL: out of memory. */
 static size_t samples_of(const struct gate_times *times, uint32_t cell, size_t metric,
-                         bool confirming, struct gate_sample **list)
+                         bool confirming, struct gate_value **list)
 {
     size_t n = 0;
     *list = malloc((times->n_samples + 1) * sizeof **list);
     for (size_t i = 0; *list && i < times->n_samples; i++) {
         const struct gate_time_sample *s = &times->samples[i];
         if (s->cell == cell && s->confirming == confirming && !s->set_aside)
-            (*list)[n++] = (struct gate_sample){s->values[metric], s->block, s->head};
+            (*list)[n++] = (struct gate_value){s->values[metric], s->block, s->head};
     }
     return n;
 }
 
 static struct gate_metric describe(const struct measuring *m, uint32_t cell, size_t metric,
-                                   const struct gate_sample *samples, size_t n)
+                                   const struct gate_value *samples, size_t n)
 {
     const struct compare_metric *what = m->plan->metrics[metric];
     char(*work)[64] = m->times->work[cell];
@@ -177,7 +177,7 @@ static bool noise_of(const struct measuring *m, uint32_t cell, bool confirming, 
     rule.rounds = 1; /* only the noise is asked for */
     *cv = 0;
     for (size_t k = 0; k < m->plan->n_metrics; k++) {
-        struct gate_sample *list;
+        struct gate_value *list;
         struct gate_result result;
         size_t n = samples_of(m->times, cell, k, confirming, &list);
         struct gate_metric metric = describe(m, cell, k, list, n);
@@ -319,7 +319,7 @@ static enum lb_status judge(struct measuring *m, bool confirming, struct lb_erro
     struct gate_times *t = m->times;
     size_t n = 0;
     struct gate_metric *metrics = calloc(t->n_rows + 1, sizeof *metrics);
-    struct gate_sample **lists = calloc(t->n_rows + 1, sizeof *lists);
+    struct gate_value **lists = calloc(t->n_rows + 1, sizeof *lists);
     struct gate_result *results = calloc(t->n_rows + 1, sizeof *results);
     size_t *which = calloc(t->n_rows + 1, sizeof *which);
     bool good = metrics && lists && results && which;

@@ -10,7 +10,7 @@
 #define BUSY_BYTES ((size_t)128 << 20) /* for each thread: more than the caches hold */
 
 static enum lb_status open_storage(const struct probe_raw_work *work,
-                                   struct probe_raw_sample *sample, struct storage **storage,
+                                   struct probe_raw_reading *sample, struct storage **storage,
                                    struct lb_error *err)
 {
     const struct lb_options *o = work->options;
@@ -33,7 +33,7 @@ static bool through_page_cache(const char *storage)
     return strcmp(storage, "pread") == 0 || strcmp(storage, "mmap") == 0;
 }
 
-static void keep(const struct bandwidth_sample *from, struct probe_raw_sample *sample)
+static void keep(const struct bandwidth_reading *from, struct probe_raw_reading *sample)
 {
     sample->start_ns = from->start_ns;
     sample->wall_ns = from->wall_ns;
@@ -42,11 +42,11 @@ static void keep(const struct bandwidth_sample *from, struct probe_raw_sample *s
     sample->busy_rate = from->busy_rate;
 }
 
-enum lb_status probe_raw_measure(const struct probe_raw_work *work, struct probe_raw_sample *sample,
-                                 struct lb_error *err)
+enum lb_status probe_raw_measure(const struct probe_raw_work *work,
+                                 struct probe_raw_reading *sample, struct lb_error *err)
 {
     struct storage *storage;
-    *sample = (struct probe_raw_sample){0};
+    *sample = (struct probe_raw_reading){0};
     enum lb_status status = open_storage(work, sample, &storage, err);
     if (status != LB_OK)
         return status;
@@ -60,7 +60,7 @@ enum lb_status probe_raw_measure(const struct probe_raw_work *work, struct probe
         if (status != LB_OK)
             return status;
     }
-    struct bandwidth_sample got;
+    struct bandwidth_reading got;
     struct bandwidth_options options = {.block_bytes = work->options->chunk_bytes,
                                         .start = work->start,
                                         .duration_ns = work->duration_ns,
@@ -76,12 +76,12 @@ enum lb_status probe_raw_measure(const struct probe_raw_work *work, struct probe
 }
 
 enum lb_status probe_memory_measure(uint32_t threads, int64_t duration_ns,
-                                    struct probe_raw_sample *sample, struct lb_error *err)
+                                    struct probe_raw_reading *sample, struct lb_error *err)
 {
-    struct bandwidth_sample got;
+    struct bandwidth_reading got;
     struct bandwidth_options options = {
         .duration_ns = duration_ns, .busy_threads = threads, .busy_bytes = BUSY_BYTES};
-    *sample = (struct probe_raw_sample){0};
+    *sample = (struct probe_raw_reading){0};
     enum lb_status status = bandwidth_measure(NULL, &options, &got, err);
     keep(&got, sample);
     sample->bandwidth = got.busy_rate;

@@ -18,7 +18,7 @@ struct probe_raw_work {
     uint32_t busy_threads; /* that stream memory meanwhile; 0: idle cores */
 };
 
-struct probe_raw_sample {
+struct probe_raw_reading {
     int64_t start_ns, wall_ns; /* on lb_now_ns() */
     uint64_t bytes;
     double bandwidth; /* bytes/s */
@@ -28,11 +28,11 @@ struct probe_raw_sample {
 };
 
 /* Files that are read through the page cache are dropped from it first, and that is verified. */
-enum lb_status probe_raw_measure(const struct probe_raw_work *work, struct probe_raw_sample *sample,
-                                 struct lb_error *err);
+enum lb_status probe_raw_measure(const struct probe_raw_work *work,
+                                 struct probe_raw_reading *sample, struct lb_error *err);
 
 /* Read bandwidth of the memory, bytes/s: `threads` stream a part of their own each. */
 enum lb_status probe_memory_measure(uint32_t threads, int64_t duration_ns,
-                                    struct probe_raw_sample *sample, struct lb_error *err);
+                                    struct probe_raw_reading *sample, struct lb_error *err);
 
 #endif

@@ -1,8 +1,8 @@
 /* probe_report: see probe_report.h. */
 #include "machine/probe_report.h"
 
+#include "common/amounts.h"
 #include "common/json_text.h"
-#include "common/values.h"
 #include "stats/stats.h"
 
 #include <stdio.h>
@@ -63,7 +63,7 @@ static void print_spread(const double *x, uint32_t n)
 static void print_cell(const struct probe_results *r, const struct probe_cell *c)
 {
     char block[32];
-    value_format_size(c->block_bytes, block, sizeof block);
+    amount_format_size(c->block_bytes, block, sizeof block);
     printf("  %-8s %8s %6u  %-5s ", c->storage, block, c->queue_depth,
            c->busy_threads ? "busy" : "idle");
     if (c->n_samples)
@@ -84,7 +84,7 @@ void probe_report_text(const struct probe_results *r)
     bool storage = false;
     printf("file: %s%s, %s\n\navailable here:\n", r->written_in ? "a new one in " : "",
            r->written_in ? r->written_in : r->file,
-           value_human_size((double)r->file_bytes, size, sizeof size));
+           amount_human_size((double)r->file_bytes, size, sizeof size));
     print_offer("io_uring", &r->machine.io_uring);
     print_offer("O_DIRECT", &r->machine.o_direct);
     print_offer("huge pages", &r->machine.huge_pages);

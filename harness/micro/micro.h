@@ -35,7 +35,7 @@ struct micro {
     struct micro_model *model; /* the one that is open, if any */
 };
 
-struct micro_sample {
+struct micro_result {
     double ns;           /* of one iteration: median */
     uint64_t iterations; /* that the median is of */
     double bytes, flops; /* read and computed by one iteration */
@@ -48,7 +48,7 @@ struct micro_sample {
 
 struct micro_case {
     char name[96];
-    enum lb_status (*measure)(struct micro *m, struct micro_case *c, struct micro_sample *sample,
+    enum lb_status (*measure)(struct micro *m, struct micro_case *c, struct micro_result *sample,
                               struct lb_error *err);
     uint32_t events; /* iterations of one sample where their number is fixed, else 1 */
     /* products */

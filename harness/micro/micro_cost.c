@@ -46,7 +46,7 @@ static enum lb_status drain_batch(struct lb_ring *ring, struct lb_access *record
 }
 
 static enum lb_status measure_event(struct micro *m, struct micro_case *c,
-                                    struct micro_sample *sample, struct lb_error *err)
+                                    struct micro_result *sample, struct lb_error *err)
 {
     double batches[EVENTS / BATCH];
     struct lb_ring *ring = lb_ring_open(BATCH, sizeof(struct lb_access));
@@ -138,7 +138,7 @@ static enum lb_status pass(struct rig *rig, double *ns, uint64_t *hits, struct l
 }
 
 static enum lb_status measure_hit(struct micro *m, struct micro_case *c,
-                                  struct micro_sample *sample, struct lb_error *err)
+                                  struct micro_result *sample, struct lb_error *err)
 {
     struct rig rig;
     uint64_t hits = 0;

@@ -56,7 +56,7 @@ double micro_memory_rate(struct micro *m, int64_t ns)
     return rate(m, STRETCH, ns);
 }
 
-static enum lb_status measure(struct micro *m, struct micro_case *c, struct micro_sample *sample,
+static enum lb_status measure(struct micro *m, struct micro_case *c, struct micro_result *sample,
                               struct lb_error *err)
 {
     (void)err;

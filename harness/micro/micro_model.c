@@ -129,7 +129,7 @@ static enum lb_status check(const struct micro_model *model, struct micro_case *
     return LB_OK;
 }
 
-static enum lb_status measure(struct micro *m, struct micro_case *c, struct micro_sample *sample,
+static enum lb_status measure(struct micro *m, struct micro_case *c, struct micro_result *sample,
                               struct lb_error *err)
 {
     const bool decode = c->n_tokens == 1; /* prompts are far below the roof */

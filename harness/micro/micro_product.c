@@ -212,7 +212,7 @@ static uint32_t choose_rows(struct micro *m, const struct micro_case *c, struct 
 }
 
 static void take_sample(struct micro *m, struct micro_case *c, struct bench *b,
-                        struct micro_sample *s)
+                        struct micro_result *s)
 {
     double before = micro_memory_rate(m, m->sample_ns / ROOF_DIVISOR);
     int64_t start = lb_now_ns();
@@ -228,7 +228,7 @@ static void take_sample(struct micro *m, struct micro_case *c, struct bench *b,
     s->output_hash = c->output_hash;
 }
 
-static enum lb_status measure(struct micro *m, struct micro_case *c, struct micro_sample *sample,
+static enum lb_status measure(struct micro *m, struct micro_case *c, struct micro_result *sample,
                               struct lb_error *err)
 {
     struct bench b;

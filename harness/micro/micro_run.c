@@ -5,10 +5,10 @@
 #include "micro/micro.h"
 
 #include "base/memory.h"
+#include "common/amounts.h"
 #include "common/exit_codes.h"
 #include "common/file_io.h"
 #include "common/gbench_shim.h"
-#include "common/values.h"
 #include "stats/stats.h"
 
 #include <math.h>
@@ -22,7 +22,7 @@
 struct bench {
     struct micro *micro;
     struct micro_case *c;
-    struct micro_sample *samples; /* [n_samples], n_taken of them */
+    struct micro_result *samples; /* [n_samples], n_taken of them */
     uint32_t n_samples, n_taken;
     int64_t *iteration_ns; /* [c->events] */
     struct lb_error err;
@@ -99,7 +99,7 @@ static bool any_named(const struct micro_list *list, const char *beginning)
 /* ---- what they gave ---- */
 
 /* Median over the samples of a field. */
-static double median_of(const struct bench *b, double (*field)(const struct micro_sample *))
+static double median_of(const struct bench *b, double (*field)(const struct micro_result *))
 {
     double values[1000];
     for (uint32_t i = 0; i < b->n_taken; i++)
@@ -107,23 +107,23 @@ static double median_of(const struct bench *b, double (*field)(const struct micr
     return stats_median(values, b->n_taken);
 }
 
-static double field_ns(const struct micro_sample *s)
+static double field_ns(const struct micro_result *s)
 {
     return s->ns;
 }
-static double field_gbs(const struct micro_sample *s)
+static double field_gbs(const struct micro_result *s)
 {
     return s->bytes / s->ns;
 }
-static double field_gflops(const struct micro_sample *s)
+static double field_gflops(const struct micro_result *s)
 {
     return s->flops / s->ns;
 }
-static double field_roof(const struct micro_sample *s)
+static double field_roof(const struct micro_result *s)
 {
     return s->roof / 1e9;
 }
-static double field_share(const struct micro_sample *s)
+static double field_share(const struct micro_result *s)
 {
     return s->bytes / s->ns / (s->roof / 1e9);
 }
@@ -152,7 +152,7 @@ static void print_row(const struct bench *b)
         printf("%-58s %s\n", b->c->name, b->err.text);
         return;
     }
-    const struct micro_sample *s = &b->samples[0];
+    const struct micro_result *s = &b->samples[0];
     if (s->deviation > 0)
         snprintf(result, sizeof result, "deviates by %.1e", s->deviation);
     else if (s->flops > 0)
@@ -160,7 +160,7 @@ static void print_row(const struct bench *b)
     else if (s->tokens > 0)
         snprintf(result, sizeof result, "right, %.1f tok/s",
                  s->tokens * 1e9 / median_of(b, field_ns));
-    value_human_duration(median_of(b, field_ns), time, sizeof time);
+    amount_human_duration(median_of(b, field_ns), time, sizeof time);
     printf("%-58s %10s %8s %9s %9s %6s  %s\n", b->c->name, time,
            figure(median_of(b, field_gbs), s->bytes > 0, "", gbs, sizeof gbs),
            figure(median_of(b, field_gflops), s->flops > 0, "", gflops, sizeof gflops),
@@ -175,7 +175,7 @@ static void add_counter(struct gbench_result *result, const char *name, double v
 }
 
 /* The library's view of a sample. */
-static void hand_over(const struct bench *b, const struct micro_sample *s,
+static void hand_over(const struct bench *b, const struct micro_result *s,
                       struct gbench_result *result)
 {
     double events = b->c->events, given = 0;
@@ -211,7 +211,7 @@ static void hand_over(const struct bench *b, const struct micro_sample *s,
 static void repetition(void *ctx, uint32_t index, struct gbench_result *result)
 {
     struct bench *b = ctx;
-    struct micro_sample *s = &b->samples[index];
+    struct micro_result *s = &b->samples[index];
     if (b->err.code == LB_OK && b->c->measure(b->micro, b->c, s, &b->err) == LB_OK) {
         hand_over(b, s, result);
         b->n_taken++;

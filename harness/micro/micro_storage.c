@@ -89,7 +89,7 @@ void micro_file_close(struct micro *m)
 /* ---- one sample ---- */
 
 /* Reads the end of the file both ways. */
-static enum lb_status check(struct micro *m, struct storage *storage, struct micro_sample *sample,
+static enum lb_status check(struct micro *m, struct storage *storage, struct micro_result *sample,
                             struct lb_error *err)
 {
     uint64_t offset = m->file_bytes - CHECKED_BYTES;
@@ -108,12 +108,12 @@ static enum lb_status check(struct micro *m, struct storage *storage, struct mic
     return status;
 }
 
-static enum lb_status measure(struct micro *m, struct micro_case *c, struct micro_sample *sample,
+static enum lb_status measure(struct micro *m, struct micro_case *c, struct micro_result *sample,
                               struct lb_error *err)
 {
     struct storage_options options = {.queue_depth = c->queue_depth, .io_threads = IO_THREADS};
     struct bandwidth_options how = {.block_bytes = c->block_bytes, .duration_ns = m->sample_ns};
-    struct bandwidth_sample got;
+    struct bandwidth_reading got;
     struct storage *storage;
     char notice[256];
     enum lb_status status =

@@ -1,9 +1,9 @@
 /* simulate_against: see simulate_against.h. */
 #include "predict/simulate_against.h"
 
+#include "common/amounts.h"
 #include "common/file_io.h"
 #include "common/json_text.h"
-#include "common/values.h"
 #include "result/document.h"
 #include "stats/stats.h"
 
@@ -335,11 +335,11 @@ void sim_print_checks(const struct sim_checks *c, FILE *out)
         const struct sim_check *k = &c->list[i];
         char time[32], measured[32], bytes[32], read[32];
         fprintf(out, "%-*s %10s %10s %+7.1f%% %10s %10s\n", (int)width, k->cell,
-                value_human_duration(k->prediction.pass_ns, time, sizeof time),
-                value_human_duration(k->measured_ns, measured, sizeof measured),
+                amount_human_duration(k->prediction.pass_ns, time, sizeof time),
+                amount_human_duration(k->measured_ns, measured, sizeof measured),
                 100 * (k->prediction.pass_ns / k->measured_ns - 1),
-                value_human_size(k->prediction.bytes, bytes, sizeof bytes),
-                value_human_size(k->measured_bytes, read, sizeof read));
+                amount_human_size(k->prediction.bytes, bytes, sizeof bytes),
+                amount_human_size(k->measured_bytes, read, sizeof read));
     }
     if (sum_up(c, &e))
         fprintf(out,

@@ -1,6 +1,6 @@
 /* simulate_print: predictions as a table and as JSON. */
+#include "common/amounts.h"
 #include "common/json_text.h"
-#include "common/values.h"
 #include "predict/simulation.h"
 #include "result/results_json.h"
 
@@ -30,7 +30,7 @@ static void print_predictions(const struct sim_row *rows, size_t n, int width, F
                 fprintf(out, "\n%-*s %5s %9s %7s %9s %9s %10s %10s %10s\n", width, "cell", "depth",
                         "precision", "recall", "misses", "foreseen", "before", "loads", "in vain");
             if (c->foreseen > 0)
-                value_human_duration(c->foreseen_ns / (double)c->foreseen, lead, sizeof lead);
+                amount_human_duration(c->foreseen_ns / (double)c->foreseen, lead, sizeof lead);
             fprintf(out, "%-*s %5u %9.3f %7.3f", width, rows[i].cell->name, d + 1,
                     (double)s->right / (double)(s->guessed ? s->guessed : 1),
                     (double)s->right / (double)(s->needed ? s->needed : 1));
@@ -55,11 +55,11 @@ void sim_print_table(const struct sim_row *rows, size_t n, FILE *out)
         snprintf(outcomes, sizeof outcomes, "%.1f / %.1f / %.1f / %.1f", p->hit, p->prefetched,
                  p->late, p->miss);
         fprintf(out, "%-*s %10s %10s %10.3f  %-25s %10s %10s %8s %8.3g %6.2g\n", width,
-                rows[i].cell->name, value_human_duration(p->pass_ns, pass, sizeof pass),
-                value_human_duration(p->floor_ns, floor, sizeof floor), p->floor_ns / p->pass_ns,
-                outcomes, value_human_duration(p->wait_ns, wait, sizeof wait),
-                value_human_size(p->bytes, bytes, sizeof bytes),
-                value_human_size(p->optimum_bytes, best, sizeof best), p->tokens_per_s,
+                rows[i].cell->name, amount_human_duration(p->pass_ns, pass, sizeof pass),
+                amount_human_duration(p->floor_ns, floor, sizeof floor), p->floor_ns / p->pass_ns,
+                outcomes, amount_human_duration(p->wait_ns, wait, sizeof wait),
+                amount_human_size(p->bytes, bytes, sizeof bytes),
+                amount_human_size(p->optimum_bytes, best, sizeof best), p->tokens_per_s,
                 p->c_over_t);
     }
     print_predictions(rows, n, width, out);

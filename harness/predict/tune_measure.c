@@ -1,5 +1,5 @@
 /* tune_measure: what the model takes, what the storage gives, what the memory leaves. */
-#include "common/values.h"
+#include "common/amounts.h"
 #include "predict/tune.h"
 #include "stats/stats.h"
 #include "storage/bandwidth.h"
@@ -36,17 +36,17 @@ static enum lb_status split_memory(const struct settings *settings, uint64_t mem
         err, LB_ERR_INPUT,
         "--memory: %s is too little for '%s': expected at least %s (%s for embeddings, head, "
         "workspace and KV cache, %s for one layer); a smaller --context or --max-tokens needs less",
-        value_human_size((double)memory, given, sizeof given), settings->engine.model_path,
-        value_human_size((double)(fixed + layer) * 1.02 + OVERHEAD, need, sizeof need),
-        value_human_size((double)fixed, beside, sizeof beside),
-        value_human_size((double)layer, each, sizeof each));
+        amount_human_size((double)memory, given, sizeof given), settings->engine.model_path,
+        amount_human_size((double)(fixed + layer) * 1.02 + OVERHEAD, need, sizeof need),
+        amount_human_size((double)fixed, beside, sizeof beside),
+        amount_human_size((double)layer, each, sizeof each));
 }
 
 /* ---- storage ---- */
 
 /* Bytes/s of reads of `block` bytes from `start` on, or 0. */
 static double rate(struct storage *storage, uint32_t block, uint64_t start, uint32_t busy,
-                   struct bandwidth_sample *sample)
+                   struct bandwidth_reading *sample)
 {
     struct bandwidth_options how = {.block_bytes = block,
                                     .start = start,
@@ -69,7 +69,7 @@ static uint32_t block_of(const struct storage *storage, const struct lb_options 
 static double measure_latency(const char *name, const struct lb_options *o)
 {
     struct storage_options options = {.queue_depth = 1, .io_threads = 1};
-    struct bandwidth_sample sample;
+    struct bandwidth_reading sample;
     struct storage *storage;
     char notice[256];
     if (storage_open(name, o->model_path, &options, notice, sizeof notice, &storage, NULL) != LB_OK)
@@ -82,7 +82,7 @@ static double measure_latency(const char *name, const struct lb_options *o)
 static void measure_in_turns(struct storage *const *open, const struct lb_options *o,
                              struct tune_facts *f)
 {
-    struct bandwidth_sample sample;
+    struct bandwidth_reading sample;
     double rates[TUNE_PATHS][SAMPLES];
     for (uint32_t i = 0; i < SAMPLES; i++)
         for (size_t k = 0; k < f->n_paths; k++)

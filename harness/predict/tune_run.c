@@ -7,9 +7,9 @@
  */
 #include "predict/tune.h"
 
+#include "common/amounts.h"
 #include "common/file_io.h"
 #include "common/json_text.h"
-#include "common/values.h"
 #include "result/results_json.h"
 #include "sample/runner.h"
 
@@ -163,9 +163,9 @@ static void print_time(const char *what, double pass_ns, double floor_ns, double
 {
     char pass[32], floor[32], read[32];
     printf("%-10s %s a pass (%.3g tok/s), reading %s; floor %s, share %.2f\n", what,
-           value_human_duration(pass_ns, pass, sizeof pass), batch * 1e9 / pass_ns,
-           value_human_size(bytes, read, sizeof read),
-           value_human_duration(floor_ns, floor, sizeof floor), floor_ns / pass_ns);
+           amount_human_duration(pass_ns, pass, sizeof pass), batch * 1e9 / pass_ns,
+           amount_human_size(bytes, read, sizeof read),
+           amount_human_duration(floor_ns, floor, sizeof floor), floor_ns / pass_ns);
 }
 
 static void print_drafts(const struct tune_choice *c)
@@ -180,7 +180,7 @@ static void print_drafts(const struct tune_choice *c)
             "drafts     of %u tokens, each right with %g (--acceptance): %.2f tokens a pass of %s "
             "(%.3g tok/s), %.2f times as fast: --speculate ngram --draft-tokens %u\n",
             c->draft_tokens, share, p->tokens_a_pass,
-            value_human_duration(p->pass_ns, pass, sizeof pass), p->tokens_per_s,
+            amount_human_duration(p->pass_ns, pass, sizeof pass), p->tokens_per_s,
             p->tokens_per_s / c->prediction.tokens_per_s, c->draft_tokens);
 }
 
@@ -196,11 +196,11 @@ static enum lb_status print_text(const struct tune_facts *f, const struct tune_o
     printf("%s\n", options);
     free(options);
     printf("memory     %s: %s beside the layers, %s for %s of layers; storage %s/s\n",
-           value_human_size((double)o->memory, memory, sizeof memory),
-           value_human_size((double)f->profile.fixed_bytes, fixed, sizeof fixed),
-           value_human_size((double)f->cache_bytes, cache, sizeof cache),
-           value_human_size((double)f->model.layer_bytes, layers, sizeof layers),
-           value_human_size(c->bandwidth, rate, sizeof rate));
+           amount_human_size((double)o->memory, memory, sizeof memory),
+           amount_human_size((double)f->profile.fixed_bytes, fixed, sizeof fixed),
+           amount_human_size((double)f->cache_bytes, cache, sizeof cache),
+           amount_human_size((double)f->model.layer_bytes, layers, sizeof layers),
+           amount_human_size(c->bandwidth, rate, sizeof rate));
     print_time("predicted", c->prediction.pass_ns, c->floor_ns, c->prediction.bytes, batch);
     if (c->usual.pass_ns > 0)
         print_time("default", c->usual.pass_ns, c->floor_ns, c->usual.bytes, batch);
@@ -209,7 +209,7 @@ static enum lb_status print_text(const struct tune_facts *f, const struct tune_o
         print_time("measured", m->pass_ns, c->floor_ns, m->bytes, batch);
         printf("%-10s %+.1f%% of the prediction; peak memory %s\n", "",
                100 * (m->pass_ns / c->prediction.pass_ns - 1),
-               value_human_size((double)m->peak_rss_bytes, peak, sizeof peak));
+               amount_human_size((double)m->peak_rss_bytes, peak, sizeof peak));
     }
     return LB_OK;
 }

@@ -6,10 +6,10 @@
  */
 #include "report/page.h"
 
+#include "common/amounts.h"
 #include "common/file_io.h"
 #include "common/scratch.h"
 #include "common/sha256.h"
-#include "common/values.h"
 #include "figure/draw.h"
 #include "figure/plot_scripts.h"
 #include "report/report_answer.h"
@@ -40,7 +40,7 @@ static enum lb_status open_subject(struct subject *s, const char *path, FILE *me
         return status;
     struct plot_options options = {.out_dir = s->folder.path, .svg_only = true};
     status = plot_result(path, &options, &s->plotted, &drawing);
-    struct view *view = &s->plotted.view;
+    struct result_view *view = &s->plotted.view;
     s->path = path;
     s->drawn = status == LB_OK;
     if (!view->dir)
@@ -58,7 +58,7 @@ static enum lb_status open_subject(struct subject *s, const char *path, FILE *me
 
 /* ---- parts of a section ---- */
 
-static void write_warnings(FILE *out, struct view *view)
+static void write_warnings(FILE *out, struct result_view *view)
 {
     const json_t *warnings = json_object_get(view->document, "warnings"), *warning;
     size_t i;
@@ -126,7 +126,7 @@ static void write_hash(FILE *out, const char *what, const char *value)
 }
 
 /* The command that was given, words joined; else one that runs the scenario again. */
-static const char *run_command(struct view *view)
+static const char *run_command(struct result_view *view)
 {
     const json_t *environment = json_object_get(view->document, "environment");
     const json_t *entry = json_object_get(environment, "command_line"), *word;
@@ -148,7 +148,7 @@ static const char *run_command(struct view *view)
 
 static void write_reproduce(FILE *out, struct subject *s)
 {
-    struct view *view = &s->plotted.view;
+    struct result_view *view = &s->plotted.view;
     const char *command = run_command(view), *tokens = "";
     char *text = NULL, hash[65] = "";
     size_t length;
@@ -183,7 +183,7 @@ static void write_reproduce(FILE *out, struct subject *s)
 
 static void write_section(FILE *out, struct subject *s, size_t number)
 {
-    struct view *view = &s->plotted.view;
+    struct result_view *view = &s->plotted.view;
     html_print(out, "<section id=\"result-%zu\">\n<h2>%s</h2>\n", number, s->name);
     if (*view->about)
         html_print(out, "<p><strong>Question.</strong> %s</p>\n", view->about);
@@ -215,7 +215,7 @@ static void write_section(FILE *out, struct subject *s, size_t number)
 
 static const struct view_cell *same_cell(const struct subject *s, const char *name)
 {
-    const struct view *view = &s->plotted.view;
+    const struct result_view *view = &s->plotted.view;
     for (size_t i = 0; i < view->n_cells; i++)
         if (strcmp(view->cells[i].name, name) == 0 && !view->cells[i].problem &&
             view->cells[i].pass.n > 0)
@@ -252,7 +252,7 @@ static size_t count_shared(const struct subject *subjects, size_t n, const struc
 
 static void write_shared_cells(FILE *out, const struct subject *subjects, size_t n)
 {
-    const struct view *view = &subjects[0].plotted.view;
+    const struct result_view *view = &subjects[0].plotted.view;
     fputs("<div class=scroll tabindex=0 role=region aria-label=\"Cells side by side\">"
           "<table class=sortable><caption>Median pass in ms of the cells that the first result "
           "shares, and the ratio to it. Whether a ratio differs from 1 is for compare to say."
@@ -272,7 +272,7 @@ static void write_shared_cells(FILE *out, const struct subject *subjects, size_t
 
 static void write_side_by_side(FILE *out, const struct subject *subjects, size_t n)
 {
-    const struct view *view = &subjects[0].plotted.view;
+    const struct result_view *view = &subjects[0].plotted.view;
     size_t shared = 0;
     fputs("<section>\n<h2>Side by side</h2>\n<ol>\n", out);
     for (size_t i = 0; i < n; i++)

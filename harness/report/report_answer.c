@@ -1,7 +1,7 @@
 /* report_answer: see report_answer.h. */
 #include "report/report_answer.h"
 
-#include "common/values.h"
+#include "common/amounts.h"
 
 #include <math.h>
 #include <string.h>
@@ -10,10 +10,10 @@
 #define MUCH_WAITING 0.05 /* share of a pass */
 #define BUSY_STORAGE 0.9  /* share of a pass */
 
-static const char *duration(struct view *view, double ns)
+static const char *duration(struct result_view *view, double ns)
 {
     char text[64];
-    return view_text(view, "%s", value_human_duration(ns, text, sizeof text));
+    return view_text(view, "%s", amount_human_duration(ns, text, sizeof text));
 }
 
 /* Tokens count, not passes: a pass may give several. */
@@ -22,7 +22,7 @@ static double speed_of(const struct view_cell *c)
     return view_speed(c, c->pass.median);
 }
 
-static const struct view_cell *best_streaming(const struct view *view,
+static const struct view_cell *best_streaming(const struct result_view *view,
                                               const struct view_cell **worst)
 {
     const struct view_cell *best = NULL, *resident = NULL;
@@ -45,7 +45,7 @@ static const struct view_cell *best_streaming(const struct view *view,
     return best ? best : resident;
 }
 
-static const char *say_best(struct view *view, const struct view_cell *best,
+static const char *say_best(struct result_view *view, const struct view_cell *best,
                             const struct view_cell *worst)
 {
     const char *interval =
@@ -64,7 +64,7 @@ static const char *say_best(struct view *view, const struct view_cell *best,
                      view->pass_kind, duration(view, best->pass.median), interval, speed, than);
 }
 
-static const char *say_floor(struct view *view, const struct view_cell *best)
+static const char *say_floor(struct result_view *view, const struct view_cell *best)
 {
     const struct view_floor *floor = &best->floor;
     if (isnan(floor->ns) || floor->ns <= 0)
@@ -85,7 +85,7 @@ static const char *say_floor(struct view *view, const struct view_cell *best)
                      duration(view, floor->ns), made_of, ratio, 100 / ratio);
 }
 
-static const char *say_floor_limit(struct view *view, const struct view_cell *best)
+static const char *say_floor_limit(struct result_view *view, const struct view_cell *best)
 {
     if (best->floor.compute_ns >= best->floor.load_ns)
         return view_text(view,
@@ -98,7 +98,7 @@ static const char *say_floor_limit(struct view *view, const struct view_cell *be
                      best->median.bytes_read / 1e6);
 }
 
-static const char *say_compute_limit(struct view *view, const struct view_cell *best)
+static const char *say_compute_limit(struct result_view *view, const struct view_cell *best)
 {
     return view_text(view,
                      "What limits it is compute, which takes %s here and %s when resident; "
@@ -108,7 +108,8 @@ static const char *say_compute_limit(struct view *view, const struct view_cell *
                      100 * best->median.wait_ns / best->median.pass_ns);
 }
 
-static const char *say_storage_limit(struct view *view, const struct view_cell *best, double busy)
+static const char *say_storage_limit(struct result_view *view, const struct view_cell *best,
+                                     double busy)
 {
     double read = best->median.bytes_read,
            needed = best->floor.load_ns * best->floor.bandwidth / 1e9;
@@ -119,7 +120,7 @@ static const char *say_storage_limit(struct view *view, const struct view_cell *
                      read > 1.3 * needed ? "; layers that could have stayed are read again" : "");
 }
 
-static const char *say_late(struct view *view, const struct view_cell *best, double busy)
+static const char *say_late(struct result_view *view, const struct view_cell *best, double busy)
 {
     const double *o = best->median.outcomes, wait = best->median.wait_ns / best->median.pass_ns;
     const char *idle = isnan(busy) ? ""
@@ -142,7 +143,7 @@ static const char *say_late(struct view *view, const struct view_cell *best, dou
  * storage is never idle, storage; and where it is idle while the computation waits, loads begin too
  * late.
  */
-static const char *say_limit(struct view *view, const struct view_cell *best)
+static const char *say_limit(struct result_view *view, const struct view_cell *best)
 {
     const struct view_floor *floor = &best->floor;
     double pass = best->median.pass_ns, wait = best->median.wait_ns, busy = view_busy_ns(best);
@@ -163,7 +164,7 @@ static const char *say_limit(struct view *view, const struct view_cell *best)
     return say_late(view, best, busy);
 }
 
-struct report_answer report_answer(struct view *view)
+struct report_answer report_answer(struct result_view *view)
 {
     const struct view_cell *worst = NULL, *best = best_streaming(view, &worst);
     struct report_answer answer = {best, {"Nothing was measured in this result.", "", ""}};

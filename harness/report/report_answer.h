@@ -2,7 +2,7 @@
 #ifndef REPORT_ANSWER_H
 #define REPORT_ANSWER_H
 
-#include "result/view.h"
+#include "result/result_view.h"
 
 /* 1. the best cell, 2. how far it is from the floor, 3. what limits it: storage, compute or late
  * prefetch. Without a measured cell the first says so and the others are "". */
@@ -11,6 +11,6 @@ struct report_answer {
     const char *sentences[3];
 };
 
-struct report_answer report_answer(struct view *view);
+struct report_answer report_answer(struct result_view *view);
 
 #endif

@@ -1,8 +1,8 @@
 /* report_html: see report_html.h. */
 #include "report/report_html.h"
 
+#include "common/amounts.h"
 #include "common/embedded.h"
-#include "common/values.h"
 #include "result/layer_table.h"
 
 #include <ctype.h>
@@ -161,7 +161,8 @@ static void expert_cells(FILE *out, const struct sample_experts *e)
     cell_value(out, e->tokens, 3);
 }
 
-static void cell_row(FILE *out, const struct view *view, const struct view_cell *c, bool best)
+static void cell_row(FILE *out, const struct result_view *view, const struct view_cell *c,
+                     bool best)
 {
     if (c->problem || c->pass.n == 0) {
         html_print(out,
@@ -193,7 +194,7 @@ static void cell_row(FILE *out, const struct view *view, const struct view_cell 
     fputs("</tr>\n", out);
 }
 
-void html_cells(FILE *out, struct view *view, const struct view_cell *best)
+void html_cells(FILE *out, struct result_view *view, const struct view_cell *best)
 {
     static const char *const heads[] = {
         "cell", "runs",       "pass ms", "low",  "high",    "floor ms",   "floor / pass", "wait ms",
@@ -225,7 +226,8 @@ void html_cells(FILE *out, struct view *view, const struct view_cell *best)
 
 /* ---- environment ---- */
 
-static void environment_rows(FILE *out, struct view *view, const json_t *object, const char *prefix)
+static void environment_rows(FILE *out, struct result_view *view, const json_t *object,
+                             const char *prefix)
 {
     const char *key;
     json_t *value;
@@ -245,7 +247,7 @@ static void environment_rows(FILE *out, struct view *view, const json_t *object,
     }
 }
 
-void html_environment(FILE *out, struct view *view)
+void html_environment(FILE *out, struct result_view *view)
 {
     const json_t *environment = json_object_get(view->document, "environment");
     if (json_object_size(environment) == 0) {
@@ -280,12 +282,12 @@ static void layer_row(FILE *out, const struct view_cell *cell, int quantity)
         }
         snprintf(sort, sizeof sort, "%.0f", values[k]);
         html_print(out, "<td data-v=\"%s\">%s</td>", sort,
-                   value_human_duration(values[k], text, sizeof text));
+                   amount_human_duration(values[k], text, sizeof text));
     }
     fputs("</tr>\n", out);
 }
 
-void html_layers(FILE *out, struct view *view)
+void html_layers(FILE *out, struct result_view *view)
 {
     static const char *const titles[LAYER_VALUES] = {"mean", "least", "half",    "90%",
                                                      "99%",  "99.9%", "greatest"};

@@ -2,7 +2,7 @@
 #ifndef REPORT_HTML_H
 #define REPORT_HTML_H
 
-#include "result/view.h"
+#include "result/result_view.h"
 
 #include <stdio.h>
 
@@ -18,11 +18,11 @@ void html_print(FILE *out, const char *format, ...);
 bool html_svg(FILE *out, const char *svg, const char *alt, const char *prefix);
 
 /* The table of all cells of a result; best: marked, or NULL. */
-void html_cells(FILE *out, struct view *view, const struct view_cell *best);
+void html_cells(FILE *out, struct result_view *view, const struct view_cell *best);
 /* How long single layers were waited for and read, of a view whose log has been read; nothing where
  * the log is empty. */
-void html_layers(FILE *out, struct view *view);
+void html_layers(FILE *out, struct result_view *view);
 /* The environment as a table: value, and source or reason. */
-void html_environment(FILE *out, struct view *view);
+void html_environment(FILE *out, struct result_view *view);
 
 #endif

@@ -34,7 +34,7 @@ struct load {
 
 struct writer {
     FILE *out;
-    struct view *view;
+    struct result_view *view;
     const struct access_log *log;
     int64_t origin_ns;
     size_t n; /* events so far */
@@ -289,7 +289,7 @@ static bool has_words(const struct view_cell *cell, const char *text)
 
 /* By name or label; else the only one that has all words of the text. Returns view->n_cells when
  * there is none, and counts in *matches. */
-static size_t find_cell(const struct view *view, const char *text, size_t *matches)
+static size_t find_cell(const struct result_view *view, const char *text, size_t *matches)
 {
     size_t found = view->n_cells;
     *matches = 0;
@@ -307,8 +307,9 @@ static size_t find_cell(const struct view *view, const char *text, size_t *match
     return found;
 }
 
-static enum lb_status choose_cell(const struct view *view, const struct trace_options *options,
-                                  size_t *cell, struct lb_error *err)
+static enum lb_status choose_cell(const struct result_view *view,
+                                  const struct trace_options *options, size_t *cell,
+                                  struct lb_error *err)
 {
     size_t matches;
     *cell = find_cell(view, options->cell, &matches);
@@ -354,7 +355,7 @@ static size_t find_run(const struct access_log *log, size_t cell, long rep, size
     return n;
 }
 
-static enum lb_status write_run(struct view *view, size_t cell, const struct access_log *log,
+static enum lb_status write_run(struct result_view *view, size_t cell, const struct access_log *log,
                                 size_t first, size_t n, FILE *out, struct lb_error *err)
 {
     const struct access_event *events = &log->events[first];
@@ -380,7 +381,7 @@ static enum lb_status write_run(struct view *view, size_t cell, const struct acc
 enum lb_status trace_write(const char *path, const struct trace_options *options, FILE *out,
                            struct lb_error *err)
 {
-    struct view view;
+    struct result_view view;
     struct access_log log = {.events = NULL};
     size_t cell = 0, first = 0, n;
     enum lb_status status = view_open(path, &view, err);
@@ -408,7 +409,7 @@ enum lb_status trace_write(const char *path, const struct trace_options *options
 enum lb_status trace_write_folded(const char *path, const struct trace_options *options, FILE *out,
                                   struct lb_error *err)
 {
-    struct view view;
+    struct result_view view;
     size_t cell, i;
     enum lb_status status = view_open(path, &view, err);
     if (status != LB_OK)

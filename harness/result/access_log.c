@@ -14,7 +14,7 @@ struct interval {
 };
 
 struct reader {
-    struct view *view;
+    struct result_view *view;
     struct access_log *log;
     size_t capacity, units_capacity; /* of log->events, log->units */
     struct access_line line;
@@ -68,7 +68,7 @@ static void end_run(struct reader *r)
     r->to = INT64_MIN;
 }
 
-static void count_value(struct view *view, struct histogram **histogram, int64_t ns)
+static void count_value(struct result_view *view, struct histogram **histogram, int64_t ns)
 {
     if (!*histogram)
         *histogram = view_alloc(view, 1, sizeof **histogram);
@@ -192,7 +192,7 @@ static json_int_t lines_of(const json_t *cell)
     return sum;
 }
 
-static void note_missing_lines(struct view *view)
+static void note_missing_lines(struct result_view *view)
 {
     const json_t *cells = json_object_get(view->document, "cells");
     for (size_t i = 0; i < json_array_size(cells); i++) {
@@ -208,8 +208,8 @@ static void note_missing_lines(struct view *view)
     }
 }
 
-enum lb_status access_log_read(struct view *view, bool (*keep)(void *ctx, size_t cell), void *ctx,
-                               struct access_log *log, struct lb_error *err)
+enum lb_status access_log_read(struct result_view *view, bool (*keep)(void *ctx, size_t cell),
+                               void *ctx, struct access_log *log, struct lb_error *err)
 {
     *log = (struct access_log){.events = NULL};
     struct reader r = {.view = view, .log = log, .from = INT64_MAX, .to = INT64_MIN};

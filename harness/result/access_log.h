@@ -9,7 +9,7 @@
 #define ACCESS_LOG_H
 
 #include "result/access_line.h"
-#include "result/view.h"
+#include "result/result_view.h"
 
 struct access_log {
     struct access_event *events; /* of the chosen cells, rep by rep, pass by pass */
@@ -22,8 +22,8 @@ struct access_log {
 
 /* keep(ctx, cell): whether the events of view->cells[cell] are kept; asked once per line.
  * Cells that only the log knows are added to the view. Fails when the file cannot be read. */
-enum lb_status access_log_read(struct view *view, bool (*keep)(void *ctx, size_t cell), void *ctx,
-                               struct access_log *log, struct lb_error *err);
+enum lb_status access_log_read(struct result_view *view, bool (*keep)(void *ctx, size_t cell),
+                               void *ctx, struct access_log *log, struct lb_error *err);
 void access_log_close(struct access_log *log);
 
 /* What an event is made of: its units, or itself as one unit in *whole. Returns how many. */

@@ -1,6 +1,6 @@
 /*
  * document: result.json as it lies on disk. The only reader of the file; what its samples and cells
- * mean is for whoever asked (view.h tolerantly, result_set.h strictly, results.h to go on).
+ * mean is for whoever asked (result_view.h tolerantly, result_set.h strictly, results.h to go on).
  */
 #ifndef DOCUMENT_H
 #define DOCUMENT_H

@@ -30,7 +30,7 @@ bool layer_values(const struct view_cell *cell, int quantity, uint64_t *n,
 
 /* ---- CSV ---- */
 
-static void print_csv(const struct view *view, FILE *out)
+static void print_csv(const struct result_view *view, FILE *out)
 {
     fputs("cell,quantity,n", out);
     for (int k = 0; k < LAYER_VALUES; k++)
@@ -60,7 +60,7 @@ static bool no_cell(void *ctx, size_t cell)
 
 enum lb_status layer_table_write(const char *directory, struct lb_error *err)
 {
-    struct view view;
+    struct result_view view;
     struct access_log log = {.events = NULL};
     char *text = NULL;
     size_t length = 0;

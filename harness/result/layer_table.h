@@ -6,7 +6,7 @@
 #ifndef LAYER_TABLE_H
 #define LAYER_TABLE_H
 
-#include "result/view.h"
+#include "result/result_view.h"
 
 /* Writes layers.csv beside the layers.jsonl of a run's directory, if there is one; times in ns. */
 enum lb_status layer_table_write(const char *directory, struct lb_error *err);

@@ -2,9 +2,9 @@
  * results/schema. */
 #include "result/results_json.h"
 
+#include "common/amounts.h"
 #include "common/gbench_shim.h"
 #include "common/json_text.h"
-#include "common/values.h"
 #include "common/version.h"
 #include "result/document.h"
 
@@ -22,11 +22,11 @@ static json_t *device_value(const struct settings *settings)
     json_t *object = json_object();
     char text[64];
     if (o->device_bandwidth > 0) {
-        value_format_bandwidth(o->device_bandwidth, text, sizeof text);
+        amount_format_bandwidth(o->device_bandwidth, text, sizeof text);
         json_object_set_new(object, "bandwidth", json_text(text));
     }
     if (o->device_latency_ns > 0) {
-        value_format_duration(o->device_latency_ns, text, sizeof text);
+        amount_format_duration(o->device_latency_ns, text, sizeof text);
         json_object_set_new(object, "latency", json_text(text));
     }
     if (o->device_queue_depth > 0)

@@ -1,8 +1,8 @@
 /* summary_text: see summary_text.h. */
 #include "result/summary_text.h"
 
+#include "common/amounts.h"
 #include "common/json_text.h"
-#include "common/values.h"
 
 #include <math.h>
 #include <string.h>
@@ -14,7 +14,7 @@ static const char *duration(double ns, char *text, size_t size)
     if (isnan(ns) || ns < 0)
         snprintf(text, size, "-");
     else
-        value_human_duration(ns, text, size);
+        amount_human_duration(ns, text, size);
     return text;
 }
 
@@ -78,7 +78,7 @@ static void expert_texts(const struct sample_experts *e, char texts[COLUMNS][64]
     for (int k = DEMAND; k < COLUMNS; k++)
         snprintf(texts[k], size, "-");
     if (!isnan(e->demand_bytes))
-        value_human_size(e->demand_bytes, texts[DEMAND], size);
+        amount_human_size(e->demand_bytes, texts[DEMAND], size);
     if (!isnan(e->hit_rate)) {
         snprintf(texts[HITS], size, "%.1f%%", 100 * e->hit_rate);
         snprintf(texts[HITS_BYTES], size, "%.1f%%", 100 * e->hit_rate_bytes);
@@ -107,7 +107,7 @@ static void row_texts(const struct summary *s, char texts[COLUMNS][64])
         snprintf(texts[EFFICIENCY], size, "-");
     outcomes(s, texts[OUTCOMES], size);
     duration(s->wait_ns, texts[WAIT], size);
-    value_human_size(s->bytes, texts[BYTES], size);
+    amount_human_size(s->bytes, texts[BYTES], size);
     snprintf(texts[TOKENS], size, s->tokens_per_s < 1000 ? "%.3g" : "%.0f", s->tokens_per_s);
     if (s->c_over_t > 0)
         snprintf(texts[RATIO], size, "%.2g", s->c_over_t);
@@ -356,7 +356,7 @@ static void print_drafts(const struct results *r, const struct leads *leads, FIL
         fprintf(out, " %.2f | %s | %s | %s | %.2f | %.2f | %s |", s.tokens_a_pass,
                 duration(s.token_ns, token, sizeof token),
                 duration(s.token_floor_ns > 0 ? s.token_floor_ns : NAN, least, sizeof least),
-                value_human_size(s.bytes / s.tokens_a_pass, bytes, sizeof bytes), s.drafted,
+                amount_human_size(s.bytes / s.tokens_a_pass, bytes, sizeof bytes), s.drafted,
                 s.drafts_kept, duration(s.draft_ns, drafting, sizeof drafting));
         for (size_t k = 0; k < LB_DRAFT_MOST && !isnan(s.acceptance[k]); k++)
             fprintf(out, " %.2f", s.acceptance[k]);
@@ -439,8 +439,8 @@ void summary_print_markdown(const struct results *r, FILE *out)
         "larger of resident compute and (bytes that a pass needs - cache) / bandwidth, each the "
         "best that was seen in the run; a pass below it, marked ?, shows that it is wrong. "
         "Outcomes, wait and bytes are per decode pass.\n\n%s%s%s",
-        r->model_path, value_human_size((double)r->model.file_bytes, model, sizeof model),
-        r->model.n_layers, value_human_size((double)r->model.layer_bytes, layers, sizeof layers),
+        r->model_path, amount_human_size((double)r->model.file_bytes, model, sizeof model),
+        r->model.n_layers, amount_human_size((double)r->model.layer_bytes, layers, sizeof layers),
         r->repetitions, (unsigned long long)r->seed, r->complete ? "" : "; **not complete**",
         STATS_INTERVAL_NEEDS, *routing ? "The model has " : "", routing,
         *routing ? ": its weights are random, and made so.\n\n" : "");

@@ -2,10 +2,10 @@
 #include "run/study_run.h"
 
 #include "base/clock.h"
+#include "common/amounts.h"
 #include "common/file_io.h"
 #include "common/json_text.h"
 #include "common/progress.h"
-#include "common/values.h"
 #include "machine/environment.h"
 #include "predict/simulate_against.h"
 #include "result/cell_profiles.h"
@@ -219,7 +219,7 @@ static uint64_t prompt_of(const struct cell *cell, int32_t rep)
     return *cell->settings.prompts && rep > 0 ? (uint64_t)rep : 0;
 }
 
-static enum lb_status measure_sample(struct study_run *run, const struct matrix_sample *which,
+static enum lb_status measure_sample(struct study_run *run, const struct matrix_slot *which,
                                      struct sample *sample, struct lb_error *err)
 {
     const struct cell *cell = &run->matrix.cells[which->cell];
@@ -280,7 +280,7 @@ static int64_t since_start(const struct study_run *run)
 /* With a budget: is there time for another round? Rounds are whole, so that cells stay equal. */
 static bool time_is_up(struct study_run *run, size_t next)
 {
-    const struct matrix_sample *s = &run->order[next];
+    const struct matrix_slot *s = &run->order[next];
     double spent = (double)(lb_now_ns() - run->start_ns) / 1e9;
     bool new_round = next > 0 && s->rep > 0 && run->order[next - 1].rep != s->rep;
     if (!run->options->budget || !new_round)
@@ -312,9 +312,9 @@ static void say_sample(const struct study_run *run, uint32_t cell, const struct 
         return;
     }
     double n = sample->n_pass;
-    value_human_duration((double)d->wall_ns / n, pass, sizeof pass);
-    value_human_duration((double)d->wait_ns / n, wait, sizeof wait);
-    value_human_size((double)d->bytes_read / n, bytes, sizeof bytes);
+    amount_human_duration((double)d->wall_ns / n, pass, sizeof pass);
+    amount_human_duration((double)d->wait_ns / n, wait, sizeof wait);
+    amount_human_size((double)d->bytes_read / n, bytes, sizeof bytes);
     fprintf(stderr, "a pass %s, waiting %s, %s read, %.3g late, %.3g missed%s\n", pass, wait, bytes,
             (double)d->late / n, (double)d->miss / n,
             json_array_size(sample->broken) > 0 ? "; INVALID" : "");
@@ -355,7 +355,7 @@ enum lb_status study_run_measure(struct study_run *run, struct lb_error *err)
     /* before anything else lies there, so that the run can be resumed from any moment on */
     enum lb_status status = results_write(r, err);
     for (size_t i = 0; status == LB_OK && i < run->n_order && !time_is_up(run, i); i++) {
-        const struct matrix_sample *which = &run->order[i];
+        const struct matrix_slot *which = &run->order[i];
         struct sample sample;
         if (which->rep >= 0 && results_has(r, which->cell, which->rep))
             continue;

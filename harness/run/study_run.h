@@ -33,7 +33,7 @@ struct study_run {
     struct results results;
     char *model_path;
     uint32_t shard, n_shards; /* shard counts from 0 */
-    struct matrix_sample *order;
+    struct matrix_slot *order;
     size_t n_order;
     int64_t start_ns;
     size_t n_measured; /* samples, by this process: a resumed run has others too */

@@ -100,7 +100,7 @@ enum lb_status raw_paths_plan(const struct matrix *matrix, struct raw_paths *pat
 /* ---- measuring ---- */
 
 struct answer { /* shared with the process that measures */
-    struct probe_raw_sample sample;
+    struct probe_raw_reading sample;
     struct lb_error err;
 };
 
@@ -129,10 +129,10 @@ static enum lb_status measure_in_process(const struct probe_raw_work *work, stru
     return LB_OK;
 }
 
-static enum lb_status add_sample(struct raw_path *path, struct raw_sample sample,
+static enum lb_status add_sample(struct raw_path *path, struct raw_reading sample,
                                  struct lb_error *err)
 {
-    struct raw_sample *grown = realloc(path->samples, (path->count + 1) * sizeof *grown);
+    struct raw_reading *grown = realloc(path->samples, (path->count + 1) * sizeof *grown);
     if (!grown)
         return no_memory(err);
     path->samples = grown;
@@ -161,7 +161,7 @@ enum lb_status raw_paths_measure(struct raw_paths *paths, size_t k, const struct
             break;
         snprintf(path->used, sizeof path->used, "%s", answer->sample.used);
         status =
-            add_sample(path, (struct raw_sample){at, busy == 1, answer->sample.bandwidth}, err);
+            add_sample(path, (struct raw_reading){at, busy == 1, answer->sample.bandwidth}, err);
     }
     if (answer != MAP_FAILED)
         munmap(answer, sizeof *answer);
@@ -218,7 +218,7 @@ json_t *raw_paths_to_json(const struct raw_paths *paths)
         const struct raw_path *path = &paths->list[k];
         json_t *object = json_object(), *samples = json_array();
         for (size_t i = 0; i < path->count; i++) {
-            const struct raw_sample *s = &path->samples[i];
+            const struct raw_reading *s = &path->samples[i];
             json_array_append_new(samples,
                                   json_pack("{s:I, s:b, s:f}", "start_ns", (json_int_t)s->start_ns,
                                             "busy", s->busy, "bytes_per_second", s->bandwidth));
@@ -235,13 +235,13 @@ json_t *raw_paths_to_json(const struct raw_paths *paths)
 
 static int by_start(const void *a, const void *b)
 {
-    const struct raw_sample *x = a, *y = b;
+    const struct raw_reading *x = a, *y = b;
     if (x->start_ns != y->start_ns)
         return x->start_ns < y->start_ns ? -1 : 1;
     return (int)x->busy - (int)y->busy;
 }
 
-static bool has_sample(const struct raw_path *path, struct raw_sample s)
+static bool has_sample(const struct raw_path *path, struct raw_reading s)
 {
     for (size_t i = 0; i < path->count; i++)
         if (path->samples[i].start_ns == s.start_ns && path->samples[i].busy == s.busy)
@@ -256,9 +256,9 @@ static void take_path(struct raw_path *path, const json_t *list, int64_t shift_n
     json_t *sample;
     json_array_foreach(list, n, sample)
     {
-        struct raw_sample s = {json_integer_value(json_object_get(sample, "start_ns")) + shift_ns,
-                               json_is_true(json_object_get(sample, "busy")),
-                               json_number_value(json_object_get(sample, "bytes_per_second"))};
+        struct raw_reading s = {json_integer_value(json_object_get(sample, "start_ns")) + shift_ns,
+                                json_is_true(json_object_get(sample, "busy")),
+                                json_number_value(json_object_get(sample, "bytes_per_second"))};
         if (!has_sample(path, s))
             (void)add_sample(path, s, &ignored);
     }

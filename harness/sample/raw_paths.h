@@ -15,7 +15,7 @@
 
 #include <jansson.h>
 
-struct raw_sample {
+struct raw_reading {
     int64_t start_ns; /* since the run began */
     bool busy;
     double bandwidth; /* bytes/s */
@@ -24,7 +24,7 @@ struct raw_sample {
 struct raw_path {
     char *name;    /* "storage=uring/queue_depth=32/..." */
     uint32_t cell; /* one that reads in this way */
-    struct raw_sample *samples;
+    struct raw_reading *samples;
     size_t count;
     char used[16]; /* the back-end after fallback */
 };

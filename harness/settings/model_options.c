@@ -1,8 +1,8 @@
 /* model_options: see model_options.h. */
 #include "settings/model_options.h"
 
+#include "common/amounts.h"
 #include "common/exit_codes.h"
-#include "common/values.h"
 
 #include <stdio.h>
 #include <sys/resource.h>
@@ -57,30 +57,30 @@ void model_options_summary(struct lb_engine *engine)
     char bytes[32], wait[32], compute[32], other[32], cache[32], peak[32], mean[32], rate[32];
     fprintf(stderr, "streaming: prefetch %s, %u of %u layers cached (%s), %s, %s, storage %s\n",
             e.prefetch, e.cache_layers, lb_engine_model(engine).n_layers,
-            value_human_size((double)s.cache_bytes, cache, sizeof cache), e.replacement,
+            amount_human_size((double)s.cache_bytes, cache, sizeof cache), e.replacement,
             e.scheduler, e.storage);
     fprintf(stderr, "accesses: %llu hit, %llu prefetched, %llu late, %llu miss; read %s\n",
             (unsigned long long)s.hits, (unsigned long long)s.prefetched,
             (unsigned long long)s.late, (unsigned long long)s.misses,
-            value_human_size((double)s.bytes_read, bytes, sizeof bytes));
+            amount_human_size((double)s.bytes_read, bytes, sizeof bytes));
     fprintf(
         stderr,
         "prefetch: %llu started, %llu used, %llu cancelled, %llu failed, mean %s; units evicted: "
         "%llu, %llu of them unused, %llu others protected\n",
         (unsigned long long)s.prefetches_started, (unsigned long long)s.prefetches_used,
         (unsigned long long)s.prefetches_cancelled, (unsigned long long)s.prefetches_failed,
-        value_human_duration((double)s.prefetch_mean_ns, mean, sizeof mean),
+        amount_human_duration((double)s.prefetch_mean_ns, mean, sizeof mean),
         (unsigned long long)s.evictions, (unsigned long long)s.wasted,
         (unsigned long long)s.protected_evictions);
     fprintf(stderr, "storage: %llu reads, %llu errors, %s/s over all passes\n",
             (unsigned long long)s.reads, (unsigned long long)s.read_errors,
-            value_human_size(s.wall_ns > 0 ? (double)s.bytes_read / (double)s.wall_ns * 1e9 : 0,
-                             rate, sizeof rate));
+            amount_human_size(s.wall_ns > 0 ? (double)s.bytes_read / (double)s.wall_ns * 1e9 : 0,
+                              rate, sizeof rate));
     fprintf(stderr, "time: compute %s, wait %s, other %s\n",
-            value_human_duration((double)s.compute_ns, compute, sizeof compute),
-            value_human_duration((double)s.wait_ns, wait, sizeof wait),
-            value_human_duration((double)s.other_ns, other, sizeof other));
+            amount_human_duration((double)s.compute_ns, compute, sizeof compute),
+            amount_human_duration((double)s.wait_ns, wait, sizeof wait),
+            amount_human_duration((double)s.other_ns, other, sizeof other));
     if (getrusage(RUSAGE_SELF, &usage) == 0)
         fprintf(stderr, "memory: peak %s\n",
-                value_human_size((double)usage.ru_maxrss * 1024, peak, sizeof peak));
+                amount_human_size((double)usage.ru_maxrss * 1024, peak, sizeof peak));
 }

@@ -1,7 +1,7 @@
 /* option: text to field and back, by kind. See option.h. */
 #include "settings/option.h"
 
-#include "common/values.h"
+#include "common/amounts.h"
 #include "engine.h"
 
 #include <math.h>
@@ -65,7 +65,7 @@ static void expect_range(const struct option *o, char *text, size_t size)
         append(text, size, part);
     } else if (o->min != 0 || o->kind == OPTION_COUNT || o->kind == OPTION_COUNT64) {
         if (amount)
-            value_format_size((uint64_t)o->min, part, sizeof part);
+            amount_format_size((uint64_t)o->min, part, sizeof part);
         else
             snprintf(part, sizeof part, "%.15g", o->min);
         append(text, size, " of at least ");
@@ -108,26 +108,26 @@ static bool parse_number(const struct option *o, const char *text, double *numbe
     switch (o->kind) {
     case OPTION_COUNT:
     case OPTION_COUNT64:
-        if (!value_parse_count(text, whole))
+        if (!amount_parse_count(text, whole))
             return false;
         *number = (double)*whole;
         return true;
     case OPTION_SIZE:
     case OPTION_SIZE32:
-        if (!value_parse_size(text, whole))
+        if (!amount_parse_size(text, whole))
             return false;
         *number = (double)*whole;
         return true;
     case OPTION_DURATION:
-        if (!value_parse_duration(text, &ns))
+        if (!amount_parse_duration(text, &ns))
             return false;
         *number = (double)ns;
         *whole = (uint64_t)ns;
         return true;
     case OPTION_BANDWIDTH:
-        return value_parse_bandwidth(text, number);
+        return amount_parse_bandwidth(text, number);
     default:
-        return value_parse_real(text, number);
+        return amount_parse_real(text, number);
     }
 }
 
@@ -187,7 +187,7 @@ enum lb_status option_set(const struct option *o, void *target, const char *text
     if (o->kind == OPTION_CUSTOM)
         understood = o->set(target, text);
     else if (o->kind == OPTION_FLAG || o->kind == OPTION_BOOL)
-        understood = value_parse_bool(text, (bool *)field);
+        understood = amount_parse_bool(text, (bool *)field);
     else if (is_number(o->kind))
         understood = set_number(o, field, text);
     else
@@ -242,16 +242,16 @@ void option_format(const struct option *o, const void *target, char *text, size_
         break;
     case OPTION_SIZE:
     case OPTION_SIZE32:
-        value_format_size(whole, text, size);
+        amount_format_size(whole, text, size);
         break;
     case OPTION_REAL:
         snprintf(text, size, "%.9g", *(const double *)field);
         break;
     case OPTION_BANDWIDTH:
-        value_format_bandwidth(*(const double *)field, text, size);
+        amount_format_bandwidth(*(const double *)field, text, size);
         break;
     case OPTION_DURATION:
-        value_format_duration(*(const int64_t *)field, text, size);
+        amount_format_duration(*(const int64_t *)field, text, size);
         break;
     case OPTION_CUSTOM:
         o->format(target, text, size);

@@ -1,7 +1,7 @@
 /* options: the table, and the one option that is more than a number or a name: device. */
 #include "settings/options.h"
 
-#include "common/values.h"
+#include "common/amounts.h"
 #include "machine/affinity.h"
 
 #include <math.h>
@@ -30,10 +30,10 @@ static bool set_device_part(struct lb_options *o, const char *key, const char *v
 {
     uint64_t depth;
     if (strcmp(key, "bandwidth") == 0)
-        return value_parse_bandwidth(value, &o->device_bandwidth) && o->device_bandwidth > 0;
+        return amount_parse_bandwidth(value, &o->device_bandwidth) && o->device_bandwidth > 0;
     if (strcmp(key, "latency") == 0)
-        return value_parse_duration(value, &o->device_latency_ns);
-    if (strcmp(key, "queue_depth") != 0 || !value_parse_count(value, &depth) || depth < 1 ||
+        return amount_parse_duration(value, &o->device_latency_ns);
+    if (strcmp(key, "queue_depth") != 0 || !amount_parse_count(value, &depth) || depth < 1 ||
         depth > 1024)
         return false;
     o->device_queue_depth = (uint32_t)depth;
@@ -99,11 +99,11 @@ static void format_device(const void *target, char *text, size_t size)
     }
     text[0] = '\0';
     if (o->device_bandwidth > 0) {
-        value_format_bandwidth(o->device_bandwidth, part, sizeof part);
+        amount_format_bandwidth(o->device_bandwidth, part, sizeof part);
         snprintf(text, size, "bandwidth=%s", part);
     }
     if (o->device_latency_ns > 0) {
-        value_format_duration(o->device_latency_ns, part, sizeof part);
+        amount_format_duration(o->device_latency_ns, part, sizeof part);
         size_t n = strlen(text);
         snprintf(text + n, size - n, "%slatency=%s", n ? "," : "", part);
     }

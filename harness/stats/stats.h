@@ -77,7 +77,7 @@ struct stats_interval {
 };
 
 /* A sample and the block it was measured in (blocks count from 0). */
-struct stats_sample {
+struct stats_blocked {
     double value;
     uint32_t block;
 };
@@ -88,8 +88,8 @@ bool stats_ratio_interval(const double *base, size_t n_base, const double *head,
 /* The same for samples taken in blocks such as ABBA: whole blocks are resampled, so that what all
  * samples of a block share (slow drift) does not widen the interval. Every block has samples of
  * both arms. */
-bool stats_ratio_interval_blocks(const struct stats_sample *base, size_t n_base,
-                                 const struct stats_sample *head, size_t n_head, size_t n_blocks,
+bool stats_ratio_interval_blocks(const struct stats_blocked *base, size_t n_base,
+                                 const struct stats_blocked *head, size_t n_head, size_t n_blocks,
                                  struct stats_bootstrap how, struct stats_interval *interval);
 /* head / base; 1 where both are 0. */
 double stats_ratio(double head, double base);

@@ -21,17 +21,18 @@ static uint64_t next_random(uint64_t *state)
 
 static int by_value(const void *a, const void *b)
 {
-    double x = ((const struct stats_sample *)a)->value, y = ((const struct stats_sample *)b)->value;
+    double x = ((const struct stats_blocked *)a)->value,
+           y = ((const struct stats_blocked *)b)->value;
     return (x > y) - (x < y);
 }
 
 /* The samples of an arm, sorted, and the resample drawn of its blocks. */
 struct arm {
-    struct stats_sample *sorted;
+    struct stats_blocked *sorted;
     size_t n;
 };
 
-static bool open_arm(struct arm *arm, const struct stats_sample *samples, size_t n)
+static bool open_arm(struct arm *arm, const struct stats_blocked *samples, size_t n)
 {
     arm->n = n;
     arm->sorted = malloc(n * sizeof *arm->sorted);
@@ -77,8 +78,8 @@ static struct stats_interval middle(double *estimates, struct stats_bootstrap ho
     return interval;
 }
 
-bool stats_ratio_interval_blocks(const struct stats_sample *base, size_t n_base,
-                                 const struct stats_sample *head, size_t n_head, size_t n_blocks,
+bool stats_ratio_interval_blocks(const struct stats_blocked *base, size_t n_base,
+                                 const struct stats_blocked *head, size_t n_head, size_t n_blocks,
                                  struct stats_bootstrap how, struct stats_interval *interval)
 {
     struct arm a = {0}, b = {0};
@@ -102,9 +103,9 @@ bool stats_ratio_interval_blocks(const struct stats_sample *base, size_t n_base,
 /* Each sample a block of its own. */
 static bool open_loose(struct arm *arm, const double *x, size_t n)
 {
-    struct stats_sample *samples = malloc(n * sizeof *samples);
+    struct stats_blocked *samples = malloc(n * sizeof *samples);
     for (size_t i = 0; samples && i < n; i++)
-        samples[i] = (struct stats_sample){x[i], (uint32_t)i};
+        samples[i] = (struct stats_blocked){x[i], (uint32_t)i};
     bool good = samples && open_arm(arm, samples, n);
     free(samples);
     return good;

@@ -304,7 +304,7 @@ static uint32_t shard_of(const char *name, uint32_t n_shards)
 }
 
 enum lb_status matrix_cut(struct matrix *m, uint32_t shard, uint32_t n_shards,
-                          struct matrix_sample *order, size_t *n_order, struct lb_error *err)
+                          struct matrix_slot *order, size_t *n_order, struct lb_error *err)
 {
     uint32_t *keep = calloc(m->count + 1, sizeof *keep);
     size_t kept = 0;
@@ -333,25 +333,25 @@ enum lb_status matrix_cut(struct matrix *m, uint32_t shard, uint32_t n_shards,
 }
 
 enum lb_status matrix_order(const struct matrix *m, uint32_t repetitions, uint32_t warmup,
-                            uint64_t seed, struct matrix_sample **order, size_t *count,
+                            uint64_t seed, struct matrix_slot **order, size_t *count,
                             struct lb_error *err)
 {
     struct lb_random random = {seed};
     size_t n = 0;
-    struct matrix_sample *list =
+    struct matrix_slot *list =
         malloc((m->count * ((size_t)repetitions + warmup) + 1) * sizeof *list);
     if (!list)
         return no_memory(err);
     for (int64_t rep = -(int64_t)warmup; rep < (int64_t)repetitions; rep++) {
-        struct matrix_sample *round = list + n;
+        struct matrix_slot *round = list + n;
         uint32_t in_round = 0;
         for (uint32_t i = 0; i < m->count; i++) {
             if (!m->cells[i].skipped)
-                round[in_round++] = (struct matrix_sample){i, (int32_t)rep, 0};
+                round[in_round++] = (struct matrix_slot){i, (int32_t)rep, 0};
         }
         for (uint32_t i = in_round; i > 1; i--) { /* Fisher and Yates */
             uint32_t k = lb_random_below(&random, i);
-            struct matrix_sample other = round[k];
+            struct matrix_slot other = round[k];
             round[k] = round[i - 1];
             round[i - 1] = other;
         }

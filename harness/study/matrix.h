@@ -47,7 +47,7 @@ uint64_t matrix_hash(const char *name);
 /* Removes the cells whose name does not match the (extended, POSIX) regular expression. */
 enum lb_status matrix_filter(struct matrix *matrix, const char *expression, struct lb_error *err);
 
-struct matrix_sample {
+struct matrix_slot {
     uint32_t cell;
     int32_t rep;  /* < 0: a warm-up repetition, not counted */
     uint32_t seq; /* place in the order of the whole run */
@@ -56,13 +56,13 @@ struct matrix_sample {
 /* The order of all samples: rounds of one repetition of each cell, shuffled in every round, so
  * that slow drift of the machine meets all cells alike. *order allocated with malloc. */
 enum lb_status matrix_order(const struct matrix *matrix, uint32_t repetitions, uint32_t warmup,
-                            uint64_t seed, struct matrix_sample **order, size_t *count,
+                            uint64_t seed, struct matrix_slot **order, size_t *count,
                             struct lb_error *err);
 
 /* Leaves shard number `shard` of n_shards in matrix and order: the cells whose hash says so, and
  * the reference cells they need, borrowed from other shards where they belong there. */
 enum lb_status matrix_cut(struct matrix *matrix, uint32_t shard, uint32_t n_shards,
-                          struct matrix_sample *order, size_t *n_order, struct lb_error *err);
+                          struct matrix_slot *order, size_t *n_order, struct lb_error *err);
 
 void matrix_free(struct matrix *matrix);
 

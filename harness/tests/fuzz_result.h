@@ -56,7 +56,7 @@ static inline bool fuzz_every_cell(void *ctx, size_t cell)
 
 static inline void fuzz_figures(FILE *out)
 {
-    struct view view;
+    struct result_view view;
     struct access_log log = {.events = NULL};
     struct lb_error err = LB_ERROR_INIT, no_log = LB_ERROR_INIT;
     enum lb_status status = view_open(fuzz_dir, &view, &err);

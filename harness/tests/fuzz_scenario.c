@@ -6,7 +6,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct scenario scenario;
     struct matrix matrix = {.count = 0};
-    struct matrix_sample *order = NULL;
+    struct matrix_slot *order = NULL;
     struct lb_error err = LB_ERROR_INIT;
     size_t n = 0;
     enum lb_status status = scenario_read(fuzz_file(data, size, "", 0), &scenario, &err);

@@ -28,7 +28,7 @@ static inline double noise_normal(struct noise *noise)
 
 /* samples[2 n]: n of each arm in blocks of four, ABBA or BAAB at random; head is slower by
  * `effect`. cv is that of the log-normal part. */
-static inline void noise_measure(struct noise *noise, struct gate_sample *samples, size_t n,
+static inline void noise_measure(struct noise *noise, struct gate_value *samples, size_t n,
                                  double cv, double effect)
 {
     double phase = noise_unit(noise);
@@ -44,7 +44,7 @@ static inline void noise_measure(struct noise *noise, struct gate_sample *sample
         if (noise_unit(noise) < 0.05)
             value *= 1.1 + 0.4 * noise_unit(noise);
         samples[i] =
-            (struct gate_sample){head ? value * (1 + effect) : value, (uint32_t)(i / 4), head};
+            (struct gate_value){head ? value * (1 + effect) : value, (uint32_t)(i / 4), head};
     }
 }
 

@@ -68,19 +68,19 @@ static void free_series(void)
 
 /* n samples of each arm from `from` on. */
 static void deal(struct lb_random *random, const double *from, size_t n, double effect,
-                 struct gate_sample *out)
+                 struct gate_value *out)
 {
     bool head[GATE_BLOCK];
     for (size_t i = 0; i < 2 * n; i++) {
         if (i % GATE_BLOCK == 0)
             gate_order_block(random, head);
         bool is_head = head[i % GATE_BLOCK];
-        out[i] = (struct gate_sample){is_head ? from[i] * (1 + effect) : from[i],
-                                      (uint32_t)(i / GATE_BLOCK), is_head};
+        out[i] = (struct gate_value){is_head ? from[i] * (1 + effect) : from[i],
+                                     (uint32_t)(i / GATE_BLOCK), is_head};
     }
 }
 
-static struct gate_result judge(const struct gate_rule *rule, const struct gate_sample *samples,
+static struct gate_result judge(const struct gate_rule *rule, const struct gate_value *samples,
                                 size_t n)
 {
     struct gate_metric m = {"pass", false, {"ns", "ns"}, {"w", "w"}, {"m", "m"}, samples, 2 * n};
@@ -92,7 +92,7 @@ static struct gate_result judge(const struct gate_rule *rule, const struct gate_
 /* A trial with noise of at most max_cv, judged; false: this stretch is too noisy, or too short for
  * its noise. */
 static bool trial(struct lb_random *random, double max_cv, double effect,
-                  struct gate_sample *samples, size_t *n, struct gate_result *result)
+                  struct gate_value *samples, size_t *n, struct gate_result *result)
 {
     struct gate_rule rule = gate_rule_default(), quick = rule;
     const struct series *s = &all[lb_random_below(random, (uint32_t)n_all)];
@@ -118,7 +118,7 @@ static bool trial(struct lb_random *random, double max_cv, double effect,
 /* Regressions found in `runs` trials. */
 static int found_in(int runs, double max_cv, double effect)
 {
-    static struct gate_sample samples[MAX_SAMPLES];
+    static struct gate_value samples[MAX_SAMPLES];
     struct lb_random random = {7};
     int found = 0, tries = 0;
     for (int i = 0; i < runs && tries < 100 * runs; tries++) {
@@ -136,8 +136,8 @@ static int found_in(int runs, double max_cv, double effect)
 /* How many of `runs` 95% intervals hold the effect. */
 static int covered_in(int runs, double max_cv, double effect)
 {
-    static struct gate_sample samples[MAX_SAMPLES];
-    static struct stats_sample arms[2][MAX_SAMPLES];
+    static struct gate_value samples[MAX_SAMPLES];
+    static struct stats_blocked arms[2][MAX_SAMPLES];
     struct lb_random random = {8};
     int held = 0;
     for (int i = 0, tries = 0; i < runs && tries < 100 * runs; tries++) {
@@ -149,7 +149,7 @@ static int covered_in(int runs, double max_cv, double effect)
             continue;
         for (size_t k = 0; k < 2 * n; k++)
             arms[samples[k].head][count[samples[k].head]++] =
-                (struct stats_sample){samples[k].value, samples[k].block};
+                (struct stats_blocked){samples[k].value, samples[k].block};
         CHECK(stats_ratio_interval_blocks(arms[0], n, arms[1], n, n / 2, how, &interval));
         held += interval.low <= 1 + effect && 1 + effect <= interval.high;
         i++;

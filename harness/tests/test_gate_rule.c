@@ -17,9 +17,9 @@ typedef bool (*decide_fn)(const struct gate_rule *rule, const struct gate_metric
 #define MAX_N       80
 #define MAX_METRICS 25
 
-static struct gate_sample samples[MAX_METRICS][2 * MAX_N];
+static struct gate_value samples[MAX_METRICS][2 * MAX_N];
 
-static struct gate_metric metric(struct gate_sample *s, size_t n)
+static struct gate_metric metric(struct gate_value *s, size_t n)
 {
     return (struct gate_metric){"pass", false, {"ns", "ns"}, {"w", "w"}, {"m", "m"}, s, 2 * n};
 }
@@ -39,7 +39,7 @@ static struct gate_metric clean(size_t n, double cv, double effect)
         size_t k = (i / 2 * 7) % n; /* both arms take the quantiles in a mixed order */
         double value = 1e6 * exp(cv * stats_normal_quantile(((double)k + 0.5) / (double)n));
         samples[0][i] =
-            (struct gate_sample){value * (head ? 1 + effect : 1), (uint32_t)(i / 4), head};
+            (struct gate_value){value * (head ? 1 + effect : 1), (uint32_t)(i / 4), head};
     }
     return metric(samples[0], n);
 }
@@ -216,7 +216,7 @@ static int all_cases(decide_fn decide, const char *name)
 /* Runs the rule on changed copies of metrics and samples. */
 struct changed {
     struct gate_metric metrics[MAX_METRICS];
-    struct gate_sample samples[MAX_METRICS][2 * MAX_N];
+    struct gate_value samples[MAX_METRICS][2 * MAX_N];
 };
 
 static struct changed *copy(const struct gate_metric *metrics, size_t n)

@@ -113,7 +113,7 @@ static void test_order(void)
     struct scenario s;
     struct matrix m;
     struct lb_error err = LB_ERROR_INIT;
-    struct matrix_sample *a, *b, *c;
+    struct matrix_slot *a, *b, *c;
     size_t n, same = 0, first_cell_changes = 0;
     build("{\"cache_layers\": [1, 2, 3, 4, 5, 6, 7, 8]}", "", 12, &s, &m);
     CHECK(matrix_order(&m, 5, 2, 42, &a, &n, &err) == LB_OK && n == 8 * 7, "%zu samples", n);
@@ -164,7 +164,7 @@ static void test_shards(void)
     struct scenario s;
     struct matrix m;
     struct lb_error err = LB_ERROR_INIT;
-    struct matrix_sample *order;
+    struct matrix_slot *order;
     size_t n, total, seen = 0;
     unsigned char found[256] = {0};
     for (uint32_t shard = 0; shard < SHARDS; shard++) {

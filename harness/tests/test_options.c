@@ -1,7 +1,7 @@
 /* test_options: amounts with units, options by kind, and the command line over them. */
+#include "common/amounts.h"
 #include "common/exit_codes.h"
 #include "common/nearest.h"
-#include "common/values.h"
 #include "settings/cli.h"
 #include "settings/options.h"
 #include "tests/check.h"
@@ -26,15 +26,16 @@ static void test_sizes(void)
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         uint64_t bytes = 0, again = 1;
         char text[64];
-        CHECK(value_parse_size(good[i].text, &bytes) && bytes == good[i].bytes, "%s", good[i].text);
-        value_format_size(bytes, text, sizeof text);
-        CHECK(value_parse_size(text, &again) && again == bytes, "%s -> %s", good[i].text, text);
+        CHECK(amount_parse_size(good[i].text, &bytes) && bytes == good[i].bytes, "%s",
+              good[i].text);
+        amount_format_size(bytes, text, sizeof text);
+        CHECK(amount_parse_size(text, &again) && again == bytes, "%s -> %s", good[i].text, text);
     }
     static const char *const bad[] = {"",    "x",    "-1",   "16 MiB", "16mib", "1e400GB",
                                       "inf", "0x10", "5MBs", "nan",    "1G",    "99999999999TiB"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         uint64_t bytes = 7;
-        CHECK(!value_parse_size(bad[i], &bytes) && bytes == 7, "'%s' was taken", bad[i]);
+        CHECK(!amount_parse_size(bad[i], &bytes) && bytes == 7, "'%s' was taken", bad[i]);
     }
 }
 
@@ -43,22 +44,22 @@ static void test_rates_and_times(void)
     double rate = 0, same = 0;
     int64_t ns = 0;
     char text[64];
-    CHECK(value_parse_bandwidth("500MB/s", &rate) && rate == 5e8, "%g", rate);
-    value_format_bandwidth(rate, text, sizeof text);
+    CHECK(amount_parse_bandwidth("500MB/s", &rate) && rate == 5e8, "%g", rate);
+    amount_format_bandwidth(rate, text, sizeof text);
     CHECK_TEXT(text, "500MB/s");
-    CHECK(value_parse_bandwidth("1GiB/s", &rate) && rate == 0x1p30, "%g", rate);
-    value_format_bandwidth(123456789.5, text, sizeof text);
-    CHECK(value_parse_bandwidth(text, &same) && same == 123456789.5, "%s", text);
-    CHECK(!value_parse_bandwidth("500MB", &rate), "a size is no bandwidth");
-    CHECK(value_parse_duration("100us", &ns) && ns == 100000, "%lld", (long long)ns);
-    value_format_duration(ns, text, sizeof text);
+    CHECK(amount_parse_bandwidth("1GiB/s", &rate) && rate == 0x1p30, "%g", rate);
+    amount_format_bandwidth(123456789.5, text, sizeof text);
+    CHECK(amount_parse_bandwidth(text, &same) && same == 123456789.5, "%s", text);
+    CHECK(!amount_parse_bandwidth("500MB", &rate), "a size is no bandwidth");
+    CHECK(amount_parse_duration("100us", &ns) && ns == 100000, "%lld", (long long)ns);
+    amount_format_duration(ns, text, sizeof text);
     CHECK_TEXT(text, "100us");
-    CHECK(value_parse_duration("1.5ms", &ns) && ns == 1500000, "%lld", (long long)ns);
-    CHECK(!value_parse_duration("100", &ns), "a duration needs a unit");
-    CHECK(!value_parse_duration("-1us", &ns), "no negative duration");
-    CHECK_TEXT(value_human_size(4080000000.0, text, sizeof text), "4.08 GB");
-    CHECK_TEXT(value_human_duration(12345678, text, sizeof text), "12.3 ms");
-    CHECK_TEXT(value_human_duration(999.7, text, sizeof text), "1.00 us");
+    CHECK(amount_parse_duration("1.5ms", &ns) && ns == 1500000, "%lld", (long long)ns);
+    CHECK(!amount_parse_duration("100", &ns), "a duration needs a unit");
+    CHECK(!amount_parse_duration("-1us", &ns), "no negative duration");
+    CHECK_TEXT(amount_human_size(4080000000.0, text, sizeof text), "4.08 GB");
+    CHECK_TEXT(amount_human_duration(12345678, text, sizeof text), "12.3 ms");
+    CHECK_TEXT(amount_human_duration(999.7, text, sizeof text), "1.00 us");
 }
 
 static const struct option *option(const char *name)

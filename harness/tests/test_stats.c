@@ -285,12 +285,12 @@ static void bootstrap_exact(void)
 {
     static const double base[BLOCKS][2] = {{10, 11}, {12, 9}, {14, 10.5}, {8, 13}};
     static const double head[BLOCKS][2] = {{11, 13}, {12, 15}, {9, 14}, {16, 10}};
-    struct stats_sample a[2 * BLOCKS], b[2 * BLOCKS];
+    struct stats_blocked a[2 * BLOCKS], b[2 * BLOCKS];
     double ratios[256];
     all_ratios(base, head, ratios);
     for (uint32_t i = 0; i < 2 * BLOCKS; i++) {
-        a[i] = (struct stats_sample){base[i / 2][i % 2], i / 2};
-        b[i] = (struct stats_sample){head[i / 2][i % 2], i / 2};
+        a[i] = (struct stats_blocked){base[i / 2][i % 2], i / 2};
+        b[i] = (struct stats_blocked){head[i / 2][i % 2], i / 2};
     }
     for (double level = 0.5; level < 0.96; level += 0.15) {
         struct stats_interval got;
@@ -316,18 +316,18 @@ static void bootstrap_exact(void)
 static void coverage(size_t n, double cv, double effect)
 {
     enum { TRIALS = 600 };
-    struct gate_sample samples[200];
+    struct gate_value samples[200];
     struct noise noise = {77};
     int held = 0;
     for (int trial = 0; trial < TRIALS; trial++) {
-        struct stats_sample arms[2][100];
+        struct stats_blocked arms[2][100];
         size_t count[2] = {0};
         struct stats_bootstrap how = {0.95, 4000, (uint64_t)trial};
         struct stats_interval i;
         noise_measure(&noise, samples, n, cv, effect);
         for (size_t k = 0; k < 2 * n; k++)
             arms[samples[k].head][count[samples[k].head]++] =
-                (struct stats_sample){samples[k].value, samples[k].block};
+                (struct stats_blocked){samples[k].value, samples[k].block};
         CHECK(stats_ratio_interval_blocks(arms[0], n, arms[1], n, n / 2, how, &i));
         held += i.low <= 1 + effect && 1 + effect <= i.high;
     }

@@ -1,5 +1,5 @@
-/* values: parse and print amounts with units. See values.h. */
-#include "common/values.h"
+/* amounts: parse and print amounts with units. See amounts.h. */
+#include "common/amounts.h"
 
 #include <errno.h>
 #include <math.h>
@@ -63,7 +63,7 @@ static bool with_unit(const char *text, const struct unit *units, size_t count, 
     return false;
 }
 
-bool value_parse_count(const char *text, uint64_t *value)
+bool amount_parse_count(const char *text, uint64_t *value)
 {
     if (*text < '0' || *text > '9')
         return false;
@@ -76,7 +76,7 @@ bool value_parse_count(const char *text, uint64_t *value)
     return true;
 }
 
-bool value_parse_real(const char *text, double *value)
+bool amount_parse_real(const char *text, double *value)
 {
     char *end;
     errno = 0;
@@ -87,9 +87,9 @@ bool value_parse_real(const char *text, double *value)
     return true;
 }
 
-bool value_parse_size(const char *text, uint64_t *bytes)
+bool amount_parse_size(const char *text, uint64_t *bytes)
 {
-    if (value_parse_count(text, bytes))
+    if (amount_parse_count(text, bytes))
         return true;
     double value;
     if (!with_unit(text, size_units, COUNT(size_units), false, &value) || value >= 0x1p63)
@@ -98,12 +98,12 @@ bool value_parse_size(const char *text, uint64_t *bytes)
     return true;
 }
 
-bool value_parse_bandwidth(const char *text, double *bytes_per_second)
+bool amount_parse_bandwidth(const char *text, double *bytes_per_second)
 {
     return with_unit(text, rate_units, COUNT(rate_units), true, bytes_per_second);
 }
 
-bool value_parse_duration(const char *text, int64_t *ns)
+bool amount_parse_duration(const char *text, int64_t *ns)
 {
     double value;
     if (strcmp(text, "0") == 0) {
@@ -116,7 +116,7 @@ bool value_parse_duration(const char *text, int64_t *ns)
     return true;
 }
 
-bool value_parse_bool(const char *text, bool *value)
+bool amount_parse_bool(const char *text, bool *value)
 {
     static const char *const words[] = {"off", "on", "false", "true", "no", "yes"};
     for (size_t i = 0; i < COUNT(words); i++) {
@@ -140,7 +140,7 @@ static void exact(double value, const struct unit *units, size_t count, char *te
     snprintf(text, size, "%.17g%s", value, units[count - 1].name);
 }
 
-void value_format_size(uint64_t bytes, char *text, size_t size)
+void amount_format_size(uint64_t bytes, char *text, size_t size)
 {
     if (bytes >> 53 || bytes == 0)
         snprintf(text, size, "%llu", (unsigned long long)bytes);
@@ -148,12 +148,12 @@ void value_format_size(uint64_t bytes, char *text, size_t size)
         exact((double)bytes, size_units, COUNT(size_units), text, size);
 }
 
-void value_format_bandwidth(double bytes_per_second, char *text, size_t size)
+void amount_format_bandwidth(double bytes_per_second, char *text, size_t size)
 {
     exact(bytes_per_second, rate_units, COUNT(rate_units), text, size);
 }
 
-void value_format_duration(int64_t ns, char *text, size_t size)
+void amount_format_duration(int64_t ns, char *text, size_t size)
 {
     if (ns == 0)
         snprintf(text, size, "0");
@@ -174,13 +174,13 @@ static char *human(double value, const char *const *names, size_t count, double 
     return text;
 }
 
-char *value_human_size(double bytes, char *text, size_t size)
+char *amount_human_size(double bytes, char *text, size_t size)
 {
     static const char *const names[] = {"B", "kB", "MB", "GB", "TB"};
     return human(bytes, names, COUNT(names), 1000, text, size);
 }
 
-char *value_human_duration(double ns, char *text, size_t size)
+char *amount_human_duration(double ns, char *text, size_t size)
 {
     static const char *const names[] = {"ns", "us", "ms", "s"};
     return human(ns, names, COUNT(names), 1000, text, size);

@@ -1,13 +1,13 @@
 /*
- * view: a result as figures, report and trace see it.
+ * result_view: a result as figures, report and trace see it.
  *
  * Reads a run directory or a result.json tolerantly: whatever is damaged or missing becomes a
  * note (one line for people) and the rest is there. The cells' options are decoded, their samples
  * summarised; layers.jsonl is read by access_log.h. Times in the samples are nanoseconds.
  * Everything is owned by the view and lives until view_close().
  */
-#ifndef VIEW_H
-#define VIEW_H
+#ifndef RESULT_VIEW_H
+#define RESULT_VIEW_H
 
 #include "base/status.h"
 #include "engine.h"
@@ -72,7 +72,7 @@ struct view_cell {
     double acceptance[LB_DRAFT_MOST]; /* by place in a draft; NAN beyond what was drafted */
 };
 
-struct view {
+struct result_view {
     char *dir;              /* where result.json lies */
     json_t *root;           /* result.json, or NULL */
     const json_t *document; /* its key "layerbench", or NULL */
@@ -92,38 +92,41 @@ struct view {
 
 /* Texts that nothing is known of. */
 #define VIEW_EMPTY                                                                                 \
-    (struct view)                                                                                  \
+    (struct result_view)                                                                           \
     {                                                                                              \
         .scenario = "", .about = "", .machine = "", .revision = "", .routing = ""                  \
     }
 
 /* `path`: a run directory, or a result.json. Fails only where there is nothing to draw from:
  * neither a readable result.json nor a layers.jsonl beside it. */
-enum lb_status view_open(const char *path, struct view *view, struct lb_error *err);
-void view_close(struct view *view);
+enum lb_status view_open(const char *path, struct result_view *view, struct lb_error *err);
+void view_close(struct result_view *view);
 
 /* Records one line for people about something that is damaged, missing or left out. */
-void view_note(struct view *view, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void view_note(struct result_view *view, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* Zeroed memory of the view's life time; ends the program when there is none. */
-void *view_alloc(struct view *view, size_t count, size_t size);
-char *view_text(struct view *view, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void *view_alloc(struct result_view *view, size_t count, size_t size);
+char *view_text(struct result_view *view, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* Room for one more in an array of `count` that grows by doubling. */
-void *view_grow(struct view *view, void *array, size_t count, size_t size);
+void *view_grow(struct result_view *view, void *array, size_t count, size_t size);
 
 /* The cell of that name, added (without samples) where `add` says so; NULL when unknown. */
-struct view_cell *view_cell(struct view *view, const char *name, bool add);
+struct view_cell *view_cell(struct result_view *view, const char *name, bool add);
 
 /* An option as text ("" when absent), numbers as written. */
-const char *view_option(struct view *view, const struct view_cell *cell, const char *key);
+const char *view_option(struct result_view *view, const struct view_cell *cell, const char *key);
 /* The same for people: sizes with their unit, as in a scenario ("1MiB"). */
-const char *view_option_label(struct view *view, const struct view_cell *cell, const char *key);
+const char *view_option_label(struct result_view *view, const struct view_cell *cell,
+                              const char *key);
 /* A field of the environment or another object as text, "" when absent: a plain value, or the
  * "value" of {"value", "source"}. `path` is keys joined by '.'. */
-const char *view_field(struct view *view, const json_t *object, const char *path);
+const char *view_field(struct result_view *view, const json_t *object, const char *path);
 
 /* Fills the cells from layerbench.cells; called by view_open. */
-void view_read_cells(struct view *view, const json_t *cells);
+void view_read_cells(struct result_view *view, const json_t *cells);
 
 /* Tokens a second when a pass takes so long. */
 double view_speed(const struct view_cell *cell, double pass_ns);

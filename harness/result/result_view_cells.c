@@ -1,7 +1,7 @@
-/* view_cells: the cells of a result: options, samples, labels. See view.h. */
-#include "result/view.h"
+/* result_view_cells: the cells of a result: options, samples, labels. See result_view.h. */
+#include "result/result_view.h"
 
-#include "common/values.h"
+#include "common/amounts.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -74,7 +74,7 @@ static bool tells_work(const struct option *o)
 }
 
 /* Whether the option has more than one value among the cells that were asked for. */
-static bool option_varies(const struct view *view, const char *key)
+static bool option_varies(const struct result_view *view, const char *key)
 {
     const json_t *first = NULL;
     for (size_t i = 0; i < view->n_cells; i++) {
@@ -89,7 +89,7 @@ static bool option_varies(const struct view *view, const char *key)
 }
 
 /* "threads 2", of a file its name alone: "prose" */
-static const char *work_text(struct view *view, const char *key, const char *value)
+static const char *work_text(struct result_view *view, const char *key, const char *value)
 {
     const char *name = strrchr(value, '/');
     if (strcmp(key, "prompts") != 0)
@@ -99,7 +99,7 @@ static const char *work_text(struct view *view, const char *key, const char *val
 }
 
 /* "threads 2, batch 4": what of it varies. */
-static void name_work(struct view *view)
+static void name_work(struct result_view *view)
 {
     size_t count;
     const struct option *table = options_table(&count);
@@ -115,10 +115,10 @@ static void name_work(struct view *view)
     }
 }
 
-static double number_option(struct view *view, const struct view_cell *cell, const char *key)
+static double number_option(struct result_view *view, const struct view_cell *cell, const char *key)
 {
     double value = NAN;
-    value_parse_real(view_option(view, cell, key), &value);
+    amount_parse_real(view_option(view, cell, key), &value);
     return value;
 }
 
@@ -127,7 +127,7 @@ double view_speed(const struct view_cell *cell, double pass_ns)
     return cell->median.tokens * 1e9 / (pass_ns + cell->median.draft_ns);
 }
 
-struct view_cell *view_cell(struct view *view, const char *name, bool add)
+struct view_cell *view_cell(struct result_view *view, const char *name, bool add)
 {
     for (size_t i = 0; i < view->n_cells; i++)
         if (strcmp(view->cells[i].name, name) == 0)
@@ -177,7 +177,7 @@ static void read_tokens(const json_t *json, double passes, double batch, struct 
 }
 
 /* False for a sample without times. */
-static bool read_sample(const struct view *view, const json_t *json, double batch,
+static bool read_sample(const struct result_view *view, const json_t *json, double batch,
                         struct view_sample *sample)
 {
     const json_t *passes = json_object_get(json, "pass_ns"), *pass;
@@ -211,7 +211,7 @@ static bool read_sample(const struct view *view, const json_t *json, double batc
 }
 
 /* The cache as it took effect, from the first sample; where there is none, as asked for. */
-static double cache_of(struct view *view, const struct view_cell *cell, const json_t *json)
+static double cache_of(struct result_view *view, const struct view_cell *cell, const json_t *json)
 {
     const json_t *sample = json_array_get(json_object_get(json, "samples"), 0);
     uint64_t bytes;
@@ -221,11 +221,12 @@ static double cache_of(struct view *view, const struct view_cell *cell, const js
     }
     if (!isnan(number(sample, "cache_bytes")))
         return number(sample, "cache_bytes") / 0x1p20;
-    return value_parse_size(view_option(view, cell, "cache_bytes"), &bytes) ? (double)bytes / 0x1p20
-                                                                            : NAN;
+    return amount_parse_size(view_option(view, cell, "cache_bytes"), &bytes)
+               ? (double)bytes / 0x1p20
+               : NAN;
 }
 
-static void decode_options(struct view *view, struct view_cell *cell, const json_t *json)
+static void decode_options(struct result_view *view, struct view_cell *cell, const json_t *json)
 {
     cell->options = json_object_get(json, "options");
     cell->reference = json_is_true(json_object_get(json, "reference"));
@@ -238,7 +239,7 @@ static void decode_options(struct view *view, struct view_cell *cell, const json
 }
 
 /* Medians of each figure over the samples, as in summary.h. */
-static void summarise(struct view *view, struct view_cell *cell)
+static void summarise(struct result_view *view, struct view_cell *cell)
 {
 #define FIELD(name) offsetof(struct view_sample, name)
     static const size_t fields[] = {FIELD(pass_ns),
@@ -306,7 +307,7 @@ static void read_acceptance(const json_t *samples, struct view_cell *cell)
     }
 }
 
-static void read_cell(struct view *view, const json_t *json, size_t index)
+static void read_cell(struct result_view *view, const json_t *json, size_t index)
 {
     const char *name = json_string_value(json_object_get(json, "name"));
     if (!name) {
@@ -354,7 +355,8 @@ static void read_cell(struct view *view, const json_t *json, size_t index)
 
 /* ---- labels ---- */
 
-static const char *label_part(struct view *view, const struct view_cell *cell, const char *key)
+static const char *label_part(struct result_view *view, const struct view_cell *cell,
+                              const char *key)
 {
     const char *value = view_option_label(view, cell, key);
     bool no_distance =
@@ -386,7 +388,7 @@ static bool is_of_compute(const char *key)
 }
 
 /* Options that tell the cells apart, besides prefetch and replacement: cache and distance first. */
-static size_t varying_options(const struct view *view, const char **keys, size_t most)
+static size_t varying_options(const struct result_view *view, const char **keys, size_t most)
 {
     static const char *const leading[] = {"prefetch", "replacement", "cache_layers", "cache_bytes",
                                           "prefetch_distance"};
@@ -410,7 +412,7 @@ static size_t varying_options(const struct view *view, const char **keys, size_t
 
 /* "async belady C=8 d=2", without what is the same in all cells. Double quotes would end a name in
  * a figure's table. */
-static void label_cells(struct view *view)
+static void label_cells(struct result_view *view)
 {
     const char *keys[64];
     size_t n = varying_options(view, keys, sizeof keys / sizeof *keys);
@@ -435,7 +437,7 @@ static void label_cells(struct view *view)
 }
 
 /* Layers where every cell says its cache in layers, else MiB; decode where any cell decoded. */
-static void choose_units(struct view *view, const json_t *cells)
+static void choose_units(struct result_view *view, const json_t *cells)
 {
     const json_t *cell, *sample;
     size_t i, j;
@@ -456,7 +458,7 @@ static void choose_units(struct view *view, const json_t *cells)
         view->pass_kind = "prompt pass";
 }
 
-void view_read_cells(struct view *view, const json_t *cells)
+void view_read_cells(struct result_view *view, const json_t *cells)
 {
     size_t i;
     const json_t *cell;

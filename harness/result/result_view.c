@@ -1,7 +1,8 @@
-/* view: memory, notes, and the document of a result. See view.h; the cells are in view_cells.c. */
-#include "result/view.h"
+/* result_view: memory, notes, and the document of a result. See result_view.h; the cells are in
+ * result_view_cells.c. */
+#include "result/result_view.h"
 
-#include "common/values.h"
+#include "common/amounts.h"
 #include "result/document.h"
 #include "settings/options.h"
 #include "study/model_file.h"
@@ -18,7 +19,7 @@ struct view_block {
     max_align_t data[];
 };
 
-void *view_alloc(struct view *view, size_t count, size_t size)
+void *view_alloc(struct result_view *view, size_t count, size_t size)
 {
     struct view_block *block = NULL;
     if (size == 0 || count < (SIZE_MAX - sizeof *block) / size)
@@ -32,7 +33,7 @@ void *view_alloc(struct view *view, size_t count, size_t size)
     return block->data;
 }
 
-__attribute__((format(printf, 2, 0))) static char *format_text(struct view *view,
+__attribute__((format(printf, 2, 0))) static char *format_text(struct result_view *view,
                                                                const char *format, va_list args)
 {
     va_list again;
@@ -44,7 +45,7 @@ __attribute__((format(printf, 2, 0))) static char *format_text(struct view *view
     return text;
 }
 
-char *view_text(struct view *view, const char *format, ...)
+char *view_text(struct result_view *view, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -53,7 +54,7 @@ char *view_text(struct view *view, const char *format, ...)
     return text;
 }
 
-void *view_grow(struct view *view, void *array, size_t count, size_t size)
+void *view_grow(struct result_view *view, void *array, size_t count, size_t size)
 {
     if (count != 0 && (count & (count - 1)) != 0)
         return array;
@@ -63,7 +64,7 @@ void *view_grow(struct view *view, void *array, size_t count, size_t size)
     return larger;
 }
 
-void view_note(struct view *view, const char *format, ...)
+void view_note(struct result_view *view, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -74,7 +75,7 @@ void view_note(struct view *view, const char *format, ...)
 
 /* ---- JSON ---- */
 
-static const char *text_of(struct view *view, const json_t *value)
+static const char *text_of(struct result_view *view, const json_t *value)
 {
     if (json_is_string(value))
         return json_string_value(value);
@@ -94,7 +95,7 @@ static const char *text_of(struct view *view, const json_t *value)
     return text;
 }
 
-const char *view_field(struct view *view, const json_t *object, const char *path)
+const char *view_field(struct result_view *view, const json_t *object, const char *path)
 {
     char key[64];
     while (*path) {
@@ -107,12 +108,13 @@ const char *view_field(struct view *view, const json_t *object, const char *path
     return text_of(view, inner ? inner : object);
 }
 
-const char *view_option(struct view *view, const struct view_cell *cell, const char *key)
+const char *view_option(struct result_view *view, const struct view_cell *cell, const char *key)
 {
     return text_of(view, json_object_get(cell->options, key));
 }
 
-const char *view_option_label(struct view *view, const struct view_cell *cell, const char *key)
+const char *view_option_label(struct result_view *view, const struct view_cell *cell,
+                              const char *key)
 {
     const char *value = view_option(view, cell, key);
     size_t count;
@@ -120,15 +122,15 @@ const char *view_option_label(struct view *view, const struct view_cell *cell, c
     bool size = option && (option->kind == OPTION_SIZE || option->kind == OPTION_SIZE32);
     uint64_t bytes;
     char text[32];
-    if (!size || !value_parse_size(value, &bytes))
+    if (!size || !amount_parse_size(value, &bytes))
         return value;
-    value_format_size(bytes, text, sizeof text);
+    amount_format_size(bytes, text, sizeof text);
     return view_text(view, "%s", text);
 }
 
 /* ---- the document ---- */
 
-static const char *routing_text(struct view *view)
+static const char *routing_text(struct result_view *view)
 {
     static const char key[] = "scenario.effective.model.synthetic_routing";
     const char *skew = view_field(view, view->document, view_text(view, "%s.skew", key));
@@ -139,7 +141,7 @@ static const char *routing_text(struct view *view)
     return *skew ? view_text(view, "%s", model_routing_text(&routing, text, sizeof text)) : "";
 }
 
-static void read_document(struct view *view)
+static void read_document(struct result_view *view)
 {
     const json_t *cells = json_object_get(view->document, "cells");
     view->scenario = view_field(view, view->document, "scenario.requested.name");
@@ -158,7 +160,7 @@ static void read_document(struct view *view)
     view_read_cells(view, cells);
 }
 
-enum lb_status view_open(const char *path, struct view *view, struct lb_error *err)
+enum lb_status view_open(const char *path, struct result_view *view, struct lb_error *err)
 {
     *view = VIEW_EMPTY;
     view->cache_unit = "layers";
@@ -196,7 +198,7 @@ enum lb_status view_open(const char *path, struct view *view, struct lb_error *e
     return LB_OK;
 }
 
-void view_close(struct view *view)
+void view_close(struct result_view *view)
 {
     json_decref(view->root);
     while (view->blocks) {
@@ -204,5 +206,5 @@ void view_close(struct view *view)
         free(view->blocks);
         view->blocks = next;
     }
-    *view = (struct view){.dir = NULL};
+    *view = (struct result_view){.dir = NULL};
 }
