@@ -35,6 +35,8 @@ struct future {
     bool cyclic;
     uint64_t *positions;      /* of each unit, ascending */
     uint64_t *first_position; /* [n_units + 1] into positions */
+    /* told */
+    uint64_t *told; /* [n_units] */
 };
 
 static bool has_bit(const uint64_t *bits, uint32_t i)
@@ -123,6 +125,23 @@ enum lb_status future_open_sequence(uint32_t n_units, const uint32_t *order, uin
     return LB_OK;
 }
 
+enum lb_status future_open_told(uint32_t n_units, struct future **out, struct lb_error *err)
+{
+    struct future *f = lb_calloc(1, sizeof *f);
+    *out = NULL;
+    if (f)
+        f->told = lb_calloc(n_units, sizeof *f->told);
+    if (!f || !f->told) {
+        future_close(f);
+        return lb_fail(err, LB_ERR_NOMEM, "access sequence: out of memory");
+    }
+    f->n_units = n_units;
+    for (uint32_t i = 0; i < n_units; i++)
+        f->told[i] = FUTURE_NEVER;
+    *out = f;
+    return LB_OK;
+}
+
 void future_close(struct future *future)
 {
     if (!future)
@@ -137,6 +156,7 @@ void future_close(struct future *future)
     lb_free(future->uses);
     lb_free(future->positions);
     lb_free(future->first_position);
+    lb_free(future->told);
     lb_free(future);
 }
 
@@ -325,7 +345,13 @@ uint64_t future_next(const struct future *future, uint32_t unit, uint64_t from,
         return next_in_cycle(future, unit, from, kind ? kind : &unused);
     if (kind)
         *kind = FUTURE_EXACT;
-    return next_in_sequence(future, unit, from);
+    return future->told ? future->told[unit] : next_in_sequence(future, unit, from);
+}
+
+void future_tell(struct future *future, uint32_t unit, uint64_t position)
+{
+    assert(unit < future->n_units);
+    future->told[unit] = position;
 }
 
 double future_likelihood(const struct future *future, uint32_t unit)

@@ -1,7 +1,7 @@
 /*
  * future: which unit is needed when, as far as it is known.
  *
- * Time is a position. There are two kinds of future:
+ * Time is a position. There are three kinds of future:
  *
  * cycle     Positions run through all units in the order of a pass, again and again: the stages
  *           of a model, (layer, part). A unit that is `always` needed is needed at each of its
@@ -10,6 +10,7 @@
  *           from how often the unit was used. Where all are always needed, as in a dense model,
  *           everything is known for ever.
  * sequence  Each position is one access, of any unit: a recorded trace, or a pattern.
+ * told      The same of a sequence too long to keep: each unit's next use is told as it is used.
  *
  * Pure: no threads, no clock, no I/O.
  */
@@ -33,6 +34,8 @@ enum lb_status future_open_cycle(uint32_t n_units, const bool *always, struct fu
  * access, or one of a unit that there is not. */
 enum lb_status future_open_sequence(uint32_t n_units, const uint32_t *order, uint64_t length,
                                     bool cyclic, struct future **future, struct lb_error *err);
+/* Nothing is needed until it is told. */
+enum lb_status future_open_told(uint32_t n_units, struct future **future, struct lb_error *err);
 void future_close(struct future *future);
 
 bool future_is_cycle(const struct future *future);
@@ -97,6 +100,8 @@ uint64_t future_reach(struct future *future, uint32_t unit, uint64_t position);
 /* It has used it; units asked for may be given back in any order. The position never goes beyond
  * what was asked for or revealed and is not used yet. */
 uint64_t future_used(struct future *future, uint32_t unit, uint64_t position);
+/* Told: where the unit is needed next; FUTURE_NEVER: nowhere. */
+void future_tell(struct future *future, uint32_t unit, uint64_t position);
 /* The pass broke off: nothing is revealed or predicted any more; the next pass begins. */
 uint64_t future_break_off(struct future *future, uint64_t position);
 

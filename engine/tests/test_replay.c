@@ -17,13 +17,9 @@ static struct replay_result run(const char *policy, const uint32_t *accesses, ui
 {
     struct lb_error err = LB_ERROR_INIT;
     struct replay_result r;
-    struct replay_options o = {.accesses = accesses,
-                               .length = length,
-                               .n_units = n_units,
-                               .replacement = policy,
-                               .slots = slots,
-                               .seed = 3};
-    CHECK(replay_run(&o, &r, &err) == LB_OK, "%s: %s", policy, err.text);
+    struct replay_options o = {
+        .n_units = n_units, .replacement = policy, .slots = slots, .seed = 3};
+    CHECK(replay_run(&o, accesses, length, &r, &err) == LB_OK, "%s: %s", policy, err.text);
     CHECK(r.hits + r.misses == length);
     return r;
 }
@@ -175,13 +171,11 @@ static void counts_of_the_test(void)
         for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
             struct lb_error err = LB_ERROR_INIT;
             struct replay_result result;
-            struct replay_options o = {.accesses = accesses,
-                                       .length = LENGTH,
-                                       .n_units = N,
+            struct replay_options o = {.n_units = N,
                                        .replacement = list[i].policy,
                                        .slots = slots,
                                        .half_life = list[i].half_life};
-            CHECK(replay_run(&o, &result, &err) == LB_OK, "%s", err.text);
+            CHECK(replay_run(&o, accesses, LENGTH, &result, &err) == LB_OK, "%s", err.text);
             uint64_t hits = plain_hits(accesses, slots, list[i].half_life, list[i].before);
             CHECK(result.hits == hits,
                   "seed 13, round %u, %s, half-life %.0f, %u slots: %llu, not %llu", round,
@@ -287,16 +281,12 @@ static void hottest_stay(void)
     for (uint32_t slots = 1; slots < N; slots += 7) {
         struct lb_error err = LB_ERROR_INIT;
         struct replay_result result;
-        struct replay_options o = {.accesses = accesses,
-                                   .length = LENGTH,
-                                   .n_units = N,
-                                   .replacement = "static",
-                                   .slots = slots,
-                                   .heat = heat};
+        struct replay_options o = {
+            .n_units = N, .replacement = "static", .slots = slots, .heat = heat};
         bool loaded[N] = {false};
         uint32_t streaming = N;
         uint64_t hits = 0;
-        CHECK(replay_run(&o, &result, &err) == LB_OK, "%s", err.text);
+        CHECK(replay_run(&o, accesses, LENGTH, &result, &err) == LB_OK, "%s", err.text);
         for (uint32_t i = 0; i < LENGTH; i++) {
             uint32_t unit = accesses[i], hotter = 0;
             for (uint32_t u = 0; u < N; u++)
@@ -337,27 +327,54 @@ static void bounds(void)
     }
 }
 
-static void refused(struct replay_options o, const char *text)
+/* A trace that comes in blocks gives what it gives at once. */
+static void blocks(void)
+{
+    size_t n;
+    const struct cache_policy *const *policies = cache_policies(&n);
+    struct lb_random r = {17};
+    uint32_t accesses[LENGTH];
+    make_routes(accesses, &r);
+    for (size_t i = 0; i < n; i++) {
+        struct replay_options o = {
+            .n_units = N, .replacement = policies[i]->name, .slots = 20, .seed = 3};
+        struct replay_access list[LENGTH];
+        uint64_t next[N] = {0};
+        struct replay *replay;
+        CHECK(replay_open(&o, &replay, NULL) == LB_OK);
+        for (uint32_t at = 0; at < LENGTH; at++)
+            list[at].unit = accesses[at];
+        for (uint32_t end = LENGTH, size; end > 0; end -= size) {
+            size = 1 + lb_random_below(&r, end);
+            replay_look_ahead(list + end - size, size, end - size, next);
+        }
+        for (uint32_t at = 0, size; at < LENGTH; at += size) {
+            size = 1 + lb_random_below(&r, LENGTH - at);
+            replay_feed(replay, list + at, size);
+        }
+        CHECK(replay_result(replay).hits == run(o.replacement, accesses, LENGTH, N, 20).hits, "%s",
+              o.replacement);
+        replay_close(replay);
+    }
+}
+
+static void refused(struct replay_options o, uint64_t length, const char *text)
 {
     struct lb_error err = LB_ERROR_INIT;
     struct replay_result result;
-    CHECK(replay_run(&o, &result, &err) == LB_ERR_INPUT && result.hits + result.misses == 0);
+    const uint32_t accesses[] = {0, 3, 1};
+    CHECK(replay_run(&o, accesses, length, &result, &err) == LB_ERR_INPUT &&
+          result.hits + result.misses == 0);
     CHECK(strncmp(err.text, text, strlen(text)) == 0, "'%s', not '%s'", err.text, text);
 }
 
 static void refusals(void)
 {
-    uint32_t accesses[] = {0, 3, 1};
-    struct replay_options o = {.accesses = accesses,
-                               .length = 3,
-                               .n_units = 4,
-                               .replacement = "lru",
-                               .slots = 2},
-                          x;
-    refused((x = o, x.slots = 0, x), "cache of 0 slots: expected at least 1");
-    refused((x = o, x.length = 0, x), "trace: expected at least one access");
-    refused((x = o, x.n_units = 3, x), "access 1: unit 3: expected less than 3");
-    refused((x = o, x.replacement = "best", x), "replacement 'best': expected lru, ");
+    struct replay_options o = {.n_units = 4, .replacement = "lru", .slots = 2}, x;
+    refused((x = o, x.slots = 0, x), 3, "cache of 0 slots: expected at least 1");
+    refused(o, 0, "trace: expected at least one access");
+    refused((x = o, x.n_units = 3, x), 3, "access 1: unit 3: expected less than 3");
+    refused((x = o, x.replacement = "best", x), 3, "replacement 'best': expected lru, ");
 }
 
 int main(void)
@@ -366,6 +383,7 @@ int main(void)
     counts_of_segments();
     hottest_stay();
     bounds();
+    blocks();
     refusals();
     figures_of_the_simulator();
     return check_done();

@@ -221,9 +221,8 @@ static void compare(const char *policy, const uint32_t *accesses, uint64_t n, ui
 {
     struct lb_error err = LB_ERROR_INIT;
     struct replay_result r;
-    struct replay_options o = {
-        .accesses = accesses, .length = n, .n_units = N, .replacement = policy, .slots = slots};
-    CHECK(replay_run(&o, &r, &err) == LB_OK, "%s", err.text);
+    struct replay_options o = {.n_units = N, .replacement = policy, .slots = slots};
+    CHECK(replay_run(&o, accesses, n, &r, &err) == LB_OK, "%s", err.text);
     CHECK(r.misses == misses, "%s, %u slots: %llu misses, counted %llu", policy, slots,
           (unsigned long long)r.misses, (unsigned long long)misses);
 }

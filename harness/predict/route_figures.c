@@ -70,14 +70,12 @@ static enum lb_status hits(const struct route_trace *t, uint32_t n_experts, stru
         sparse++;
     for (int s = 0; status == LB_OK && s < ROUTE_SHARES; s++) {
         struct replay_result result;
-        struct replay_options o = {.accesses = t->accesses,
-                                   .length = t->length,
-                                   .n_units = t->n_layers * t->n_experts,
+        struct replay_options o = {.n_units = t->n_layers * t->n_experts,
                                    .replacement = "lru",
                                    .slots = (uint32_t)(route_shares[s] * sparse * n_experts),
                                    .seed = 1};
         o.slots = o.slots > 0 ? o.slots : 1;
-        status = replay_run(&o, &result, err);
+        status = replay_run(&o, t->accesses, t->length, &result, err);
         if (status == LB_OK)
             f->lru[s] = (double)result.hits / (double)(t->length - t->n_objects);
     }

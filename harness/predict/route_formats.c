@@ -49,55 +49,6 @@ static bool make_room(struct objects *o)
     return true;
 }
 
-struct accesses {
-    struct route_trace *trace;
-    struct objects objects;
-    size_t room, lines_room, bytes_room;
-    uint32_t demand;
-};
-
-/* Doubles *block where it holds no more than n; room is in elements. */
-static bool grow(void **block, size_t *room, size_t n, size_t size)
-{
-    if (n < *room)
-        return true;
-    size_t more = *room ? 2 * *room : 4096;
-    void *grown = realloc(*block, more * size);
-    if (!grown)
-        return false;
-    *block = grown;
-    *room = more;
-    return true;
-}
-
-static bool add(struct accesses *a, uint64_t time, uint64_t object, uint64_t size)
-{
-    struct route_trace *t = a->trace;
-    bool begins = t->n_lines == 0 || t->lines[t->n_lines - 1].pass != time;
-    void *accesses = t->accesses, *lines = t->lines, *bytes = t->bytes;
-    bool ok = make_room(&a->objects) && grow(&accesses, &a->room, t->length, sizeof *t->accesses) &&
-              grow(&lines, &a->lines_room, t->n_lines, sizeof *t->lines) &&
-              grow(&bytes, &a->bytes_room, a->objects.n, sizeof *t->bytes);
-    t->accesses = accesses;
-    t->lines = lines;
-    t->bytes = bytes;
-    if (!ok)
-        return false;
-    struct place *place = find(&a->objects, object);
-    if (place->number == 0)
-        *place = (struct place){object, ++a->objects.n};
-    if (begins) {
-        t->lines[t->n_lines++] = (struct route_line){.pass = time, .first = t->length};
-        a->demand = 0;
-    }
-    t->bytes[place->number - 1] = size;
-    t->accesses[t->length++] = place->number - 1;
-    t->lines[t->n_lines - 1].n++;
-    a->demand++;
-    t->largest_demand = a->demand > t->largest_demand ? a->demand : t->largest_demand;
-    return true;
-}
-
 /* Of time,object,size,... : what follows does not matter. */
 static bool parse(const char *line, uint64_t value[3])
 {
@@ -115,28 +66,46 @@ static bool parse(const char *line, uint64_t value[3])
     return value[2] > 0;
 }
 
-enum lb_status route_trace_read_cachesim(const char *path, FILE *in, struct route_trace *trace,
-                                         struct lb_error *err)
+enum lb_status route_trace_scan_cachesim(const char *path, FILE *in, const struct route_sink *sink,
+                                         struct route_extent *extent, struct lb_error *err)
 {
-    struct accesses a = {.trace = trace};
+    struct objects objects = {.n = 0};
     char *line = NULL;
     size_t size = 0, number = 1;
+    uint64_t last = 0;
+    uint32_t demand = 0;
     enum lb_status status = LB_OK;
-    *trace = (struct route_trace){.n_layers = 1};
+    *extent = (struct route_extent){.n_layers = 1};
     while (status == LB_OK && getline(&line, &size, in) >= 0) {
-        uint64_t value[3];
+        uint64_t value[3]; /* time, object, size */
         number++;
-        if (!parse(line, value))
+        if (!parse(line, value)) {
             status = lb_fail(err, LB_ERR_INPUT,
                              "%s:%zu: expected time,object,size: whole numbers, the size above 0",
                              path, number);
-        else if (!add(&a, value[0], value[1], value[2]))
+            break;
+        }
+        struct place *place = make_room(&objects) ? find(&objects, value[1]) : NULL;
+        if (!place) {
             status = lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", path);
+            break;
+        }
+        if (place->number == 0)
+            *place = (struct place){value[1], ++objects.n};
+        const struct route_access access = {.pass = value[0],
+                                            .expert = place->number - 1,
+                                            .begins = extent->length == 0 || value[0] != last,
+                                            .bytes = value[2]};
+        status = sink->take(sink->ctx, &access, err);
+        demand = access.begins ? 1 : demand + 1;
+        extent->largest_demand = demand > extent->largest_demand ? demand : extent->largest_demand;
+        extent->length++;
+        last = value[0];
     }
-    if (status == LB_OK && trace->length == 0)
+    if (status == LB_OK && extent->length == 0)
         status = lb_fail(err, LB_ERR_INPUT, "%s: no accesses", path);
-    trace->n_experts = trace->n_objects = a.objects.n;
-    free(a.objects.places);
+    extent->n_experts = objects.n;
+    free(objects.places);
     free(line);
     return status;
 }

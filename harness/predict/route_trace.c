@@ -11,20 +11,13 @@
 static const char plain_header[] = "token,layer,";
 static const char result_header[] = "cell,rep,sequence,position,pass,layer,experts,weights";
 
-struct pair { /* an access as read: the number of experts is known at the end */
-    uint32_t layer, expert;
-};
-
 struct reading {
     const char *path;
     size_t line;
-    struct pair *pairs;
-    size_t n, room;
-    struct route_line *lines;
-    size_t n_lines, lines_room;
+    const struct route_sink *sink;
+    struct route_extent *extent;
     char *run; /* cell,rep of the run that is taken, or the cell alone; NULL: none yet */
-    uint64_t token, demand, largest_demand;
-    uint32_t n_layers, n_experts;
+    uint64_t token, demand;
 };
 
 static bool begins(const char *text, const char *with)
@@ -64,41 +57,18 @@ static bool take_number(char **text, const char *ends, uint64_t most, uint64_t *
 /* of numbers that are indices of tables; and of both together */
 enum { LAYERS_MAX = 4096, EXPERTS_MAX = 65536, OBJECTS_MAX = 1 << 20 };
 
-static enum lb_status add_line(struct reading *r, uint64_t pass, uint64_t layer,
-                               struct lb_error *err)
-{
-    if (r->n_lines == r->lines_room) {
-        size_t room = r->lines_room ? 2 * r->lines_room : 1024;
-        struct route_line *lines = realloc(r->lines, room * sizeof *lines);
-        if (!lines)
-            return lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", r->path);
-        r->lines = lines;
-        r->lines_room = room;
-    }
-    r->lines[r->n_lines++] =
-        (struct route_line){.pass = pass, .first = r->n, .layer = (uint32_t)layer};
-    return LB_OK;
-}
-
-static enum lb_status add(struct reading *r, uint64_t token, uint64_t layer, uint64_t expert,
+static enum lb_status add(struct reading *r, const struct route_access *access,
                           struct lb_error *err)
 {
-    if (r->n == r->room) {
-        size_t room = r->room ? 2 * r->room : 4096;
-        struct pair *pairs = realloc(r->pairs, room * sizeof *pairs);
-        if (!pairs)
-            return lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", r->path);
-        r->pairs = pairs;
-        r->room = room;
-    }
-    r->pairs[r->n++] = (struct pair){(uint32_t)layer, (uint32_t)expert};
-    r->lines[r->n_lines - 1].n++;
-    r->n_layers = layer >= r->n_layers ? (uint32_t)layer + 1 : r->n_layers;
-    r->n_experts = expert >= r->n_experts ? (uint32_t)expert + 1 : r->n_experts;
-    r->demand = token == r->token ? r->demand + 1 : 1;
-    r->token = token;
-    r->largest_demand = r->demand > r->largest_demand ? r->demand : r->largest_demand;
-    return LB_OK;
+    struct route_extent *e = r->extent;
+    e->n_layers = access->layer >= e->n_layers ? access->layer + 1 : e->n_layers;
+    e->n_experts = access->expert >= e->n_experts ? access->expert + 1 : e->n_experts;
+    r->demand = access->pass == r->token ? r->demand + 1 : 1;
+    r->token = access->pass;
+    if (r->demand > e->largest_demand)
+        e->largest_demand = (uint32_t)r->demand;
+    e->length++;
+    return r->sink->take(r->sink->ctx, access, err);
 }
 
 /* Experts up to the end of the text, which is the end of a line. */
@@ -106,14 +76,15 @@ static enum lb_status take_experts(struct reading *r, char *text, const char *be
                                    uint64_t token, uint64_t layer, struct lb_error *err)
 {
     char ends[] = {between[0], '\n', '\0'};
-    uint64_t expert;
-    enum lb_status status = add_line(r, token, layer, err);
-    if (status != LB_OK)
-        return status;
+    struct route_access access = {.pass = token, .layer = (uint32_t)layer, .begins = true};
+    enum lb_status status;
     do {
+        uint64_t expert;
         if (!take_number(&text, ends, EXPERTS_MAX - 1, &expert))
             return bad(r, "the numbers of the experts", err);
-        status = add(r, token, layer, expert, err);
+        access.expert = (uint32_t)expert;
+        status = add(r, &access, err);
+        access.begins = false;
     } while (status == LB_OK && text[-1] != '\n' && *text);
     return status;
 }
@@ -155,7 +126,7 @@ static enum lb_status take_result(struct reading *r, char *line, struct lb_error
     }
     unquote(line); /* what is left is cell,rep */
     size_t n = r->run ? strlen(r->run) : 0;
-    if (!r->run || (r->n == 0 && strncmp(line, r->run, n) == 0 && line[n] == ',')) {
+    if (!r->run || (r->extent->length == 0 && strncmp(line, r->run, n) == 0 && line[n] == ',')) {
         free(r->run);
         r->run = strdup(line);
         if (!r->run)
@@ -185,34 +156,12 @@ static enum lb_status read_lines(struct reading *r, FILE *in, bool plain, struct
     return status;
 }
 
-static enum lb_status finish(const struct reading *r, struct route_trace *trace,
-                             struct lb_error *err)
-{
-    *trace = (struct route_trace){.length = r->n,
-                                  .lines = r->lines,
-                                  .n_lines = r->n_lines,
-                                  .n_layers = r->n_layers,
-                                  .n_experts = r->n_experts,
-                                  .largest_demand = (uint32_t)r->largest_demand};
-    bool *seen = calloc((size_t)r->n_layers * r->n_experts + 1, sizeof *seen);
-    trace->accesses = malloc((r->n + 1) * sizeof *trace->accesses);
-    for (size_t i = 0; seen && trace->accesses && i < r->n; i++) {
-        uint32_t object = r->pairs[i].layer * r->n_experts + r->pairs[i].expert;
-        trace->accesses[i] = object;
-        trace->n_objects += !seen[object];
-        seen[object] = true;
-    }
-    bool ok = seen && trace->accesses;
-    free(seen);
-    return ok ? LB_OK : lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", r->path);
-}
-
-enum lb_status route_trace_read(const char *path, const char *cell, struct route_trace *trace,
-                                struct lb_error *err)
+enum lb_status route_trace_scan(const char *path, const char *cell, const struct route_sink *sink,
+                                struct route_extent *extent, struct lb_error *err)
 {
     char *first = NULL;
     size_t size = 0;
-    *trace = (struct route_trace){0};
+    *extent = (struct route_extent){.length = 0};
     FILE *in = file_open(path, err);
     if (!in)
         return LB_ERR_INPUT;
@@ -220,28 +169,116 @@ enum lb_status route_trace_read(const char *path, const char *cell, struct route
     bool cachesim = any && begins(first, ROUTE_CACHESIM_HEADER);
     free(first);
     if (cachesim) {
-        enum lb_status status = route_trace_read_cachesim(path, in, trace, err);
+        enum lb_status status = route_trace_scan_cachesim(path, in, sink, extent, err);
         fclose(in);
         return status;
     }
-    struct reading r = {.path = path, .line = any, .token = UINT64_MAX};
+    struct reading r = {
+        .path = path, .line = any, .sink = sink, .extent = extent, .token = UINT64_MAX};
     r.run = cell ? strdup(cell) : NULL;
     enum lb_status status = r.run || !cell ? read_lines(&r, in, plain, err)
                                            : lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", path);
-    if (status == LB_OK && r.n == 0)
+    if (status == LB_OK && extent->length == 0)
         status = lb_fail(err, LB_ERR_INPUT, "%s: no routes%s%s", path, cell ? " of cell " : "",
                          cell ? cell : "");
-    if (status == LB_OK && (uint64_t)r.n_layers * r.n_experts > OBJECTS_MAX)
+    if (status == LB_OK && (uint64_t)extent->n_layers * extent->n_experts > OBJECTS_MAX)
         status =
             lb_fail(err, LB_ERR_INPUT, "%s: %u layers of %u experts: expected at most %d in all",
-                    path, r.n_layers, r.n_experts, OBJECTS_MAX);
-    if (status == LB_OK)
-        status = finish(&r, trace, err);
+                    path, extent->n_layers, extent->n_experts, OBJECTS_MAX);
     fclose(in);
-    if (!trace->lines)
-        free(r.lines);
-    free(r.pairs);
     free(r.run);
+    return status;
+}
+
+/* ---- in memory ---- */
+
+struct pair { /* an access as read: the number of experts is known at the end */
+    uint32_t layer, expert;
+};
+
+struct building {
+    struct pair *pairs;
+    struct route_line *lines;
+    uint64_t *bytes; /* by expert */
+    size_t n, room, n_lines, lines_room, bytes_room;
+};
+
+/* Makes room for element n of *block, new room zeroed; *room is in elements. */
+static bool grow(void **block, size_t *room, size_t n, size_t size)
+{
+    if (n < *room)
+        return true;
+    size_t more = 2 * n + 4096;
+    void *grown = realloc(*block, more * size);
+    if (!grown)
+        return false;
+    memset((char *)grown + *room * size, 0, (more - *room) * size);
+    *block = grown;
+    *room = more;
+    return true;
+}
+
+static enum lb_status build(void *ctx, const struct route_access *access, struct lb_error *err)
+{
+    struct building *b = ctx;
+    void *pairs = b->pairs, *lines = b->lines, *bytes = b->bytes;
+    bool ok =
+        grow(&pairs, &b->room, b->n, sizeof *b->pairs) &&
+        grow(&lines, &b->lines_room, b->n_lines, sizeof *b->lines) &&
+        (access->bytes == 0 || grow(&bytes, &b->bytes_room, access->expert, sizeof *b->bytes));
+    b->pairs = pairs;
+    b->lines = lines;
+    b->bytes = bytes;
+    if (!ok)
+        return lb_fail(err, LB_ERR_NOMEM, "routes: out of memory");
+    if (access->begins)
+        b->lines[b->n_lines++] =
+            (struct route_line){.pass = access->pass, .first = b->n, .layer = access->layer};
+    if (access->bytes > 0)
+        b->bytes[access->expert] = access->bytes;
+    b->pairs[b->n++] = (struct pair){access->layer, access->expert};
+    b->lines[b->n_lines - 1].n++;
+    return LB_OK;
+}
+
+static enum lb_status finish(const struct building *b, const struct route_extent *extent,
+                             struct route_trace *trace, struct lb_error *err)
+{
+    *trace = (struct route_trace){.length = b->n,
+                                  .lines = b->lines,
+                                  .n_lines = b->n_lines,
+                                  .n_layers = extent->n_layers,
+                                  .n_experts = extent->n_experts,
+                                  .largest_demand = extent->largest_demand,
+                                  .bytes = b->bytes};
+    bool *seen = calloc((size_t)extent->n_layers * extent->n_experts + 1, sizeof *seen);
+    trace->accesses = malloc((b->n + 1) * sizeof *trace->accesses);
+    for (size_t i = 0; seen && trace->accesses && i < b->n; i++) {
+        uint32_t object = b->pairs[i].layer * extent->n_experts + b->pairs[i].expert;
+        trace->accesses[i] = object;
+        trace->n_objects += !seen[object];
+        seen[object] = true;
+    }
+    bool ok = seen && trace->accesses;
+    free(seen);
+    return ok ? LB_OK : lb_fail(err, LB_ERR_NOMEM, "routes: out of memory");
+}
+
+enum lb_status route_trace_read(const char *path, const char *cell, struct route_trace *trace,
+                                struct lb_error *err)
+{
+    struct building b = {.n = 0};
+    struct route_extent extent;
+    const struct route_sink sink = {build, &b};
+    *trace = (struct route_trace){0};
+    enum lb_status status = route_trace_scan(path, cell, &sink, &extent, err);
+    if (status == LB_OK) {
+        status = finish(&b, &extent, trace, err);
+    } else {
+        free(b.lines);
+        free(b.bytes);
+    }
+    free(b.pairs);
     return status;
 }
 

@@ -35,6 +35,23 @@ bool route_trace_is(const char *path);
  * are experts of one layer, numbered in the order in which they come, each time a pass. */
 enum lb_status route_trace_read(const char *path, const char *cell, struct route_trace *trace,
                                 struct lb_error *err);
+/* The same access by access, so that its length costs no memory. */
+struct route_access {
+    uint64_t pass;
+    uint32_t layer, expert;
+    bool begins;    /* a line */
+    uint64_t bytes; /* of the object; 0: not known */
+};
+struct route_sink {
+    enum lb_status (*take)(void *ctx, const struct route_access *access, struct lb_error *err);
+    void *ctx;
+};
+struct route_extent {
+    uint64_t length;
+    uint32_t n_layers, n_experts, largest_demand; /* as in route_trace */
+};
+enum lb_status route_trace_scan(const char *path, const char *cell, const struct route_sink *sink,
+                                struct route_extent *extent, struct lb_error *err);
 /* Of a synthetic model: what its routers choose for n_tokens random tokens, the model run in
  * memory, a pass for each token. */
 enum lb_status route_trace_run(const char *model_path, uint32_t n_tokens, struct route_trace *trace,
@@ -61,8 +78,8 @@ void route_trace_free(struct route_trace *trace);
 
 #define ROUTE_CACHESIM_HEADER "time,object,size"
 /* The third of these, from the line after its header on; path is for messages. */
-enum lb_status route_trace_read_cachesim(const char *path, FILE *in, struct route_trace *trace,
-                                         struct lb_error *err);
+enum lb_status route_trace_scan_cachesim(const char *path, FILE *in, const struct route_sink *sink,
+                                         struct route_extent *extent, struct lb_error *err);
 /* The bytes of each expert in a model's file. LB_ERR_INPUT: the model has no such expert. */
 enum lb_status route_trace_weigh(struct route_trace *trace, const char *model_path,
                                  struct lb_error *err);
