@@ -82,7 +82,10 @@ bool lb_choice_at(const char *kind, size_t i, struct lb_choice *choice)
     }
     if (strcmp(kind, "storage") == 0) {
         const struct storage_ops *const *list = storage_list(&n);
-        return i < n && choice_set(choice, list[i]->name, list[i]->about, true);
+        if (i == 0)
+            return choice_set(choice, "auto", "uring, direct or pread: the first that works here",
+                              true);
+        return i <= n && choice_set(choice, list[i - 1]->name, list[i - 1]->about, true);
     }
     if (strcmp(kind, "device") == 0) {
         const struct storage_preset *list = storage_presets(&n);

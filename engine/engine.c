@@ -34,7 +34,7 @@ struct lb_options lb_options_default(void)
         .protect = true,
         .resident = "none",
         .cache_scope = "model",
-        .storage = "uring",
+        .storage = "auto",
         .unit_bytes = LAYOUT_UNIT_EXPERT,
         .queue_depth = 32,
         .chunk_bytes = 1u << 20,

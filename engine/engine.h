@@ -52,7 +52,7 @@ struct lb_options {
                            * pass needs of a mixture of experts; default "none" */
     uint64_t streaming_threshold; /* models up to this many bytes load whole; default 0 */
     /* storage */
-    const char *storage; /* default "uring" */
+    const char *storage; /* default "auto": uring, direct or pread, the first that works here */
     const char *advice;  /* mmap only */
     /* 0 = layer, 1 = tensor, 2 = expert (where there are none, a layer), else a size; default 2 */
     uint64_t unit_bytes;

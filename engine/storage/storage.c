@@ -1,4 +1,4 @@
-/* storage: the list of back-ends, opening with fallback, counters, blocking reads. */
+/* storage: the list of back-ends, opening one or the best, counters, blocking reads. */
 #include "base/memory.h"
 #include "storage/backend.h"
 
@@ -31,17 +31,10 @@ static const struct storage_ops *find(const char *name)
     return NULL;
 }
 
-static const struct storage_ops *fallback(const struct storage_ops *ops)
-{
-    if (strcmp(ops->name, "uring") == 0)
-        return find("direct");
-    return strcmp(ops->name, "direct") == 0 ? find("pread") : NULL;
-}
-
 static enum lb_status unknown_name(const char *name, struct lb_error *err)
 {
-    char names[128] = "";
-    for (size_t i = 0, at = 0; i < N_BACKENDS && at < sizeof names; i++)
+    char names[128] = " auto";
+    for (size_t i = 0, at = strlen(names); i < N_BACKENDS && at < sizeof names; i++)
         at += (size_t)snprintf(names + at, sizeof names - at, " %s", backends[i]->name);
     return lb_fail(err, LB_ERR_INPUT, "storage '%s': expected one of%s", name, names);
 }
@@ -85,32 +78,47 @@ static enum lb_status open_one(const struct storage_ops *ops, const char *path,
     return LB_OK;
 }
 
+/* The best back-end that works for this file; `notice` says why a better one does not. */
+static enum lb_status open_best(const char *path, const struct storage_options *options,
+                                char *notice, size_t notice_size, struct storage **storage,
+                                struct lb_error *err)
+{
+    static const struct storage_ops *const best[] = {&storage_uring_ops, &storage_direct_ops,
+                                                     &storage_pread_ops};
+    size_t at = 0;
+    for (size_t i = 0;; i++) {
+        struct lb_error why = LB_ERROR_INIT;
+        enum lb_status status = open_one(best[i], path, options, storage, &why);
+        if (status != LB_ERR_UNSUPPORTED || i + 1 == sizeof best / sizeof *best)
+            return status == LB_OK ? LB_OK : lb_fail(err, status, "%s", why.text);
+        if (at < notice_size)
+            at += (size_t)snprintf(notice + at, notice_size - at,
+                                   "%sstorage %s is not available (%s): using %s", at ? "; " : "",
+                                   best[i]->name, why.text, best[i + 1]->name);
+    }
+}
+
 enum lb_status storage_open(const char *name, const char *path,
                             const struct storage_options *options, char *notice, size_t notice_size,
                             struct storage **storage, struct lb_error *err)
 {
     const struct storage_ops *ops = find(name);
-    size_t at = 0;
+    struct lb_error why = LB_ERROR_INIT;
     *storage = NULL;
     if (notice_size)
         notice[0] = '\0';
-    if (!ops)
+    if (!ops && strcmp(name, "auto") != 0)
         return unknown_name(name, err);
     enum lb_status status = check_options(options, err);
-    while (status == LB_OK) {
-        struct lb_error why = LB_ERROR_INIT;
-        status = open_one(ops, path, options, storage, &why);
-        const struct storage_ops *next = fallback(ops);
-        if (status != LB_ERR_UNSUPPORTED || !next)
-            return status == LB_OK ? LB_OK : lb_fail(err, status, "%s", why.text);
-        if (at < notice_size)
-            at += (size_t)snprintf(notice + at, notice_size - at,
-                                   "%sstorage %s is not available (%s): using %s", at ? "; " : "",
-                                   ops->name, why.text, next->name);
-        ops = next;
-        status = LB_OK;
-    }
-    return status;
+    if (status != LB_OK)
+        return status;
+    if (!ops)
+        return open_best(path, options, notice, notice_size, storage, err);
+    status = open_one(ops, path, options, storage, &why);
+    if (status == LB_ERR_UNSUPPORTED)
+        return lb_fail(err, status, "storage %s is not available (%s): 'auto' takes what there is",
+                       name, why.text);
+    return status == LB_OK ? LB_OK : lb_fail(err, status, "%s", why.text);
 }
 
 bool storage_available(const char *name, const char *path, struct lb_error *why)

@@ -84,9 +84,10 @@ const struct storage_ops *const *storage_list(size_t *count);
 /* Whether the named back-end works for this file; `why` (may be NULL) gets the reason if not. */
 bool storage_available(const char *name, const char *path, struct lb_error *why);
 
-/* Opens `path` with the named back-end. When it is not available here, falls back
- * (uring -> direct -> pread) and puts one line into `notice` (notice_size bytes; "" when none).
- * LB_ERR_INPUT for an unknown name or options out of range. */
+/* Opens `path` with the named back-end, or with "auto": the first of uring, direct and pread that
+ * works for it; why it is not a better one stands in `notice` (notice_size bytes, may be 0; "" when
+ * none). LB_ERR_UNSUPPORTED: the named one does not work here; LB_ERR_INPUT: unknown name or
+ * options out of range. */
 enum lb_status storage_open(const char *name, const char *path,
                             const struct storage_options *options, char *notice, size_t notice_size,
                             struct storage **storage, struct lb_error *err);

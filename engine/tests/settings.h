@@ -4,6 +4,7 @@
 
 #include "base/random.h"
 #include "engine.h"
+#include "storage/storage.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -31,6 +32,12 @@ static inline const char *settings_choice(struct lb_random *r, const char *kind)
     return choice.name;
 }
 
+/* The storage, or what there is where it does not work (containers, file systems in memory). */
+static inline const char *settings_storage(const char *name, const char *path)
+{
+    return storage_available(name, path, NULL) ? name : "auto";
+}
+
 /* Streaming settings drawn at random, on top of `o`; the cache holds 1 to `layers` layers. */
 static inline struct lb_options settings_random(struct lb_options o, uint32_t layers,
                                                 struct lb_random *r)
@@ -46,7 +53,7 @@ static inline struct lb_options settings_random(struct lb_options o, uint32_t la
         ; /* of replays */
     o.predict_depth = 1 + lb_random_below(r, 4);
     o.scheduler = settings_pick(r, scheduler, 5);
-    o.storage = settings_pick(r, storage, 5);
+    o.storage = settings_storage(settings_pick(r, storage, 5), o.model_path);
     o.unit_bytes = units[lb_random_below(r, 7)];
     o.cache_layers = 1 + lb_random_below(r, layers);
     o.prefetch_distance = lb_random_below(r, 5);

@@ -6,6 +6,7 @@
 #include "engine.h"
 #include "file_bytes.h"
 #include "made_model.h"
+#include "settings.h"
 #include "tests/check.h"
 
 #include <fcntl.h>
@@ -70,7 +71,7 @@ static void logits_of(const char *path, const char *storage, const char *prefetc
     struct lb_engine *engine;
     memset(logits, 0, 64 * sizeof *logits);
     o.model_path = path;
-    o.storage = storage;
+    o.storage = settings_storage(storage, path);
     o.prefetch = prefetch;
     o.cache_layers = 2;
     o.threads = 2;

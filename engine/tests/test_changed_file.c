@@ -6,6 +6,7 @@
  */
 #include "engine.h"
 #include "made_model.h"
+#include "settings.h"
 #include "storage/mapped_guard.h"
 #include "tests/check.h"
 
@@ -78,7 +79,7 @@ static void change_under(const char *storage, const char *prefetch, const struct
     made_write(&made, path);
     made_write(&made, other);
     o.model_path = path;
-    o.storage = storage;
+    o.storage = settings_storage(storage, path);
     o.prefetch = prefetch;
     o.cache_layers = 1 + (strcmp(prefetch, "async") == 0);
     o.threads = 2;

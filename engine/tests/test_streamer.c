@@ -11,6 +11,7 @@
 #include "prefetch/driver.h"
 #include "prefetch/streamer.h"
 #include "tests/check.h"
+#include "tests/settings.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -123,8 +124,8 @@ static enum lb_status open_rig(struct rig *rig, const struct model *m, const str
     char notice[200];
     struct storage_options so = {.queue_depth = x->o.queue_depth, .io_threads = 2};
     *rig = (struct rig){.m = m};
-    enum lb_status s =
-        storage_open(x->storage, m->path, &so, notice, sizeof notice, &rig->storage, err);
+    enum lb_status s = storage_open(settings_storage(x->storage, m->path), m->path, &so, notice,
+                                    sizeof notice, &rig->storage, err);
     if (s == LB_OK && x->fault.nth)
         s = storage_inject(rig->storage, &x->fault, &rig->storage, err);
     if (s == LB_OK && (x->device.bandwidth > 0 || x->device.latency_ns))

@@ -1,5 +1,5 @@
-/* uring_forbidden: a filter of system calls forbids one of io_uring's three. The storage then reads
- * in another way and says so, or as always; nothing aborts and nothing hangs. */
+/* uring_forbidden: a filter of system calls forbids one of io_uring's three. `auto` then reads
+ * in another way and says so, `uring` is refused; nothing aborts and nothing hangs. */
 #include "storage/storage.h"
 #include "tests/check.h"
 
@@ -55,7 +55,12 @@ static int in_child(const char *path, int call, int error, bool late)
     unsigned char *buffer = aligned_alloc(4096, BYTES);
     if (!late && !forbid(call, error))
         return 77;
-    if (storage_open("uring", path, &options, notice, sizeof notice, &storage, &err) != LB_OK)
+    enum lb_status named = storage_open("uring", path, &options, NULL, 0, &storage, &err);
+    if (named != (late || call == REGISTER ? LB_OK : LB_ERR_UNSUPPORTED) ||
+        (named != LB_OK && (storage || !strstr(err.text, "uring is not available (io_uring: "))))
+        return 7;
+    storage_close(storage);
+    if (storage_open("auto", path, &options, notice, sizeof notice, &storage, &err) != LB_OK)
         return 1;
     bool other = strcmp(storage_name(storage), "uring") != 0;
     if (!late && other != (call != REGISTER))

@@ -28,7 +28,7 @@ static enum lb_status no_memory(struct lb_error *err)
 
 static char *argument(const struct option *option, const struct settings *settings)
 {
-    char text[256];
+    char text[OPTION_LONGEST];
     option_format(option, settings, text, sizeof text);
     return file_text("--%s=%s", option->name, text);
 }

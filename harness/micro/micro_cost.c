@@ -100,7 +100,6 @@ static enum lb_status open_rig(struct micro *m, const struct micro_case *c, stru
                                    .queue_depth = 8,
                                    .chunk_bytes = LAYER_BYTES};
     struct layout_tensor tensors[LAYERS];
-    char notice[256];
     for (uint32_t i = 0; i < LAYERS; i++)
         tensors[i] = (struct layout_tensor){.layer = i,
                                             .file_offset = (uint64_t)i * LAYER_BYTES,
@@ -109,8 +108,7 @@ static enum lb_status open_rig(struct micro *m, const struct micro_case *c, stru
     *rig = (struct rig){.ns = lb_calloc(ACCESSES, sizeof *rig->ns)};
     if (!rig->ns)
         return lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", c->name);
-    enum lb_status status =
-        storage_open("pread", m->file, &options, notice, sizeof notice, &rig->storage, err);
+    enum lb_status status = storage_open("pread", m->file, &options, NULL, 0, &rig->storage, err);
     if (status == LB_OK) {
         struct layout_options cut = {.align = storage_align(rig->storage),
                                      .file_bytes = m->file_bytes};

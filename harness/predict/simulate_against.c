@@ -84,7 +84,7 @@ static bool read_settings(const json_t *options, struct known *k)
     k->settings = settings_default();
     k->texts = calloc(count, sizeof *k->texts);
     for (size_t i = 0; k->texts && i < count; i++) {
-        char text[256];
+        char text[OPTION_LONGEST];
         json_t *value = json_object_get(options, table[i].name);
         if (!value || !scenario_option_text(&table[i], value, text, sizeof text) || !*text)
             continue;

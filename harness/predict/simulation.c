@@ -47,7 +47,7 @@ static enum lb_status add_value(struct made *m, struct scenario_axis *axis, cons
                                 struct lb_error *err)
 {
     struct settings settings = settings_default();
-    char canonical[256];
+    char canonical[OPTION_LONGEST];
     enum lb_status status = option_set(axis->option, &settings, text, err);
     if (status != LB_OK) {
         lb_error_prefix(err, "--vary %s", axis->option->name);
@@ -103,7 +103,7 @@ static enum lb_status make_scenario(const struct sim_arguments *a, const struct 
     m->scenario.fixed = m->fixed;
     enum lb_status status = m->fixed ? LB_OK : no_memory(err);
     for (size_t i = 0; status == LB_OK && i < count; i++) {
-        char text[256];
+        char text[OPTION_LONGEST];
         option_format(&table[i], settings, text, sizeof text);
         if (!*text)
             continue;

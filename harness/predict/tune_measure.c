@@ -71,8 +71,7 @@ static double measure_latency(const char *name, const struct lb_options *o)
     struct storage_options options = {.queue_depth = 1, .io_threads = 1};
     struct bandwidth_reading sample;
     struct storage *storage;
-    char notice[256];
-    if (storage_open(name, o->model_path, &options, notice, sizeof notice, &storage, NULL) != LB_OK)
+    if (storage_open(name, o->model_path, &options, NULL, 0, &storage, NULL) != LB_OK)
         return 0;
     double bytes_per_s = rate(storage, SMALL_READ, 0, o->threads, &sample);
     storage_close(storage);
@@ -115,18 +114,13 @@ static enum lb_status measure_paths(const struct lb_options *o, struct tune_fact
     struct storage *open[TUNE_PATHS];
     enum lb_status status = LB_OK;
     for (size_t i = 0; status == LB_OK && i < TUNE_PATHS; i++) {
-        struct storage **storage = &open[f->n_paths];
-        char notice[256];
         if (f->n_paths > 0 && strcmp(paths[i], "pread") == 0)
             break;
-        status =
-            storage_open(paths[i], o->model_path, &options, notice, sizeof notice, storage, err);
-        if (status != LB_OK)
-            break;
-        if (strcmp(storage_name(*storage), paths[i]) == 0)
+        status = storage_open(paths[i], o->model_path, &options, NULL, 0, &open[f->n_paths], err);
+        if (status == LB_OK)
             f->paths[f->n_paths++] = (struct tune_path){.storage = paths[i]};
-        else
-            storage_close(*storage);
+        else if (status == LB_ERR_UNSUPPORTED)
+            status = LB_OK;
     }
     size_t n_open = f->n_paths;
     if (status == LB_OK)

@@ -24,7 +24,7 @@ static const char *const always[] = {"prefetch",    "cache_bytes", "prefetch_dis
 static bool is_shown(const struct option *o, const struct settings *settings)
 {
     struct settings defaults = settings_default();
-    char mine[256], usual[256];
+    char mine[OPTION_LONGEST], usual[OPTION_LONGEST];
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
         if (strcmp(o->name, always[i]) == 0)
             return strcmp(o->name, "cache_bytes") != 0 || settings->engine.cache_bytes > 0;
@@ -40,7 +40,7 @@ static char *as_options(const struct settings *settings)
     const struct option *table = options_table(&count);
     char *text = strdup("");
     for (size_t i = 0; text && i < count; i++) {
-        char value[256], name[64];
+        char value[OPTION_LONGEST], name[64];
         if (!is_shown(&table[i], settings))
             continue;
         option_format(&table[i], settings, value, sizeof value);
@@ -221,8 +221,10 @@ enum lb_status tune_run(const struct tune_options *o, const struct settings *set
     struct tune_choice choice;
     struct measured measured = {.done = false};
     enum lb_status status = o->scenario ? file_check_output(o->scenario, err) : LB_OK;
-    if (status == LB_OK && o->scenario)
-        status = json_can_name(settings->engine.model_path, "the scenario", err);
+    if (status == LB_OK && (o->scenario || o->json))
+        status = json_can_name(settings->engine.model_path, "the output", err);
+    if (status == LB_OK && (o->scenario || o->json))
+        status = json_can_name(settings->engine.speculation.draft_model, "the output", err);
     if (status != LB_OK)
         return status;
     status = tune_measure(settings, o->memory, &facts, err);

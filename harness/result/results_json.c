@@ -37,7 +37,7 @@ static json_t *device_value(const struct settings *settings)
 static json_t *option_value(const struct option *o, const struct settings *settings)
 {
     const void *field = (const char *)settings + o->offset;
-    char text[256];
+    char text[OPTION_LONGEST];
     option_format(o, settings, text, sizeof text);
     for (const char *const *word = o->words; word && *word; word++) {
         if (strcmp(*word, text) == 0)
@@ -70,7 +70,7 @@ static bool is_left_out(const struct option *o, const struct settings *settings)
 {
     const struct lb_options *e = &settings->engine;
     struct settings defaults = settings_default();
-    char mine[256], usual[256];
+    char mine[OPTION_LONGEST], usual[OPTION_LONGEST];
     if (strcmp(o->name, "cache_bytes") == 0)
         return e->cache_bytes == 0;
     if (strcmp(o->name, "cache_layers") == 0)

@@ -131,7 +131,7 @@ static const char *lead_text(const struct cell *cell, const struct leads *leads,
                              char *text, size_t size)
 {
     const struct option *o = leads->options[k];
-    char value[256] = "";
+    char value[OPTION_LONGEST] = "";
     bool tells = !cell->reference || !(o->flags & OPTION_STREAMING);
     if (tells)
         option_format(o, &cell->settings, value, sizeof value);
@@ -144,7 +144,7 @@ static const char *lead_text(const struct cell *cell, const struct leads *leads,
 
 static bool varies(const struct results *r, const struct option *o)
 {
-    char first[256], text[256];
+    char first[OPTION_LONGEST], text[OPTION_LONGEST];
     for (size_t i = 0; i < r->matrix->count; i++) {
         option_format(o, &r->matrix->cells[i].settings, i ? text : first, sizeof text);
         if (i > 0 && !r->matrix->cells[i].reference && strcmp(first, text) != 0)
@@ -163,7 +163,7 @@ static struct leads leads_of(const struct results *r)
         size_t k = leads.count++, width = strlen(o->name);
         leads.options[k] = o;
         for (size_t i = 0; i < r->matrix->count; i++) {
-            char text[256];
+            char text[OPTION_LONGEST];
             size_t n = strlen(lead_text(&r->matrix->cells[i], &leads, k, text, sizeof text));
             width = n > width ? n : width;
         }
@@ -230,7 +230,7 @@ void summary_print_table(const struct results *r, FILE *out, bool colour)
             titles[TOKENS], titles[RATIO]);
     print_more(titles[DEMAND], titles[HITS], columns, out);
     for (uint32_t i = 0; i < r->matrix->count; i++) {
-        char text[256];
+        char text[OPTION_LONGEST];
         for (size_t k = 0; k < leads.count; k++)
             fprintf(out, "%-*s ", leads.widths[k],
                     lead_text(&r->matrix->cells[i], &leads, k, text, sizeof text));
@@ -243,7 +243,7 @@ void summary_print_table(const struct results *r, FILE *out, bool colour)
 static void markdown_leads(const struct results *r, const struct leads *leads, uint32_t i,
                            FILE *out)
 {
-    char text[256];
+    char text[OPTION_LONGEST];
     fputc('|', out);
     for (size_t k = 0; k < leads->count; k++)
         fprintf(out, " %s |", lead_text(&r->matrix->cells[i], leads, k, text, sizeof text));
@@ -542,7 +542,7 @@ static void csv_row(const struct results *r, uint32_t i, FILE *out)
                              s.draft_ns};
     csv_text(out, r->matrix->cells[i].name);
     for (size_t a = 0; a < r->scenario->n_axes; a++) {
-        char text[256];
+        char text[OPTION_LONGEST];
         option_format(r->scenario->axes[a].option, &r->matrix->cells[i].settings, text,
                       sizeof text);
         fputc(',', out);

@@ -34,7 +34,8 @@ static bool has_raw_path(const struct settings *s)
     bool cold = strcmp(s->page_cache, "cold") == 0 || s->memory_limit > 0;
     if (s->engine.device_bandwidth > 0 || strcmp(s->engine.prefetch, "resident") == 0)
         return false;
-    return is_storage(s, "direct") || is_storage(s, "uring") || (cold && !is_storage(s, "memory"));
+    return is_storage(s, "auto") || is_storage(s, "direct") || is_storage(s, "uring") ||
+           (cold && !is_storage(s, "memory"));
 }
 
 /* Equal for cells that read in the same way; malloc. */
@@ -46,7 +47,7 @@ static char *name_of(const struct settings *s)
     const struct option *table = options_table(&count);
     char *name = strdup("");
     for (size_t i = 0; name && i < sizeof names / sizeof *names; i++) {
-        char text[256];
+        char text[OPTION_LONGEST];
         const struct option *o = option_find(table, count, names[i]);
         option_format(o, s, text, sizeof text);
         if (!*text)

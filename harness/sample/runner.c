@@ -78,7 +78,7 @@ static bool make_arguments(const struct runner_work *w, struct arguments *a)
     if (good && w->profile)
         good = add(a, strdup("--profile"));
     for (size_t i = 0; good && i < count; i++) {
-        char text[256];
+        char text[OPTION_LONGEST];
         option_format(&table[i], w->settings, text, sizeof text);
         if (*text)
             good = add(a, file_text("--%s=%s", table[i].name, text));

@@ -35,7 +35,7 @@ static const char *dashed(const char *name, char *out, size_t size)
 
 static void print_option(const struct option *o, const void *target)
 {
-    char name[LONGEST_NAME], left[128], value[256], expected[320];
+    char name[LONGEST_NAME], left[128], value[OPTION_LONGEST], expected[320];
     snprintf(left, sizeof left, "%s--%s%s%s",
              o->letter ? (char[]){'-', o->letter, ',', ' ', '\0'} : "",
              dashed(o->name, name, sizeof name), o->value ? " " : "", o->value ? o->value : "");

@@ -184,6 +184,9 @@ enum lb_status option_set(const struct option *o, void *target, const char *text
 {
     char *field = (char *)target + o->offset;
     bool understood;
+    if (strlen(text) >= OPTION_LONGEST)
+        return lb_fail(err, LB_ERR_INPUT, "'%.30s...': %zu bytes: expected less than %d", text,
+                       strlen(text), OPTION_LONGEST);
     if (o->kind == OPTION_CUSTOM)
         understood = o->set(target, text);
     else if (o->kind == OPTION_FLAG || o->kind == OPTION_BOOL)

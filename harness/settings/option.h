@@ -28,6 +28,8 @@ enum option_kind {
     OPTION_CUSTOM,    /* anything: the hooks below */
 };
 
+enum { OPTION_LONGEST = 4096 }; /* bytes of an option's text with its end: a path, a list */
+
 enum option_flag {
     OPTION_HIDDEN = 1,    /* works, but is not shown by --help */
     OPTION_RUN_ONLY = 2,  /* part of a benchmark's work, not of an engine */
@@ -54,8 +56,9 @@ struct option {
     const char *expected;
 };
 
-/* Sets the option's field in *target from text. The error says what came and what was expected;
- * where it stood is for the caller to put in front (lb_error_prefix). */
+/* Sets the option's field in *target from a text shorter than OPTION_LONGEST. The error says what
+ * came and what was expected; where it stood is for the caller to put in front (lb_error_prefix).
+ */
 enum lb_status option_set(const struct option *option, void *target, const char *text,
                           struct lb_error *err);
 

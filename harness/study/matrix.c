@@ -66,7 +66,7 @@ static char *name_of(const struct scenario *s, const struct settings *settings)
 {
     char *name = strdup("");
     for (size_t a = 0; name && a < s->n_axes; a++) {
-        char text[256];
+        char text[OPTION_LONGEST];
         option_format(s->axes[a].option, settings, text, sizeof text);
         char *longer = file_text("%s%s%s=%s", name, a ? "/" : "", s->axes[a].option->name, text);
         free(name);
@@ -167,7 +167,7 @@ bool matrix_same_work(const struct settings *a, const struct settings *b)
     size_t count;
     const struct option *table = options_table(&count);
     for (size_t i = 0; i < count; i++) {
-        char x[256], y[256];
+        char x[OPTION_LONGEST], y[OPTION_LONGEST];
         if (table[i].flags & OPTION_STREAMING)
             continue;
         option_format(&table[i], a, x, sizeof x);
@@ -195,7 +195,7 @@ static char *reference_name(const struct matrix *m, const struct settings *setti
     const struct option *table = options_table(&count);
     char *name = strdup("reference");
     for (size_t i = 0; name && i < count; i++) {
-        char mine[256], other[256];
+        char mine[OPTION_LONGEST], other[OPTION_LONGEST];
         bool varies = false;
         if (table[i].flags & OPTION_STREAMING)
             continue;

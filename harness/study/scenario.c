@@ -148,7 +148,8 @@ bool scenario_option_text(const struct option *o, json_t *value, char *text, siz
 static const char *option_text(const struct reader *r, const char *where, const struct option *o,
                                json_t *value)
 {
-    char text[256], canonical[256], expected[400]; /* the settings point into text */
+    char text[OPTION_LONGEST], canonical[OPTION_LONGEST],
+        expected[400]; /* the settings point into text */
     struct settings settings = settings_default();
     struct lb_error ignored = LB_ERROR_INIT;
     if (!scenario_option_text(o, value, text, sizeof text) ||

@@ -107,7 +107,7 @@ static void default_of(const struct option *o, char *text, size_t size)
 
 static json_t *option_schema(const struct option *o)
 {
-    char text[256];
+    char text[OPTION_LONGEST];
     json_t *schema = json_object(), *value = value_schema(o);
     default_of(o, text, sizeof text);
     json_object_set_new(schema, "description",

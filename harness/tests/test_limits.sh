@@ -34,7 +34,14 @@ if [ -n "$cpu" ]; then
     done
     taskset -c "$cpu" "${generate[@]:0:10}" --threads 3 >got 2>err
     grep -q "threads 3: this process may use 1 processors" err || fail "more threads than processors: $(cat err)"
+    # a cell's affinity reaches its samples
+    jq --arg cpu "$cpu" '.fixed += {threads: 2, affinity: $cpu}' s.json >affinity.json
+    answers 0 "" "$L" run affinity.json -o affinity --no-plots -q
+    holds affinity/result.json '[.layerbench.cells[].samples[].notice | test("threads 2: this process may use 1 processors")] | all' \
+        "samples with an affinity" '.layerbench.cells[].samples[].notice'
 fi
+jq '.fixed.affinity = "1023"' s.json >affinity.json # is not here
+answers 5 "affinity 1023: Invalid argument" "$L" run affinity.json -o nowhere --no-plots -q
 # the quota of a control group (version 1, where it can be made)
 group=/sys/fs/cgroup/cpu/layerbench-test-$$
 if mkdir "$group" 2>/dev/null && echo 100000 >"$group/cpu.cfs_period_us" && echo 100000 >"$group/cpu.cfs_quota_us" 2>/dev/null; then

@@ -74,7 +74,7 @@ static void round_trip(const char *name, const char *text, const char *formatted
 {
     struct settings s = {0};
     struct lb_error err = LB_ERROR_INIT;
-    char out[256];
+    char out[OPTION_LONGEST];
     CHECK(option_set(option(name), &s, text, &err) == LB_OK, "%s: %s", name, err.text);
     option_format(option(name), &s, out, sizeof out);
     CHECK_TEXT(out, formatted);
@@ -108,6 +108,12 @@ static void test_table(void)
     round_trip("prefetch", "sync", "sync");
     round_trip("affinity", "0-3,6", "0-3,6");
     round_trip("affinity", "", "");
+    char processors[OPTION_LONGEST + 2] = "0";
+    for (size_t n = 1; n + 1 < OPTION_LONGEST; n += 2)
+        memcpy(processors + n, ",1", 3);
+    round_trip("affinity", processors, processors);
+    refused("affinity", strcat(processors, ",1"),
+            "'0,1,1,1,1,1,1,1,1,1,1,1,1,1,1,...': 4097 bytes: expected less than 4096");
     refused("affinity", "3-1", "'3-1': expected processors such as 0-3,6");
     refused("affinity", "0,", "'0,': expected processors such as 0-3,6");
     refused("cache_layers", "x", "'x': expected a whole number of at least 1, or 'auto'");

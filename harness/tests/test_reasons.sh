@@ -39,6 +39,7 @@ cp s.json $'caf\xe9.json'
 utf8="*the path is not UTF-8: * cannot name it"
 expect 2 "layerbench tune: $utf8" "$L" tune -m "$odd" --memory 64MiB --scenario t.json
 [ ! -e t.json ] || fail "a scenario that cannot name its model is written"
+expect 2 "layerbench tune: $utf8" "$L" tune -m m.gguf --memory 64MiB --scenario t.json --speculate draft --draft-model "$odd"
 expect 2 "layerbench run: $utf8" "$L" run s.json -m "$odd" -o u --no-plots
 expect 2 "layerbench run: $utf8" "$L" run $'caf\xe9.json' -o u --no-plots
 [ ! -e u ] || fail "a run that is refused makes its folder"
@@ -51,6 +52,17 @@ expect 0 "" "$L" generate -m "$odd" -p a --tokens 2
 expect 0 "" "$L" inspect "$odd"
 expect 0 "" "$L" validate $'caf\xe9.json'
 expect 0 "" "$L" run s.json -o $'r\xe9' --no-plots -q
+expect 0 "" "$L" validate $'r\xe9'/result.json
+
+# ---- a long option comes to the sample whole, or is refused
+long=$(printf 'folder-of-prompts/%.0s' $(seq 40))
+mkdir -p "$long" && echo '{"text": "hello"}' >"$long/p.jsonl"
+jq --arg p "$long/p.jsonl" '.fixed.prompts = $p' s.json >long-option.json
+expect 0 "" "$L" run long-option.json -o l --no-plots -q
+is "$(jq -r .layerbench.cells[0].options.prompts l/result.json)" "$long/p.jsonl" "a long option in the result"
+jq '.fixed.prompts = "x" * 5000' s.json >too-long.json
+expect 2 "layerbench run: too-long.json: *" "$L" run too-long.json -o l2 --no-plots -q
+expect 2 "layerbench generate: --draft-model: *: 5000 bytes: expected less than 4096" "$L" generate -m m.gguf -p a --draft-model "$(printf 'x%.0s' $(seq 5000))"
 
 # ---- the gate: what it says is what it ends with
 answers 5 "^verdict: no regression, but a report could not be written (exit code 5" "$L" gate s.json --baseline b.json --json /dev/full

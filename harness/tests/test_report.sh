@@ -18,7 +18,7 @@ browse() {
 make_result "$work/a"
 b=$work/a-result-with-a-name-that-is-longer-than-a-phone-is-wide-and-has-no-blanks
 make_result "$b" load_ns=3000000
-sed -i 's/"about": "/&<script>alert(1)<\/script> \&amp; /' "$b/result.json"
+sed -i 's/"about": "/&<script>alert(1)<\/script> \&amp; \\"quoted\\" /' "$b/result.json"
 page=$work/report.html
 "$LAYERBENCH" report "$work/a" "$b" -o "$page" >"$work/out" 2>"$work/err"
 check "report ends with 0" [ $? = 0 ]
@@ -29,7 +29,7 @@ check "the question" has "$page" "Which cache size and distance hide the loads"
 check "the best cell" has "$page" "The fastest setting is async belady C=9 d=4: a decode pass takes"
 check "the distance to the floor" has "$page" "Its floor is 24.1 ms, which is the time to compute it"
 check "the limit" has "$page" "What limits it is compute"
-check "text is escaped" has "$page" "&lt;script&gt;alert"
+check "text is escaped" has "$page" "&lt;script&gt;alert\(1\)&lt;/script&gt; &amp;amp; &quot;quoted&quot;"
 check "24 figures" [ "$(grep -c '<svg role="img" aria-label=' "$page")" = 24 ]
 check "nothing is loaded" bash -c "! grep -oE '(src|href)=\"[^\"#]+\"|@import|url\(http' '$page' | grep -v 'href=\"data:,\"'"
 check "no id stands twice" bash -c "! grep -oE ' id=[\"'\''][^\"'\'']*' '$page' | tr -d '\"' | tr -d \"'\" | sort | uniq -d | grep ."
