@@ -78,7 +78,7 @@ FUZZ_SECONDS ?= 60
 FUZZ_LINK := $(if $(filter fuzz,$(SANITIZE)),-fsanitize=fuzzer)
 # with libFuzzer's main, or with one that runs the inputs that are there
 FUZZ_MAIN := $(if $(filter fuzz,$(SANITIZE)),,$(BUILD)/engine/tests/fuzz_replay.o)
-TEST_TOOLS := harness/tests/make_result.c
+TEST_TOOLS := harness/tests/make_result.c harness/tests/burn_time.c
 TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%) $(TEST_TOOLS:%.c=$(BUILD)/%) $(FUZZ_BIN)
 
 .PRECIOUS: %.o

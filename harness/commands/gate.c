@@ -1,4 +1,4 @@
-/* gate: `layerbench gate`: has this binary become slower? */
+/* gate: `layerbench gate`: has this binary, or any command, become slower? */
 #include "commands/commands.h"
 #include "common/exit_codes.h"
 #include "gate/judge.h"
@@ -6,12 +6,42 @@
 #include "settings/cli.h"
 #include "settings/model_options.h"
 
+#include <stdio.h>
+
+static bool add_metric(void *target, const char *text)
+{
+    struct gate_options *o = target;
+    if (o->n_metric == GATE_MOST_METRICS)
+        return false;
+    o->metric[o->n_metric++] = text;
+    return true;
+}
+
+static void no_metric(const void *target, char *text, size_t size)
+{
+    (void)target;
+    snprintf(text, size, "wall");
+}
+
+static const char *const choices_noise[] = {"failure", "warning", NULL};
+
 #define FIELD(name) offsetof(struct gate_options, name)
 static const struct option own[] = {
     {"base", "PROGRAM", "the layerbench to compare times with; without it, counts only",
      OPTION_TEXT, FIELD(base), .letter = 'b'},
     {"head", "PROGRAM", "the layerbench to judge, instead of this one", OPTION_TEXT, FIELD(head),
      .flags = 0},
+    {"base_cmd", "COMMAND", "any command of the shell instead, beside --head-cmd", OPTION_TEXT,
+     FIELD(base_cmd), .flags = 0},
+    {"head_cmd", "COMMAND", "the command to judge", OPTION_TEXT, FIELD(head_cmd), .flags = 0},
+    {"metric", "NAME=PLACE",
+     "of commands, may be repeated: a number that they print, at a JSON pointer (/1/avg_ts) or in "
+     "a "
+     "regular expression; :higher after it: more is better. wall is their time",
+     OPTION_CUSTOM, .set = add_metric, .format = no_metric,
+     .expected = "at most 24 of wall, NAME=PLACE, NAME=PLACE:higher"},
+    {"noise_is", "WHAT", "warning: what is too noisy to say does not fail (exit code 0)",
+     OPTION_CHOICE, FIELD(noise_is), .choices = choices_noise},
     {"baseline", "FILE", "exact counts, instead of results/baselines/NAME.json", OPTION_TEXT,
      FIELD(baseline), .flags = 0},
     {"update_baseline", NULL, "write the counts of this binary as the new baseline", OPTION_FLAG,
@@ -43,13 +73,15 @@ static const struct option own[] = {
 
 int command_gate(int argc, char **argv)
 {
-    struct gate_options o = {.seed = 1, .timeout_s = 300, .pause_s = 5};
+    struct gate_options o = {.noise_is = "failure", .seed = 1, .timeout_s = 300, .pause_s = 5};
     struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &o, 0},
                                  {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {
         "gate", "[SCENARIO] [options]",
         "Has this binary become slower than another (--base), or does it do other work than the\n"
-        "committed baseline says? SCENARIO is scenarios/gate.json unless given. Exit codes: 0 no\n"
+        "committed baseline says? SCENARIO is scenarios/gate.json unless given. Or has any "
+        "command\n"
+        "(--base-cmd A --head-cmd B) become slower than another? Exit codes: 0 no\n"
         "regression, 1 regression, 3 too noisy to say, 4 not comparable, 5 failed or other work.",
         groups};
     int code = cli_parse(&cli, &argc, argv);
@@ -57,14 +89,29 @@ int command_gate(int argc, char **argv)
         return code;
     if (argc > 2)
         return cli_fail("gate", "expected one scenario, got %d", argc - 1);
-    if (o.times_only && (!o.base || o.update_baseline))
+    bool commands = o.base_cmd || o.head_cmd;
+    if (commands && !(o.base_cmd && o.head_cmd))
+        return cli_fail("gate", "expected both --base-cmd and --head-cmd");
+    if (commands && (argc == 2 || o.base || o.head || o.model || o.metrics || o.baseline ||
+                     o.update_baseline || o.slow_head))
+        return cli_fail("gate", "--base-cmd: expected no scenario, and no --base, --head, --model, "
+                                "--metrics, --baseline beside it");
+    if (o.n_metric > 0 && !commands)
+        return cli_fail("gate", "--metric: expected --base-cmd and --head-cmd (of a scenario: "
+                                "--metrics)");
+    o.times_only |= commands;
+    if (o.times_only && !commands && (!o.base || o.update_baseline))
         return cli_fail("gate", "--times-only: expected --base with it, and no --update-baseline");
     if (o.affinity && !affinity_apply(o.affinity)) /* what it starts inherits it */
         return cli_fail("gate",
                         "--affinity: '%s': expected processors of this machine, such as 0-3,6",
                         o.affinity);
     struct lb_error err = LB_ERROR_INIT;
-    if (gate_judge(&o, argc == 2 ? argv[1] : "scenarios/gate.json", &code, &err) != LB_OK)
+    if (gate_judge(&o,
+                   commands    ? NULL
+                   : argc == 2 ? argv[1]
+                               : "scenarios/gate.json",
+                   &code, &err) != LB_OK)
         code = model_options_error("gate", &err);
     return code;
 }

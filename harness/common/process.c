@@ -20,9 +20,18 @@ static void open_standard(void)
     }
 }
 
+static volatile pid_t along;
+
+void process_take_along(pid_t group)
+{
+    along = group;
+}
+
 /* SIG_DFL is back (SA_RESETHAND), and the signal is held back until this returns. */
 static void end(int number)
 {
+    if (along > 0)
+        kill(-along, SIGKILL);
     lb_outputs_remove();
     raise(number);
 }

@@ -2,6 +2,8 @@
 #ifndef PROCESS_H
 #define PROCESS_H
 
+#include <sys/types.h>
+
 /*
  * 1. Descriptors 0 to 2 are open: those that are closed lead to /dev/null, so that no file of ours
  *    gets their number and takes what is meant for the terminal.
@@ -10,5 +12,8 @@
  * 3. A file that grows beyond the limit on file sizes is an error of write(), not a death.
  */
 void process_begin(void);
+
+/* A signal that ends this program ends that process group with it; 0: none. */
+void process_take_along(pid_t group);
 
 #endif

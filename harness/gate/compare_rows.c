@@ -35,24 +35,13 @@ static double tokens_per_second(const json_t *sample, double batch)
     return token > 0 ? 1e9 / token : NAN;
 }
 
-#define FIELD_METRIC(key)                                                                          \
-    static double key(const json_t *sample, double batch)                                          \
-    {                                                                                              \
-        (void)batch;                                                                               \
-        return number(sample, #key);                                                               \
-    }
-FIELD_METRIC(ttft_ns)
-FIELD_METRIC(prefill_ns)
-FIELD_METRIC(wait_ns)
-FIELD_METRIC(bytes_read)
-
 static const struct compare_metric metrics[] = {
-    {"pass", "ns", false, pass_ns},
-    {"ttft", "ns", false, ttft_ns},
-    {"prefill", "ns", false, prefill_ns},
-    {"wait", "ns", false, wait_ns},
-    {"bytes_read", "bytes", false, bytes_read},
-    {"tokens_per_second", "1/s", true, tokens_per_second},
+    {"pass", "ns", false, .of = pass_ns},
+    {"ttft", "ns", false, .key = "ttft_ns"},
+    {"prefill", "ns", false, .key = "prefill_ns"},
+    {"wait", "ns", false, .key = "wait_ns"},
+    {"bytes_read", "bytes", false, .key = "bytes_read"},
+    {"tokens_per_second", "1/s", true, .of = tokens_per_second},
 };
 #define N_METRICS (sizeof metrics / sizeof *metrics)
 
@@ -60,6 +49,11 @@ const struct compare_metric *compare_metrics(size_t *count)
 {
     *count = N_METRICS;
     return metrics;
+}
+
+double compare_metric_value(const struct compare_metric *metric, const json_t *sample, double batch)
+{
+    return metric->of ? metric->of(sample, batch) : number(sample, metric->key);
 }
 
 const char *compare_relation_name(enum gate_relation relation)
@@ -141,7 +135,7 @@ static double *values_of(const struct sides *s, int side, const struct compare_m
         size_t k;
         json_array_foreach(samples, k, sample)
         {
-            double value = metric->of(sample, batch);
+            double value = compare_metric_value(metric, sample, batch);
             if (isfinite(value))
                 values[(*n)++] = value;
         }

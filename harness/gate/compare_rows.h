@@ -51,9 +51,14 @@ struct comparison {
 struct compare_metric {
     const char *name, *unit;
     bool higher_is_better;
-    double (*of)(const json_t *sample, double batch); /* NAN: does not apply */
+    /* NAN: does not apply; NULL: the number under `key` */
+    double (*of)(const json_t *sample, double batch);
+    const char *key;
+    const char *place; /* of a command: where it prints it (find_number.h); NULL: not printed */
 };
 const struct compare_metric *compare_metrics(size_t *count);
+double compare_metric_value(const struct compare_metric *metric, const json_t *sample,
+                            double batch);
 
 /* Rows of all cells that both have, in the order of base. The cells of skipped or failed
  * measurements become problems. false: out of memory. Free it in any case. */

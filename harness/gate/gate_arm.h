@@ -3,18 +3,21 @@
  *
  * Calls "PROGRAM sample --json" with the options that the scenario names, and no others: what it
  * leaves open is the binary's own default, and an older binary need not know the newest options.
+ * Or runs a command by the shell: its time, and numbers that it prints.
  */
 #ifndef GATE_ARM_H
 #define GATE_ARM_H
 
 #include "base/status.h"
+#include "gate/compare_rows.h"
 #include "study/matrix.h"
 
 #include <jansson.h>
 
 /* An extra option of one arm, such as a slow-down on purpose; NULL-terminated "--name=value". */
 struct gate_arm {
-    const char *program;      /* path of a layerbench */
+    const char *program; /* path of a layerbench; of a command: as the shell understands it */
+    bool command;
     const char *const *extra; /* NULL: none */
 };
 
@@ -23,6 +26,8 @@ struct gate_cell {
     const struct settings *settings;
     char **arguments; /* the command line after "sample --json", NULL-terminated */
     double batch;
+    const struct compare_metric *const *metrics; /* of a command: n of them, to be read */
+    size_t n_metrics;
 };
 
 /* The cells of a scenario with their arguments; *cells: gate_cells_free. */

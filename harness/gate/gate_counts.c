@@ -78,7 +78,7 @@ enum lb_status gate_counts_measure(const struct gate_arm *arm, const struct gate
                                    struct lb_error *err)
 {
     const char *const extra[] = {"--kernels=generic", NULL};
-    const struct gate_arm generic = {arm->program, extra};
+    const struct gate_arm generic = {.program = arm->program, .extra = extra};
     *counts = (struct gate_counts){.measured = json_object()};
     enum lb_status status = counts->measured ? LB_OK : no_memory(err);
     for (size_t i = 0; i < n && status == LB_OK; i++)

@@ -30,7 +30,7 @@ static const char *human(const struct gate_times_row *row, double value, char te
         return "-";
     if (strcmp(row->metric->unit, "ns") == 0)
         return amount_human_duration(value, text, 64);
-    snprintf(text, 64, "%.4g %s", value, row->metric->unit);
+    snprintf(text, 64, "%.4g%s%s", value, *row->metric->unit ? " " : "", row->metric->unit);
     return text;
 }
 
@@ -114,15 +114,17 @@ void gate_report_table(const struct gate_report *r, FILE *out, bool colour)
     json_array_foreach(r->warnings, i, warning)
         fprintf(out, "note: %s\n", json_string_value(warning));
     fprintf(out, "verdict: %s%s (exit code %d, %.0f s)\n", gate_report_outcome(r->judged),
-            r->judged == r->exit_code ? "" : ", but a report could not be written", r->exit_code,
-            r->took_s);
+            r->judged == r->exit_code     ? ""
+            : r->exit_code == EXIT_FAILED ? ", but a report could not be written"
+                                          : ", a warning as --noise-is says",
+            r->exit_code, r->took_s);
 }
 
 /* ---- Markdown ---- */
 
 void gate_report_markdown(const struct gate_report *r, FILE *out)
 {
-    fprintf(out, "### layerbench gate: %s\n\n", gate_report_outcome(r->exit_code));
+    fprintf(out, "### layerbench gate: %s\n\n", gate_report_outcome(r->judged));
     if (r->slowed)
         fprintf(out, "The head is slowed on purpose: %s.\n\n", r->slowed);
     if (r->counts)
@@ -237,6 +239,7 @@ json_t *gate_report_json(const struct gate_report *r)
     json_object_set_new(root, "seed", json_integer((json_int_t)r->plan->seed));
     json_object_set_new(root, "slowed", json_text(r->slowed));
     json_object_set_new(root, "exit_code", json_integer(r->exit_code));
+    json_object_set_new(root, "outcome", json_text(gate_report_outcome(r->judged)));
     json_object_set_new(root, "took_s", real(r->took_s));
     json_object_set_new(root, "environment", json_deep_copy(r->environment));
     json_object_set_new(root, "warnings", json_deep_copy(r->warnings));

@@ -30,7 +30,9 @@ struct gate_report {
     const json_t *environment;
     const json_t *warnings; /* texts */
     double took_s;
-    int exit_code, judged; /* judged: what it would have been, had all reports been written */
+    bool noise_is_warning;
+    int exit_code, judged; /* judged: what it would have been, had all reports been written and
+                              noise been a failure */
 };
 
 /* "no regression", "regression", "inconclusive", ... */

@@ -36,7 +36,11 @@ static void test_case(FILE *out, const char *class, const char *cell, const char
     fputc(' ', out);
     xml(out, what);
     fputs("\">", out);
-    if (element) {
+    if (element && strcmp(element, "skipped") == 0) {
+        fputs("<skipped message=\"", out);
+        xml(out, message);
+        fputs("\"/>", out);
+    } else if (element) {
         fprintf(out, "<%s type=\"%s\" message=\"", element, type);
         xml(out, message);
         fputs("\"/>", out);
@@ -49,17 +53,18 @@ static void test_case(FILE *out, const char *class, const char *cell, const char
 }
 
 /* A changed count and a regression are failures; what could not be told is an error, because a
- * skipped test counts as passed. */
+ * skipped test counts as passed: that is what noise is where it is to be a warning. */
 static const char *count_element(const struct gate_count *c)
 {
     return c->kind == GATE_COUNT_EQUAL ? NULL : c->kind == GATE_COUNT_CHANGED ? "failure" : "error";
 }
 
-static const char *time_element(const struct gate_result *r)
+static const char *time_element(const struct gate_report *report, const struct gate_result *r)
 {
-    return r->verdict <= GATE_IMPROVEMENT  ? NULL
-           : r->verdict == GATE_REGRESSION ? "failure"
-                                           : "error";
+    return r->verdict <= GATE_IMPROVEMENT                                ? NULL
+           : r->verdict == GATE_REGRESSION                               ? "failure"
+           : r->verdict == GATE_INCONCLUSIVE && report->noise_is_warning ? "skipped"
+                                                                         : "error";
 }
 
 static size_t count_elements(const struct gate_report *r, const char *element)
@@ -70,7 +75,7 @@ static size_t count_elements(const struct gate_report *r, const char *element)
         n += e && strcmp(e, element) == 0;
     }
     for (size_t i = 0; r->times && i < r->times->n_rows; i++) {
-        const char *e = time_element(&r->times->rows[i].result);
+        const char *e = time_element(r, &r->times->rows[i].result);
         n += e && strcmp(e, element) == 0;
     }
     return n;
@@ -83,9 +88,9 @@ void gate_report_junit(const struct gate_report *r, FILE *out)
     fprintf(out,
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
             "<testsuite name=\"layerbench gate\" tests=\"%zu\" failures=\"%zu\" errors=\"%zu\" "
-            "skipped=\"0\" time=\"%.1f\">\n",
+            "skipped=\"%zu\" time=\"%.1f\">\n",
             n + nothing, count_elements(r, "failure"), count_elements(r, "error") + nothing,
-            r->took_s);
+            count_elements(r, "skipped"), r->took_s);
     for (size_t i = 0; r->counts && i < r->counts->n; i++) {
         const struct gate_count *c = &r->counts->list[i];
         char message[256];
@@ -98,7 +103,7 @@ void gate_report_junit(const struct gate_report *r, FILE *out)
         snprintf(message, sizeof message, "%s (ratio %.3f, 99%% interval %.3f to %.3f)",
                  row->result.reason, row->result.ratio, row->result.interval.low,
                  row->result.interval.high);
-        test_case(out, "times", row->cell->name, row->metric->name, time_element(&row->result),
+        test_case(out, "times", row->cell->name, row->metric->name, time_element(r, &row->result),
                   gate_verdict_name(row->result.verdict), message);
     }
     if (nothing)
@@ -150,6 +155,9 @@ void gate_report_github(const struct gate_report *r, FILE *out)
             annotate(out, level, gate_verdict_name(g->verdict), message);
     }
     snprintf(message, sizeof message, "exit code %d", r->exit_code);
-    annotate(out, r->exit_code == EXIT_OK ? "notice" : "error", gate_report_outcome(r->judged),
-             message);
+    annotate(out,
+             r->exit_code != EXIT_OK ? "error"
+             : r->judged != EXIT_OK  ? "warning"
+                                     : "notice",
+             gate_report_outcome(r->judged), message);
 }

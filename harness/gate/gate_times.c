@@ -42,7 +42,7 @@ static bool take_values(const struct gate_times_plan *plan, const struct gate_ce
     }
     snprintf(work, 64, "%s", hash);
     for (size_t i = 0; i < plan->n_metrics; i++) {
-        values[i] = plan->metrics[i]->of(sample, cell->batch);
+        values[i] = compare_metric_value(plan->metrics[i], sample, cell->batch);
         if (!isfinite(values[i])) {
             snprintf(failed, 256, "the sample has no %s", plan->metrics[i]->name);
             return false;

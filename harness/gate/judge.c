@@ -1,7 +1,8 @@
 /*
  * judge: see judge.h.
  *
- * 1. read the scenario, find its model; 2. exact counts against the committed baseline; 3. with
+ * 1. read the scenario, find its model (of commands: their metrics); 2. exact counts against the
+ * committed baseline; 3. with
  * --base, times of both binaries in turns; 4. the report in all forms asked for, and the exit code.
  */
 #include "gate/judge.h"
@@ -10,6 +11,7 @@
 #include "base/file_state.h"
 #include "common/exit_codes.h"
 #include "common/file_io.h"
+#include "common/find_number.h"
 #include "common/json_text.h"
 #include "common/progress.h"
 #include "gate/gate_report.h"
@@ -36,8 +38,12 @@ struct gate {
     char *model_path, *baseline;
     char head[PATH_MAX], slow[2][64];
     const char *extra[3]; /* of the head */
-    const struct compare_metric *metrics[24];
+    const struct compare_metric *metrics[GATE_MOST_METRICS];
+    struct compare_metric printed[GATE_MOST_METRICS]; /* of commands */
+    char *names[GATE_MOST_METRICS];
+    struct settings settings; /* of the one cell of commands */
     struct gate_cell *cells;
+    size_t n_cells;
     struct gate_times_plan plan;
     struct gate_counts counts;
     struct gate_times times;
@@ -101,6 +107,7 @@ static enum lb_status read_scenario(struct gate *g, const char *path, struct lb_
         status = check_cells(g, err);
     if (status == LB_OK)
         status = gate_cells_make(&g->scenario, &g->matrix, g->model_path, &g->cells, err);
+    g->n_cells = g->matrix.count;
     if (status == LB_OK) {
         g->baseline = g->options->baseline
                           ? strdup(g->options->baseline)
@@ -114,7 +121,7 @@ static enum lb_status choose_metrics(struct gate *g, struct lb_error *err)
 {
     const char *text = g->options->metrics ? g->options->metrics : "pass";
     char copy[256], *rest = copy, *name;
-    size_t count, most = g->plan.rule.max_metrics;
+    size_t count, most = GATE_MOST_METRICS;
     const struct compare_metric *known = compare_metrics(&count);
     snprintf(copy, sizeof copy, "%s", text);
     while ((name = strsep(&rest, ",")) != NULL) {
@@ -128,13 +135,67 @@ static enum lb_status choose_metrics(struct gate *g, struct lb_error *err)
                            name);
         g->metrics[g->plan.n_metrics++] = &known[i];
     }
-    if (g->options->base && g->matrix.count * g->plan.n_metrics > most)
+    if (g->options->base && g->n_cells * g->plan.n_metrics > most)
         return lb_fail(err, LB_ERR_INPUT,
                        "%s: %zu cells with %zu metrics each: expected at most %zu metrics to gate "
                        "together",
-                       g->scenario.path, g->matrix.count, g->plan.n_metrics, most);
-    g->plan.metrics = g->metrics;
+                       g->scenario.path, g->n_cells, g->plan.n_metrics, most);
     return LB_OK;
+}
+
+/* "wall", "NAME=PLACE" or "NAME=PLACE:higher" */
+static enum lb_status read_metric(struct gate *g, const char *text, struct lb_error *err)
+{
+    static const char higher[] = ":higher";
+    size_t k = g->plan.n_metrics, name = strcspn(text, "="), length = strlen(text);
+    struct compare_metric *m = &g->printed[k];
+    char why[160] = "";
+    *m = (struct compare_metric){.name = "wall", .unit = "ns", .key = "wall_ns"};
+    if (strcmp(text, "wall") != 0) {
+        char *copy = g->names[k] = strdup(text);
+        if (!copy)
+            return no_memory(err);
+        *m = (struct compare_metric){.name = copy, .unit = "", .key = copy};
+        copy[name] = '\0';
+        m->place = name < length ? copy + name + 1 : "";
+        if (length > name + sizeof higher && strcmp(text + length - 7, higher) == 0) {
+            m->higher_is_better = true;
+            copy[length - 7] = '\0';
+        }
+        if (name == 0 || name > 40 || name == length || !find_number_valid(m->place, why))
+            return lb_fail(err, LB_ERR_INPUT,
+                           "--metric: '%.80s'%s%s: expected wall or NAME=PLACE, the place a JSON "
+                           "pointer such as /1/avg_ts or a regular expression",
+                           text, *why ? ": " : "", why);
+    }
+    for (size_t i = 0; i < k; i++)
+        if (strcmp(g->metrics[i]->name, m->name) == 0)
+            return lb_fail(err, LB_ERR_INPUT, "--metric: '%s' stands there twice", m->name);
+    g->metrics[g->plan.n_metrics++] = m;
+    return LB_OK;
+}
+
+/* The cell of two commands. */
+static enum lb_status take_commands(struct gate *g, struct lb_error *err)
+{
+    const struct gate_options *o = g->options;
+    enum lb_status status = o->n_metric == 0 ? read_metric(g, "wall", err) : LB_OK;
+    for (size_t i = 0; i < o->n_metric && status == LB_OK; i++)
+        status = read_metric(g, o->metric[i], err);
+    g->scenario.name = "commands";
+    g->settings = settings_default();
+    g->cells = calloc(1, sizeof *g->cells);
+    g->n_cells = 1;
+    if (!g->cells)
+        return no_memory(err);
+    *g->cells = (struct gate_cell){.name = "command",
+                                   .settings = &g->settings,
+                                   .batch = 1,
+                                   .metrics = g->metrics,
+                                   .n_metrics = g->plan.n_metrics};
+    g->plan.arms[0] = (struct gate_arm){.program = o->base_cmd, .command = true};
+    g->plan.arms[1] = (struct gate_arm){.program = o->head_cmd, .command = true};
+    return status;
 }
 
 /* "compute:5" -> two options for the head's process. */
@@ -173,8 +234,8 @@ static enum lb_status find_programs(struct gate *g, struct lb_error *err)
         snprintf(g->head, sizeof g->head, "%s", o->head);
     if (check_program("base", o->base, err) || check_program("head", o->head, err))
         return err->code;
-    g->plan.arms[0] = (struct gate_arm){o->base, NULL};
-    g->plan.arms[1] = (struct gate_arm){g->head, g->extra};
+    g->plan.arms[0] = (struct gate_arm){.program = o->base};
+    g->plan.arms[1] = (struct gate_arm){.program = g->head, .extra = g->extra};
     return LB_OK;
 }
 
@@ -188,7 +249,7 @@ static void show_progress(void *ctx, uint32_t done, uint32_t expected, const cha
 
 static const char *watched_path(const struct gate *g, int i)
 {
-    return i == 0 ? g->model_path : i == 1 ? g->head : g->options->base;
+    return i == 0 ? g->model_path : i == 2 ? g->options->base : *g->head ? g->head : NULL;
 }
 
 /* No verdict about two models, or about a binary that was built anew meanwhile. */
@@ -208,7 +269,7 @@ static enum lb_status check_watched(const struct gate *g, struct lb_error *err)
 static enum lb_status check_counts(struct gate *g, struct lb_error *err)
 {
     const struct gate_options *o = g->options;
-    size_t n = g->matrix.count;
+    size_t n = g->n_cells;
     if (o->times_only)
         return LB_OK;
     g->have_counts = true;
@@ -269,7 +330,7 @@ static void note_oddities(struct gate *g)
 
 static enum lb_status measure_times(struct gate *g, struct lb_error *err)
 {
-    if (!g->options->base)
+    if (!g->plan.arms[0].program)
         return LB_OK;
     g->have_times = true;
     g->progress = progress_begin("gate");
@@ -399,14 +460,17 @@ static enum lb_status report(struct gate *g, int *code, struct lb_error *err)
                             .counts = g->have_counts ? &g->counts : NULL,
                             .times = g->have_times ? &g->times : NULL,
                             .baseline = g->baseline,
-                            .base = o->base,
-                            .head = g->head,
+                            .base = g->plan.arms[0].program,
+                            .head = g->plan.arms[1].program,
                             .slowed = o->slow_head,
                             .environment = g->environment,
                             .warnings = g->warnings,
                             .took_s = (double)(lb_now_ns() - g->start_ns) / 1e9,
                             .exit_code = *code,
                             .judged = *code};
+    r.noise_is_warning = strcmp(o->noise_is, "warning") == 0;
+    if (r.noise_is_warning && *code == EXIT_INCONCLUSIVE)
+        r.exit_code = *code = EXIT_OK;
     enum lb_status status = write_forms(g, &r, err);
     if (status != LB_OK) /* what is printed says what the program ends with */
         r.exit_code = *code = EXIT_FAILED;
@@ -420,13 +484,14 @@ static enum lb_status report(struct gate *g, int *code, struct lb_error *err)
 
 static enum lb_status judge(struct gate *g, const char *path, int *code, struct lb_error *err)
 {
-    enum lb_status status = read_scenario(g, path, err);
-    if (status == LB_OK)
+    enum lb_status status = path ? read_scenario(g, path, err) : take_commands(g, err);
+    if (status == LB_OK && path)
         status = choose_metrics(g, err);
-    if (status == LB_OK)
+    if (status == LB_OK && path)
         status = read_slow(g, err);
-    if (status == LB_OK)
+    if (status == LB_OK && path)
         status = find_programs(g, err);
+    g->plan.metrics = g->metrics;
     if (status == LB_OK)
         status = open_forms(g, err);
     if (status != LB_OK)
@@ -439,7 +504,7 @@ static enum lb_status judge(struct gate *g, const char *path, int *code, struct 
     environment_key(g->environment, g->machine[0]);
     g->plan.machine[0] = g->plan.machine[1] = g->machine[0];
     g->plan.cells = g->cells;
-    g->plan.n_cells = g->matrix.count;
+    g->plan.n_cells = g->n_cells;
     status = check_counts(g, err);
     if (status == LB_OK)
         status = measure_times(g, err);
@@ -457,7 +522,9 @@ static void close_gate(struct gate *g)
             file_stream_abandon(&g->forms[i]);
     gate_times_free(&g->times);
     gate_counts_free(&g->counts);
-    gate_cells_free(g->cells, g->matrix.count);
+    gate_cells_free(g->cells, g->n_cells);
+    for (size_t i = 0; i < GATE_MOST_METRICS; i++)
+        free(g->names[i]);
     matrix_free(&g->matrix);
     scenario_free(&g->scenario);
     json_decref(g->environment);

@@ -1,34 +1,22 @@
 /*
  * runner: see runner.h.
  *
- * 1. two anonymous files, for the result and for messages; 2. the page cache as the cell wants it,
- * a control group for its memory limit; 3. a child with the files as descriptors 3 and 2, stdin
- * nowhere, and as stdout a pipe that nobody writes to: that it closes says that the child has
- * ended; affinity, death with the parent; exec of this program; 4. wait, but not for ever; read the
- * files.
+ * 1. an anonymous file for the result, as descriptor 3; 2. the page cache as the cell wants it, a
+ * control group for its memory limit; 3. this program once more (program.h); 4. read the file.
  */
 #include "sample/runner.h"
 
-#include "base/clock.h"
 #include "common/file_io.h"
-#include "machine/affinity.h"
-#include "machine/cgroup.h"
 #include "machine/page_cache.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-enum { RESULT_FD = 3, EXIT_NO_EXEC = 125, DEATH_TAKES_S = 10 };
+enum { RESULT_FD = 3 };
 
 /* ---- the command line of the child ---- */
 
@@ -86,123 +74,19 @@ static bool make_arguments(const struct runner_work *w, struct arguments *a)
     return good;
 }
 
-/* ---- the child ---- */
+/* ---- the result ---- */
 
-static _Noreturn void become_sample(const struct arguments *a, const struct settings *settings,
-                                    const struct cgroup *group, int result, int messages, int alive)
+static void receive(const struct program_end *end, int result, struct sample *sample)
 {
-    int nowhere = open("/dev/null", O_RDONLY);
-    pid_t parent = getppid();
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(EXIT_NO_EXEC);
-    if (nowhere < 0 || dup2(nowhere, STDIN_FILENO) < 0 || dup2(alive, STDOUT_FILENO) < 0 ||
-        dup2(messages, STDERR_FILENO) < 0 || dup2(result, RESULT_FD) < 0 ||
-        fcntl(RESULT_FD, F_SETFD, 0) != 0) /* it may have been 3, close-on-exec, all along */
-        _exit(EXIT_NO_EXEC);
-    if (!affinity_apply(settings->affinity)) {
-        dprintf(STDERR_FILENO, "affinity %s: %s\n", settings->affinity, strerror(errno));
-        _exit(EXIT_NO_EXEC);
-    }
-    if (!cgroup_enter(group)) {
-        dprintf(STDERR_FILENO, "memory_limit: cannot enter %s: %s\n", group->path, strerror(errno));
-        _exit(EXIT_NO_EXEC);
-    }
-    execv("/proc/self/exe", a->list);
-    if (errno == ENOENT) /* no /proc: as this program was started, from the folder where it was */
-        execv((const char *)getauxval(AT_EXECFN), a->list);
-    dprintf(STDERR_FILENO, "cannot start /proc/self/exe: %s\n", strerror(errno));
-    _exit(EXIT_NO_EXEC);
-}
-
-/* ---- the parent ---- */
-
-/* The last line of what the child said, without "layerbench sample: ". */
-static void last_message(int messages, char *text, size_t size)
-{
-    static const char prefix[] = "layerbench sample: ";
-    char tail[4096];
-    off_t end = lseek(messages, 0, SEEK_END);
-    off_t from = end > (off_t)sizeof tail - 1 ? end - ((off_t)sizeof tail - 1) : 0;
-    ssize_t n = pread(messages, tail, sizeof tail - 1, from);
-    tail[n > 0 ? n : 0] = '\0';
-    while (n > 0 && tail[n - 1] == '\n')
-        tail[--n] = '\0';
-    const char *line = strrchr(tail, '\n');
-    line = line ? line + 1 : tail;
-    if (strncmp(line, prefix, sizeof prefix - 1) == 0)
-        line += sizeof prefix - 1;
-    snprintf(text, size, "%.200s", line);
-}
-
-static void say_why(int status, int messages, bool out_of_memory, struct sample *sample)
-{
-    char text[220];
-    last_message(messages, text, sizeof text);
-    if (out_of_memory)
-        snprintf(sample->failed, sizeof sample->failed,
-                 "out of memory: killed by the kernel at memory_limit");
-    else if (WIFSIGNALED(status))
-        snprintf(sample->failed, sizeof sample->failed, "killed by signal %d (%s)%s",
-                 WTERMSIG(status), strsignal(WTERMSIG(status)),
-                 WTERMSIG(status) == SIGKILL ? ", perhaps out of memory" : "");
-    else if (*text)
-        snprintf(sample->failed, sizeof sample->failed, "%s", text);
-    else
-        snprintf(sample->failed, sizeof sample->failed, "ended with exit code %d",
-                 WEXITSTATUS(status));
-}
-
-/* Until the child has closed its end of the pipe; false when that takes longer than `seconds` (0:
- * no limit). */
-static bool ends_within(int pipe_end, uint32_t seconds)
-{
-    int64_t deadline_ns = lb_now_ns() + seconds * INT64_C(1000000000);
-    struct pollfd end = {.fd = pipe_end};
-    int n;
-    do {
-        int64_t left_ms = (deadline_ns - lb_now_ns()) / 1000000;
-        n = poll(&end, 1, seconds == 0 ? -1 : left_ms > 0 ? (int)left_ms : 0);
-    } while (n < 0 && errno == EINTR);
-    return n != 0;
-}
-
-/* Waits for the child and kills it when its time is over; *how is its status then. What waits for a
- * device that does not answer cannot even be killed: it is left behind. */
-static enum lb_status wait_for(pid_t child, int pipe_end, uint32_t timeout_s, int *how,
-                               struct sample *sample, struct lb_error *err)
-{
-    if (!ends_within(pipe_end, timeout_s)) {
-        kill(child, SIGKILL);
-        bool dead = ends_within(pipe_end, DEATH_TAKES_S);
-        snprintf(sample->failed, sizeof sample->failed,
-                 "not done after %" PRIu32 " s (--timeout)%s", timeout_s,
-                 dead ? "" : "; it cannot be killed and is left behind");
-        if (!dead)
-            return LB_OK;
-    }
-    while (waitpid(child, how, 0) < 0) {
-        if (errno != EINTR)
-            return lb_fail(err, LB_ERR_STATE, "cannot wait for a sample: %s", strerror(errno));
-    }
-    return LB_OK;
-}
-
-static void receive(int status, int result, int messages, const struct cgroup *group,
-                    struct sample *sample)
-{
-    FILE *in = NULL;
-    bool whole = false;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && lseek(result, 0, SEEK_SET) == 0) {
-        in = fdopen(dup(result), "rb");
-        whole = in && sample_receive(in, sample);
-    }
+    FILE *in = *end->failed || lseek(result, 0, SEEK_SET) != 0 ? NULL : fdopen(dup(result), "rb");
+    bool whole = in && sample_receive(in, sample);
     if (in)
         fclose(in);
-    if (!whole) {
-        memset(sample, 0, sizeof *sample);
-        say_why(status, messages, cgroup_killed(group), sample);
-    }
+    if (whole)
+        return;
+    memset(sample, 0, sizeof *sample);
+    snprintf(sample->failed, sizeof sample->failed, "%s",
+             *end->failed ? end->failed : "it ended without a result");
 }
 
 /* The page cache as the cell wants it. Under a memory limit the file must not be cached by others:
@@ -220,12 +104,10 @@ static bool prepare_cache(const struct runner_work *w, struct sample *sample)
 }
 
 static enum lb_status start_and_wait(const struct runner_work *w, const struct arguments *arguments,
-                                     int result, int messages, struct sample *sample,
-                                     struct lb_error *err)
+                                     struct sample *sample, struct lb_error *err)
 {
     struct cgroup group;
     struct lb_error refused = LB_ERROR_INIT;
-    enum lb_status status = LB_OK;
     if (cgroup_open(w->settings->memory_limit, &group, &refused) != LB_OK) {
         snprintf(sample->failed, sizeof sample->failed, "%.250s", refused.text);
         return LB_OK;
@@ -235,21 +117,25 @@ static enum lb_status start_and_wait(const struct runner_work *w, const struct a
         return LB_OK;
     }
     double cached = page_cache_share(w->model_path);
-    int how = 0, alive[2];
-    if (pipe2(alive, O_CLOEXEC) != 0) {
-        cgroup_close(&group);
-        return lb_fail(err, LB_ERR_STATE, "cannot open a pipe: %s", strerror(errno));
+    int result = memfd_create("sample", MFD_CLOEXEC);
+    const struct program program = {.argv = (const char *const *)arguments->list,
+                                    .affinity = w->settings->affinity,
+                                    .group = &group,
+                                    .timeout_s = w->timeout_s,
+                                    .result = result};
+    struct program_end end = {.text = NULL};
+    enum lb_status status =
+        result < 0
+            ? lb_fail(err, LB_ERR_STATE, "cannot make a file for a sample: %s", strerror(errno))
+            : program_run(&program, &end, err);
+    if (status == LB_OK) {
+        receive(&end, result, sample);
+        sample->usage = end.usage;
     }
-    pid_t child = fork();
-    if (child == 0)
-        become_sample(arguments, w->settings, &group, result, messages, alive[1]);
-    close(alive[1]);
-    status = child < 0 ? lb_fail(err, LB_ERR_STATE, "cannot start a sample: %s", strerror(errno))
-                       : wait_for(child, alive[0], w->timeout_s, &how, sample, err);
-    close(alive[0]);
-    if (status == LB_OK && !*sample->failed)
-        receive(how, result, messages, &group, sample);
     sample->cached_before_ppm = cached < 0 ? -1 : (int64_t)(cached * 1e6);
+    program_free(&end);
+    if (result >= 0)
+        close(result);
     cgroup_close(&group);
     return status;
 }
@@ -270,23 +156,15 @@ enum lb_status runner_measure(const struct runner_work *w, struct sample *sample
 {
     struct arguments arguments = {NULL, 0};
     enum lb_status status = check_model(w, err);
-    int result = memfd_create("sample", MFD_CLOEXEC);
-    int messages = memfd_create("messages", MFD_CLOEXEC);
     memset(sample, 0, sizeof *sample);
-    if (status == LB_OK && (result < 0 || messages < 0))
-        status = lb_fail(err, LB_ERR_STATE, "cannot make a file for a sample: %s", strerror(errno));
     if (status == LB_OK && !make_arguments(w, &arguments))
         status = lb_fail(err, LB_ERR_NOMEM, "out of memory for a sample");
     if (status == LB_OK)
-        status = start_and_wait(w, &arguments, result, messages, sample, err);
+        status = start_and_wait(w, &arguments, sample, err);
     if (status == LB_OK && check_model(w, err) != LB_OK) {
         sample_free(sample);
         status = LB_ERR_STATE;
     }
     free_arguments(&arguments);
-    if (result >= 0)
-        close(result);
-    if (messages >= 0)
-        close(messages);
     return status;
 }

@@ -10,6 +10,7 @@
 #ifndef SAMPLE_H
 #define SAMPLE_H
 
+#include "machine/program.h"
 #include "settings/options.h"
 
 #include <jansson.h>
@@ -71,6 +72,7 @@ struct sample {
     char prefetch[16], replacement[16], scheduler[16], predict[16], storage[16], kernels[16],
         product[16]; /* in force */
     char notice[256];
+    struct program_usage usage; /* of its whole process, from outside; wall_ns 0: not recorded */
 
     uint32_t origin;       /* of merged results: which one it came from; not in the JSON */
     struct lb_access *log; /* n_log of them; not in the JSON */
@@ -83,6 +85,9 @@ struct sample {
     json_t *broken;     /* identities that do not hold, an array of texts; or NULL */
     json_t *prediction; /* of the decode passes (prediction_json.h), where there is any; or NULL */
     json_t *profile;    /* of the decode passes (op_profile.h), where it was asked for; or NULL */
+    /* of another program: what it printed, numbers by their names; else NULL. Nothing else of it is
+     * known but its passes (see peer.h), tokens and usage */
+    json_t *printed;
 };
 
 void sample_free(struct sample *sample);

@@ -124,6 +124,13 @@ static const struct sum_field outcome_fields[] = {SUM_OF(hit), SUM_OF(prefetched
                                                   SUM_OF(miss)};
 static const struct sum_field sum_fields[] = {
     SUM_OF(bytes_read), SUM_OF(wall_ns), SUM_OF(compute_ns), SUM_OF(wait_ns), SUM_OF(other_ns)};
+#define USAGE_OF(name)                                                                             \
+    {                                                                                              \
+#name, offsetof(struct program_usage, name)                                                \
+    }
+static const struct sum_field usage_fields[] = {USAGE_OF(wall_ns), USAGE_OF(cpu_ns),
+                                                USAGE_OF(bytes_read), USAGE_OF(major_faults),
+                                                USAGE_OF(peak_rss_bytes)};
 #define N_OUTCOMES (sizeof outcome_fields / sizeof *outcome_fields)
 #define N_SUMS     (sizeof sum_fields / sizeof *sum_fields)
 
@@ -136,6 +143,7 @@ void sample_free(struct sample *s)
     json_decref(s->broken);
     json_decref(s->prediction);
     json_decref(s->profile);
+    json_decref(s->printed);
     memset(s, 0, sizeof *s);
 }
 
@@ -277,22 +285,54 @@ static void add_sums(json_t *object, const struct sample_sums *sums)
         json_object_set_new(object, sum_fields[i].name, number_at(sums, sum_fields[i].offset));
 }
 
+/* What the kernel does not say is left out. */
+static void add_usage(json_t *object, const struct program_usage *usage)
+{
+    json_t *list = json_object();
+    for (size_t i = 0; i < sizeof usage_fields / sizeof *usage_fields; i++)
+        if (usage_fields[i].offset != offsetof(struct program_usage, bytes_read) ||
+            usage->bytes_read >= 0)
+            json_object_set_new(list, usage_fields[i].name,
+                                number_at(usage, usage_fields[i].offset));
+    json_object_set_new(object, "usage", list);
+}
+
+static json_t *passes_json(const struct sample *s)
+{
+    json_t *passes = json_array();
+    for (uint32_t i = 0; i < s->n_pass; i++)
+        json_array_append_new(passes, json_integer(s->pass_ns[i]));
+    return passes;
+}
+
+/* Of another program: what is known of it. */
+static void add_printed(json_t *object, const struct sample *s)
+{
+    json_object_set_new(object, "start_ns", json_integer(s->start_ns));
+    json_object_set_new(object, "pass_ns", passes_json(s));
+    json_object_set_new(object, "tokens", json_integer((json_int_t)s->tokens));
+    json_object_set_new(object, "cached_before_ppm", json_integer(s->cached_before_ppm));
+    json_object_set(object, "printed", s->printed);
+    add_usage(object, &s->usage);
+}
+
 json_t *sample_to_json(const struct sample *s)
 {
-    json_t *object = json_object(), *passes = json_array(), *decode = json_object();
+    json_t *object = json_object();
     json_object_set_new(object, "rep", json_integer(s->rep));
     json_object_set_new(object, "seq", json_integer(s->seq));
     if (*s->failed) {
         json_object_set_new(object, "start_ns", json_integer(s->start_ns));
         json_object_set_new(object, "failed", json_text(s->failed));
-        json_decref(passes);
-        json_decref(decode);
         return object;
     }
-    for (uint32_t i = 0; i < s->n_pass; i++)
-        json_array_append_new(passes, json_integer(s->pass_ns[i]));
+    if (s->printed) {
+        add_printed(object, s);
+        return object;
+    }
+    json_t *decode = json_object();
     add_sums(object, &s->all);
-    json_object_set_new(object, "pass_ns", passes);
+    json_object_set_new(object, "pass_ns", passes_json(s));
     add_sums(decode, &s->decode);
     json_object_set_new(object, "decode", decode);
     for (size_t i = 0; i < N_FIELDS; i++) {
@@ -310,6 +350,8 @@ json_t *sample_to_json(const struct sample *s)
         json_object_set(object, "prediction", s->prediction);
     if (s->profile)
         json_object_set(object, "profile", s->profile);
+    if (s->usage.wall_ns > 0)
+        add_usage(object, &s->usage);
     return object;
 }
 
@@ -380,6 +422,31 @@ static bool take_fields(const json_t *object, struct sample *s, const char **whe
     return true;
 }
 
+static void take_usage(const json_t *object, struct program_usage *usage)
+{
+    usage->bytes_read = -1;
+    for (size_t i = 0; i < sizeof usage_fields / sizeof *usage_fields; i++)
+        if (json_object_get(object, usage_fields[i].name))
+            (void)take_number(object, usage_fields[i].name, usage, usage_fields[i].offset);
+}
+
+static bool take_printed(const json_t *object, struct sample *s, const char **where)
+{
+    static const struct sum_field known[] = {
+        {"start_ns", offsetof(struct sample, start_ns)},
+        {"tokens", offsetof(struct sample, tokens)},
+        {"cached_before_ppm", offsetof(struct sample, cached_before_ppm)}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        *where = known[i].name;
+        if (!take_number(object, known[i].name, s, known[i].offset))
+            return false;
+    }
+    for (uint32_t i = 0; i < s->n_pass; i++)
+        s->decode.wall_ns += s->pass_ns[i];
+    s->printed = json_incref(json_object_get(object, "printed"));
+    return true;
+}
+
 bool sample_from_json(const json_t *object, struct sample *s, const char **where)
 {
     memset(s, 0, sizeof *s);
@@ -396,9 +463,14 @@ bool sample_from_json(const json_t *object, struct sample *s, const char **where
         return take_number(object, "start_ns", s, offsetof(struct sample, start_ns));
     }
     *where = "pass_ns";
-    if (take_passes(json_object_get(object, "pass_ns"), s) && take_sums(object, &s->all, where) &&
-        take_sums(json_object_get(object, "decode"), &s->decode, where) &&
-        take_fields(object, s, where)) {
+    bool there = take_passes(json_object_get(object, "pass_ns"), s);
+    take_usage(json_object_get(object, "usage"), &s->usage);
+    if (there && json_is_object(json_object_get(object, "printed"))) {
+        if (take_printed(object, s, where))
+            return true;
+    } else if (there && take_sums(object, &s->all, where) &&
+               take_sums(json_object_get(object, "decode"), &s->decode, where) &&
+               take_fields(object, s, where)) {
         take_places(json_object_get(object, "draft_reached"), s->draft_reached);
         take_places(json_object_get(object, "draft_right"), s->draft_right);
         json_t *broken = json_object_get(object, "broken");
