@@ -118,7 +118,8 @@ static enum lb_status mmap_open(const char *path, const struct storage_options *
         if (base != MAP_FAILED)
             m->base = base;
         else
-            s = lb_fail(err, LB_ERR_UNSUPPORTED, "%s: mmap: %s", path, strerror(errno));
+            s = lb_fail(err, errno == ENOMEM ? LB_ERR_NOMEM : LB_ERR_UNSUPPORTED, "%s: mmap: %s",
+                        path, strerror(errno));
     }
     if (s == LB_OK) {
         m->guarded = mapped_guard_add(m->base, m->source.bytes, &m->lost);

@@ -36,6 +36,7 @@ static struct event *read_events(const json_t *trace, size_t *n)
 {
     const json_t *list = json_object_get(trace, "traceEvents"), *json;
     struct event *events = calloc(json_array_size(list) + 1, sizeof *events);
+    int64_t first_ns = INT64_MAX;
     size_t i;
     json_array_foreach(list, i, json)
     {
@@ -50,8 +51,10 @@ static struct event *read_events(const json_t *trace, size_t *n)
         };
         CHECK(events[i].phase && events[i].name, "event %zu", i);
         CHECK(events[i].at_ns >= 0, "event %zu", i);
+        first_ns = events[i].at_ns < first_ns ? events[i].at_ns : first_ns;
     }
     *n = json_array_size(list);
+    CHECK(*n == 0 || first_ns == 0, "the first event is at %lld ns", (long long)first_ns);
     return events;
 }
 
