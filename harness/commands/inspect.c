@@ -124,7 +124,7 @@ int command_inspect(int argc, char **argv)
     struct lb_inspect as_text = {&first, print_file, print_pair, print_tensor};
     struct lb_inspect as_json = {root, add_file, add_pair, add_tensor};
     if (lb_inspect_file(argv[1], options.json ? &as_json : &as_text, &err) != LB_OK)
-        code = model_options_open_error("inspect", &err);
+        code = model_options_error("inspect", &err);
     else
         code = EXIT_OK;
     if (root && code == EXIT_OK) {

@@ -56,7 +56,7 @@ int command_tokenize(int argc, char **argv)
             printf("%s%d", i ? " " : "", ids[i]);
         putchar('\n');
     }
-    code = err.code == LB_OK ? EXIT_OK : model_options_open_error("tokenize", &err);
+    code = err.code == LB_OK ? EXIT_OK : model_options_error("tokenize", &err);
     lb_release(ids);
     lb_vocab_close(vocab);
     free(read);

@@ -34,7 +34,7 @@ int model_options_open(const char *command, const struct settings *settings,
     if (!settings->engine.model_path)
         return cli_fail(command, "no model: expected --model FILE");
     if (lb_engine_open(&settings->engine, engine, &err) != LB_OK)
-        return model_options_open_error(command, &err);
+        return model_options_error(command, &err);
     if (*lb_engine_notice(*engine))
         fprintf(stderr, "layerbench %s: %s\n", command, lb_engine_notice(*engine));
     return EXIT_OK;

@@ -54,6 +54,11 @@ expect 0 "" "$L" validate $'caf\xe9.json'
 expect 0 "" "$L" run s.json -o $'r\xe9' --no-plots -q
 expect 0 "" "$L" validate $'r\xe9'/result.json
 
+# ---- a read that fails is no bad input, not even where the model is opened
+for prefetch in off resident; do
+    expect 5 "layerbench generate: layer 0, *: reading * failed: Input/output error" "$L" generate -m m.gguf -p a --tokens 2 -q --prefetch $prefetch --fault eio --fault-nth 1
+done
+
 # ---- a long option comes to the sample whole, or is refused
 long=$(printf 'folder-of-prompts/%.0s' $(seq 40))
 mkdir -p "$long" && echo '{"text": "hello"}' >"$long/p.jsonl"
