@@ -55,6 +55,7 @@ struct micro_case {
     const struct kernels_ops *ops;
     uint32_t type, n_in, n_rows, n_tokens;
     enum kernels_order order; /* model: N_KERNELS_ORDERS: auto */
+    bool decode;              /* model: a step after others, not a prompt */
     uint32_t rows;            /* of one iteration: all, or as many as take a moment */
     double deviation;         /* found once */
     uint32_t output_hash;     /* of the rows that were checked */

@@ -11,20 +11,24 @@
 #include "micro/micro.h"
 #include "stats/stats.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define BEGIN_TOKENS 16 /* before the decode step */
 #define BEGIN_STEPS  2
+#define MOST_STEP    8    /* tokens */
 #define MOST_CALLS   1024 /* passes of one sample */
 #define ROOF_NS      10000000
 
-static const uint32_t pass_tokens[] = {1, 2, 4, 8, 16, 64, 256, 512}; /* 1: a decode step */
+/* Decode steps of a token and of several, as drafts that are checked; prompts */
+static const uint32_t step_tokens[] = {1, 2, 4, 8};
+static const uint32_t prompt_tokens[] = {16, 64, 256, 512};
 
 struct micro_model {
     const struct kernels_ops *ops; /* that the engine was opened with */
     enum kernels_order order;
     struct lb_engine *engine;
-    float *logits;
+    float *logits; /* of as many tokens as a step has at most */
     uint32_t n_vocab;
     double
         outside_bytes; /* of weights outside the layers, but an embedding that is only looked up */
@@ -82,7 +86,7 @@ static enum lb_status open_model(struct micro *m, const struct micro_case *c, st
         return err->code;
     model->outside_bytes = bytes.outside - (bytes.has_head ? bytes.embedding : 0);
     model->n_vocab = lb_engine_model(model->engine).n_vocab;
-    model->logits = lb_calloc(model->n_vocab, sizeof *model->logits);
+    model->logits = lb_calloc((size_t)model->n_vocab * MOST_STEP, sizeof *model->logits);
     if (!model->logits)
         return lb_fail(err, LB_ERR_NOMEM, "out of memory for logits");
     for (uint32_t i = 0; i < sizeof model->tokens / sizeof *model->tokens; i++)
@@ -94,15 +98,15 @@ static enum lb_status open_model(struct micro *m, const struct micro_case *c, st
 
 /* ---- one sample ---- */
 
-/* One decode step after BEGIN_TOKENS, or a prompt of c->n_tokens. */
+/* One step after BEGIN_TOKENS, every token with its logits, or a prompt. */
 static enum lb_status run(struct micro_model *model, const struct micro_case *c,
                           struct lb_error *err)
 {
-    bool decode = c->n_tokens == 1;
-    lb_engine_truncate(model->engine, 0, decode ? BEGIN_TOKENS : 0);
-    return decode ? lb_engine_decode(model->engine, model->tokens, 1, model->logits, err)
-                  : lb_engine_prefill(model->engine, 0, model->tokens, c->n_tokens, false,
-                                      model->logits, err);
+    lb_engine_truncate(model->engine, 0, c->decode ? BEGIN_TOKENS : 0);
+    return c->decode && c->n_tokens == 1
+               ? lb_engine_decode(model->engine, model->tokens, 1, model->logits, err)
+               : lb_engine_prefill(model->engine, 0, model->tokens, c->n_tokens, c->decode,
+                                   model->logits, err);
 }
 
 /* What comes before the timed passes: the layers are loaded, if they are not yet, the engine has
@@ -113,7 +117,7 @@ static enum lb_status begin(struct micro_model *model, const struct micro_case *
     lb_engine_truncate(model->engine, 0, 0);
     enum lb_status status =
         lb_engine_prefill(model->engine, 0, model->tokens, BEGIN_TOKENS, false, NULL, err);
-    for (int i = 0; status == LB_OK && c->n_tokens == 1 && i < BEGIN_STEPS; i++)
+    for (int i = 0; status == LB_OK && c->decode && i < BEGIN_STEPS; i++)
         status = run(model, c, err);
     return status;
 }
@@ -132,7 +136,7 @@ static enum lb_status check(const struct micro_model *model, struct micro_case *
 static enum lb_status measure(struct micro *m, struct micro_case *c, struct micro_result *sample,
                               struct lb_error *err)
 {
-    const bool decode = c->n_tokens == 1; /* prompts are far below the roof */
+    const bool decode = c->decode; /* prompts are far below the roof */
     double calls_ns[MOST_CALLS];
     enum lb_status status = open_model(m, c, err);
     if (status == LB_OK)
@@ -162,29 +166,43 @@ static enum lb_status measure(struct micro *m, struct micro_case *c, struct micr
     return LB_OK;
 }
 
-/* Decode steps in the order that the engine finds and in each by itself, and prompts */
+static struct micro_case *add_pass(struct micro_list *list, const struct kernels_ops *ops,
+                                   const char *path, bool decode, uint32_t n_tokens, uint32_t order)
+{
+    char what[32] = "";
+    if (order < N_KERNELS_ORDERS)
+        snprintf(what, sizeof what, "/%s", kernels_order_name(order));
+    else if (n_tokens > 1)
+        snprintf(what, sizeof what, "/tokens:%u", n_tokens);
+    struct micro_case *c =
+        micro_add(list, "model/%s/%s%s", decode ? "decode" : "prompt", ops->name, what);
+    if (!c)
+        return NULL;
+    c->measure = measure;
+    c->ops = ops;
+    c->order = (enum kernels_order)order;
+    c->variant = path;
+    c->decode = decode;
+    c->n_tokens = n_tokens;
+    return c;
+}
+
+/* Decode steps in the order that the engine finds, those of one token also in each by itself, and
+ * prompts */
 static bool add_passes(struct micro_list *list, const struct kernels_ops *ops, const char *path)
 {
     /* a long prompt of a large model takes the portable kernels minutes */
     const uint32_t most = ops == &kernels_generic ? 16 : UINT32_MAX;
-    for (size_t i = 0; i < sizeof pass_tokens / sizeof *pass_tokens; i++) {
-        const uint32_t n_tokens = pass_tokens[i];
-        const bool in_orders = n_tokens == 1 && ops->order_tokens > 0;
-        for (uint32_t k = 0; n_tokens <= most && k <= (in_orders ? N_KERNELS_ORDERS : 0); k++) {
-            struct micro_case *c =
-                n_tokens > 1 ? micro_add(list, "model/prompt/%s/tokens:%u", ops->name, n_tokens)
-                : k > 0
-                    ? micro_add(list, "model/decode/%s/%s", ops->name, kernels_order_name(k - 1))
-                    : micro_add(list, "model/decode/%s", ops->name);
-            if (!c)
-                return false;
-            c->measure = measure;
-            c->ops = ops;
-            c->order = k > 0 ? (enum kernels_order)(k - 1) : N_KERNELS_ORDERS;
-            c->variant = path;
-            c->n_tokens = n_tokens;
-        }
-    }
+    for (uint32_t order = 0; ops->order_tokens > 0 && order < N_KERNELS_ORDERS; order++)
+        if (!add_pass(list, ops, path, true, 1, order))
+            return false;
+    for (size_t i = 0; i < sizeof step_tokens / sizeof *step_tokens; i++)
+        if (!add_pass(list, ops, path, true, step_tokens[i], N_KERNELS_ORDERS))
+            return false;
+    for (size_t i = 0; i < sizeof prompt_tokens / sizeof *prompt_tokens; i++)
+        if (prompt_tokens[i] <= most &&
+            !add_pass(list, ops, path, false, prompt_tokens[i], N_KERNELS_ORDERS))
+            return false;
     return true;
 }
 

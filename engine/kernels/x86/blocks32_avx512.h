@@ -9,16 +9,6 @@
 
 #include "kernels/x86/simd_avx512.h"
 
-/* Where the nibbles of a block begin; a fifth bit of each element stands in the 4 bytes before. */
-INLINE size_t nibbles_at32(uint32_t type)
-{
-    return type == QUANT_Q4_1    ? 4
-           : type == QUANT_Q5_0  ? 6
-           : type == QUANT_Q5_1  ? 8
-           : type == QUANT_MXFP4 ? 1
-                                 : 2;
-}
-
 /* d of 16 blocks: see scales32_of_eight */
 INLINE __m512 scales32_of_16(uint32_t type, __m256i halfs)
 {

@@ -5,15 +5,16 @@
  * added up by sum32: whether it is one token or many, so that a token's result is the same
  * bits in both.
  *
- * One token: see simd_x86.h. More: two rows x six tokens in registers; 32 rows go against six
+ * One token: see simd_x86.h. More: two rows x six tokens in registers; up to 32 rows go against six
  * tokens before the next six, and stretches of 1024 elements of them at a time, so that the
- * activations stay in the first-level cache and the weights in the second.
+ * activations stay in the first-level cache and the weights in the second. Memory is asked for the
+ * next rows meanwhile, in plain address order.
  */
 #include "kernels/x86/simd_avx512.h"
 
-#define TOKENS_AT_ONCE 6
-#define ROWS_AT_ONCE   2
-#define STRETCH        1024
+#define PAIR       2
+#define STRETCH    1024
+#define ROWS_BYTES ((size_t)256 * 1024) /* of rows that are in use together */
 
 struct lanes32 {
     __m512 low, high;
@@ -96,25 +97,34 @@ INLINE void streams(uint32_t type, const int n, const struct kernels_product *p,
     float_streams(type, p, w, apart, y, visit, sum_visits);
 }
 
-/* Two rows x n tokens (a constant), elements begin..end-1, onto the sums of earlier stretches. */
+/* Two rows and the elements of them to multiply; as many bytes are asked for at `ahead`, if any. */
+struct stretch {
+    const uint8_t *w[PAIR], *ahead;
+    uint32_t begin, end;
+};
+
+/* x n tokens (a constant), onto the sums of earlier stretches */
 INLINE void multiply(uint32_t type, const int n, const struct kernels_product *p,
-                     const uint8_t *const w[ROWS_AT_ONCE], const float *x, uint32_t begin,
-                     uint32_t end, struct lanes32 (*sums)[TOKENS_AT_ONCE])
+                     const struct stretch *at, const float *x,
+                     struct lanes32 (*sums)[TOKENS_AT_ONCE])
 {
+    const uint8_t *ahead = at->ahead;
     const size_t stride = input_float_stride(p->n_in);
-    struct lanes32 s[ROWS_AT_ONCE][TOKENS_AT_ONCE];
+    struct lanes32 s[PAIR][TOKENS_AT_ONCE];
     for (int t = 0; t < n; t++) {
         s[0][t] = sums[0][t];
         s[1][t] = sums[1][t];
     }
-    for (uint32_t i = begin; i < end; i += 32) {
+    for (uint32_t i = at->begin; i < at->end; i += 32) {
         __mmask32 used = used_of(i, p->n_in);
-        struct lanes32 w0 = weights(type, w[0], i, used), w1 = weights(type, w[1], i, used);
+        struct lanes32 w0 = weights(type, at->w[0], i, used), w1 = weights(type, at->w[1], i, used);
+        for (size_t line = 0; ahead && line < element_bytes(type); line++, ahead += 64)
+            _mm_prefetch((const char *)ahead, _MM_HINT_T1);
 #pragma GCC unroll 8
         for (int t = 0; t < n; t++) {
-            const float *at = x + (size_t)t * stride + i;
-            multiply_add(&s[0][t], w0, at);
-            multiply_add(&s[1][t], w1, at);
+            const float *from = x + (size_t)t * stride + i;
+            multiply_add(&s[0][t], w0, from);
+            multiply_add(&s[1][t], w1, from);
         }
     }
     for (int t = 0; t < n; t++) {
@@ -124,27 +134,27 @@ INLINE void multiply(uint32_t type, const int n, const struct kernels_product *p
 }
 
 INLINE void some_tokens(uint32_t type, const struct kernels_product *p, uint32_t n,
-                        const uint8_t *const w[ROWS_AT_ONCE], const float *x, uint32_t begin,
-                        uint32_t end, struct lanes32 (*sums)[TOKENS_AT_ONCE])
+                        const struct stretch *at, const float *x,
+                        struct lanes32 (*sums)[TOKENS_AT_ONCE])
 {
     switch (n) {
     case 6:
-        multiply(type, 6, p, w, x, begin, end, sums);
+        multiply(type, 6, p, at, x, sums);
         break;
     case 5:
-        multiply(type, 5, p, w, x, begin, end, sums);
+        multiply(type, 5, p, at, x, sums);
         break;
     case 4:
-        multiply(type, 4, p, w, x, begin, end, sums);
+        multiply(type, 4, p, at, x, sums);
         break;
     case 3:
-        multiply(type, 3, p, w, x, begin, end, sums);
+        multiply(type, 3, p, at, x, sums);
         break;
     case 2:
-        multiply(type, 2, p, w, x, begin, end, sums);
+        multiply(type, 2, p, at, x, sums);
         break;
     default:
-        multiply(type, 1, p, w, x, begin, end, sums);
+        multiply(type, 1, p, at, x, sums);
     }
 }
 
@@ -152,17 +162,21 @@ INLINE void some_tokens(uint32_t type, const struct kernels_product *p, uint32_t
 INLINE void tile(uint32_t type, const struct kernels_product *p, const uint8_t *w, uint32_t row,
                  uint32_t n_rows, struct lanes32 (*sums)[TOKENS_AT_ONCE])
 {
-    const uint32_t stretch = p->n_tokens <= TOKENS_AT_ONCE ? p->n_in : STRETCH;
-    for (uint32_t first = 0; first < p->n_tokens; first += TOKENS_AT_ONCE) {
-        uint32_t left = p->n_tokens - first, n = left < TOKENS_AT_ONCE ? left : TOKENS_AT_ONCE;
+    const uint8_t *ahead = w + n_rows * p->row_bytes;
+    for (uint32_t first = 0, n; first < p->n_tokens; first += n) {
+        n = tokens_at_once(p->n_tokens - first);
         const float *x = (const float *)p->input + first * input_float_stride(p->n_in);
         memset(sums, 0, TILE_ROWS * sizeof *sums);
-        for (uint32_t begin = 0; begin < p->n_in; begin += stretch) {
-            uint32_t end = p->n_in - begin < stretch ? p->n_in : begin + stretch;
-            for (uint32_t i = 0; i < n_rows; i += ROWS_AT_ONCE) {
-                const uint8_t *two[] = {w + i * p->row_bytes,
-                                        w + (i + 1 < n_rows ? i + 1 : i) * p->row_bytes};
-                some_tokens(type, p, n, two, x, begin, end, sums + i);
+        for (uint32_t begin = 0; begin < p->n_in; begin += STRETCH) {
+            uint32_t end = p->n_in - begin < STRETCH ? p->n_in : begin + STRETCH;
+            for (uint32_t i = 0; i < n_rows; i += PAIR) {
+                const uint32_t other = i + 1 < n_rows ? i + 1 : i;
+                struct stretch at = {{w + i * p->row_bytes, w + other * p->row_bytes},
+                                     first == 0 ? ahead : NULL,
+                                     begin,
+                                     end};
+                some_tokens(type, p, n, &at, x, sums + i);
+                ahead += PAIR * (end - begin) * element_bytes(type);
             }
         }
         for (uint32_t t = 0; t < n; t++)
@@ -184,8 +198,10 @@ INLINE void product(uint32_t type, const struct kernels_product *p, const uint8_
     }
     _Static_assert(TILE_ROWS * TOKENS_AT_ONCE * sizeof(struct lanes32) <= TILE_BYTES,
                    "the sums fit their scratch");
-    for (uint32_t row = row_begin; row < row_end; row += TILE_ROWS) {
-        uint32_t n_rows = row_end - row < TILE_ROWS ? row_end - row : TILE_ROWS;
+    const size_t fit = ROWS_BYTES / p->row_bytes / PAIR * PAIR;
+    const uint32_t most = fit > TILE_ROWS ? TILE_ROWS : fit < PAIR ? PAIR : (uint32_t)fit;
+    for (uint32_t row = row_begin, n_rows; row < row_end; row += n_rows) {
+        n_rows = row_end - row < most ? row_end - row : most;
         tile(type, p, w + (row - row_begin) * p->row_bytes, row, n_rows, scratch_tile(scratch));
     }
 }

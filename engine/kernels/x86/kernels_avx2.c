@@ -20,13 +20,18 @@ static void product(const struct kernels_product *p, const void *w, uint32_t row
         float_avx2(p, w, row_begin, row_end);
         break;
     case KERNELS_INT8_32:
-        product32_avx2(p, w, row_begin, row_end, scratch);
+        if (p->n_tokens == 1)
+            matvec32_avx2(p, w, row_begin, row_end);
+        else
+            tile32_avx2(p, w, row_begin, row_end, scratch);
         break;
     case KERNELS_INT8_256:
-        if (p->n_tokens == 1 && p->order == KERNELS_ROWS)
+        if (p->n_tokens > 1)
+            tile256_avx2(p, w, row_begin, row_end, scratch);
+        else if (p->order == KERNELS_ROWS)
             rows256_avx2(p, w, row_begin, row_end);
         else
-            product256_avx2(p, w, row_begin, row_end, scratch);
+            matvec256_avx2(p, w, row_begin, row_end);
     }
 }
 

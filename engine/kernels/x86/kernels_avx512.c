@@ -27,7 +27,7 @@ static void product(const struct kernels_product *p, const void *w, uint32_t row
         break;
     case KERNELS_INT8_32:
         if (p->n_tokens == 1 && p->order == KERNELS_ROWS && p->type == QUANT_Q8_0)
-            product32_avx2(p, w, row_begin, row_end, scratch);
+            matvec32_avx2(p, w, row_begin, row_end);
         else if (in_rows && p->order == KERNELS_ROWS)
             rows32_avx512(p, w, row_begin, row_end);
         else if (in_rows)

@@ -251,9 +251,6 @@ INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *
     case 1:
         in_streams(type, 1, p, w, row_begin, row_end, streams);
         break;
-    case 2:
-        in_streams(type, 2, p, w, row_begin, row_end, streams);
-        break;
     default:
         assert(p->n_tokens == MATVEC_TOKENS);
         in_streams(type, MATVEC_TOKENS, p, w, row_begin, row_end, streams);
@@ -288,7 +285,7 @@ void matvec256_avx512(const struct kernels_product *p, const uint8_t *w, uint32_
         in_streams(QUANT_IQ3_S, 1, p, w, row_begin, row_end, streams);
         break;
     default:
-        assert(p->type == QUANT_IQ4_XS);
-        rows(QUANT_IQ4_XS, p, w, row_begin, row_end);
+        assert(p->type == QUANT_IQ4_XS && p->n_tokens == 1);
+        in_streams(QUANT_IQ4_XS, 1, p, w, row_begin, row_end, streams);
     }
 }

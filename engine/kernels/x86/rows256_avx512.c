@@ -249,9 +249,6 @@ INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *
     case 1:
         one_token(type, p, w, row_begin, row_end);
         break;
-    case 2:
-        some_tokens(type, 2, p, w, row_begin, row_end);
-        break;
     default:
         assert(p->n_tokens == MATVEC_TOKENS);
         some_tokens(type, MATVEC_TOKENS, p, w, row_begin, row_end);
@@ -286,7 +283,7 @@ void rows256_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t 
         one_token(QUANT_IQ3_S, p, w, row_begin, row_end);
         break;
     default:
-        assert(p->type == QUANT_IQ4_XS);
-        rows(QUANT_IQ4_XS, p, w, row_begin, row_end);
+        assert(p->type == QUANT_IQ4_XS && p->n_tokens == 1);
+        one_token(QUANT_IQ4_XS, p, w, row_begin, row_end);
     }
 }

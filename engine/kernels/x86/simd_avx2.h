@@ -8,8 +8,12 @@
 
 void rows256_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
                   uint32_t row_end);
-void product256_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
-                     uint32_t row_end, void *scratch);
+void matvec256_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
+                    uint32_t row_end);
+void tile32_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
+                 uint32_t row_end, void *scratch);
+void tile256_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
+                  uint32_t row_end, void *scratch);
 void float_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
                 uint32_t row_end);
 void prepare_avx2(enum kernels_format format, const float *x, size_t x_stride, uint32_t n_in,

@@ -34,6 +34,15 @@ uint64_t read_avx512(const void *memory, size_t bytes);
 void prepare_avx512(enum kernels_format format, const float *x, size_t x_stride, uint32_t n_in,
                     uint32_t n_tokens, uint32_t first, uint32_t last, void *input);
 
+/* Of several tokens, with two vectors of rows: 24 sums in registers, 2 weights, a broadcast */
+#define TOKENS_AT_ONCE 6
+
+/* 7 and 8 are two batches alike rather than 6 and what is left. */
+INLINE uint32_t tokens_at_once(uint32_t left)
+{
+    return left == 7 || left == 8 ? 4 : left < TOKENS_AT_ONCE ? left : TOKENS_AT_ONCE;
+}
+
 INLINE __m512i load512(const void *at)
 {
     return _mm512_loadu_si512(at);

@@ -173,19 +173,22 @@ INLINE bool has_fast_product(uint32_t type)
     }
 }
 
-/* Products of up to so many tokens go row by row; the rarer types have code for one alone there,
- * and take tiles from two on. */
+/* Products of up to so many tokens go row by row; types that are costly to multiply there take
+ * tiles from two on. */
 INLINE uint32_t tokens_in_rows(uint32_t type)
 {
-    return type == QUANT_MXFP4 || type == QUANT_IQ3_XXS || type == QUANT_IQ3_S ? 1 : MATVEC_TOKENS;
+    return type == QUANT_MXFP4 || type == QUANT_IQ3_XXS || type == QUANT_IQ3_S ||
+                   type == QUANT_IQ4_XS
+               ? 1
+               : MATVEC_TOKENS;
 }
 
 /* ---- blocks of 32 ---- */
 
-/* The AVX2 products. For one token against Q8_0 in rows AVX-512 takes them too: a TinyLlama decode
+/* The AVX2 products of one token. Against Q8_0 in rows AVX-512 takes them too: a TinyLlama decode
  * reads at 0.93 of the bandwidth with them, at 0.89 with vectors of 64 bytes. */
-void product32_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
-                    uint32_t row_end, void *scratch);
+void matvec32_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
+                   uint32_t row_end);
 
 INLINE bool has_mins32(uint32_t type)
 {
@@ -210,6 +213,16 @@ INLINE size_t block_bytes32(uint32_t type)
     default:
         return sizeof(struct block_iq4_nl);
     }
+}
+
+/* Where the nibbles of a block begin; a fifth bit of each element stands in the 4 bytes before. */
+INLINE size_t nibbles_at32(uint32_t type)
+{
+    return type == QUANT_Q4_1    ? 4
+           : type == QUANT_Q5_0  ? 6
+           : type == QUANT_Q5_1  ? 8
+           : type == QUANT_MXFP4 ? 1
+                                 : 2;
 }
 
 /* Groups of 8 blocks that are whole lines of memory */

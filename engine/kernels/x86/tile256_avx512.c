@@ -8,16 +8,10 @@
  */
 #include "kernels/x86/blocks256_avx512.h"
 #include "kernels/x86/tile_avx512.h"
+/* after the vectors that it is made of */
+#include "kernels/x86/tile256_x86.h"
 
 #include <assert.h>
-
-struct tile256 {
-    uint8_t w[64][2][64];     /* [4 elements][16 rows][row, element] */
-    int32_t scale[16][2][16]; /* [group][16 rows][row] */
-    int16_t min[8][2][32];    /* [2 groups][16 rows][row, group]: mins, or -offset * scale */
-    float d[2][16], dmin[2][16];
-};
-_Static_assert(sizeof(struct tile256) <= TILE_BYTES, "the tile fits its scratch");
 
 /* 16 bytes of each of 16 rows (four rows to a vector) to 16 vectors: byte j of all rows, widened.
  */
@@ -85,28 +79,6 @@ INLINE void unpack_scales(uint32_t type, const uint8_t *const b[16], int half, s
     }
 }
 
-INLINE void unpack(uint32_t type, const struct tile_rows *r, size_t offset, struct tile256 *tile)
-{
-    const uint8_t *b[TILE_ROWS];
-    for (int i = 0; i < TILE_ROWS; i++)
-        b[i] = r->at[i] + offset;
-    for (int half = 0; half < 2; half++) {
-        __m512i v[4][16];
-        for (int i = 0; i < 16; i++) {
-            __m512i q[4];
-            bytes256(type, b[16 * half + i], q);
-            for (int part = 0; part < 4; part++)
-                v[part][i] = q[part];
-        }
-        for (int part = 0; part < 4; part++) {
-            transpose16(v[part]);
-            for (int i = 0; i < 16; i++)
-                _mm512_store_si512(tile->w[16 * part + i][half], v[part][i]);
-        }
-        unpack_scales(type, b + 16 * half, half, tile);
-    }
-}
-
 INLINE __m512i broadcast32(const void *at)
 {
     return _mm512_set1_epi32(load32(at));
@@ -114,7 +86,7 @@ INLINE __m512i broadcast32(const void *at)
 
 /* n tokens (a constant), from `cell` on, against the tile. */
 INLINE void multiply(uint32_t type, const int n, const struct tile256 *tile,
-                     const struct input_view *v, size_t cell, float *sums)
+                     const struct input_view *v, size_t cell, struct tile_ahead ahead, float *sums)
 {
     const int n_groups = groups256(type), steps = 64 / n_groups;
     const int8_t *x = v->q + cell * GROUP;
@@ -125,6 +97,7 @@ INLINE void multiply(uint32_t type, const int n, const struct tile256 *tile,
 #pragma GCC unroll 1
     for (int j = 0; j < n_groups; j++) {
         __m512i part[TOKENS_AT_ONCE][2];
+        tile_prefetch(ahead, (uint32_t)j, (uint32_t)n_groups);
         for (int t = 0; t < n; t++)
             part[t][0] = part[t][1] = _mm512_setzero_si512();
 #pragma GCC unroll 8
@@ -169,92 +142,75 @@ INLINE void multiply(uint32_t type, const int n, const struct tile256 *tile,
 }
 
 INLINE void all_tokens(uint32_t type, const struct tile256 *tile, const struct input_view *v,
-                       size_t cell, float *sums)
+                       size_t cell, struct tile_ahead ahead, float *sums)
 {
-    uint32_t t = 0;
-    for (; t + 6 <= v->n_tokens; t += 6)
-        multiply(type, 6, tile, v, cell + t, sums + t * TILE_ROWS);
-    switch (v->n_tokens - t) {
-    case 5:
-        multiply(type, 5, tile, v, cell + t, sums + t * TILE_ROWS);
-        break;
-    case 4:
-        multiply(type, 4, tile, v, cell + t, sums + t * TILE_ROWS);
-        break;
-    case 3:
-        multiply(type, 3, tile, v, cell + t, sums + t * TILE_ROWS);
-        break;
-    case 2:
-        multiply(type, 2, tile, v, cell + t, sums + t * TILE_ROWS);
-        break;
-    case 1:
-        multiply(type, 1, tile, v, cell + t, sums + t * TILE_ROWS);
+    const struct tile_ahead whole = ahead;
+    for (uint32_t t = 0, n; t < v->n_tokens; t += n) {
+        n = tokens_at_once(v->n_tokens - t);
+        ahead = tile_ahead_part(whole, t, t + n, v->n_tokens);
+        float *to = sums + t * TILE_ROWS;
+        switch (n) {
+        case 6:
+            multiply(type, 6, tile, v, cell + t, ahead, to);
+            break;
+        case 5:
+            multiply(type, 5, tile, v, cell + t, ahead, to);
+            break;
+        case 4:
+            multiply(type, 4, tile, v, cell + t, ahead, to);
+            break;
+        case 3:
+            multiply(type, 3, tile, v, cell + t, ahead, to);
+            break;
+        case 2:
+            multiply(type, 2, tile, v, cell + t, ahead, to);
+            break;
+        default:
+            multiply(type, 1, tile, v, cell + t, ahead, to);
+        }
     }
 }
 
 /* Unpacked, types differ in their mins and the number of their groups only. */
-typedef void all_tokens_fn(const struct tile256 *tile, const struct input_view *v, size_t cell,
-                           float *sums);
 #define ALL_TOKENS(name, type)                                                                     \
-    static __attribute__((noinline)) void name(                                                    \
-        const struct tile256 *tile, const struct input_view *v, size_t cell, float *sums)          \
+    static __attribute__((noinline)) void name(const struct tile256 *tile,                         \
+                                               const struct input_view *v, size_t cell,            \
+                                               struct tile_ahead ahead, float *sums)               \
     {                                                                                              \
-        all_tokens(type, tile, v, cell, sums);                                                     \
+        all_tokens(type, tile, v, cell, ahead, sums);                                              \
     }
 
 ALL_TOKENS(with_8_mins, QUANT_Q4_K)
 ALL_TOKENS(with_16_mins, QUANT_Q2_K)
 ALL_TOKENS(without_mins, QUANT_Q6_K)
 
-INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *w,
-                 uint32_t row_begin, uint32_t row_end, void *scratch)
-{
-    const struct input_view v = input_view(KERNELS_INT8_256, p->input, p->n_tokens, p->n_in, NULL);
-    const size_t bytes = block_bytes256(type);
-    all_tokens_fn *tokens = !has_mins256(type)     ? without_mins
-                            : groups256(type) == 8 ? with_8_mins
-                                                   : with_16_mins;
-    struct tile256 *tile = scratch_tile(scratch);
-    float *sums = scratch_sums(scratch);
-    for (uint32_t row = row_begin; row < row_end; row += TILE_ROWS) {
-        struct tile_rows r = tile_rows(p, w + (row - row_begin) * p->row_bytes, row_end - row);
-        memset(sums, 0, (size_t)p->n_tokens * TILE_ROWS * sizeof *sums);
-        for (uint32_t g = 0; g < v.n_groups; g++) {
-            unpack(type, &r, g * bytes, tile);
-            tile_prefetch(&r, (g + 1) * bytes, bytes);
-            tokens(tile, &v, (size_t)g * p->n_tokens, sums);
-        }
-        tile_store(p, sums, row, r.valid);
-    }
-}
-
 void tile256_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
                     uint32_t row_end, void *scratch)
 {
     switch (p->type) {
     case QUANT_Q2_K:
-        rows(QUANT_Q2_K, p, w, row_begin, row_end, scratch);
+        rows(QUANT_Q2_K, p, w, row_begin, row_end, scratch, with_16_mins);
         break;
     case QUANT_Q3_K:
-        rows(QUANT_Q3_K, p, w, row_begin, row_end, scratch);
+        rows(QUANT_Q3_K, p, w, row_begin, row_end, scratch, without_mins);
         break;
     case QUANT_Q4_K:
-        rows(QUANT_Q4_K, p, w, row_begin, row_end, scratch);
+        rows(QUANT_Q4_K, p, w, row_begin, row_end, scratch, with_8_mins);
         break;
     case QUANT_Q5_K:
-        rows(QUANT_Q5_K, p, w, row_begin, row_end, scratch);
+        rows(QUANT_Q5_K, p, w, row_begin, row_end, scratch, with_8_mins);
         break;
     case QUANT_Q6_K:
-        rows(QUANT_Q6_K, p, w, row_begin, row_end, scratch);
+        rows(QUANT_Q6_K, p, w, row_begin, row_end, scratch, without_mins);
         break;
     case QUANT_IQ3_XXS:
-        rows(QUANT_IQ3_XXS, p, w, row_begin, row_end, scratch);
+        rows(QUANT_IQ3_XXS, p, w, row_begin, row_end, scratch, without_mins);
         break;
     case QUANT_IQ3_S:
-        rows(QUANT_IQ3_S, p, w, row_begin, row_end, scratch);
+        rows(QUANT_IQ3_S, p, w, row_begin, row_end, scratch, without_mins);
         break;
     default:
         assert(p->type == QUANT_IQ4_XS);
-        rows(QUANT_IQ4_XS, p, w, row_begin, row_end, scratch);
+        rows(QUANT_IQ4_XS, p, w, row_begin, row_end, scratch, without_mins);
     }
 }

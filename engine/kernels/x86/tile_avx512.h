@@ -8,31 +8,87 @@
 #ifndef KERNELS_TILE_AVX512_H
 #define KERNELS_TILE_AVX512_H
 
-#include "kernels/x86/simd_avx512.h"
+#include "kernels/x86/blocks32_avx512.h"
+#include "kernels/x86/tile_x86.h"
 
-#define TOKENS_AT_ONCE 6 /* 24 sums in registers, 2 weights, a broadcast */
+typedef __m512i vec;
 
-/* The rows of a tile; those past the end of a matrix repeat the last and are not stored. */
-struct tile_rows {
-    const uint8_t *at[TILE_ROWS];
-    uint32_t valid;
-};
-
-INLINE struct tile_rows tile_rows(const struct kernels_product *p, const uint8_t *w,
-                                  uint32_t n_rows)
+/* 16 bytes of each of 16 rows as four vectors, a lane a row */
+INLINE void columns(const uint8_t *at, size_t stride, __m512i c[4])
 {
-    struct tile_rows r = {.valid = n_rows < TILE_ROWS ? n_rows : TILE_ROWS};
-    for (uint32_t i = 0; i < TILE_ROWS; i++)
-        r.at[i] = w + (i < r.valid ? i : r.valid - 1) * p->row_bytes;
-    return r;
+    __m512i v[4];
+    for (size_t j = 0; j < 4; j++) {
+        const uint8_t *row = at + j * stride;
+        v[j] = _mm512_castsi128_si512(_mm_loadu_si128((const void *)row));
+        v[j] = _mm512_mask_broadcast_i32x4(v[j], 0x00f0,
+                                           _mm_loadu_si128((const void *)(row + 4 * stride)));
+        v[j] = _mm512_mask_broadcast_i32x4(v[j], 0x0f00,
+                                           _mm_loadu_si128((const void *)(row + 8 * stride)));
+        v[j] = _mm512_mask_broadcast_i32x4(v[j], 0xf000,
+                                           _mm_loadu_si128((const void *)(row + 12 * stride)));
+    }
+    __m512i low01 = _mm512_unpacklo_epi32(v[0], v[1]), low23 = _mm512_unpacklo_epi32(v[2], v[3]);
+    __m512i high01 = _mm512_unpackhi_epi32(v[0], v[1]), high23 = _mm512_unpackhi_epi32(v[2], v[3]);
+    c[0] = _mm512_unpacklo_epi64(low01, low23);
+    c[1] = _mm512_unpackhi_epi64(low01, low23);
+    c[2] = _mm512_unpacklo_epi64(high01, high23);
+    c[3] = _mm512_unpackhi_epi64(high01, high23);
 }
 
-/* The next group of all rows, into the second-level cache. */
-INLINE void tile_prefetch(const struct tile_rows *r, size_t offset, size_t bytes)
+INLINE __m512i low_nibbles(__m512i v)
 {
-    for (uint32_t i = 0; i < TILE_ROWS; i++)
-        for (size_t at = 0; at < bytes; at += 64)
-            _mm_prefetch((const char *)r->at[i] + offset + at, _MM_HINT_T1);
+    return _mm512_and_si512(v, _mm512_set1_epi8(15));
+}
+
+INLINE __m512i high_nibbles(__m512i v)
+{
+    return _mm512_gf2p8affine_epi64_epi8(v, _mm512_set1_epi64(HIGH_NIBBLE), 0);
+}
+
+/* Bit s to `place`; bits 2 s and 2 s + 1 to `place` and the next */
+INLINE __m512i one_bit(__m512i v, int s, int place)
+{
+    return _mm512_gf2p8affine_epi64_epi8(v, _mm512_set1_epi64(ONE_BIT(s, place)), 0);
+}
+
+INLINE __m512i pair_of_bits(__m512i v, int s, int place)
+{
+    return _mm512_gf2p8affine_epi64_epi8(
+        v, _mm512_set1_epi64(ONE_BIT(2 * s, place) | ONE_BIT(2 * s + 1, place + 1)), 0);
+}
+
+/* The fifth bits of elements 4 k to 4 k + 3, bits 4 k to 4 k + 3 of each lane, at their place */
+INLINE __m512i or_fifth_bits(__m512i q, __m512i bits, int k)
+{
+    const long long from = 0x2322212003020100; /* bit 4 of what begins 4 bits before */
+    const __m512i begin =
+        _mm512_add_epi8(_mm512_set1_epi64(from), _mm512_set1_epi8((char)(4 * k + 60)));
+    return _mm512_ternarylogic_epi64(q, _mm512_multishift_epi64_epi8(begin, bits),
+                                     _mm512_set1_epi8(16), 0xf8);
+}
+
+/* v with bits 2 s and 2 s + 1 of `bits` at 4 and 5 */
+INLINE __m512i or_pair_of_bits(__m512i v, __m512i bits, int s)
+{
+    bits = s < 2 ? _mm512_slli_epi32(bits, (unsigned)(4 - 2 * s))
+                 : _mm512_srli_epi32(bits, (unsigned)(2 * s - 4));
+    return _mm512_ternarylogic_epi64(v, bits, _mm512_set1_epi8(0x30), 0xf8);
+}
+
+/* Signed bytes + 128 */
+INLINE __m512i int8_bytes(__m512i v)
+{
+    return _mm512_xor_si512(v, _mm512_set1_epi8((char)0x80));
+}
+
+INLINE void store_vec(void *to, __m512i v)
+{
+    _mm512_store_si512(to, v);
+}
+
+INLINE void store_scales32(uint32_t type, const uint16_t halfs[16], float out[16])
+{
+    _mm512_store_ps(out, scales32_of_16(type, _mm256_loadu_si256((const void *)halfs)));
 }
 
 /* y of the tile's rows, from sums[n_tokens][TILE_ROWS] */
@@ -47,35 +103,6 @@ INLINE void tile_store(const struct kernels_product *p, const float *sums, uint3
             _mm512_mask_storeu_ps(y + 16, (__mmask16)(mask >> 16),
                                   _mm512_load_ps(sums + t * TILE_ROWS + 16));
     }
-}
-
-/* A 16 x 16 matrix of 32-bit elements, rows to columns. */
-INLINE void transpose16(__m512i r[16])
-{
-    __m512i t[16];
-    for (int i = 0; i < 8; i++) {
-        t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
-        t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
-    }
-    for (int i = 0; i < 4; i++) {
-        r[4 * i] = _mm512_unpacklo_epi64(t[4 * i], t[4 * i + 2]);
-        r[4 * i + 1] = _mm512_unpackhi_epi64(t[4 * i], t[4 * i + 2]);
-        r[4 * i + 2] = _mm512_unpacklo_epi64(t[4 * i + 1], t[4 * i + 3]);
-        r[4 * i + 3] = _mm512_unpackhi_epi64(t[4 * i + 1], t[4 * i + 3]);
-    }
-    /* r[4 i + c] holds, for rows 4 i to 4 i + 3, columns c, c + 4, c + 8, c + 12 in its lanes */
-    for (int c = 0; c < 4; c++) {
-        __m512i a = _mm512_shuffle_i32x4(r[c], r[c + 4], 0x88);
-        __m512i b = _mm512_shuffle_i32x4(r[c], r[c + 4], 0xdd);
-        __m512i d = _mm512_shuffle_i32x4(r[c + 8], r[c + 12], 0x88);
-        __m512i e = _mm512_shuffle_i32x4(r[c + 8], r[c + 12], 0xdd);
-        t[c] = _mm512_shuffle_i32x4(a, d, 0x88);
-        t[c + 8] = _mm512_shuffle_i32x4(a, d, 0xdd);
-        t[c + 4] = _mm512_shuffle_i32x4(b, e, 0x88);
-        t[c + 12] = _mm512_shuffle_i32x4(b, e, 0xdd);
-    }
-    for (int i = 0; i < 16; i++)
-        r[i] = t[i];
 }
 
 #endif

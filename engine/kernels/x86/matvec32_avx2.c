@@ -1,9 +1,8 @@
 /*
- * product32_avx2: products with weights in blocks of 32, the float order of generic.h.
+ * matvec32_avx2: products of one token with weights in blocks of 32, the float order of generic.h.
  *
- * One token in streams: four blocks of each of 8 rows at a time; in the end a lane is a row. One
- * token in rows, and more tokens: a row at a time, eight blocks in eight registers against one
- * token after the other.
+ * Streams: four blocks of each of 8 rows at a time; in the end a lane is a row. Rows: a row at a
+ * time, eight blocks in eight registers.
  */
 #include "kernels/x86/simd_avx2.h"
 
@@ -80,7 +79,7 @@ INLINE __m256 terms(uint32_t type, __m256i sums, __m256 d, __m256 m, __m256i bia
     return _mm256_mul_ps(term, scale);
 }
 
-/* ---- one token, streams ---- */
+/* ---- streams ---- */
 
 /* The f-th four blocks of 8 rows onto their sums; the first row's are at w, the others `stride`
  * bytes apart */
@@ -198,8 +197,8 @@ INLINE struct eight group(uint32_t type, const uint8_t *row, uint32_t n_in, uint
 
 /* What follows the products of eight blocks stands behind those of the next eight, so that its long
  * chain of small operations does not hold them up. */
-INLINE void one_token_in_rows(uint32_t type, const struct kernels_product *p, const uint8_t *w,
-                              uint32_t row_begin, uint32_t row_end)
+INLINE void in_rows(uint32_t type, const struct kernels_product *p, const uint8_t *w,
+                    uint32_t row_begin, uint32_t row_end)
 {
     const struct input_view v = input_view(KERNELS_INT8_32, p->input, 1, p->n_in, NULL);
     for (uint32_t row = row_begin; row < row_end; row++, w += p->row_bytes) {
@@ -219,61 +218,39 @@ INLINE void one_token_in_rows(uint32_t type, const struct kernels_product *p, co
     }
 }
 
-INLINE void some_tokens(uint32_t type, const struct kernels_product *p, const uint8_t *w,
-                        uint32_t row_begin, uint32_t row_end, float *sums)
-{
-    const struct input_view v = input_view(KERNELS_INT8_32, p->input, p->n_tokens, p->n_in, NULL);
-    for (uint32_t row = row_begin; row < row_end; row++, w += p->row_bytes) {
-        memset(sums, 0, p->n_tokens * sizeof *sums);
-        for (uint32_t g = 0; g < v.n_groups; g++) {
-            struct eight e = group(type, w, p->n_in, g);
-            for (uint32_t t = 0; t < p->n_tokens; t++) {
-                size_t cell = (size_t)g * p->n_tokens + t;
-                sums[t] = add_eight(type, products_of_eight(type, &e, &v, cell), e.d, e.m, &v, cell,
-                                    sums[t]);
-            }
-        }
-        for (uint32_t t = 0; t < p->n_tokens; t++)
-            p->y[t * p->y_stride + row] = sums[t];
-    }
-}
-
 INLINE void product(uint32_t type, const struct kernels_product *p, const uint8_t *w,
-                    uint32_t row_begin, uint32_t row_end, float *sums)
+                    uint32_t row_begin, uint32_t row_end)
 {
-    if (p->n_tokens == 1 && p->order == KERNELS_ROWS)
-        one_token_in_rows(type, p, w, row_begin, row_end);
-    else if (p->n_tokens == 1)
-        in_streams(type, 1, p, w, row_begin, row_end, streams);
+    if (p->order == KERNELS_ROWS)
+        in_rows(type, p, w, row_begin, row_end);
     else
-        some_tokens(type, p, w, row_begin, row_end, sums);
+        in_streams(type, 1, p, w, row_begin, row_end, streams);
 }
 
-void product32_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
-                    uint32_t row_end, void *scratch)
+void matvec32_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
+                   uint32_t row_end)
 {
-    float *sums = scratch_sums(scratch);
     switch (p->type) {
     case QUANT_Q4_0:
-        product(QUANT_Q4_0, p, w, row_begin, row_end, sums);
+        product(QUANT_Q4_0, p, w, row_begin, row_end);
         break;
     case QUANT_Q4_1:
-        product(QUANT_Q4_1, p, w, row_begin, row_end, sums);
+        product(QUANT_Q4_1, p, w, row_begin, row_end);
         break;
     case QUANT_Q5_0:
-        product(QUANT_Q5_0, p, w, row_begin, row_end, sums);
+        product(QUANT_Q5_0, p, w, row_begin, row_end);
         break;
     case QUANT_Q5_1:
-        product(QUANT_Q5_1, p, w, row_begin, row_end, sums);
+        product(QUANT_Q5_1, p, w, row_begin, row_end);
         break;
     case QUANT_Q8_0:
-        product(QUANT_Q8_0, p, w, row_begin, row_end, sums);
+        product(QUANT_Q8_0, p, w, row_begin, row_end);
         break;
     case QUANT_MXFP4:
-        product(QUANT_MXFP4, p, w, row_begin, row_end, sums);
+        product(QUANT_MXFP4, p, w, row_begin, row_end);
         break;
     default:
         assert(p->type == QUANT_IQ4_NL);
-        product(QUANT_IQ4_NL, p, w, row_begin, row_end, sums);
+        product(QUANT_IQ4_NL, p, w, row_begin, row_end);
     }
 }
