@@ -442,11 +442,9 @@ static enum lb_status open_session(struct lb_engine *e, struct lb_error *err)
         return lb_fail(err, LB_ERR_INPUT, "product: '%s': expected auto, rows or streams",
                        o->product);
     o->product = so.order == N_KERNELS_ORDERS ? "auto" : kernels_order_name(so.order);
-    if (strcmp(o->kv, "f16") == 0)
-        so.kv = KERNELS_KV_F16;
-    else if (strcmp(o->kv, "f32") != 0)
-        return lb_fail(err, LB_ERR_INPUT, "kv: '%s': expected f32 or f16", o->kv);
-    o->kv = so.kv == KERNELS_KV_F16 ? "f16" : "f32";
+    if (!kernels_find_kv(o->kv, &so.kv))
+        return lb_fail(err, LB_ERR_INPUT, "kv: '%s': expected f32, f16 or q8_0", o->kv);
+    o->kv = kernels_kv_name(so.kv);
     e->sequences = lb_calloc(e->most_together, sizeof *e->sequences);
     e->want = lb_calloc(e->most_together, sizeof *e->want);
     if (!e->sequences || !e->want)

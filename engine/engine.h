@@ -74,7 +74,7 @@ struct lb_options {
     const char *prefill; /* "layers": chunks of a prompt go through a layer together, where weights
                           * stream: each is read once; "chunks": a pass each; default "layers" */
     struct lb_speculation speculation;
-    const char *kv;            /* "f16", "f32"; default "f32" */
+    const char *kv;            /* "f16", "f32", "q8_0"; default "f32" */
     bool profile;              /* time every operation */
     uint64_t seed;             /* of random replacement */
     size_t log_capacity;       /* access records kept until drained; 0: no log */

@@ -172,11 +172,14 @@ void generic_product(const struct kernels_product *p, const void *w, uint32_t ro
 static const float *cache_row(const struct kernels_attention *a, const void *cache,
                               uint32_t kv_head, uint32_t position, float *buffer)
 {
-    size_t at = ((size_t)kv_head * a->capacity + position) * a->head_dim;
+    const size_t at = (size_t)kv_head * a->capacity + position;
+    const void *row = (const char *)cache + at * kernels_kv_row_bytes(a->kv, a->head_dim);
     if (a->kv == KERNELS_KV_F32)
-        return (const float *)cache + at;
-    for (uint32_t i = 0; i < a->head_dim; i++)
-        buffer[i] = quant_half_to_float(((const uint16_t *)cache)[at + i]);
+        return row;
+    if (a->kv == KERNELS_KV_Q8_0)
+        quant_info(QUANT_Q8_0)->dequantize(row, buffer, round_up(a->head_dim, 32));
+    for (uint32_t i = 0; a->kv == KERNELS_KV_F16 && i < a->head_dim; i++)
+        buffer[i] = quant_half_to_float(((const uint16_t *)row)[i]);
     return buffer;
 }
 

@@ -4,6 +4,7 @@
 
 #include "kernels/generic.h"
 #include "kernels/kernels_layout.h"
+#include "quant/blocks.h"
 
 #include <string.h>
 
@@ -62,6 +63,29 @@ bool kernels_find_order(const char *name, enum kernels_order *order)
             return true;
         }
     return false;
+}
+
+const char *kernels_kv_name(enum kernels_kv kv)
+{
+    static const char *const names[N_KERNELS_KV] = {"f32", "f16", "q8_0"};
+    return names[kv];
+}
+
+bool kernels_find_kv(const char *name, enum kernels_kv *kv)
+{
+    for (uint32_t k = 0; k < N_KERNELS_KV; k++)
+        if (strcmp(name, kernels_kv_name((enum kernels_kv)k)) == 0) {
+            *kv = (enum kernels_kv)k;
+            return true;
+        }
+    return false;
+}
+
+size_t kernels_kv_row_bytes(enum kernels_kv kv, uint32_t head_dim)
+{
+    if (kv == KERNELS_KV_Q8_0)
+        return round_up(head_dim, 32) / 32 * sizeof(struct block_q8_0);
+    return head_dim * (kv == KERNELS_KV_F16 ? sizeof(uint16_t) : sizeof(float));
 }
 
 enum kernels_format kernels_format_of(uint32_t type)

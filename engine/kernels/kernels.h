@@ -56,10 +56,19 @@ struct kernels_product {
     enum kernels_order order;
 };
 
-enum kernels_kv { KERNELS_KV_F32, KERNELS_KV_F16 };
+/* What keys and values are stored as. Q8_0: each row in blocks of 32 (quant/blocks.h), the last one
+ * filled up with zeros. */
+enum kernels_kv { KERNELS_KV_F32, KERNELS_KV_F16, KERNELS_KV_Q8_0, N_KERNELS_KV };
+
+/* "f32", "f16", "q8_0" */
+const char *kernels_kv_name(enum kernels_kv kv);
+/* The type of that name; false: none has it. */
+bool kernels_find_kv(const char *name, enum kernels_kv *kv);
+/* Of one head and position */
+size_t kernels_kv_row_bytes(enum kernels_kv kv, uint32_t head_dim);
 
 /* Causal attention of one sequence, one layer. Keys and values are stored
- * [n_kv_heads][capacity][head_dim] in the type kv; rows 0..pos0+n_tokens-1 are valid. */
+ * [n_kv_heads][capacity][row] in the type kv; rows 0..pos0+n_tokens-1 are valid. */
 struct kernels_attention {
     const float *q; /* q[t * q_stride + head * head_dim + i] */
     size_t q_stride;

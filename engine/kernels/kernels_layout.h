@@ -118,7 +118,7 @@ static inline float *scratch_sums(void *scratch)
 /* Attention: float scores[TOKEN_TILE][POSITION_BLOCK], then one row of a cache. */
 static inline size_t attention_scratch_bytes(uint32_t head_dim)
 {
-    return (TOKEN_TILE * POSITION_BLOCK + round_up(head_dim, 16)) * sizeof(float);
+    return (TOKEN_TILE * POSITION_BLOCK + round_up(head_dim, 32)) * sizeof(float);
 }
 
 #endif

@@ -141,7 +141,7 @@ static void attend(struct model_session *s, const struct session_segment *segmen
 static void expect_head(const struct model_session *s, const struct session_segment *segment,
                         uint32_t kv_head)
 {
-    size_t row_bytes = s->model->config.head_dim * s->kv_element;
+    const size_t row_bytes = s->kv_row;
     size_t held = (segment->pos0 + segment->n_tokens) * row_bytes;
     const uint8_t *keys =
         session_keys(s, s->layer, segment->sequence) + kv_head * s->options.context * row_bytes;

@@ -231,8 +231,8 @@ static enum lb_status map_blocks(struct model_session *s, struct lb_error *err)
 {
     const struct model_config *c = &s->model->config;
     const struct model_session_options *o = &s->options;
-    s->kv_element = o->kv == KERNELS_KV_F16 ? 2 : 4;
-    s->kv_half = ((size_t)s->kv_dim * o->context * s->kv_element + ALIGN - 1) / ALIGN * ALIGN;
+    s->kv_row = kernels_kv_row_bytes(o->kv, c->head_dim);
+    s->kv_half = ((size_t)c->n_kv_heads * o->context * s->kv_row + ALIGN - 1) / ALIGN * ALIGN;
     s->kv_sequence = s->latent ? s->kv_half : 2 * s->kv_half;
     double kv_bytes = (double)s->kv_sequence * c->n_layers * o->n_sequences;
     if (kv_bytes > 0x1p46)

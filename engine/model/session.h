@@ -114,8 +114,8 @@ struct model_session {
     uint8_t *kv;
     size_t kv_bytes, kv_half; /* all of it; keys of one sequence in one layer */
     size_t kv_sequence;       /* one sequence in one layer: keys and values */
-    size_t kv_element;
-    uint32_t *length; /* [n_sequences] positions held */
+    size_t kv_row;            /* of one head and position */
+    uint32_t *length;         /* [n_sequences] positions held */
 
     /* what lives through a pass, for most_tokens tokens: one mapping; chunks have a part of it
      * each. kept: [chunk] tokens that are wanted */

@@ -143,18 +143,38 @@ void stage_rotate(const struct model_session *s, uint32_t t, float *x)
     rotate(x, s->cosine + (size_t)t * pairs, s->sine + (size_t)t * pairs, pairs, c->rope_neox);
 }
 
+/* A last block of less than 32 is filled up with zeros. */
+static void store_q8_0(uint8_t *row, const float *x, size_t n)
+{
+    const struct quant_info *q8_0 = quant_info(QUANT_Q8_0);
+    const size_t whole = n / 32 * 32;
+    float rest[32] = {0};
+    q8_0->quantize(x, row, whole);
+    if (whole == n)
+        return;
+    memcpy(rest, x + whole, (n - whole) * sizeof *rest);
+    q8_0->quantize(rest, row + whole / 32 * q8_0->block_bytes, 32);
+}
+
 void stage_store(struct model_session *s, uint32_t head, uint32_t t, const float *x, void *cache)
 {
-    size_t n = s->model->config.head_dim;
+    const size_t n = s->model->config.head_dim;
+    const size_t at = (size_t)head * s->options.context + s->position[t];
+    void *row = (uint8_t *)cache + at * s->kv_row;
     /* a key that is infinite, perhaps only as a half, may leave no trace: its score is -infinity */
-    stage_check(s, x, n, s->options.kv == KERNELS_KV_F16 ? HALF_LARGEST : FLT_MAX);
-    size_t at = ((size_t)head * s->options.context + s->position[t]) * n;
-    if (s->options.kv == KERNELS_KV_F16) {
-        uint16_t *row = (uint16_t *)cache + at;
+    switch (s->options.kv) {
+    case KERNELS_KV_F16:
+        stage_check(s, x, n, HALF_LARGEST);
         for (size_t i = 0; i < n; i++)
-            row[i] = quant_float_to_half(x[i]);
-    } else {
-        memcpy((float *)cache + at, x, n * sizeof *x);
+            ((uint16_t *)row)[i] = quant_float_to_half(x[i]);
+        break;
+    case KERNELS_KV_Q8_0:
+        stage_check(s, x, n, 127 * HALF_LARGEST);
+        store_q8_0(row, x, n);
+        break;
+    default:
+        stage_check(s, x, n, FLT_MAX);
+        memcpy(row, x, n * sizeof *x);
     }
 }
 

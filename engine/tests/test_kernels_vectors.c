@@ -11,6 +11,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <string.h>
 
 #define SEED    7
 #define EPSILON 0x1p-24
@@ -38,19 +39,21 @@ struct attention_data {
 static void fill_cache(const struct kernels_attention *a, void *cache, float *values,
                        uint32_t valid)
 {
-    for (uint32_t h = 0; h < a->n_kv_heads; h++)
-        for (uint32_t pos = 0; pos < a->capacity; pos++)
-            for (uint32_t i = 0; i < a->head_dim; i++) {
-                size_t at = ((size_t)h * a->capacity + pos) * a->head_dim + i;
-                float x = pos < valid ? random_value() : NAN;
-                if (a->kv == KERNELS_KV_F16) {
-                    ((uint16_t *)cache)[at] = quant_float_to_half(x);
-                    x = quant_half_to_float(((uint16_t *)cache)[at]);
-                } else {
-                    ((float *)cache)[at] = x;
-                }
-                values[at] = x;
-            }
+    static const uint32_t types[N_KERNELS_KV] = {QUANT_F32, QUANT_F16, QUANT_Q8_0};
+    const struct quant_info *type = quant_info(types[a->kv]);
+    const size_t row_bytes = kernels_kv_row_bytes(a->kv, a->head_dim);
+    const uint32_t stored = (uint32_t)(row_bytes / type->block_bytes) * type->block_elements;
+    float row[256] = {0};
+    for (size_t at = 0; at < (size_t)a->n_kv_heads * a->capacity; at++) {
+        char *to = (char *)cache + at * row_bytes;
+        for (uint32_t i = 0; i < a->head_dim; i++)
+            row[i] = random_value();
+        type->quantize(row, to, stored);
+        if (at % a->capacity >= valid)
+            memset(to, 0xff, row_bytes); /* a NaN in every type */
+        type->dequantize(to, row, stored);
+        memcpy(values + at * a->head_dim, row, a->head_dim * sizeof *row);
+    }
 }
 
 static struct attention_data attention_open(const struct attention_case *c)
@@ -68,13 +71,14 @@ static struct attention_data attention_open(const struct attention_case *c)
     struct kernels_attention *a = &d.a;
     size_t cells = (size_t)c->n_kv_heads * a->capacity * c->head_dim;
     size_t width = (size_t)c->n_heads * c->head_dim;
-    size_t cell_bytes = c->kv == KERNELS_KV_F16 ? 2 : 4;
+    size_t cache_bytes =
+        (size_t)c->n_kv_heads * a->capacity * kernels_kv_row_bytes(c->kv, c->head_dim);
     a->q_stride = width + 3;
     a->out_stride = width + 1;
     d.q = guarded_alloc((c->n_tokens * a->q_stride - 3) * sizeof(float), 1);
     d.out = guarded_alloc((c->n_tokens * a->out_stride - 1) * sizeof(float), 1);
-    d.k = guarded_alloc(cells * cell_bytes, 1);
-    d.v = guarded_alloc(cells * cell_bytes, 1);
+    d.k = guarded_alloc(cache_bytes, 1);
+    d.v = guarded_alloc(cache_bytes, 1);
     d.k_values = malloc(cells * sizeof(float));
     d.v_values = malloc(cells * sizeof(float));
     float *q = d.q.data;
@@ -142,7 +146,7 @@ static void describe(const struct kernels_ops *ops, const struct attention_case 
 {
     snprintf(text, 200, "%s head_dim %u heads %u/%u pos0 %u tokens %u window %u kv %s, seed %d",
              ops->name, c->head_dim, c->n_heads, c->n_kv_heads, c->pos0, c->n_tokens, c->window,
-             c->kv == KERNELS_KV_F16 ? "f16" : "f32", SEED);
+             kernels_kv_name(c->kv), SEED);
 }
 
 static void check_against_double(const struct kernels_ops *ops, const struct attention_case *c,
@@ -211,7 +215,7 @@ static void check_attention(const struct kernels_ops *ops)
                                    .pos0 = positions[lb_random_below(&rng, 6)],
                                    .n_tokens = token_counts[lb_random_below(&rng, 7)],
                                    .window = windows[lb_random_below(&rng, 6)],
-                                   .kv = round % 4 < 2 ? KERNELS_KV_F32 : KERNELS_KV_F16};
+                                   .kv = (enum kernels_kv)(round / 6 % N_KERNELS_KV)};
         struct attention_data d = attention_open(&c);
         struct guarded scratch = guarded_alloc(kernels_scratch_bytes(1, c.head_dim), 1);
         for (uint32_t head = 0; head < c.n_heads; head++)
@@ -221,6 +225,13 @@ static void check_attention(const struct kernels_ops *ops)
         guarded_free(&scratch);
         attention_close(&d);
     }
+}
+
+static void check_kv_bytes(void)
+{
+    CHECK(kernels_kv_row_bytes(KERNELS_KV_F16, 128) == 256, "halves");
+    CHECK(kernels_kv_row_bytes(KERNELS_KV_Q8_0, 128) == 136, "bytes, with a scale for each 32");
+    CHECK(kernels_kv_row_bytes(KERNELS_KV_Q8_0, 80) == 3 * 34, "a last block filled up");
 }
 
 /* ---- vectors ---- */
@@ -307,6 +318,7 @@ static void check_swiglu(const struct kernels_ops *ops)
 
 int main(void)
 {
+    check_kv_bytes();
     size_t n_sets;
     const struct kernels_ops *const *sets = kernels_list(&n_sets);
     for (size_t i = 0; i < n_sets; i++) {

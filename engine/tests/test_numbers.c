@@ -5,6 +5,7 @@
  */
 #include "engine.h"
 #include "file_bytes.h"
+#include "kernels/kernels.h"
 #include "made_model.h"
 #include "tests/check.h"
 
@@ -115,6 +116,11 @@ static void too_large(void)
     err = (struct lb_error)LB_ERROR_INIT;
     CHECK(passes("auto", "f32", &err) == LB_OK, "%s", err.text);
     CHECK(passes("auto", "f16", &err) == LB_ERR_STATE, "keys that are infinite as halves");
+    err = (struct lb_error)LB_ERROR_INIT;
+    CHECK(passes("auto", "q8_0", &err) == LB_OK, "%s", err.text);
+    made.poison = 1e9f;
+    made_write(&made, path);
+    CHECK(passes("auto", "q8_0", &err) == LB_ERR_STATE, "keys whose scales are infinite");
 }
 
 int main(void)
@@ -127,12 +133,12 @@ int main(void)
         struct made_model made = made_usual();
         made.type = types[i];
         made.architecture = i % 2 ? "qwen3" : "llama";
-        poison_all(&made, i % 2 ? "f16" : "f32");
+        poison_all(&made, kernels_kv_name((enum kernels_kv)(i % N_KERNELS_KV)));
     }
     for (size_t k = 0; k < sizeof mixtures / sizeof *mixtures; k++) {
         struct made_model made = made_mixture(mixtures[k]);
         made.used = made.groups > 0 ? 4 : made.experts; /* no poisoned row is left out */
-        poison_all(&made, k % 2 ? "f32" : "f16");
+        poison_all(&made, kernels_kv_name((enum kernels_kv)(k % N_KERNELS_KV)));
     }
     too_large();
     unlink(path);

@@ -188,6 +188,8 @@ static void plain_logits(struct plain *p, const int32_t *ids, double *logits)
 #define BOUND 2e-5
 /* Keys and values carry 11 bits: 5e-4 of each, times a score's size in the exponent. */
 #define HALF_BOUND 1e-2
+/* A key or value as a byte is off by up to 1/254 of the largest of its 32, 16 times a half. */
+#define Q8_0_BOUND 5e-2
 
 static void compare(const char *what, const struct made_model *made, enum kernels_kv kv,
                     double bound)
@@ -232,6 +234,7 @@ static void features(const char *architecture)
     usual.biases = strcmp(architecture, "qwen2") == 0;
     compare(architecture, &usual, KERNELS_KV_F32, BOUND);
     compare("KV cache in half precision", &usual, KERNELS_KV_F16, HALF_BOUND);
+    compare("KV cache of bytes", &usual, KERNELS_KV_Q8_0, Q8_0_BOUND);
     m = usual;
     m.tied = true;
     m.n_layers = 5;

@@ -11,6 +11,7 @@
 #include "draft/length.h"
 #include "draft/ngram.h"
 #include "engine.h"
+#include "kernels/kernels.h"
 #include "settings.h"
 #include "tests/check.h"
 #include "text/sampler.h"
@@ -289,7 +290,7 @@ static struct lb_options random_options(const struct model_file *m, struct lb_ra
     o.model_path = m->path;
     o.context = PROMPT + DRAWN - lb_random_below(r, 2); /* the last token is not fed */
     o.batch = 1 + lb_random_below(r, MOST_BATCH);
-    o.kv = lb_random_below(r, 2) ? "f16" : "f32";
+    o.kv = kernels_kv_name((enum kernels_kv)lb_random_below(r, N_KERNELS_KV));
     o.max_tokens = 1 + lb_random_below(r, 20);
     o.speculation.speculate = settings_pick(r, ways, 3);
     o.speculation.draft_tokens = 1 + lb_random_below(r, 8);

@@ -15,7 +15,7 @@ static const char *const words_unit[] = {"layer", "tensor", "expert", NULL};
 static const char *const choices_advice[] = {"normal", "sequential", "random", "willneed", NULL};
 static const char *const choices_scope[] = {"layer", "model", NULL};
 static const char *const choices_resident[] = {"none", "dense", NULL};
-static const char *const choices_kv[] = {"f16", "f32", NULL};
+static const char *const choices_kv[] = {"f16", "f32", "q8_0", NULL};
 static const char *const choices_page_cache[] = {"as-is", "cold", "warm", NULL};
 static const char *const choices_product[] = {"auto", "rows", "streams", NULL};
 static const char *const choices_draft_budget[] = {"fixed", "adaptive", NULL};
@@ -190,8 +190,8 @@ static const struct option table[] = {
     {"prefill", "HOW",
      "layers: chunks of a prompt go through each layer together, where layers stream",
      OPTION_CHOICE, ENGINE(prefill), .choices = choices_prefill, .flags = OPTION_STREAMING},
-    {"kv", "TYPE", "precision of the key/value cache", OPTION_CHOICE, ENGINE(kv),
-     .choices = choices_kv},
+    {"kv", "TYPE", "what keys and values are stored as: q8_0 takes half the memory of f16",
+     OPTION_CHOICE, ENGINE(kv), .choices = choices_kv},
     {"speculate", "HOW", "tokens to come are guessed, and several checked in one pass",
      OPTION_CHOICE, SPECULATION(speculate), .choice_kind = "speculate", .flags = OPTION_STREAMING},
     {"draft_tokens", "N", "tokens guessed at a time", OPTION_COUNT, SPECULATION(draft_tokens),

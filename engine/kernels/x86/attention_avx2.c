@@ -32,6 +32,13 @@ INLINE __m256 cache_load(enum kernels_kv kv, const char *row, uint32_t at, uint3
         const float *x = (const float *)(const void *)row + at;
         return at + 8 <= n ? _mm256_loadu_ps(x) : _mm256_maskload_ps(x, used_of(at, n));
     }
+    if (kv == KERNELS_KV_Q8_0) {
+        const char *block = row + at / 32 * sizeof(struct block_q8_0);
+        const char *q = block + offsetof(struct block_q8_0, qs) + at % 32;
+        return _mm256_mul_ps(
+            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)q))),
+            _mm256_cvtph_ps(_mm_set1_epi16(load16(block))));
+    }
     if (at + 8 <= n)
         return _mm256_cvtph_ps(load128(row + 2 * (size_t)at));
     uint16_t copy[8] = {0};
@@ -53,7 +60,7 @@ INLINE void scores(enum kernels_kv kv, const struct token *token, uint32_t block
                    uint32_t to, float *score)
 {
     const uint32_t head_dim = token->a->head_dim;
-    const size_t row_bytes = (size_t)head_dim * (kv == KERNELS_KV_F32 ? 4 : 2);
+    const size_t row_bytes = kernels_kv_row_bytes(kv, head_dim);
     for (uint32_t first = from / 8 * 8; first < to; first += 8) {
         const char *k[8];
         __m256 s[8];
@@ -95,7 +102,7 @@ INLINE void mix(enum kernels_kv kv, const struct token *token, uint32_t block, u
                 uint32_t to, const float *p, float shrink)
 {
     const uint32_t head_dim = token->a->head_dim;
-    const size_t row_bytes = (size_t)head_dim * (kv == KERNELS_KV_F32 ? 4 : 2);
+    const size_t row_bytes = kernels_kv_row_bytes(kv, head_dim);
     for (uint32_t at = 0; at < head_dim; at += 32) {
         __m256 out[4];
         uint32_t n = head_dim - at < 32 ? (head_dim - at + 7) / 8 : 4;
@@ -137,7 +144,7 @@ void attention_avx2(const struct kernels_attention *a, uint32_t head, uint32_t f
 {
     (void)scratch;
     assert(a->n_heads % a->n_kv_heads == 0);
-    const size_t head_bytes = (size_t)a->capacity * a->head_dim * (a->kv == KERNELS_KV_F32 ? 4 : 2);
+    const size_t head_bytes = a->capacity * kernels_kv_row_bytes(a->kv, a->head_dim);
     const uint32_t kv_head = head / (a->n_heads / a->n_kv_heads);
     for (uint32_t t = first; t < last; t++) {
         struct token token = {.a = a,
@@ -149,9 +156,15 @@ void attention_avx2(const struct kernels_attention *a, uint32_t head, uint32_t f
                               .max = a->sinks ? a->sinks[head] : -INFINITY,
                               .sum = _mm256_setr_ps(a->sinks ? 1 : 0, 0, 0, 0, 0, 0, 0, 0)};
         token.begin = a->window && token.end > a->window ? token.end - a->window : 0;
-        if (a->kv == KERNELS_KV_F32)
+        switch (a->kv) {
+        case KERNELS_KV_F32:
             attend(KERNELS_KV_F32, &token);
-        else
+            break;
+        case KERNELS_KV_F16:
             attend(KERNELS_KV_F16, &token);
+            break;
+        default:
+            attend(KERNELS_KV_Q8_0, &token);
+        }
     }
 }

@@ -43,6 +43,15 @@ INLINE __m512 cache_load(enum kernels_kv kv, const char *row, uint32_t at, __mma
 {
     if (kv == KERNELS_KV_F32)
         return _mm512_maskz_loadu_ps(used, row + 4 * (size_t)at);
+    if (kv == KERNELS_KV_Q8_0) {
+        if (used == 0) /* beyond the row */
+            return _mm512_setzero_ps();
+        const char *block = row + at / 32 * sizeof(struct block_q8_0);
+        const char *q = block + offsetof(struct block_q8_0, qs) + at % 32;
+        return _mm512_mul_ps(
+            _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)q))),
+            _mm512_cvtph_ps(_mm256_set1_epi16(load16(block))));
+    }
     return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(used, row + 2 * (size_t)at));
 }
 
@@ -78,7 +87,7 @@ INLINE void scores(enum kernels_kv kv, const bool alone, struct tile *tile, uint
                    uint32_t count)
 {
     const uint32_t head_dim = tile->a->head_dim, n_positions = alone ? 16 : 4;
-    const size_t row_bytes = (size_t)head_dim * (kv == KERNELS_KV_F32 ? 4 : 2);
+    const size_t row_bytes = kernels_kv_row_bytes(kv, head_dim);
     for (uint32_t first = 0; first < count; first += n_positions) {
         const char *k[16];
         __m512 s[16];
@@ -147,7 +156,7 @@ INLINE void mix(enum kernels_kv kv, const int n, const struct tile *tile, uint32
                 uint32_t count)
 {
     const uint32_t head_dim = tile->a->head_dim;
-    const size_t row_bytes = (size_t)head_dim * (kv == KERNELS_KV_F32 ? 4 : 2);
+    const size_t row_bytes = kernels_kv_row_bytes(kv, head_dim);
     for (uint32_t at = 0; at < head_dim; at += 64) {
         __m512 out[TOKEN_TILE][4];
         __mmask16 used[4];
@@ -218,7 +227,7 @@ void attention_avx512(const struct kernels_attention *a, uint32_t head, uint32_t
                       uint32_t last, void *scratch)
 {
     assert(a->n_heads % a->n_kv_heads == 0);
-    const size_t head_bytes = (size_t)a->capacity * a->head_dim * (a->kv == KERNELS_KV_F32 ? 4 : 2);
+    const size_t head_bytes = a->capacity * kernels_kv_row_bytes(a->kv, a->head_dim);
     const uint32_t kv_head = head / (a->n_heads / a->n_kv_heads);
     struct tile tile = {.a = a,
                         .k = (const char *)a->k + kv_head * head_bytes,
@@ -235,9 +244,15 @@ void attention_avx512(const struct kernels_attention *a, uint32_t head, uint32_t
             tile.max[i] = a->sinks ? a->sinks[head] : -INFINITY;
             tile.sum[i] = _mm512_maskz_mov_ps(1, _mm512_set1_ps(a->sinks ? 1 : 0));
         }
-        if (a->kv == KERNELS_KV_F32)
+        switch (a->kv) {
+        case KERNELS_KV_F32:
             attend(KERNELS_KV_F32, &tile);
-        else
+            break;
+        case KERNELS_KV_F16:
             attend(KERNELS_KV_F16, &tile);
+            break;
+        default:
+            attend(KERNELS_KV_Q8_0, &tile);
+        }
     }
 }
