@@ -3,6 +3,7 @@
 #include "common/exit_codes.h"
 #include "common/json_text.h"
 #include "engine.h"
+#include "result/summary_table.h"
 #include "settings/cli.h"
 #include "study/scenario_schema.h"
 
@@ -64,7 +65,8 @@ int command_list(int argc, char **argv)
         "list", "[--json] [KIND]",
         "Lists what can be chosen: policies, schedulers, storage, devices, kernels,\n"
         "shapes and tensor types of synthetic models; 'options': every option with its\n"
-        "values and default; 'scenario-schema': the JSON Schema of scenario files.",
+        "values and default; 'columns': those of summary.csv and of 'run -o'; 'scenario-schema': "
+        "the JSON Schema of scenario files.",
         groups};
     int code = cli_parse(&cli, &argc, argv);
     if (code >= 0)
@@ -77,10 +79,14 @@ int command_list(int argc, char **argv)
     }
     if (argc == 2 && strcmp(wanted, "scenario-schema") == 0)
         return print_schema();
+    if (argc == 2 && strcmp(wanted, "columns") == 0) {
+        summary_print_columns(stdout);
+        return EXIT_OK;
+    }
     if (argc > 2 || (wanted && !lb_choice_at(wanted, 0, &any)))
         return cli_fail("list",
                         "'%s': expected at most one of prefetch, replacement, scheduler, storage, "
-                        "device, kernels, shape, quant, options, scenario-schema",
+                        "device, kernels, shape, quant, options, columns, scenario-schema",
                         argv[argc - 1]);
     json_t *root = json_object();
     for (size_t i = 0; i < N_KINDS; i++) {

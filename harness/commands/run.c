@@ -6,6 +6,7 @@
 #include "common/file_io.h"
 #include "figure/draw.h"
 #include "report/page.h"
+#include "result/summary_table.h"
 #include "result/summary_text.h"
 #include "run/study_run.h"
 #include "settings/cli.h"
@@ -21,11 +22,35 @@ static const char *const words_none[] = {"none", NULL};
 
 static const char *const choices_profile[] = {"none", "ops", NULL};
 
+static bool add_set(void *target, const char *text)
+{
+    return sweep_add(&((struct study_run_options *)target)->sweep.set, text);
+}
+
+static bool add_vary(void *target, const char *text)
+{
+    return sweep_add(&((struct study_run_options *)target)->sweep.vary, text);
+}
+
+static void format_nothing(const void *target, char *text, size_t size)
+{
+    (void)target;
+    snprintf(text, size, "%s", "");
+}
+
 static const struct option own[] = {
     {"out", "DIR", "where the result goes, instead of results/runs/NAME/RUN", OPTION_TEXT,
-     FIELD(out), .letter = 'o'},
-    {"model", "FILE", "another model than the scenario's", OPTION_TEXT, FIELD(model),
-     .letter = 'm'},
+     FIELD(out), .flags = 0},
+    {"model", "FILE", "another model than the scenario's; with --vary no scenario is needed",
+     OPTION_TEXT, FIELD(model), .letter = 'm'},
+    {"set", "NAME=VALUE", "an option of every cell (layerbench list options), may be given again",
+     OPTION_CUSTOM, 0, .set = add_set, .format = format_nothing, .expected = "NAME=VALUE"},
+    {"vary", "NAME=VALUES", "an option that varies: 2,4,8 or ranges, 4-16+4 or 1-8*2; as --set",
+     OPTION_CUSTOM, 0, .set = add_vary, .format = format_nothing, .expected = "NAME=VALUES"},
+    {"save_scenario", "FILE", "write what is measured as a scenario", OPTION_TEXT,
+     FIELD(save_scenario), .flags = 0},
+    {"output", "FORMAT", "print the figures of each cell so, and everything else to stderr",
+     OPTION_CHOICE, FIELD(output), .choices = summary_formats, .letter = 'o'},
     {"filter", "RE", "only cells whose name matches the regular expression", OPTION_TEXT,
      FIELD(filter), .flags = 0},
     {"repetitions", "N", "samples of each cell", OPTION_COUNT, FIELD(repetitions), .min = 1,
@@ -81,15 +106,26 @@ static int verdict(const struct study_run *run)
     return (good == 0 && !nothing_to_do) || bad > 0 ? EXIT_FAILED : EXIT_OK;
 }
 
-static void print_end(struct study_run *run)
+/* Where what is no table for programs goes. */
+static FILE *said(const struct study_run_options *o)
+{
+    return o->output ? stderr : stdout;
+}
+
+/* printed: whether a table for programs has been begun. */
+static void print_end(struct study_run *run, bool *printed)
 {
     const struct results *r = &run->results;
-    bool colour = cli_colour();
-    if (!run->options->quiet) {
-        summary_print_table(r, stdout, colour);
-        fflush(stdout);
-        study_run_say_warnings(run);
-    }
+    const struct study_run_options *o = run->options;
+    if (o->output && strcmp(o->output, "md") == 0)
+        summary_print_markdown_table(r, stdout);
+    else if (o->output)
+        summary_print_rows(r, o->output, !*printed, stdout);
+    else if (!o->quiet)
+        summary_print_table(r, stdout, cli_colour());
+    *printed = true;
+    fflush(stdout);
+    study_run_say_warnings(run);
     for (uint32_t i = 0; run->options->quiet && i < run->matrix.count; i++) {
         const char *failed = summary_failed(&r->by_cell[i]),
                    *broken = summary_broken(&r->by_cell[i]);
@@ -97,11 +133,11 @@ static void print_end(struct study_run *run)
             fprintf(stderr, "layerbench run: %s: %s\n", run->matrix.cells[i].name,
                     failed ? failed : broken);
     }
-    printf("result: %s/result.json\n", r->directory);
+    fprintf(said(o), "result: %s/result.json\n", r->directory);
 }
 
 /* False, and said: some could not be drawn or written. Without gnuplot there are none, a note. */
-static bool draw_figures(const char *directory)
+static bool draw_figures(const char *directory, FILE *out)
 {
     struct plot_options options = {.out_dir = NULL};
     struct plotted plotted;
@@ -113,7 +149,7 @@ static bool draw_figures(const char *directory)
             fprintf(stderr, "layerbench run: no %s: %s\n", plotted.outcomes[i].figure->name,
                     plotted.outcomes[i].left_out);
     if (status == LB_OK)
-        printf("plots: %s (%zu figures)\n", plotted.dir, plotted.n_drawn);
+        fprintf(out, "plots: %s (%zu figures)\n", plotted.dir, plotted.n_drawn);
     else
         fprintf(stderr, "%s: no plots: %s\n", good ? "note" : "layerbench run", err.text);
     plot_close(&plotted);
@@ -127,7 +163,7 @@ static bool draw(const struct study_run *run)
     struct lb_error err = LB_ERROR_INIT;
     if (run->options->no_plots)
         return true;
-    bool drawn = draw_figures(directory);
+    bool drawn = draw_figures(directory, said(run->options));
     char *page = file_text("%s/report.html", directory), *text = NULL;
     size_t length = 0;
     FILE *out = page ? open_memstream(&text, &length) : NULL;
@@ -137,7 +173,7 @@ static bool draw(const struct study_run *run)
         good = false;
     good = good && file_replace(page, text, length, &err) == LB_OK;
     if (good)
-        printf("report: %s\n", page);
+        fprintf(said(run->options), "report: %s\n", page);
     else
         fprintf(stderr, "layerbench run: no report: %s\n", err.text);
     free(text);
@@ -145,33 +181,64 @@ static bool draw(const struct study_run *run)
     return drawn && good;
 }
 
-static int run_scenario(const struct study_run_options *options, const char *path)
+static int measure(struct study_run *run, bool *printed)
 {
-    struct study_run run = {.options = options};
     struct lb_error err = LB_ERROR_INIT;
-    int code = EXIT_OK;
-    bool measuring = false;
-    enum lb_status status = study_run_prepare(&run, path, &err);
-    if (status == LB_OK && options->list) {
-        print_list(&run);
-    } else if (status == LB_OK && options->dry_run) {
-        print_order(&run);
-    } else if (status == LB_OK) {
-        status = study_run_open(&run, &err);
-        measuring = status == LB_OK;
-        if (measuring)
-            status = study_run_measure(&run, &err);
-        if (status == LB_OK) {
-            print_end(&run);
-            bool drawn = draw(&run);
-            code = verdict(&run);
-            code = code == EXIT_OK && !drawn ? EXIT_FAILED : code;
-        }
-    }
+    enum lb_status status = study_run_open(run, &err);
     if (status != LB_OK)
-        code = measuring ? model_options_error("run", &err) : model_options_open_error("run", &err);
-    study_run_close(&run);
+        return model_options_open_error("run", &err);
+    if (study_run_measure(run, &err) != LB_OK)
+        return model_options_error("run", &err);
+    print_end(run, printed);
+    bool drawn = draw(run);
+    int code = verdict(run);
+    return code == EXIT_OK && !drawn ? EXIT_FAILED : code;
+}
+
+/* All are checked before the first is measured. paths NULL: the one of the command line. */
+static int run_all(const struct study_run_options *o, char **paths, size_t n)
+{
+    struct study_run *runs = calloc(n, sizeof *runs);
+    int code = runs ? EXIT_OK : cli_fail("run", "out of memory");
+    for (size_t i = 0; runs && i < n && code == EXIT_OK; i++) {
+        struct lb_error err = LB_ERROR_INIT;
+        runs[i].options = o;
+        if (study_run_prepare(&runs[i], paths ? paths[i] : NULL, &err) != LB_OK)
+            code = model_options_open_error("run", &err);
+    }
+    bool checked = code == EXIT_OK, printed = false;
+    for (size_t i = 0; checked && i < n; i++) {
+        int one = EXIT_OK;
+        if (o->list)
+            print_list(&runs[i]);
+        else if (o->dry_run)
+            print_order(&runs[i]);
+        else
+            one = measure(&runs[i], &printed);
+        code = one > code ? one : code;
+    }
+    if (checked && o->output && !o->list && !o->dry_run)
+        summary_end_rows(o->output, printed, stdout);
+    for (size_t i = 0; runs && i < n; i++)
+        study_run_close(&runs[i]);
+    free(runs);
     return code;
+}
+
+/* -1: what was asked for fits together. */
+static int check(const struct study_run_options *o, int n_scenarios)
+{
+    if (n_scenarios == 0 && o->sweep.vary.count == 0)
+        return cli_fail("run",
+                        "expected at least one scenario file, or --model with --vary NAME=VALUES");
+    if (n_scenarios == 0 && !o->model)
+        return cli_fail("run", "--vary: expected a scenario file, or --model FILE");
+    if (o->quiet && o->verbose)
+        return cli_fail("run", "--quiet and --verbose: expected one of them");
+    if (n_scenarios > 1 && (o->out || o->save_scenario))
+        return cli_fail("run", "--%s: expected one scenario, not %d",
+                        o->out ? "out" : "save-scenario", n_scenarios);
+    return -1;
 }
 
 int command_run(int argc, char **argv)
@@ -179,22 +246,19 @@ int command_run(int argc, char **argv)
     struct study_run_options o = {.seed = STUDY_RUN_NO_SEED, .profile = "none", .timeout = 3600};
     struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &o, 0},
                                  {NULL, NULL, 0, NULL, 0}};
-    struct cli cli = {"run", "SCENARIO... [options]",
-                      "Measures every cell of the scenarios and writes a result directory.",
-                      groups};
+    struct cli cli = {
+        "run", "[SCENARIO...] [options]",
+        "Measures every cell of the scenarios and writes a result directory.\n\n"
+        "  layerbench run scenarios/quick.json\n"
+        "  layerbench run -m F --vary cache_layers=4-16+4 --vary prefetch=sync,async --set "
+        "threads=2\n"
+        "  layerbench run scenarios/units.json -m F --set device=none -o csv > units.csv",
+        groups};
     int code = cli_parse(&cli, &argc, argv);
-    if (code >= 0)
-        return code;
-    if (argc < 2)
-        return cli_fail("run", "expected at least one scenario file");
-    if (o.quiet && o.verbose)
-        return cli_fail("run", "--quiet and --verbose: expected one of them");
-    if (argc > 2 && o.out)
-        return cli_fail("run", "--out: expected one scenario, not %d", argc - 1);
-    code = EXIT_OK;
-    for (int i = 1; i < argc; i++) {
-        int one = run_scenario(&o, argv[i]);
-        code = one > code ? one : code;
-    }
+    if (code < 0)
+        code = check(&o, argc - 1);
+    if (code < 0)
+        code = run_all(&o, argc > 1 ? argv + 1 : NULL, argc > 1 ? (size_t)argc - 1 : 1);
+    sweep_free(&o.sweep);
     return code;
 }

@@ -13,11 +13,7 @@
 
 static bool set_vary(void *target, const char *text)
 {
-    struct sim_arguments *a = target;
-    if (a->n_vary == SIM_MAX_AXES || !strchr(text, '='))
-        return false;
-    a->vary[a->n_vary] = strdup(text);
-    return a->vary[a->n_vary] && ++a->n_vary;
+    return sweep_add(&((struct sim_arguments *)target)->vary, text);
 }
 
 static void format_vary(const void *target, char *text, size_t size)
@@ -59,8 +55,8 @@ static const struct option own[] = {
      .flags = 0},
     {"replay_cell", "NAME", "which cell of it; the first one if not given", OPTION_TEXT,
      FIELD(replay_cell), .flags = 0},
-    {"vary", "OPTION=V1,V2,...", "values of an option; may be given several times", OPTION_CUSTOM,
-     0, .set = set_vary, .format = format_vary, .expected = "OPTION=VALUE,VALUE,..."},
+    {"vary", "NAME=VALUES", "values of an option, or ranges such as 4-16+4; may be given again", OPTION_CUSTOM,
+     0, .set = set_vary, .format = format_vary, .expected = "NAME=VALUES"},
     {"warmup", "N", "passes before those that count", OPTION_COUNT, FIELD(warmup), .max = 100000},
     {"passes", "N", "passes that count", OPTION_COUNT, FIELD(passes), .min = 1, .max = 100000},
     {"as_run", NULL, "the passes of a scenario's run: prompt, then decode", OPTION_FLAG,
@@ -99,7 +95,7 @@ int command_simulate(int argc, char **argv)
         groups};
     int code = cli_parse(&cli, &argc, argv);
     struct lb_error err = LB_ERROR_INIT;
-    if (code < 0 && argc > 1 && a.n_vary > 0)
+    if (code < 0 && argc > 1 && a.vary.count > 0)
         code = cli_fail("simulate", "--vary: expected in place of a scenario, not beside one");
     if (code < 0 && argc > 1 && a.against)
         code = cli_fail("simulate", "--against: expected in place of a scenario, not beside one");
@@ -116,7 +112,6 @@ int command_simulate(int argc, char **argv)
     for (int i = 1; code < 0 && i < (argc > 1 ? argc : 2); i++)
         if (sim_scenario(&a, &settings, argc > 1 ? argv[i] : NULL, &err) != LB_OK)
             code = model_options_open_error("simulate", &err);
-    for (size_t i = 0; i < a.n_vary; i++)
-        free(a.vary[i]);
+    free(a.vary.texts);
     return code < 0 ? EXIT_OK : code;
 }

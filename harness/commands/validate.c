@@ -10,7 +10,7 @@
 #include "common/file_io.h"
 #include "common/json_schema.h"
 #include "settings/cli.h"
-#include "study/scenario.h"
+#include "study/scenario_file.h"
 #include "study/scenario_schema.h"
 
 #include <jansson.h>
@@ -37,8 +37,11 @@ static enum lb_status parse(const char *text, size_t length, size_t line, json_t
                    line ? line : (size_t)e.line, e.column, e.text);
 }
 
-static enum lb_status validate_lines(FILE *file, size_t *lines, struct lb_error *err)
+static enum lb_status validate_lines(const char *path, size_t *lines, struct lb_error *err)
 {
+    FILE *file = file_open(path, err);
+    if (!file)
+        return LB_ERR_INPUT;
     json_t *schema = json_schema_load("layers");
     char *text = NULL;
     size_t room = 0;
@@ -56,6 +59,7 @@ static enum lb_status validate_lines(FILE *file, size_t *lines, struct lb_error 
         json_decref(document);
     }
     free(text);
+    fclose(file);
     json_decref(schema);
     return status;
 }
@@ -70,14 +74,12 @@ static enum lb_status validate_scenario(const char *path, json_t *document, stru
     return status;
 }
 
-static enum lb_status validate_document(FILE *file, const char *path, const char **kind,
-                                        struct lb_error *err)
+static enum lb_status validate_document(const char *path, const char **kind, struct lb_error *err)
 {
-    json_error_t e;
-    json_t *document = json_loadf(file, JSON_REJECT_DUPLICATES, &e);
-    if (!document)
-        return lb_fail(err, LB_ERR_INPUT, "%s: line %d, column %d: %s: expected JSON", path, e.line,
-                       e.column, e.text);
+    json_t *document;
+    char sha256[65];
+    if (scenario_document(path, &document, sha256, err) != LB_OK)
+        return err->code;
     *kind = json_object_get(document, "layerbench") ? "result" : "scenario";
     bool is_scenario = strcmp(*kind, "scenario") == 0;
     json_t *schema = is_scenario ? scenario_schema() : json_schema_load(*kind);
@@ -93,20 +95,16 @@ static enum lb_status validate_document(FILE *file, const char *path, const char
 
 static enum lb_status validate_file(const char *path, struct lb_error *err)
 {
-    FILE *file = file_open(path, err);
-    if (!file)
-        return LB_ERR_INPUT;
     const char *kind = "layers";
     size_t lines = 0;
     enum lb_status status;
     if (ends_with(path, ".jsonl")) {
-        status = validate_lines(file, &lines, err);
+        status = validate_lines(path, &lines, err);
         if (status != LB_OK)
             lb_error_prefix(err, "%s", path);
     } else {
-        status = validate_document(file, path, &kind, err);
+        status = validate_document(path, &kind, err);
     }
-    fclose(file);
     if (status == LB_OK && lines)
         printf("%s: valid (layers, %zu lines)\n", path, lines);
     else if (status == LB_OK)

@@ -1,6 +1,7 @@
 /* json_text: jansson refuses invalid UTF-8; model files and /proc may hold it. */
 #include "common/json_text.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,4 +48,35 @@ enum lb_status json_can_name(const char *path, const char *what, struct lb_error
                        what);
     json_decref(value);
     return LB_OK;
+}
+
+/* The end of the comment that begins at `i`, or `i`: none does, or it has no end. */
+static size_t comment_end(const char *text, size_t length, size_t i)
+{
+    if (length - i < 2 || text[i] != '/')
+        return i;
+    size_t end = i + 2;
+    if (text[i + 1] == '/') {
+        while (end < length && text[end] != '\n')
+            end++;
+        return end;
+    }
+    for (; text[i + 1] == '*' && end + 1 < length; end++)
+        if (text[end] == '*' && text[end + 1] == '/')
+            return end + 2;
+    return i;
+}
+
+void json_blank_comments(char *text, size_t length)
+{
+    bool quoted = false;
+    for (size_t i = 0; i < length; i++) {
+        if (quoted && text[i] == '\\')
+            i++;
+        else if (text[i] == '"')
+            quoted = !quoted;
+        for (size_t end = quoted ? i : comment_end(text, length, i); i < end; i++)
+            if (text[i] != '\n')
+                text[i] = ' ';
+    }
 }

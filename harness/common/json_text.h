@@ -11,5 +11,7 @@ json_t *json_text(const char *text);
 /* A path is of use only as it is: LB_ERR_INPUT where it is not UTF-8, so that `what` ("the
  * scenario") cannot name it. path NULL is fine. */
 enum lb_status json_can_name(const char *path, const char *what, struct lb_error *err);
+/* Blanks out // and block comments, so that lines and columns of errors stay. */
+void json_blank_comments(char *text, size_t length);
 
 #endif

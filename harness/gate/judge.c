@@ -18,6 +18,7 @@
 #include "machine/environment.h"
 #include "settings/cli.h"
 #include "study/model_file.h"
+#include "study/scenario_file.h"
 
 #include <errno.h>
 #include <limits.h>

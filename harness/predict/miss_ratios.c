@@ -68,18 +68,18 @@ static enum lb_status choose_policies(struct study *s, const struct sim_argument
 {
     static const char key[] = "replacement=";
     struct lb_choice choice;
-    for (size_t i = 0; i < a->n_vary; i++) {
-        if (s->names || strncmp(a->vary[i], key, sizeof key - 1) != 0)
+    for (size_t i = 0; i < a->vary.count; i++) {
+        if (s->names || strncmp(a->vary.texts[i], key, sizeof key - 1) != 0)
             return lb_fail(err, LB_ERR_INPUT, "--vary %s: with routes expected replacement=...",
-                           a->vary[i]);
-        s->names = strdup(a->vary[i] + sizeof key - 1);
+                           a->vary.texts[i]);
+        s->names = strdup(a->vary.texts[i] + sizeof key - 1);
         if (!s->names)
             return lb_fail(err, LB_ERR_NOMEM, "simulation: out of memory");
         char *rest = NULL, *name = strtok_r(s->names, ",", &rest);
         for (; name && s->n_policies < MOST_POLICIES; name = strtok_r(NULL, ",", &rest))
             s->policies[s->n_policies++] = name;
     }
-    for (size_t i = 0; a->n_vary == 0 && lb_choice_at("replacement", i, &choice); i++)
+    for (size_t i = 0; a->vary.count == 0 && lb_choice_at("replacement", i, &choice); i++)
         if (s->n_policies < MOST_POLICIES)
             s->policies[s->n_policies++] = choice.name;
     return LB_OK;
@@ -227,7 +227,7 @@ enum lb_status miss_ratios_count(const struct route_trace *trace, double half_li
                                  struct miss_ratios *out, struct lb_error *err)
 {
     struct study s = {.half_life = half_life};
-    const struct sim_arguments all = {.n_vary = 0};
+    const struct sim_arguments all = {.vary = {NULL, 0}};
     uint64_t misses;
     *out = (struct miss_ratios){.list = NULL};
     enum lb_status status = access_spill_open(&s.spill, err);

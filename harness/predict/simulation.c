@@ -10,6 +10,7 @@
 #include "plan/pattern.h"
 #include "predict/simulate_against.h"
 #include "predict/simulate_profile.h"
+#include "study/scenario_file.h"
 
 #include <errno.h>
 #include <math.h>
@@ -21,7 +22,7 @@
 struct made {
     struct scenario scenario;
     struct scenario_value *fixed;
-    struct scenario_axis axes[SIM_MAX_AXES];
+    struct scenario_axis *axes;
     char **texts; /* owns all texts */
     size_t n_texts;
 };
@@ -64,21 +65,31 @@ static enum lb_status add_value(struct made *m, struct scenario_axis *axis, cons
     return LB_OK;
 }
 
-static enum lb_status add_axis(struct made *m, char *vary, struct lb_error *err)
+/* One axis, unless it is varied again: values of the same option count together. */
+static enum lb_status add_axes(struct made *m, const struct sweep_list *vary, struct lb_error *err)
 {
-    size_t count;
-    const struct option *table = options_table(&count);
-    char *values = strchr(vary, '='), *value;
-    *values++ = '\0';
-    struct scenario_axis *axis = &m->axes[m->scenario.n_axes];
-    *axis = (struct scenario_axis){.option = option_find(table, count, vary)};
-    if (!axis->option || axis->option->kind == OPTION_CUSTOM)
-        return lb_fail(err, LB_ERR_INPUT, "--vary %s: no option of that name that can be varied",
-                       vary);
-    m->scenario.n_axes++;
+    json_t *lists = json_object(), *list, *value;
+    const char *name;
+    char text[OPTION_LONGEST];
     enum lb_status status = LB_OK;
-    while (status == LB_OK && (value = strsep(&values, ",")) != NULL)
-        status = add_value(m, axis, value, err);
+    for (size_t i = 0; status == LB_OK && i < vary->count; i++)
+        status = sweep_values(vary->texts[i], lists, err) ? LB_OK : err->code;
+    json_object_foreach(lists, name, list)
+    {
+        struct scenario_axis *axis = &m->axes[m->scenario.n_axes];
+        size_t i;
+        if (status != LB_OK)
+            break;
+        *axis = (struct scenario_axis){.option = options_named(name, err)};
+        m->scenario.n_axes++;
+        json_array_foreach(list, i, value)
+        {
+            scenario_option_text(axis->option, value, text, sizeof text);
+            if (status == LB_OK)
+                status = add_value(m, axis, text, err);
+        }
+    }
+    json_decref(lists);
     return status;
 }
 
@@ -89,6 +100,7 @@ static void free_made(struct made *m)
     for (size_t i = 0; i < m->n_texts; i++)
         free(m->texts[i]);
     free(m->texts);
+    free(m->axes);
     free(m->fixed);
 }
 
@@ -98,10 +110,9 @@ static enum lb_status make_scenario(const struct sim_arguments *a, const struct 
     size_t count;
     const struct option *table = options_table(&count);
     *m = (struct made){.scenario = {.path = "--vary"}};
-    m->scenario.axes = m->axes;
-    m->fixed = calloc(count, sizeof *m->fixed);
-    m->scenario.fixed = m->fixed;
-    enum lb_status status = m->fixed ? LB_OK : no_memory(err);
+    m->scenario.axes = m->axes = calloc(a->vary.count + 1, sizeof *m->axes);
+    m->scenario.fixed = m->fixed = calloc(count, sizeof *m->fixed);
+    enum lb_status status = m->axes && m->fixed ? LB_OK : no_memory(err);
     for (size_t i = 0; status == LB_OK && i < count; i++) {
         char text[OPTION_LONGEST];
         option_format(&table[i], settings, text, sizeof text);
@@ -112,9 +123,7 @@ static enum lb_status make_scenario(const struct sim_arguments *a, const struct 
         if (!kept)
             status = no_memory(err);
     }
-    for (size_t i = 0; status == LB_OK && i < a->n_vary; i++)
-        status = add_axis(m, a->vary[i], err);
-    return status;
+    return status == LB_OK ? add_axes(m, &a->vary, err) : status;
 }
 
 /* ---- one study ---- */

@@ -4,10 +4,9 @@
 
 #include "predict/simulate_cell.h"
 #include "study/matrix.h"
+#include "study/sweep.h"
 
 #include <stdio.h>
-
-enum { SIM_MAX_AXES = 16 };
 
 struct sim_arguments {
     /* what streams */
@@ -25,8 +24,7 @@ struct sim_arguments {
     uint32_t stride;
     double skew;
     /* what is run */
-    char *vary[SIM_MAX_AXES];
-    size_t n_vary;
+    struct sweep_list vary;
     uint32_t warmup, passes;
     const char *against;
     bool as_run, json;

@@ -11,6 +11,7 @@
 #include "result/log_check.h"
 #include "result/results_json.h"
 #include "result/route_lines.h"
+#include "result/summary_table.h"
 #include "result/summary_text.h"
 
 #include <dirent.h>
@@ -295,7 +296,7 @@ void results_warn_of_figures(struct results *r)
             results_warn(r,
                          "%s%sit lies above the measured pass by %.1f%%; what "
                          "it was made of was slower than what the pass had",
-                         name, floor_text, 100 * (s.efficiency - 1));
+                         name, floor_text, 100 * (s.share_of_floor - 1));
     }
 }
 

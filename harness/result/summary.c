@@ -273,7 +273,7 @@ struct summary summary_of(const struct cell_samples *cell, const struct floor *f
     s.draft_ns = median_of(cell, draft_time);
     acceptance(cell, s.acceptance);
     if (s.pass_ns > 0)
-        s.efficiency = floor->ns / s.pass_ns;
+        s.share_of_floor = floor->ns / s.pass_ns;
     if (floor->all_load_ns > 0)
         s.c_over_t = floor->compute_ns / floor->all_load_ns;
     return s;

@@ -34,7 +34,7 @@ struct summary {
     double wasted, peak_rss_bytes;
     struct sample_experts experts; /* of a mixture; NAN where there is none */
     struct floor floor;
-    double efficiency; /* floor / pass time; 0: not known; above 1: the floor is wrong */
+    double share_of_floor; /* floor / pass time; 0: not known; above 1: the floor is wrong */
     double c_over_t;   /* compute time of a pass / time to load all layers; 0: not known */
 };
 

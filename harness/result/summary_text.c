@@ -100,8 +100,8 @@ static void row_texts(const struct summary *s, char texts[COLUMNS][64])
         snprintf(texts[INTERVAL], size, "%s - %s", duration(s->estimate.low, low, sizeof low),
                  duration(s->estimate.high, high, sizeof high));
     duration(s->floor.ns > 0 ? s->floor.ns : NAN, texts[FLOOR], size);
-    if (s->efficiency > 0)
-        snprintf(texts[EFFICIENCY], size, "%.2f%s", s->efficiency,
+    if (s->share_of_floor > 0)
+        snprintf(texts[EFFICIENCY], size, "%.2f%s", s->share_of_floor,
                  floor_is_wrong(&s->floor, s->pass_ns) ? "?" : "");
     else
         snprintf(texts[EFFICIENCY], size, "-");
@@ -202,11 +202,11 @@ static void print_row(const struct results *r, uint32_t i, int columns, FILE *ou
     }
     row_texts(&s, t);
     const char *tint = !colour               ? ""
-                       : s.efficiency >= 0.9 ? "\033[32m"
-                       : s.efficiency >= 0.6 ? "\033[33m"
+                       : s.share_of_floor >= 0.9 ? "\033[32m"
+                       : s.share_of_floor >= 0.6 ? "\033[33m"
                                              : "\033[31m";
     fprintf(out, "%2zu %8s %19s %8s  %s%s %4s%s %20s %8s %8s %6s %6s", s.n, t[PASS], t[INTERVAL],
-            t[FLOOR], tint, bar(s.efficiency, drawn, sizeof drawn), t[EFFICIENCY],
+            t[FLOOR], tint, bar(s.share_of_floor, drawn, sizeof drawn), t[EFFICIENCY],
             colour ? "\033[0m" : "", t[OUTCOMES], t[WAIT], t[BYTES], t[TOKENS], t[RATIO]);
     print_more(t[DEMAND], t[HITS], columns, out);
     const char *broken = summary_broken(&r->by_cell[i]);
@@ -286,6 +286,12 @@ static void print_figures(const struct results *r, const struct leads *leads, FI
             fprintf(out, " %s |", t[k]);
         fputc('\n', out);
     }
+}
+
+void summary_print_markdown_table(const struct results *r, FILE *out)
+{
+    struct leads leads = leads_of(r);
+    print_figures(r, &leads, out);
 }
 
 /* The figures by which earlier work judged prefetching, beside the ones that tell. */
@@ -456,123 +462,4 @@ void summary_print_markdown(const struct results *r, FILE *out)
     print_drafts(r, &leads, out);
     print_predictions(r, &leads, out);
     print_notes("Warnings", r->warnings, out);
-}
-
-/* ---- CSV ---- */
-
-static void csv_text(FILE *out, const char *text)
-{
-    fputc('"', out);
-    for (; *text; text++) {
-        if (*text == '"')
-            fputc('"', out);
-        fputc(*text, out);
-    }
-    fputc('"', out);
-}
-
-static void csv_number(FILE *out, double value)
-{
-    if (isfinite(value))
-        fprintf(out, ",%.10g", value);
-    else
-        fputc(',', out);
-}
-
-/* Columns of results in which anything is predicted. */
-static void csv_predictions(const struct results *r, uint32_t i, FILE *out)
-{
-    struct summary_prediction p = {NAN, NAN, NAN, NAN, NAN, NAN, NAN};
-    if (!predicts(r))
-        return;
-    summary_prediction(&r->by_cell[i], 1, &p);
-    const double values[] = {p.precision, p.recall, p.foreseen, p.lead_ns,
-                             p.misses,    p.loads,  p.vain};
-    for (size_t k = 0; k < sizeof values / sizeof *values; k++)
-        csv_number(out, values[k]);
-}
-
-static void csv_row(const struct results *r, uint32_t i, FILE *out)
-{
-    struct summary s = results_summary(r, i);
-    const double known = s.n > 0 ? 1 : NAN;
-    const double values[] = {s.pass_ns,
-                             s.pass.mean,
-                             s.pass.sd,
-                             s.pass.min,
-                             s.pass.max,
-                             s.prefill_ns,
-                             s.ttft_ns,
-                             s.tokens_per_s,
-                             s.floor.ns > 0 ? s.floor.ns : NAN,
-                             s.efficiency > 0 ? s.efficiency : NAN,
-                             s.hit,
-                             s.prefetched,
-                             s.late,
-                             s.miss,
-                             s.wasted,
-                             s.wait_ns,
-                             s.compute_ns,
-                             s.other_ns,
-                             s.bytes,
-                             s.cached_ns,
-                             s.uncached_ns,
-                             s.c_over_t > 0 ? s.c_over_t : NAN,
-                             s.peak_rss_bytes,
-                             s.estimate.low,
-                             s.estimate.high,
-                             s.pass.cv,
-                             s.pass.p90,
-                             s.pass.p99,
-                             (double)s.pass.outliers,
-                             s.pass.drift,
-                             s.bytes / s.pass_ns * 1e9,
-                             s.floor.bandwidth > 0 ? s.floor.bandwidth : NAN,
-                             s.experts.demand_bytes,
-                             s.experts.hit_rate,
-                             s.experts.hit_rate_bytes,
-                             s.experts.per_token,
-                             s.experts.tokens,
-                             s.tokens_a_pass,
-                             s.token_ns,
-                             s.token_floor_ns > 0 ? s.token_floor_ns : NAN,
-                             s.bytes / s.tokens_a_pass,
-                             s.drafted,
-                             s.drafts_kept,
-                             s.draft_ns};
-    csv_text(out, r->matrix->cells[i].name);
-    for (size_t a = 0; a < r->scenario->n_axes; a++) {
-        char text[OPTION_LONGEST];
-        option_format(r->scenario->axes[a].option, &r->matrix->cells[i].settings, text,
-                      sizeof text);
-        fputc(',', out);
-        csv_text(out, text);
-    }
-    fprintf(out, ",%d,%zu,%zu,%zu", r->matrix->cells[i].reference, s.n, s.n_failed, s.n_broken);
-    for (size_t k = 0; k < sizeof values / sizeof *values; k++)
-        csv_number(out, values[k] * known);
-    csv_predictions(r, i, out);
-    fputc('\n', out);
-}
-
-void summary_print_csv(const struct results *r, FILE *out)
-{
-    fputs("cell", out);
-    for (size_t a = 0; a < r->scenario->n_axes; a++)
-        fprintf(out, ",%s", r->scenario->axes[a].option->name);
-    fputs(",reference,n,failed,invalid,pass_ns,pass_mean_ns,pass_sd_ns,pass_min_ns,pass_max_ns,"
-          "prefill_ns,ttft_ns,tokens_per_second,floor_ns,efficiency,hit,prefetched,late,miss,"
-          "wasted,wait_ns,compute_ns,other_ns,bytes_read,cached_wait_ns,uncached_wait_ns,c_over_t,"
-          "peak_rss_bytes,pass_low_ns,pass_high_ns,pass_cv,pass_p90_ns,pass_p99_ns,outliers,drift,"
-          "bandwidth_used,bandwidth_raw,demand_bytes,expert_hit_rate,expert_hit_rate_bytes,"
-          "experts_per_token,tokens_per_expert,"
-          "tokens_a_pass,token_ns,token_floor_ns,token_bytes,drafted,"
-          "drafts_kept,draft_ns",
-          out);
-    if (predicts(r))
-        fputs(",precision,recall,foreseen,foreseen_ns,predict_misses,predict_loads,predict_vain",
-              out);
-    fputc('\n', out);
-    for (uint32_t i = 0; i < r->matrix->count; i++)
-        csv_row(r, i, out);
 }

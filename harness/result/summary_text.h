@@ -1,4 +1,4 @@
-/* summary_text: the summaries of a run as a table for people, as Markdown and as CSV. */
+/* summary_text: the summaries of a run as a table for people and as Markdown. */
 #ifndef SUMMARY_TEXT_H
 #define SUMMARY_TEXT_H
 
@@ -8,8 +8,8 @@
 
 /* For the terminal; `colour`: may use escape sequences. */
 void summary_print_table(const struct results *results, FILE *out, bool colour);
+/* The figures alone. */
+void summary_print_markdown_table(const struct results *results, FILE *out);
 void summary_print_markdown(const struct results *results, FILE *out);
-/* One row a cell; times in ns, sizes in bytes; empty fields where there is no figure. */
-void summary_print_csv(const struct results *results, FILE *out);
 
 #endif

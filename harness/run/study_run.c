@@ -13,6 +13,7 @@
 #include "result/layer_table.h"
 #include "sample/prompts.h"
 #include "sample/runner.h"
+#include "study/scenario_file.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -83,17 +84,65 @@ static enum lb_status check_prompts(const struct matrix *m, struct lb_error *err
     return status;
 }
 
+/* For --save-scenario: what is measured, with the command line's numbers. */
+static enum lb_status save_scenario(const struct study_run_options *o, const json_t *document,
+                                    struct lb_error *err)
+{
+    json_t *saved = json_deep_copy(document);
+    if (o->model)
+        json_object_set_new(saved, "model", json_pack("{s:s}", "path", o->model));
+    if (o->repetitions)
+        json_object_set_new(saved, "repetitions", json_integer(o->repetitions));
+    if (o->seed != STUDY_RUN_NO_SEED)
+        json_object_set_new(saved, "seed", json_integer((json_int_t)o->seed));
+    char *text = json_dumps(saved, JSON_INDENT(2));
+    char *whole = text ? file_text("%s\n", text) : NULL;
+    enum lb_status status = whole ? file_replace(o->save_scenario, whole, strlen(whole), err)
+                                  : lb_fail(err, LB_ERR_NOMEM, "scenario: out of memory");
+    json_decref(saved);
+    free(text);
+    free(whole);
+    return status;
+}
+
+/* Of the file, or made for the model; with what the command line sets and varies. */
+static enum lb_status read_scenario(struct study_run *run, const char *path, struct lb_error *err)
+{
+    const struct study_run_options *o = run->options;
+    const char *place = path ? path : "scenario of the command line";
+    json_t *document = NULL;
+    char sha256[65] = "";
+    enum lb_status status = LB_OK;
+    if (path)
+        status = scenario_document(path, &document, sha256, err);
+    else if (!(document = sweep_document(&o->sweep, o->model)))
+        status = lb_fail(err, LB_ERR_NOMEM, "scenario: out of memory");
+    if (status == LB_OK && o->sweep.set.count + o->sweep.vary.count > 0) {
+        status = sweep_apply(&o->sweep, document, err);
+        if (status == LB_OK)
+            status = scenario_hash(document, sha256, err);
+    }
+    if (status == LB_OK)
+        status = scenario_from_json(document, place, sha256, &run->scenario, err);
+    if (status == LB_OK && o->save_scenario)
+        status = save_scenario(o, document, err);
+    json_decref(document);
+    return status;
+}
+
 enum lb_status study_run_prepare(struct study_run *run, const char *path, struct lb_error *err)
 {
     const struct study_run_options *o = run->options;
     bool only_look = o->list || o->dry_run;
-    enum lb_status status = scenario_read(path, &run->scenario, err);
-    if (status == LB_OK)
-        status = parse_shard(run, err);
+    enum lb_status status = LB_OK;
+    if (!only_look || !path)
+        status = json_can_name(o->model, "result.json", err);
     if (status == LB_OK && !only_look)
         status = json_can_name(path, "result.json", err);
-    if (status == LB_OK && !only_look)
-        status = json_can_name(o->model, "result.json", err);
+    if (status == LB_OK)
+        status = read_scenario(run, path, err);
+    if (status == LB_OK)
+        status = parse_shard(run, err);
     if (status == LB_OK)
         status = find_model(run, only_look, err);
     if (status == LB_OK)

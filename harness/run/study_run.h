@@ -2,7 +2,7 @@
  * study_run: one scenario measured: its samples in their seeded order, each checked and kept as it
  * comes, so that a run that is stopped at any moment can be gone on with.
  *
- * 1. study_run_prepare: read the scenario, find or make its model, lay out the cells, filter,
+ * 1. study_run_prepare: read or make the scenario, find or make its model, lay out the cells, filter,
  * shard, add the reference cells; 2. study_run_open: a new result, or one to resume; 3.
  * study_run_measure: sample after sample. Each may fail; study_run_close after any of them.
  */
@@ -10,6 +10,7 @@
 #define STUDY_RUN_H
 
 #include "result/results.h"
+#include "study/sweep.h"
 
 struct study_run_options {
     const char *out;    /* a directory; NULL: results/runs/NAME/RUN */
@@ -17,6 +18,9 @@ struct study_run_options {
     const char *filter; /* regular expression of cells; NULL: all */
     const char *shard;  /* "I/N" */
     const char *profile;
+    const char *output;        /* summary_formats; NULL: the table for people */
+    struct sweep sweep;        /* options set and varied */
+    const char *save_scenario; /* a file; NULL: none */
     uint32_t repetitions;     /* 0: as the scenario says */
     uint32_t budget, timeout; /* s; of all, of one sample; 0: none */
     uint64_t seed;            /* STUDY_RUN_NO_SEED: the scenario's */
@@ -40,6 +44,7 @@ struct study_run {
     size_t n_said;     /* warnings that have been printed */
 };
 
+/* path NULL: the scenario is the sweep, over options->model. */
 enum lb_status study_run_prepare(struct study_run *run, const char *path, struct lb_error *err);
 enum lb_status study_run_open(struct study_run *run, struct lb_error *err);
 /* With progress on a terminal. What was measured before an error is kept. */

@@ -2,6 +2,7 @@
 #include "settings/options.h"
 
 #include "common/amounts.h"
+#include "common/nearest.h"
 #include "machine/affinity.h"
 
 #include <math.h>
@@ -243,4 +244,19 @@ const struct option *options_table(size_t *count)
 {
     *count = sizeof table / sizeof *table;
     return table;
+}
+
+const struct option *options_named(const char *name, struct lb_error *err)
+{
+    enum { COUNT = sizeof table / sizeof *table };
+    const char *names[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        if (strcmp(table[i].name, name) == 0)
+            return &table[i];
+        names[i] = table[i].name;
+    }
+    const char *near = nearest_name(name, names, COUNT);
+    lb_fail(err, LB_ERR_INPUT, "unknown option '%.60s'%s%s%s", name, near ? ": did you mean '" : "",
+            near ? near : "", near ? "'?" : "; see 'layerbench list options'");
+    return NULL;
 }

@@ -26,5 +26,7 @@ struct settings settings_default(void);
 
 /* The table, *count long; offsets are into struct settings. */
 const struct option *options_table(size_t *count);
+/* NULL: "unknown option 'x': did you mean 'y'?" */
+const struct option *options_named(const char *name, struct lb_error *err);
 
 #endif

@@ -129,7 +129,13 @@ static enum lb_status add_combination(const struct scenario *s, const size_t *in
 enum lb_status matrix_build(const struct scenario *s, uint32_t n_layers, struct matrix *m,
                             struct lb_error *err)
 {
+    double combinations = 1;
     memset(m, 0, sizeof *m);
+    for (size_t a = 0; a < s->n_axes; a++)
+        combinations *= (double)s->axes[a].count;
+    if (combinations > MATRIX_MOST)
+        return lb_fail(err, LB_ERR_INPUT, "%s: matrix: %.0f combinations: expected at most %d",
+                       s->path, combinations, MATRIX_MOST);
     size_t *index = calloc(s->n_axes + 1, sizeof *index);
     enum lb_status status = index ? LB_OK : no_memory(err);
     bool more = true;

@@ -11,6 +11,8 @@
 #include "settings/options.h"
 #include "study/scenario.h"
 
+#define MATRIX_MOST 10000 /* combinations of a matrix */
+
 struct cell {
     char *name;
     struct settings settings; /* texts belong to the scenario */

@@ -1,9 +1,7 @@
 /* scenario: the strict reader. See scenario.h. */
 #include "study/scenario.h"
 
-#include "common/file_io.h"
 #include "common/nearest.h"
-#include "common/sha256.h"
 #include "settings/options.h"
 
 #include <stdarg.h>
@@ -167,20 +165,11 @@ static const char *option_text(const struct reader *r, const char *where, const 
 
 static const struct option *known_option(const struct reader *r, const char *where, const char *key)
 {
-    size_t count;
-    const struct option *table = options_table(&count);
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(table[i].name, key) == 0)
-            return &table[i];
-    }
-    const char *names[128];
-    size_t n = 0;
-    for (size_t i = 0; i < count && n < sizeof names / sizeof *names; i++)
-        names[n++] = table[i].name;
-    const char *near = nearest_name(key, names, n);
-    fail(r, where, "unknown option '%.60s'%s%s%s", key, near ? ": did you mean '" : "",
-         near ? near : "", near ? "'?" : "");
-    return NULL;
+    struct lb_error unknown = LB_ERROR_INIT;
+    const struct option *o = options_named(key, &unknown);
+    if (!o)
+        fail(r, where, "%s", unknown.text);
+    return o;
 }
 
 /* An object of options with one value each, into *values (allocated). */
@@ -504,30 +493,6 @@ enum lb_status scenario_from_json(json_t *document, const char *path, const char
     if (err->code != LB_OK)
         scenario_free(s);
     return err->code;
-}
-
-enum lb_status scenario_read(const char *path, struct scenario *s, struct lb_error *err)
-{
-    memset(s, 0, sizeof *s);
-    char *text = NULL;
-    size_t length;
-    enum lb_status status = file_read(path, &text, &length, err);
-    if (status != LB_OK)
-        return status;
-    struct sha256 hash;
-    sha256_begin(&hash);
-    sha256_add(&hash, text, length);
-    char sha256[65];
-    sha256_end(&hash, sha256);
-    json_error_t where;
-    json_t *document = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
-    free(text);
-    if (!document)
-        return lb_fail(err, LB_ERR_INPUT, "%s: line %d, column %d: %s", path, where.line,
-                       where.column, where.text);
-    status = scenario_from_json(document, path, sha256, s, err);
-    json_decref(document);
-    return status;
 }
 
 void scenario_free(struct scenario *s)

@@ -51,9 +51,8 @@ struct scenario {
     size_t n_texts;
 };
 
-enum lb_status scenario_read(const char *path, struct scenario *scenario, struct lb_error *err);
-/* The same from a document that was read before, such as a result's `requested`; takes a reference
- * to it. `path` is for messages. */
+/* From a document: of a file (scenario_file.h), of the command line, or a result's `requested`;
+ * takes a reference to it. `path` is for messages. */
 enum lb_status scenario_from_json(json_t *document, const char *path, const char *sha256,
                                   struct scenario *scenario, struct lb_error *err);
 /* A JSON value of a scenario or result as text for option_set(); false when its type cannot be

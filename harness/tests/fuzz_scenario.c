@@ -1,5 +1,6 @@
 /* fuzz: scenario files, to the order of their samples. */
 #include "study/matrix.h"
+#include "study/scenario_file.h"
 #include "tests/fuzz_input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

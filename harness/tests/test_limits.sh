@@ -23,7 +23,7 @@ same "300 MB of address space" "${limited[@]}" "-v 300000" "${generate[@]}" --th
 same "300 MB of address space, cache: auto" "${limited[@]}" "-v 300000" "$L" generate -m m.gguf -p hello --tokens 4 -q --threads 1
 timeout 60 "${limited[@]}" "-n 4" "${generate[@]}" >got 2>err
 cmp -s text got || grep -q "Too many open files" err || fail "4 open files: $(cat err)"
-answers 0 "" "${limited[@]}" "-n 16" "$L" run s.json -o files --no-plots -q
+answers 0 "" "${limited[@]}" "-n 16" "$L" run s.json --out files --no-plots -q
 is "$(jq '[.layerbench.cells[].samples[] | select(.failed)] | length' files/result.json)" 0 "failed samples with 16 open files"
 
 # threads: as many as the affinity allows, and a note for more
@@ -36,12 +36,12 @@ if [ -n "$cpu" ]; then
     grep -q "threads 3: this process may use 1 processors" err || fail "more threads than processors: $(cat err)"
     # a cell's affinity reaches its samples
     jq --arg cpu "$cpu" '.fixed += {threads: 2, affinity: $cpu}' s.json >affinity.json
-    answers 0 "" "$L" run affinity.json -o affinity --no-plots -q
+    answers 0 "" "$L" run affinity.json --out affinity --no-plots -q
     holds affinity/result.json '[.layerbench.cells[].samples[].notice | test("threads 2: this process may use 1 processors")] | all' \
         "samples with an affinity" '.layerbench.cells[].samples[].notice'
 fi
 jq '.fixed.affinity = "1023"' s.json >affinity.json # is not here
-answers 5 "affinity 1023: Invalid argument" "$L" run affinity.json -o nowhere --no-plots -q
+answers 5 "affinity 1023: Invalid argument" "$L" run affinity.json --out nowhere --no-plots -q
 # the quota of a control group (version 1, where it can be made)
 group=/sys/fs/cgroup/cpu/layerbench-test-$$
 if mkdir "$group" 2>/dev/null && echo 100000 >"$group/cpu.cfs_period_us" && echo 100000 >"$group/cpu.cfs_quota_us" 2>/dev/null; then
@@ -57,7 +57,7 @@ fi
 if unshare -m true 2>/dev/null; then
     without=(unshare -m sh -c 'mount -t tmpfs none /proc && exec "$@"' sh)
     same "without /proc" "${without[@]}" "${generate[@]}"
-    answers 0 "" "${without[@]}" "$L" run s.json -o noproc --no-plots -q
+    answers 0 "" "${without[@]}" "$L" run s.json --out noproc --no-plots -q
     is "$(jq '[.layerbench.cells[].samples[] | select(.failed)] | length' noproc/result.json)" 0 "failed samples without /proc"
     check "the result without /proc" "$L" validate noproc/result.json noproc/layers.jsonl
 else

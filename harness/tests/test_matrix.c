@@ -1,5 +1,6 @@
 /* test_matrix: cells, names, exclusions, clamping, references, order. */
 #include "study/matrix.h"
+#include "study/scenario_file.h"
 #include "tests/check.h"
 
 #include <unistd.h>

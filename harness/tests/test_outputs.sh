@@ -8,7 +8,7 @@ cd "$work" || exit 1
 synth m.gguf --shape tiny --quant Q8_0 --layers 3
 echo '{"name":"s","about":"A test?","model":{"path":"m.gguf"},"matrix":{"prefetch":["sync"]},"warmup":0,
 "fixed":{"threads":1,"prompt_tokens":2,"generate_tokens":2,"cache_layers":2,"storage":"pread"},"repetitions":1}' >s.json
-"$L" run s.json -o o --no-plots -q >out 2>&1 || { cat out; exit 1; }
+"$L" run s.json --out o --no-plots -q >out 2>&1 || { cat out; exit 1; }
 "$L" gate s.json -m m.gguf --update-baseline --baseline b.json >out 2>&1 || { cat out; exit 1; }
 # What every command writes, to a file of the given name.
 declare -A writes=(
@@ -160,7 +160,7 @@ refused() { # WHAT COMMAND...
 }
 for in in "a pipe:never" "a directory:sub" "a device:/dev/zero"; do
     what=${in%%:*} file=${in#*:}
-    for c in "run $file -o x" "run s.json -m $file -o x" "validate $file" "generate -m $file -p x" "eval -m $file --ids 1 --logits l" \
+    for c in "run $file --out x" "run s.json -m $file --out x" "validate $file" "generate -m $file -p x" "eval -m $file --ids 1 --logits l" \
         "inspect $file" "tokenize -m $file x" "tune -m $file --memory 64MiB" "gate $file" "gate s.json -m m.gguf --baseline $file" \
         "simulate --replay $file --layers 3" "perplexity -m m.gguf $file" "micro --filter storage --file $file"; do
         refused "$what" $c
@@ -170,6 +170,6 @@ done
 [ ! -e x ] || fail "a refused run makes its folder"
 # but what the shell hands over is read
 "$L" validate <(cat s.json) >out 2>err; is $? 0 "validate of what a process writes"
-"$L" run <(cat s.json) -o handed --no-plots -q >out 2>err; is $? 0 "run of what a process writes"
+"$L" run <(cat s.json) --out handed --no-plots -q >out 2>err; is $? 0 "run of what a process writes"
 
 finish

@@ -11,10 +11,10 @@ scenario() { # NAME CACHE_LAYERS GENERATE MORE
 scenario s 2 3 ',"storage":"pread"'
 scenario long 2 400 ',"storage":"pread"'
 scenario cold 2 3 ',"storage":"pread","page_cache":"cold"'
-"$L" run s.json -o o --no-plots -q >out 2>&1 || { cat out; exit 1; }
+"$L" run s.json --out o --no-plots -q >out 2>&1 || { cat out; exit 1; }
 
 # ---- a limit on the size of files: the reason, not the death of the process that writes
-(ulimit -f 40 && answers 5 "File too large" "$L" run long.json -o big --no-plots -q
+(ulimit -f 40 && answers 5 "File too large" "$L" run long.json --out big --no-plots -q
  expect 5 "layerbench synth: t.gguf: cannot write *: File too large" "$L" synth --shape tiny -o t.gguf
  expect 5 "layerbench report: r.html: cannot write: File too large" "$L" report o -o r.html
  [ $failures = 0 ]) || fail "with a limit on the size of files"
@@ -26,7 +26,7 @@ mkdir t
 if mount -t tmpfs layerbench-test t 2>err; then
     at_end+=("umount $work/t 2>/dev/null")
     cp m.gguf t/m.gguf
-    answers 5 "page_cache cold: the file lies in memory (tmpfs): it cannot be cold" "$L" run cold.json -m t/m.gguf -o c --no-plots
+    answers 5 "page_cache cold: the file lies in memory (tmpfs): it cannot be cold" "$L" run cold.json -m t/m.gguf --out c --no-plots
     umount t
 else
     part_skipped "a model in memory: $(cat err)"
@@ -40,8 +40,8 @@ utf8="*the path is not UTF-8: * cannot name it"
 expect 2 "layerbench tune: $utf8" "$L" tune -m "$odd" --memory 64MiB --scenario t.json
 [ ! -e t.json ] || fail "a scenario that cannot name its model is written"
 expect 2 "layerbench tune: $utf8" "$L" tune -m m.gguf --memory 64MiB --scenario t.json --speculate draft --draft-model "$odd"
-expect 2 "layerbench run: $utf8" "$L" run s.json -m "$odd" -o u --no-plots
-expect 2 "layerbench run: $utf8" "$L" run $'caf\xe9.json' -o u --no-plots
+expect 2 "layerbench run: $utf8" "$L" run s.json -m "$odd" --out u --no-plots
+expect 2 "layerbench run: $utf8" "$L" run $'caf\xe9.json' --out u --no-plots
 [ ! -e u ] || fail "a run that is refused makes its folder"
 "$L" gate s.json --update-baseline --baseline b.json >out 2>&1
 expect 2 "layerbench gate: $utf8" "$L" gate s.json -m "$odd" --baseline b.json --json g.json
@@ -51,7 +51,7 @@ expect 2 "layerbench probe: $utf8" "$L" probe --file "$odd" --json
 expect 0 "" "$L" generate -m "$odd" -p a --tokens 2
 expect 0 "" "$L" inspect "$odd"
 expect 0 "" "$L" validate $'caf\xe9.json'
-expect 0 "" "$L" run s.json -o $'r\xe9' --no-plots -q
+expect 0 "" "$L" run s.json --out $'r\xe9' --no-plots -q
 expect 0 "" "$L" validate $'r\xe9'/result.json
 
 # ---- a read that fails is no bad input, not even where the model is opened
@@ -63,10 +63,10 @@ done
 long=$(printf 'folder-of-prompts/%.0s' $(seq 40))
 mkdir -p "$long" && echo '{"text": "hello"}' >"$long/p.jsonl"
 jq --arg p "$long/p.jsonl" '.fixed.prompts = $p' s.json >long-option.json
-expect 0 "" "$L" run long-option.json -o l --no-plots -q
+expect 0 "" "$L" run long-option.json --out l --no-plots -q
 is "$(jq -r .layerbench.cells[0].options.prompts l/result.json)" "$long/p.jsonl" "a long option in the result"
 jq '.fixed.prompts = "x" * 5000' s.json >too-long.json
-expect 2 "layerbench run: too-long.json: *" "$L" run too-long.json -o l2 --no-plots -q
+expect 2 "layerbench run: too-long.json: *" "$L" run too-long.json --out l2 --no-plots -q
 expect 2 "layerbench generate: --draft-model: *: 5000 bytes: expected less than 4096" "$L" generate -m m.gguf -p a --draft-model "$(printf 'x%.0s' $(seq 5000))"
 
 # ---- the gate: what it says is what it ends with

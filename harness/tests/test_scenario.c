@@ -6,7 +6,7 @@
 #include "base/random.h"
 #include "common/file_io.h"
 #include "settings/options.h"
-#include "study/scenario.h"
+#include "study/scenario_file.h"
 #include "tests/check.h"
 
 #include <dirent.h>

@@ -187,7 +187,7 @@ check "a cache too small" refused "expected at least" \
     --layers 4 --layer-bytes 1MiB --device bandwidth=1GB/s --compute 1ms --cache-bytes 4096
 check "an unknown pattern" refused "pattern 'zigzag': expected sequential" \
     --layers 4 --layer-bytes 1MiB --device bandwidth=1GB/s --compute 1ms --cache-layers 2 --pattern zigzag
-check "an unknown option in --vary" refused "--vary cash: no option of that name" \
+check "an unknown option in --vary" refused "--vary: unknown option 'cash'" \
     --layers 4 --layer-bytes 1MiB --vary cash=1
 check "a bad value in --vary" refused "--vary cache_layers" --layers 4 --layer-bytes 1MiB --vary cache_layers=0
 check "a damaged record" refused "$work/layers.jsonl:9: expected" --replay "$work/layers.jsonl" \

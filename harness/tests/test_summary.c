@@ -93,7 +93,7 @@ static void floors(void)
     CHECK(near(f.ns, 25 * MS) && near(f.load_ns, 25 * MS), "loading is the longer: %g", f.ns);
 
     struct summary s = summary_of(&cell, &f, 1);
-    CHECK(near(s.efficiency, 25.0 / 21), "the share is not cut at 1: %g", s.efficiency);
+    CHECK(near(s.share_of_floor, 25.0 / 21), "the share is not cut at 1: %g", s.share_of_floor);
     CHECK(floor_is_wrong(&s.floor, s.pass_ns), "a pass of 21 ms below a floor of 25");
     CHECK(!floor_is_wrong(&f, 25 * MS), "a pass at its floor");
     CHECK(near(s.c_over_t, 16.0 / 40), "%g", s.c_over_t);

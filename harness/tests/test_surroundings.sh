@@ -8,7 +8,7 @@ cd "$work" || exit 1
 synth m.gguf --shape tiny --quant Q8_0 --layers 3
 echo '{"name":"s","about":"A test?","model":{"path":"m.gguf"},"matrix":{"prefetch":["sync","off"]},"warmup":0,
 "fixed":{"threads":1,"prompt_tokens":2,"generate_tokens":3,"cache_layers":2,"storage":"pread"},"repetitions":2}' >s.json
-"$L" run s.json -o o --no-plots -q >out 2>&1 || { cat out; exit 1; }
+"$L" run s.json --out o --no-plots -q >out 2>&1 || { cat out; exit 1; }
 lines=$(wc -l <o/layers.jsonl)
 "$L" gate s.json --update-baseline --baseline b.json >out 2>&1 || { cat out; exit 1; }
 
@@ -19,7 +19,7 @@ closed() { # REDIRECTION COMMAND...: its exit code
 }
 for how in "<&-" ">&-" "2>&-" "<&- >&- 2>&-"; do
     rm -rf r
-    closed "$how" run s.json -o r --no-plots >out 2>&1; is $? 0 "run $how: exit code"
+    closed "$how" run s.json --out r --no-plots >out 2>&1; is $? 0 "run $how: exit code"
     is "$(wc -l <r/layers.jsonl)" "$lines" "run $how: lines of the log"
     is "$(jq '[.layerbench.cells[].samples[] | select(.failed)] | length' r/result.json)" 0 "run $how: failed samples"
     "$L" validate r/result.json r/layers.jsonl >out 2>&1 || fail "run $how: $(cat out)"
@@ -34,7 +34,7 @@ closed "<&- >&- 2>&-" gate s.json --base "$L" --times-only --pause-s 0 --json g.
 case $code in 0 | 1 | 3) ;; *) fail "gate of times with closed descriptors: exit code $code" ;; esac
 
 # ---- nothing of HOME, XDG, locale: the same result, and a run without a place of its own
-env -i PATH="$PATH" "$L" run s.json -o bare --no-plots -q >out 2>err; is $? 0 "run with no environment ($(cat err))"
+env -i PATH="$PATH" "$L" run s.json --out bare --no-plots -q >out 2>err; is $? 0 "run with no environment ($(cat err))"
 is "$(wc -l <bare/layers.jsonl)" "$lines" "lines of a run with no environment"
 for l in de_DE.UTF-8 tr_TR.UTF-8 C POSIX nonsense; do
     LC_ALL=$l LANG=$l "$L" report o -o "r-$l.html" >out 2>err; is $? 0 "report with LC_ALL=$l"
@@ -98,14 +98,14 @@ if command -v gnuplot >/dev/null; then
     grep -q 'no outcomes: gnuplot failed: "a.gp" line 3: the cause$' err || fail "gnuplot's first error: $(cat err)"
     printf '#!/bin/sh\nexit 0\n' >bin/gnuplot # draws nothing and says nothing
     PATH=$work/bin:$PATH "$L" plot o -o pf >out 2>err; is $? 5 "plot with a gnuplot that draws nothing"
-    PATH=$work/bin:$PATH "$L" run s.json -o rf -q >out 2>err; is $? 5 "run with a gnuplot that draws nothing"
+    PATH=$work/bin:$PATH "$L" run s.json --out rf -q >out 2>err; is $? 5 "run with a gnuplot that draws nothing"
     is "$(find pf rf -size 0 -o -name '*.svg' -o -name '*.pdf' -o -name '*.png' | wc -l)" 0 "pictures that nobody drew"
 
     # ---- a disk that is full when the pictures come
     mkdir small
     if mount -t tmpfs -o size=500k layerbench-test small 2>err; then
         at_end+=("umount $work/small 2>/dev/null")
-        "$L" run s.json -o small/o -q >out 2>err; is $? 5 "run on a small disk"
+        "$L" run s.json --out small/o -q >out 2>err; is $? 5 "run on a small disk"
         grep -q "^layerbench run: no .*: cannot write: No space left on device" err || fail "run on a small disk: $(cat err)"
         is "$(find small -type f -size 0 | wc -l)" 0 "empty files on a small disk"
         for f in small/o/plots/*.svg; do [ ! -e "$f" ] || tail -c 20 "$f" | grep -q '</svg>' || fail "$f is cut"; done
@@ -122,9 +122,9 @@ fi
 # ---- a results folder that is not to be written: said before anything is measured
 if mkdir ro && mount -t tmpfs -o ro layerbench-test ro 2>err; then
     at_end+=("umount $work/ro 2>/dev/null")
-    "$L" run s.json -o ro/o --no-plots >out 2>err; is $? 2 "run into a read-only folder"
+    "$L" run s.json --out ro/o --no-plots >out 2>err; is $? 2 "run into a read-only folder"
     grep -q "^layerbench run: ro/o: .*Read-only file system" err || fail "run into a read-only folder: $(cat err)"
-    "$L" run s.json -o ro --no-plots -q >out 2>err; is $? 2 "run into a read-only folder that is there"
+    "$L" run s.json --out ro --no-plots -q >out 2>err; is $? 2 "run into a read-only folder that is there"
     grep -q "^layerbench run: ro.*Read-only file system" err || fail "run into a read-only folder that is there: $(cat err)"
     (cd ro && "$L" run ../s.json -m ../m.gguf --no-plots -q >../out 2>../err); is $? 2 "run where results/ cannot be made"
     grep -q "Read-only file system" err || fail "run where results/ cannot be made: $(cat err)"
@@ -135,7 +135,7 @@ fi
 
 # ---- quiet still says why
 sed 's/"cache_layers":2/"cache_layers":2,"fault":"eio:1"/' s.json >bad.json
-"$L" run bad.json -o bad --no-plots -q >out 2>err; code=$?
+"$L" run bad.json --out bad --no-plots -q >out 2>err; code=$?
 [ $code = 0 ] || [ -s err ] || fail "run --quiet: exit code $code without a reason"
 
 finish

@@ -12,14 +12,14 @@ scenario() { # NAME MODEL REPETITIONS
 }
 scenario s '{"path":"m.gguf"}' 2
 scenario long '{"path":"m.gguf"}' 100000
-"$L" run s.json -o alone --no-plots -q >out 2>&1 || { cat out; exit 1; }
+"$L" run s.json --out alone --no-plots -q >out 2>&1 || { cat out; exit 1; }
 lines=$(wc -l <alone/layers.jsonl)
 
 # ---- two runs into one folder at the same moment: one measures, the other says why not
 for k in 1 2 3 4; do
     rm -rf o
-    "$L" run s.json -o o --no-plots -q >a.out 2>a.err & a=$!
-    "$L" run s.json -o o --no-plots -q >b.out 2>b.err & b=$!
+    "$L" run s.json --out o --no-plots -q >a.out 2>a.err & a=$!
+    "$L" run s.json --out o --no-plots -q >b.out 2>b.err & b=$!
     wait $a; a=$?; wait $b; b=$?
     is "$(((a < b ? a : b)))$(((a < b ? b : a)))" 02 "exit codes of two runs into one folder"
     cat a.err b.err | grep -qE "^layerbench run: o: is (being written by another layerbench|not empty)" || fail "two runs: $(cat a.err b.err)"
@@ -29,9 +29,9 @@ for k in 1 2 3 4; do
 done
 
 # ---- while one is at work: run, --resume and merge into its folder are refused, and it is named
-"$L" run long.json -o o2 --no-plots -q >long.out 2>&1 & pid=$!
+"$L" run long.json --out o2 --no-plots -q >long.out 2>&1 & pid=$!
 for ((i = 0; i < 500; i++)); do [ -s o2/samples.jsonl ] && break; sleep 0.02; done
-for c in "run s.json -o o2 --no-plots" "run long.json -o o2 --no-plots --resume" "run long.json -o ./o2/ --no-plots --resume" "merge alone -o o2"; do
+for c in "run s.json --out o2 --no-plots" "run long.json --out o2 --no-plots --resume" "run long.json --out ./o2/ --no-plots --resume" "merge alone -o o2"; do
     "$L" $c >out 2>err; is $? 2 "$c: exit code"
     grep -qE "o2/?: is being written by another layerbench, process $pid$" err || fail "$c: $(cat err)"
 done
@@ -39,7 +39,7 @@ done
 "$L" report o2 -o page.html >out 2>err; is $? 0 "report of a run at work"
 # the lock ends with it, however it ends
 kill -KILL $pid; wait $pid 2>/dev/null
-"$L" run long.json -o o2 --no-plots -q --resume --repetitions 100000 >out 2>err & pid=$!
+"$L" run long.json --out o2 --no-plots -q --resume --repetitions 100000 >out 2>err & pid=$!
 sleep 0.3; kill -0 $pid 2>/dev/null || fail "resume after a kill: $(cat err)"
 kill -TERM $pid; wait $pid 2>/dev/null
 # a closed lock is not inherited by what a run leaves behind
@@ -47,8 +47,8 @@ is "$(ls -A o2 | grep -vxE 'layers.csv|layers.jsonl|samples.jsonl|result.json|su
 
 # ---- runs that make the same model: it is made once, whole, and both measure
 scenario cached '{"synth":{"shape":"tiny","quant":"Q8_0","seed":9}}' 1
-"$L" run cached.json -o c1 --no-plots -q >c1.out 2>&1 & a=$!
-"$L" run cached.json -o c2 --no-plots -q >c2.out 2>&1 & b=$!
+"$L" run cached.json --out c1 --no-plots -q >c1.out 2>&1 & a=$!
+"$L" run cached.json --out c2 --no-plots -q >c2.out 2>&1 & b=$!
 "$L" gate cached.json --update-baseline --baseline c.json >c3.out 2>&1 & c=$!
 wait $a; is $? 0 "the first run of a new model ($(cat c1.out))"
 wait $b; is $? 0 "the second run of a new model ($(cat c2.out))"
