@@ -181,7 +181,7 @@ bad() { # CODE 'GLOB' ARGUMENTS...
     # shellcheck disable=SC2053
     [ $got = "$code" ] && [[ $(cat "$work/err") == $glob ]] || fail "run $*: exit code $got, $(cat "$work/err")"
 }
-bad 2 'layerbench run: expected at least one scenario file'
+bad 2 'layerbench run: expected at least one scenario file, or --model with --vary *'
 bad 2 "layerbench run: $work/none.json: cannot open: No such file or directory" "$work/none.json"
 bad 2 "layerbench run: *nothing.gguf*" "$work/whole.json" --model "$work/nothing.gguf"
 bad 2 "layerbench run: --filter: 'zzz': expected it to match at least one cell" "$work/whole.json" --filter zzz
