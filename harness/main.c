@@ -5,6 +5,7 @@
 #include "common/process.h"
 #include "common/version.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -50,6 +51,17 @@ static int unknown_command(const char *name)
     return EXIT_USAGE;
 }
 
+/* The command's exit code, if what it printed has got out. */
+static int end(const char *name, int code)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    fprintf(stderr, "layerbench %s: cannot write to standard output%s%s\n", name, errno ? ": " : "",
+            errno ? strerror(errno) : "");
+    return EXIT_FAILED;
+}
+
 int main(int argc, char **argv)
 {
     process_begin();
@@ -60,21 +72,15 @@ int main(int argc, char **argv)
     const char *name = argv[1];
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         print_help(stdout);
-        return EXIT_OK;
+        return end(name, EXIT_OK);
     }
     if (strcmp(name, "--version") == 0) {
         printf("layerbench %s\n", LAYERBENCH_VERSION);
-        return EXIT_OK;
+        return end(name, EXIT_OK);
     }
     for (const struct command *c = commands; c->name; c++) {
-        if (strcmp(name, c->name) == 0) {
-            int code = c->run(argc - 1, argv + 1);
-            if (fflush(stdout) != 0 || ferror(stdout)) {
-                fprintf(stderr, "layerbench %s: cannot write to standard output\n", name);
-                return EXIT_FAILED;
-            }
-            return code;
-        }
+        if (strcmp(name, c->name) == 0)
+            return end(name, c->run(argc - 1, argv + 1));
     }
     return unknown_command(name);
 }

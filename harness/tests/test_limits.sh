@@ -41,6 +41,7 @@ if [ -n "$cpu" ]; then
         "samples with an affinity" '.layerbench.cells[].samples[].notice'
 fi
 jq '.fixed.affinity = "1023"' s.json >affinity.json # is not here
+answers 2 "'1023': expected processors of this machine" "$L" gate s.json --baseline none.json --affinity 1023
 answers 5 "affinity 1023: Invalid argument" "$L" run affinity.json --out nowhere --no-plots -q
 # the quota of a control group (version 1, where it can be made)
 group=/sys/fs/cgroup/cpu/layerbench-test-$$

@@ -69,6 +69,13 @@ jq '.fixed.prompts = "x" * 5000' s.json >too-long.json
 expect 2 "layerbench run: too-long.json: *" "$L" run too-long.json --out l2 --no-plots -q
 expect 2 "layerbench generate: --draft-model: *: 5000 bytes: expected less than 4096" "$L" generate -m m.gguf -p a --draft-model "$(printf 'x%.0s' $(seq 5000))"
 
+# ---- a standard output that takes nothing
+for c in --help --version list "list options" "inspect m.gguf" "generate -m m.gguf -p a --tokens 2 -q" "validate s.json"; do
+    "$L" $c >/dev/full 2>err
+    is $? 5 "$c to a full device: exit code"
+    grep -q "cannot write to standard output: No space left on device" err || fail "$c to a full device: $(cat err)"
+done
+
 # ---- the gate: what it says is what it ends with
 answers 5 "^verdict: no regression, but a report could not be written (exit code 5" "$L" gate s.json --baseline b.json --json /dev/full
 answers 5 "/dev/full: cannot write: No space left on device" "$L" gate s.json --baseline b.json --markdown /dev/full
