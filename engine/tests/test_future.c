@@ -157,7 +157,7 @@ static void mixtures(void)
     for (int round = 0; round < 150; round++) {
         struct mixture m;
         struct future *f = open_mixture(&m, &r);
-        uint64_t position = 0, accesses = 0;
+        uint64_t position = 0;
         char what[60];
         snprintf(what, sizeof what, "seed 29, round %d", round);
         for (uint32_t pass = 0; pass < 6; pass++) {
@@ -179,7 +179,6 @@ static void mixtures(void)
                     CHECK(position == (uint64_t)pass * m.n + unit, "%s", what);
                     check_known(f, &m, position, what);
                     position = future_used(f, unit, position);
-                    accesses++;
                 }
                 if (m.experts[l] == 0)
                     continue;
@@ -198,7 +197,6 @@ static void mixtures(void)
                     position = future_used(f, units[i], position);
                     m.revealed[units[i]] = false;
                     m.uses[units[i]]++;
-                    accesses++;
                     check_known(f, &m, position, what);
                     CHECK(future_reach(f, units[i], position) == FUTURE_NEVER, "%s: twice", what);
                 }

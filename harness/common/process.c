@@ -2,10 +2,13 @@
 #include "common/process.h"
 
 #include "base/output.h"
+#include "common/exit_codes.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -36,6 +39,19 @@ static void end(int number)
     raise(number);
 }
 
+static void *memory_for_json(size_t bytes)
+{
+    static const char said[] = "layerbench: out of memory\n";
+    void *memory = malloc(bytes);
+    if (memory)
+        return memory;
+    if (along > 0)
+        kill(-along, SIGKILL);
+    lb_outputs_remove();
+    (void)!write(STDERR_FILENO, said, sizeof said - 1);
+    _exit(EXIT_FAILED);
+}
+
 void process_begin(void)
 {
     static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGXCPU};
@@ -46,4 +62,5 @@ void process_begin(void)
         if (sigaction(ending[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
             sigaction(ending[i], &ours, NULL);
     signal(SIGXFSZ, SIG_IGN);
+    json_set_alloc_funcs(memory_for_json, free);
 }

@@ -10,6 +10,8 @@
  * 2. A signal that ends the program removes its temporary files first (as whoever started it
  *    wants: what is ignored stays ignored).
  * 3. A file that grows beyond the limit on file sizes is an error of write(), not a death.
+ * 4. JSON that finds no memory ends the program (exit code 5): a document that lacks a part would be
+ *    taken for whole.
  */
 void process_begin(void);
 
