@@ -39,7 +39,7 @@ int command_micro(int argc, char **argv)
         "micro", "[--filter RE] [options]",
         "Measures the parts one by one: products of each tensor type by each\n"
         "instruction set beside the read bandwidth of the memory in the same moments\n"
-        "(the roof), storage reads, what an event and a cache access cost, and, with\n"
+        "(in order and in streams), storage reads, what an event and a cache access cost, and, with\n"
         "--model, whole decode steps and prompts.",
         groups};
     int code = cli_parse(&cli, &argc, argv);

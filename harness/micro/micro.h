@@ -12,6 +12,7 @@
 #include "base/pool.h"
 #include "base/status.h"
 #include "kernels/kernels.h"
+#include "machine/memory_rate.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,11 +37,11 @@ struct micro {
 };
 
 struct micro_result {
-    double ns;           /* of one iteration: median */
-    uint64_t iterations; /* that the median is of */
-    double bytes, flops; /* read and computed by one iteration */
-    double roof;         /* bytes/s that the memory gave before or after; 0: does not apply */
-    double deviation;    /* root mean square, relative to the portable kernels' result */
+    double ns;                 /* of one iteration: median */
+    uint64_t iterations;       /* that the median is of */
+    double bytes, flops;       /* read and computed by one iteration */
+    struct memory_rate memory; /* that it gave before and after: mean; 0: does not apply */
+    double deviation;          /* root mean square, relative to the portable kernels' result */
     uint32_t output_hash;
     double p99_ns;   /* of one iteration; 0: not measured */
     uint32_t tokens; /* of one iteration; 0: does not apply */
@@ -62,6 +63,7 @@ struct micro_case {
     /* memory, storage and accesses */
     const char *variant; /* back-end, prefetch, or the model's file */
     uint32_t block_bytes, queue_depth;
+    bool in_order;
 };
 
 struct micro_list {
@@ -83,8 +85,9 @@ enum lb_status micro_list_costs(struct micro_list *list, struct lb_error *err);
 enum lb_status micro_list_model(struct micro_list *list, const char *path, struct lb_error *err);
 void micro_model_close(struct micro *m);
 
-/* Bytes/s that all threads together read from the weights, over about `ns`. */
-double micro_memory_rate(struct micro *m, int64_t ns);
+/* How fast all threads together read the weights, over about `ns` each way. */
+struct memory_rate micro_memory_rate(struct micro *m, int64_t ns);
+struct memory_rate micro_mean_rate(struct memory_rate a, struct memory_rate b);
 
 /* The file to read from: m->file, or one of `bytes` random bytes that has no name any more and
  * goes with the process. */

@@ -18,7 +18,7 @@
 #define BEGIN_STEPS  2
 #define MOST_STEP    8    /* tokens */
 #define MOST_CALLS   1024 /* passes of one sample */
-#define ROOF_NS      10000000
+#define READ_NS      5000000
 
 /* Decode steps of a token and of several, as drafts that are checked; prompts */
 static const uint32_t step_tokens[] = {1, 2, 4, 8};
@@ -136,12 +136,14 @@ static enum lb_status check(const struct micro_model *model, struct micro_case *
 static enum lb_status measure(struct micro *m, struct micro_case *c, struct micro_result *sample,
                               struct lb_error *err)
 {
-    const bool decode = c->decode; /* prompts are far below the roof */
+    const bool decode = c->decode; /* prompts are far below what memory gives */
     double calls_ns[MOST_CALLS];
     enum lb_status status = open_model(m, c, err);
     if (status == LB_OK)
         status = begin(m->model, c, err);
-    double before = decode ? micro_memory_rate(m, ROOF_NS) : 0;
+    struct memory_rate before = {0};
+    if (decode)
+        before = micro_memory_rate(m, READ_NS);
     uint64_t needed = status == LB_OK ? lb_engine_stats(m->model->engine).needed_bytes : 0;
     int64_t start = lb_now_ns();
     while (status == LB_OK && sample->iterations < MOST_CALLS &&
@@ -152,14 +154,13 @@ static enum lb_status measure(struct micro *m, struct micro_case *c, struct micr
         if (status == LB_OK)
             status = check(m->model, c, err);
     }
-    double after = decode ? micro_memory_rate(m, ROOF_NS) : 0;
     if (status != LB_OK)
         return status;
     sample->ns = stats_median(calls_ns, sample->iterations);
     sample->tokens = c->n_tokens;
     sample->output_hash = c->output_hash;
     if (decode) {
-        sample->roof = (before + after) / 2;
+        sample->memory = micro_mean_rate(before, micro_memory_rate(m, READ_NS));
         needed = lb_engine_stats(m->model->engine).needed_bytes - needed;
         sample->bytes = m->model->outside_bytes + (double)needed / (double)sample->iterations;
     }

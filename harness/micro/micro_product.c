@@ -22,7 +22,7 @@
 #define PROBE_ROWS    256
 #define MOST_CALLS    4096
 #define BEARABLE_RMS  1e-5 /* float weights are summed in different orders */
-#define ROOF_DIVISOR  2    /* share of a sample's time for each reading of the memory */
+#define READ_DIVISOR  4    /* share of a sample's time for each reading of the memory */
 #define ITERATION_CAP 2    /* samples' times that an iteration may take */
 
 struct shape {
@@ -214,13 +214,12 @@ static uint32_t choose_rows(struct micro *m, const struct micro_case *c, struct 
 static void take_sample(struct micro *m, struct micro_case *c, struct bench *b,
                         struct micro_result *s)
 {
-    double before = micro_memory_rate(m, m->sample_ns / ROOF_DIVISOR);
+    struct memory_rate before = micro_memory_rate(m, m->sample_ns / READ_DIVISOR);
     int64_t start = lb_now_ns();
     do {
         b->calls_ns[s->iterations++] = (double)timed_call(m, b, c->rows);
     } while (s->iterations < MOST_CALLS && lb_now_ns() - start < m->sample_ns);
-    double after = micro_memory_rate(m, m->sample_ns / ROOF_DIVISOR);
-    s->roof = (before + after) / 2;
+    s->memory = micro_mean_rate(before, micro_memory_rate(m, m->sample_ns / READ_DIVISOR));
     s->ns = stats_median(b->calls_ns, s->iterations);
     s->bytes = (double)b->product.row_bytes * c->rows;
     s->flops = 2.0 * c->rows * c->n_in * c->n_tokens;

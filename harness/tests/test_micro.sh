@@ -14,7 +14,7 @@ check "25 types by $sets sets" [ "$(grep -c '^product/' out)" = $((25 * sets)) ]
 check "the portable kernels agree with themselves" \
     [ "$(grep -c '^product/[A-Z0-9_]*/generic/.* exact$' out)" = 25 ]
 check "no result is wrong" bash -c '! grep -q "wrong result" out'
-for field in GB_per_s GFLOP_per_s roof_GB_per_s share_of_roof deviation output_hash rows real_time; do
+for field in GB_per_s GFLOP_per_s in_order_GB_per_s in_streams_GB_per_s share_of_faster_read deviation output_hash rows real_time; do
     check "$field stands beside both samples of each" \
         [ "$(grep -c "\"$field\": [0-9]" products.json)" -ge $((2 * 15 * sets)) ]
 done
@@ -42,8 +42,8 @@ check "nothing is left behind" [ "$(ls | tr '\n' ' ')" = "again.json err out pro
 "$LAYERBENCH" synth --shape tiny --output model.gguf 2>/dev/null
 micro --model model.gguf --filter '^model/(decode|.*tokens:16$)' --json model.json
 check "passes over a model end with 0" [ $? = 0 ]
-check "a decode step stands beside the roof" grep -Eq '^model/decode/generic .*% +right, [0-9.]+ tok/s$' out
-check "a prompt has no roof" grep -Eq '^model/prompt/generic/tokens:16 .* - +right, [0-9.]+ tok/s$' out
+check "a decode step stands beside reads of the memory" grep -Eq '^model/decode/generic .*% +right, [0-9.]+ tok/s$' out
+check "a prompt does not" grep -Eq '^model/prompt/generic/tokens:16 .* - +right, [0-9.]+ tok/s$' out
 check "tokens per second are in the JSON" [ "$(grep -c '"tokens_per_s": [0-9]' model.json)" -ge 4 ]
 micro --model nowhere.gguf --filter model/decode/generic
 check "no such model is bad input" [ $? = 2 ]
