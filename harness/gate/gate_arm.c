@@ -43,17 +43,21 @@ static bool make_arguments(const struct scenario *s, const char *model_path, str
 }
 
 enum lb_status gate_cells_make(const struct scenario *s, const struct matrix *matrix,
-                               const char *model_path, struct gate_cell **cells,
+                               char *const *model_paths, size_t n_models, struct gate_cell **cells,
                                struct lb_error *err)
 {
-    *cells = calloc(matrix->count + 1, sizeof **cells);
+    *cells = calloc(n_models * matrix->count + 1, sizeof **cells);
     if (!*cells)
         return no_memory(err);
-    for (size_t i = 0; i < matrix->count; i++) {
-        const struct cell *from = &matrix->cells[i];
-        (*cells)[i] = (struct gate_cell){
+    for (size_t i = 0; i < n_models * matrix->count; i++) {
+        const struct cell *from = &matrix->cells[i % matrix->count];
+        const size_t model = i / matrix->count;
+        struct gate_cell *cell = &(*cells)[i];
+        *cell = (struct gate_cell){
             .name = from->name, .settings = &from->settings, .batch = from->settings.engine.batch};
-        if (!make_arguments(s, model_path, &(*cells)[i]))
+        if (n_models > 1)
+            cell->name = cell->own_name = file_text("quant=%s %s", s->quants[model], from->name);
+        if (!cell->name || !make_arguments(s, model_paths[model], cell))
             return no_memory(err);
     }
     return LB_OK;
@@ -65,6 +69,7 @@ void gate_cells_free(struct gate_cell *cells, size_t count)
         for (char **a = cells[i].arguments; a && *a; a++)
             free(*a);
         free(cells[i].arguments);
+        free(cells[i].own_name);
     }
     free(cells);
 }

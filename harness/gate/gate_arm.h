@@ -23,6 +23,7 @@ struct gate_arm {
 
 struct gate_cell {
     const char *name;
+    char *own_name; /* or NULL */
     const struct settings *settings;
     char **arguments; /* the command line after "sample --json", NULL-terminated */
     double batch;
@@ -30,9 +31,10 @@ struct gate_cell {
     size_t n_metrics;
 };
 
-/* The cells of a scenario with their arguments; *cells: gate_cells_free. */
+/* The cells of a scenario with their arguments, of each of its models in turn; *cells:
+ * gate_cells_free. */
 enum lb_status gate_cells_make(const struct scenario *scenario, const struct matrix *matrix,
-                               const char *model_path, struct gate_cell **cells,
+                               char *const *model_paths, size_t n_models, struct gate_cell **cells,
                                struct lb_error *err);
 void gate_cells_free(struct gate_cell *cells, size_t count);
 

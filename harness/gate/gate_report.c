@@ -221,10 +221,24 @@ static json_t *sample_json(const struct gate_report *r, const struct gate_time_s
     return object;
 }
 
+static json_t *memory_json(const struct gate_report *r, const struct gate_memory *m)
+{
+    json_t *object = json_object();
+    json_object_set_new(object, "cell", json_text(r->plan->cells[m->cell].name));
+    json_object_set_new(object, "block", json_integer(m->block));
+    json_object_set_new(object, "in_order",
+                        json_pack("[f, f]", m->rate[0].in_order, m->rate[1].in_order));
+    json_object_set_new(object, "in_streams",
+                        json_pack("[f, f]", m->rate[0].in_streams, m->rate[1].in_streams));
+    return object;
+}
+
 json_t *gate_report_json(const struct gate_report *r)
 {
     json_t *root = json_object(), *counts = json_array(), *times = json_array();
-    json_t *samples = json_array();
+    json_t *samples = json_array(), *memory = json_array();
+    for (size_t i = 0; r->times && i < r->times->n_memory; i++)
+        json_array_append_new(memory, memory_json(r, &r->times->memory[i]));
     for (size_t i = 0; r->counts && i < r->counts->n; i++)
         json_array_append_new(counts, count_json(&r->counts->list[i]));
     for (size_t i = 0; r->times && i < r->times->n_rows; i++)
@@ -246,5 +260,6 @@ json_t *gate_report_json(const struct gate_report *r)
     json_object_set_new(root, "counts", counts);
     json_object_set_new(root, "times", times);
     json_object_set_new(root, "samples", samples);
+    json_object_set_new(root, "memory", memory);
     return root;
 }

@@ -8,6 +8,7 @@
  *    "times": [{"cell", "metric", "unit", "verdict", "reason", "base", "head" (medians), "n",
  * "ratio", "low", "high", "p", "cv", "least_effect", "outliers", "measured_again", "first_verdict",
  *      "first_ratio"}],
+ *    "memory": [{"cell", "block", "in_order", "in_streams" (bytes/s before and after)}],
  *    "samples": [{"seq", "cell", "block", "arm", "confirming", "start_ns", "values": {metric:
  * ns}}]}
  */

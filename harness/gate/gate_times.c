@@ -2,6 +2,8 @@
 #include "gate/gate_times.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
+#include "base/processors.h"
 #include "common/file_io.h"
 #include "gate/gate_order.h"
 
@@ -14,6 +16,9 @@
 enum { PILOT_BLOCKS = 5, IN_BLOCK = GATE_BLOCK / 2 /* samples of an arm */ };
 enum { ANEW_MOST = 3 };
 
+#define READ_BYTES ((size_t)256 << 20) /* larger than the caches */
+#define READ_NS    5000000
+
 struct measuring {
     const struct gate_times_plan *plan;
     struct gate_times *times;
@@ -21,6 +26,8 @@ struct measuring {
     int64_t start_ns;
     uint32_t next_block;
     uint32_t done, expected; /* samples, for the progress bar */
+    struct lb_pool *readers; /* of `memory`, where a cell is resident */
+    uint8_t *memory;
 };
 
 static enum lb_status no_memory(struct lb_error *err)
@@ -89,12 +96,70 @@ static bool add_sample(struct gate_times *times, struct gate_time_sample sample)
     return true;
 }
 
-static enum lb_status measure_block(struct measuring *m, uint32_t cell, bool confirming,
-                                    struct lb_error *err)
+/* ---- the memory ---- */
+
+static bool is_resident(const struct gate_times_plan *plan, uint32_t cell)
+{
+    return !plan->arms[0].command &&
+           strcmp(plan->cells[cell].settings->engine.prefetch, "resident") == 0;
+}
+
+static enum lb_status open_memory(struct measuring *m, struct lb_error *err)
+{
+    uint32_t n = 0;
+    while (n < m->plan->n_cells && !is_resident(m->plan, n))
+        n++;
+    if (n == m->plan->n_cells)
+        return LB_OK;
+    m->memory = lb_map(READ_BYTES);
+    if (!m->memory)
+        return no_memory(err);
+    memset(m->memory, 1, READ_BYTES);
+    return lb_pool_open((int)lb_processors_usable(), &m->readers, err);
+}
+
+static void close_memory(struct measuring *m)
+{
+    lb_pool_close(m->readers);
+    if (m->memory)
+        lb_unmap(m->memory, READ_BYTES);
+}
+
+static bool add_memory(struct gate_times *times, struct gate_memory memory)
+{
+    struct gate_memory *grown = realloc(times->memory, (times->n_memory + 1) * sizeof *grown);
+    if (!grown)
+        return false;
+    times->memory = grown;
+    times->memory[times->n_memory++] = memory;
+    return true;
+}
+
+bool gate_times_memory(const struct gate_times *times, uint32_t cell, struct memory_rate *median)
+{
+    double *values = calloc(4 * times->n_memory + 1, sizeof *values);
+    double *in_order = values, *in_streams = values + 2 * times->n_memory;
+    size_t n = 0;
+    for (size_t i = 0; values && i < 2 * times->n_memory; i++) {
+        const struct gate_memory *memory = &times->memory[i / 2];
+        if (memory->cell != cell)
+            continue;
+        in_order[n] = memory->rate[i % 2].in_order;
+        in_streams[n++] = memory->rate[i % 2].in_streams;
+    }
+    if (n > 0)
+        *median = (struct memory_rate){stats_median(in_order, n), stats_median(in_streams, n)};
+    free(values);
+    return n > 0;
+}
+
+/* ---- blocks ---- */
+
+static enum lb_status measure_samples(struct measuring *m, uint32_t cell, uint32_t block,
+                                      bool confirming, struct lb_error *err)
 {
     bool head[GATE_BLOCK];
     gate_order_block(&m->random, head);
-    uint32_t block = m->next_block++;
     for (int i = 0; i < GATE_BLOCK && !*m->times->failed[cell]; i++) {
         double *values;
         int64_t start = lb_now_ns() - m->start_ns;
@@ -114,6 +179,20 @@ static enum lb_status measure_block(struct measuring *m, uint32_t cell, bool con
         }
     }
     return LB_OK;
+}
+
+static enum lb_status measure_block(struct measuring *m, uint32_t cell, bool confirming,
+                                    struct lb_error *err)
+{
+    struct gate_memory memory = {.cell = cell, .block = m->next_block++};
+    const bool resident = m->readers && is_resident(m->plan, cell);
+    if (resident)
+        memory.rate[0] = memory_rate_measure(m->readers, m->memory, READ_BYTES, READ_NS);
+    enum lb_status status = measure_samples(m, cell, memory.block, confirming, err);
+    if (status != LB_OK || !resident)
+        return status;
+    memory.rate[1] = memory_rate_measure(m->readers, m->memory, READ_BYTES, READ_NS);
+    return add_memory(m->times, memory) ? LB_OK : no_memory(err);
 }
 
 /* Rounds of blocks until each cell has blocks[cell] more. */
@@ -404,11 +483,14 @@ enum lb_status gate_times_measure(const struct gate_times_plan *plan, struct gat
     uint32_t *blocks = calloc(plan->n_cells + 1, sizeof *blocks);
     enum lb_status status = open_times(plan, times) && have && blocks ? LB_OK : no_memory(err);
     if (status == LB_OK)
+        status = open_memory(&m, err);
+    if (status == LB_OK)
         status = measure_first(&m, have, blocks, err);
     if (status == LB_OK)
         status = judge(&m, false, err);
     if (status == LB_OK)
         status = confirm(&m, have, blocks, err);
+    close_memory(&m);
     free(have);
     free(blocks);
     return status;
@@ -422,6 +504,7 @@ void gate_times_free(struct gate_times *t)
         free(t->samples[i].values);
     free(t->rows);
     free(t->samples);
+    free(t->memory);
     free(t->failed);
     free(t->work);
     *t = (struct gate_times){0};

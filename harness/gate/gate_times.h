@@ -11,6 +11,10 @@
  * Noise comes in spells, of other work on this machine or its host. A cell that is too noisy to
  * judge is measured anew up to 3 times, a little later; what was measured before is set aside:
  * kept, reported, and not judged.
+ *
+ * Resident cells are bound by the memory, and which way of reading it is the faster one changes
+ * within seconds: how fast it is read, in order and in streams, is taken before and after each of
+ * their blocks, and stands beside the verdict.
  */
 #ifndef GATE_TIMES_H
 #define GATE_TIMES_H
@@ -18,6 +22,7 @@
 #include "gate/compare_rows.h"
 #include "gate/gate_arm.h"
 #include "gate/gate_rule.h"
+#include "machine/memory_rate.h"
 
 struct gate_time_sample {
     uint32_t seq, cell, block;
@@ -25,6 +30,12 @@ struct gate_time_sample {
     bool set_aside;   /* too noisy: its cell was measured anew */
     int64_t start_ns; /* since the gate began */
     double *values;   /* one a metric */
+};
+
+/* The memory before and after a block */
+struct gate_memory {
+    uint32_t cell, block;
+    struct memory_rate rate[2];
 };
 
 struct gate_times_plan {
@@ -56,6 +67,8 @@ struct gate_times {
     size_t n_rows;
     struct gate_time_sample *samples; /* in the order of measurement */
     size_t n_samples;
+    struct gate_memory *memory; /* of blocks of resident cells */
+    size_t n_memory;
     char (*failed)[256]; /* of each cell: "" or why it could not be measured */
     char (*work)[2][64]; /* token hash of each cell and arm */
 };
@@ -63,6 +76,8 @@ struct gate_times {
 /* Measures and judges. Free it in any case. */
 enum lb_status gate_times_measure(const struct gate_times_plan *plan, struct gate_times *times,
                                   struct lb_error *err);
+/* The median of how fast memory was read around a cell's blocks; false: that was not measured. */
+bool gate_times_memory(const struct gate_times *times, uint32_t cell, struct memory_rate *median);
 void gate_times_free(struct gate_times *times);
 
 #endif

@@ -36,7 +36,8 @@ struct gate {
     struct scenario scenario;
     struct matrix matrix;
     struct lb_model_facts facts;
-    char *model_path, *baseline;
+    char *model_paths[SCENARIO_QUANTS], *baseline; /* models: one, or one of each quant */
+    size_t n_models;
     char head[PATH_MAX], slow[2][64];
     const char *extra[3]; /* of the head */
     const struct compare_metric *metrics[GATE_MOST_METRICS];
@@ -52,7 +53,7 @@ struct gate {
     struct file_stream forms[N_FORMS];
     char machine[2][65];
     bool have_counts, have_times;
-    struct lb_file_state watched[3]; /* model, head, base: as they were at first */
+    struct lb_file_state watched[SCENARIO_QUANTS + 2]; /* models, head, base: as they were */
     struct progress progress;
     int64_t start_ns;
 };
@@ -88,27 +89,39 @@ static enum lb_status check_cells(const struct gate *g, struct lb_error *err)
     return LB_OK;
 }
 
+/* The models; their layers are as many. */
+static enum lb_status find_models(struct gate *g, struct lb_error *err)
+{
+    const char *given = g->options->model ? g->options->model : g->scenario.model_path;
+    const size_t n = given || g->scenario.n_quants == 0 ? 1 : g->scenario.n_quants;
+    enum lb_status status = LB_OK;
+    for (; status == LB_OK && g->n_models < n; g->n_models++) {
+        struct model_synth synth = g->scenario.model_synth;
+        char **path = &g->model_paths[g->n_models];
+        synth.quant = g->scenario.n_quants ? g->scenario.quants[g->n_models] : synth.quant;
+        if (given)
+            *path = strdup(given);
+        else
+            status = model_file_cached(&synth, path, err);
+        if (status == LB_OK && !*path)
+            status = no_memory(err);
+    }
+    return status == LB_OK ? lb_model_facts(g->model_paths[0], &g->facts, err) : status;
+}
+
 static enum lb_status read_scenario(struct gate *g, const char *path, struct lb_error *err)
 {
     enum lb_status status = scenario_read(path, &g->scenario, err);
-    const char *given = g->options->model ? g->options->model : g->scenario.model_path;
-    if (status != LB_OK)
-        return status;
-    if (given)
-        g->model_path = strdup(given);
-    else
-        status = model_file_cached(&g->scenario.model_synth, &g->model_path, err);
-    if (status == LB_OK && !g->model_path)
-        status = no_memory(err);
     if (status == LB_OK)
-        status = lb_model_facts(g->model_path, &g->facts, err);
+        status = find_models(g, err);
     if (status == LB_OK)
         status = matrix_build(&g->scenario, g->facts.n_layers, &g->matrix, err);
     if (status == LB_OK)
         status = check_cells(g, err);
     if (status == LB_OK)
-        status = gate_cells_make(&g->scenario, &g->matrix, g->model_path, &g->cells, err);
-    g->n_cells = g->matrix.count;
+        status =
+            gate_cells_make(&g->scenario, &g->matrix, g->model_paths, g->n_models, &g->cells, err);
+    g->n_cells = g->n_models * g->matrix.count;
     if (status == LB_OK) {
         g->baseline = g->options->baseline
                           ? strdup(g->options->baseline)
@@ -248,21 +261,24 @@ static void show_progress(void *ctx, uint32_t done, uint32_t expected, const cha
     progress_update(&g->progress, done, expected, cell);
 }
 
-static const char *watched_path(const struct gate *g, int i)
+static const char *watched_path(const struct gate *g, size_t i)
 {
-    return i == 0 ? g->model_path : i == 2 ? g->options->base : *g->head ? g->head : NULL;
+    return i < g->n_models        ? g->model_paths[i]
+           : i == g->n_models     ? (*g->head ? g->head : NULL)
+           : i == g->n_models + 1 ? g->options->base
+                                  : NULL;
 }
 
 /* No verdict about two models, or about a binary that was built anew meanwhile. */
 static enum lb_status check_watched(const struct gate *g, struct lb_error *err)
 {
-    for (int i = 0; i < 3; i++) {
+    for (size_t i = 0; i < g->n_models + 2; i++) {
         const char *path = watched_path(g, i);
         struct lb_file_state now = path ? lb_file_state_at(path) : g->watched[i];
         const char *change = lb_file_change(&g->watched[i], &now);
         if (change)
             return lb_fail(err, LB_ERR_STATE, "the %s changed during the gate: %s %s: no verdict",
-                           i == 0 ? "model" : "program", path, change);
+                           i < g->n_models ? "model" : "program", path, change);
     }
     return LB_OK;
 }
@@ -301,7 +317,7 @@ static void warn(struct gate *g, const char *format, ...)
  */
 static void check_machine(struct gate *g)
 {
-    json_t *after = environment_collect(g->model_path, ".");
+    json_t *after = environment_collect(g->model_paths[0], ".");
     char key[65];
     environment_key(after, key);
     json_decref(after);
@@ -317,10 +333,23 @@ static void check_machine(struct gate *g)
     }
 }
 
+/* A verdict on a resident cell names the state of the memory in which it was found. */
+static void name_memory(const struct gate *g, struct gate_times_row *row)
+{
+    char *reason = row->result.reason;
+    const size_t used = strlen(reason);
+    struct memory_rate rate;
+    if (gate_times_memory(&g->times, (uint32_t)(row->cell - g->cells), &rate))
+        snprintf(reason + used, sizeof row->result.reason - used,
+                 "%smemory read at %.1f GB/s in order, %.1f in streams", used ? "; " : "",
+                 rate.in_order / 1e9, rate.in_streams / 1e9);
+}
+
 static void note_oddities(struct gate *g)
 {
     for (size_t i = 0; i < g->times.n_rows; i++) {
-        const struct gate_times_row *row = &g->times.rows[i];
+        struct gate_times_row *row = &g->times.rows[i];
+        name_memory(g, row);
         size_t outliers = row->result.outliers[0] + row->result.outliers[1];
         if (row->result.first_is_slowest)
             warn(g, "%s: the first sample is the slowest: not warmed up?", row->name);
@@ -410,7 +439,7 @@ static enum lb_status open_forms(struct gate *g, struct lb_error *err)
     const char *const paths[N_FORMS] = {o->markdown, o->junit, o->json};
     enum lb_status status = LB_OK;
     if (o->json)
-        status = json_can_name(g->model_path, "the report", err);
+        status = json_can_name(g->model_paths[0], "the report", err);
     for (size_t i = 0; i < N_FORMS && status == LB_OK; i++)
         if (paths[i])
             status = file_stream_open(paths[i], &g->forms[i], err);
@@ -497,10 +526,10 @@ static enum lb_status judge(struct gate *g, const char *path, int *code, struct 
         status = open_forms(g, err);
     if (status != LB_OK)
         return status;
-    for (int i = 0; i < 3; i++)
+    for (size_t i = 0; i < g->n_models + 2; i++)
         if (watched_path(g, i))
             g->watched[i] = lb_file_state_at(watched_path(g, i));
-    g->environment = environment_collect(g->model_path, ".");
+    g->environment = environment_collect(g->model_paths[0], ".");
     g->warnings = environment_warnings(g->environment);
     environment_key(g->environment, g->machine[0]);
     g->plan.machine[0] = g->plan.machine[1] = g->machine[0];
@@ -530,7 +559,8 @@ static void close_gate(struct gate *g)
     scenario_free(&g->scenario);
     json_decref(g->environment);
     json_decref(g->warnings);
-    free(g->model_path);
+    for (size_t i = 0; i < g->n_models; i++)
+        free(g->model_paths[i]);
     free(g->baseline);
 }
 

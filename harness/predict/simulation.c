@@ -160,6 +160,8 @@ static enum lb_status find_model(struct study *s, const struct scenario *scenari
         return sim_model_uniform(a->layers, a->layer_bytes, &s->model, err);
     if (scenario && scenario->model_path)
         return sim_model_of_file(scenario->model_path, &s->model, err);
+    if (scenario && scenario_of_one_model(scenario, err) != LB_OK)
+        return err->code;
     if (scenario) {
         s->synth = synth = model_synth_engine(&scenario->model_synth);
         return sim_model_of_shape(&synth, &s->model, err);

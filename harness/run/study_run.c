@@ -54,7 +54,9 @@ static enum lb_status parse_shard(struct study_run *run, struct lb_error *err)
 static enum lb_status find_model(struct study_run *run, bool only_look, struct lb_error *err)
 {
     const char *given = run->options->model ? run->options->model : run->scenario.model_path;
-    enum lb_status status = LB_OK;
+    enum lb_status status = given ? LB_OK : scenario_of_one_model(&run->scenario, err);
+    if (status != LB_OK)
+        return status;
     if (given)
         run->model_path = strdup(given);
     else if (!only_look)

@@ -341,6 +341,22 @@ static bool read_choice(const struct reader *r, const char *where, const char *k
     return wrong(r, where, value, expected);
 }
 
+/* One, or a list of which each is a model of its own */
+static bool read_quants(const struct reader *r, json_t *value)
+{
+    struct scenario *s = r->s;
+    if (!json_is_array(value))
+        return read_choice(r, "model.synth.quant", "quant", value, &s->model_synth.quant);
+    if (json_array_size(value) == 0 || json_array_size(value) > SCENARIO_QUANTS)
+        return wrong(r, "model.synth.quant", value, "one, or a list of up to 8");
+    for (; s->n_quants < json_array_size(value); s->n_quants++)
+        if (!read_choice(r, "model.synth.quant", "quant", json_array_get(value, s->n_quants),
+                         &s->quants[s->n_quants]))
+            return false;
+    s->model_synth.quant = s->quants[0];
+    return true;
+}
+
 static bool read_synth(const struct reader *r, json_t *object)
 {
     static const char *const known[] = {
@@ -358,8 +374,7 @@ static bool read_synth(const struct reader *r, json_t *object)
     if ((value = json_object_get(object, "shape")) &&
         !read_choice(r, "model.synth.shape", "shape", value, &synth->shape))
         return false;
-    if ((value = json_object_get(object, "quant")) &&
-        !read_choice(r, "model.synth.quant", "quant", value, &synth->quant))
+    if ((value = json_object_get(object, "quant")) && !read_quants(r, value))
         return false;
     if ((value = json_object_get(object, "seed"))) {
         if (!read_count(r, "model.synth.seed", value, 0, INT64_MAX, &number))
@@ -478,6 +493,15 @@ static bool read_document(const struct reader *r, json_t *root)
            read_matrix(r, json_object_get(root, "matrix")) &&
            read_exclusions(r, json_object_get(root, "exclude")) && read_numbers(r, root) &&
            check_together(r);
+}
+
+enum lb_status scenario_of_one_model(const struct scenario *s, struct lb_error *err)
+{
+    if (s->n_quants < 2)
+        return LB_OK;
+    return lb_fail(err, LB_ERR_INPUT,
+                   "%s: model.synth.quant: %zu of them: expected one (only `gate` takes several)",
+                   s->path, s->n_quants);
 }
 
 enum lb_status scenario_from_json(json_t *document, const char *path, const char *sha256,

@@ -32,11 +32,15 @@ struct scenario_exclusion { /* a cell that has all these values is left out */
     size_t count;
 };
 
+#define SCENARIO_QUANTS 8
+
 struct scenario {
     const char *path;
     const char *name, *about;
     const char *model_path; /* NULL: model_synth */
     struct model_synth model_synth;
+    const char *quants[SCENARIO_QUANTS]; /* several: a model of each, which the gate takes */
+    size_t n_quants;                     /* 0: that of model_synth alone */
     struct scenario_value *fixed;
     size_t n_fixed;
     struct scenario_axis *axes;
@@ -55,6 +59,8 @@ struct scenario {
  * takes a reference to it. `path` is for messages. */
 enum lb_status scenario_from_json(json_t *document, const char *path, const char *sha256,
                                   struct scenario *scenario, struct lb_error *err);
+/* LB_ERR_INPUT where it has several models. */
+enum lb_status scenario_of_one_model(const struct scenario *scenario, struct lb_error *err);
 /* A JSON value of a scenario or result as text for option_set(); false when its type cannot be
  * right. */
 bool scenario_option_text(const struct option *option, json_t *value, char *text, size_t size);

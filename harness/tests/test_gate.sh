@@ -139,6 +139,22 @@ times 5 'has no pass' units
 times 5 'not in this build' missing
 times 5 'not done after 1 s' hangs --timeout 1
 
+# a model of each of several tensor types, resident: the state of the memory beside each verdict
+cat >"$work/types.json" <<END
+{"name": "gate-types", "about": "A test of the gate.",
+ "model": {"synth": {"shape": "tiny", "quant": ["Q8_0", "Q4_0"], "layers": 1}},
+ "fixed": {"storage": "memory", "threads": 1, "generate_tokens": 2}, "matrix": {"prefetch": ["resident"]}}
+END
+rm -f "$work"/*.n
+expect 1 'regression: worse by .*; memory read at [0-9.]* GB/s in order, [0-9.]* in streams' "$work/types.json" --times-only \
+    --base "$work/base" --head "$work/slower" --json "$work/r.json"
+is "$(jq -c '[.times[].cell]' "$work/r.json")" '["quant=Q8_0 prefetch=resident","quant=Q4_0 prefetch=resident"]' "a cell of each type"
+is "$(jq '[.memory[] | .in_order + .in_streams | length == 4 and min > 0] | all' "$work/r.json")" true "reads before and after"
+is "$(jq '[.memory[].block] == ([.samples[].block] | unique)' "$work/r.json")" true "around every block"
+is "$(jq '.memory | length' "$work/same.json")" 0 "cells that stream do not ask for the memory"
+answers 2 'expected one (only `gate` takes several)' "$LAYERBENCH" run "$work/types.json" --out "$work/types"
+answers 2 'expected one (only `gate` takes several)' "$LAYERBENCH" simulate "$work/types.json"
+
 # the reports a CI reads
 export GITHUB_STEP_SUMMARY=$work/summary.md GITHUB_ACTIONS=true
 times 1 '::error title=regression' slower
