@@ -38,8 +38,8 @@ int command_micro(int argc, char **argv)
     struct cli cli = {
         "micro", "[--filter RE] [options]",
         "Measures the parts one by one: products of each tensor type by each\n"
-        "instruction set beside the read bandwidth of the memory in the same moments\n"
-        "(in order and in streams), storage reads, what an event and a cache access cost, and, with\n"
+        "instruction set beside reads of the memory in the same moments, in order and in\n"
+        "streams; storage reads, what an event and a cache access cost, and, with\n"
         "--model, whole decode steps and prompts.",
         groups};
     int code = cli_parse(&cli, &argc, argv);
