@@ -223,16 +223,17 @@ static void attend(const struct kernels_attention *a, uint32_t head, const float
         out[i] /= sum;
 }
 
-void generic_attention(const struct kernels_attention *a, uint32_t head, uint32_t first,
-                       uint32_t last, void *scratch)
+void generic_attention(const struct kernels_attention *a, uint32_t head, uint32_t n_heads,
+                       uint32_t first, uint32_t last, void *scratch)
 {
     assert(a->n_heads % a->n_kv_heads == 0);
-    for (uint32_t t = first; t < last; t++) {
-        uint32_t end = a->pos0 + t + 1;
-        uint32_t begin = a->window && end > a->window ? end - a->window : 0;
-        attend(a, head, a->q + t * a->q_stride + (size_t)head * a->head_dim, begin, end, scratch,
-               a->out + t * a->out_stride + (size_t)head * a->head_dim);
-    }
+    for (uint32_t h = head; h < head + n_heads; h++)
+        for (uint32_t t = first; t < last; t++) {
+            uint32_t end = a->pos0 + t + 1;
+            uint32_t begin = a->window && end > a->window ? end - a->window : 0;
+            attend(a, h, a->q + t * a->q_stride + (size_t)h * a->head_dim, begin, end, scratch,
+                   a->out + t * a->out_stride + (size_t)h * a->head_dim);
+        }
 }
 
 /* ---- vectors ---- */

@@ -41,8 +41,8 @@ void generic_prepare(enum kernels_format format, const float *x, size_t x_stride
                      uint32_t n_tokens, uint32_t first, uint32_t last, void *input);
 void generic_product(const struct kernels_product *p, const void *w, uint32_t row_begin,
                      uint32_t row_end, void *scratch);
-void generic_attention(const struct kernels_attention *a, uint32_t head, uint32_t first,
-                       uint32_t last, void *scratch);
+void generic_attention(const struct kernels_attention *a, uint32_t head, uint32_t n_heads,
+                       uint32_t first, uint32_t last, void *scratch);
 void generic_rms_norm(const float *x, const float *weight, uint32_t n, float eps, float *y);
 void generic_swiglu(const float *gate, const float *up, uint32_t n, float *y);
 uint64_t generic_read(const void *memory, size_t bytes);

@@ -97,9 +97,10 @@ struct kernels_ops {
      * code for few tokens and tiles for many. scratch: kernels_scratch_bytes(), 64-aligned. */
     void (*product)(const struct kernels_product *p, const void *w, uint32_t row_begin,
                     uint32_t row_end, void *scratch);
-    /* One head, tokens first..last-1: online softmax over blocks of positions. */
-    void (*attention)(const struct kernels_attention *a, uint32_t head, uint32_t first,
-                      uint32_t last, void *scratch);
+    /* n_heads heads from `head` on, which share their keys, tokens first..last-1: online softmax
+     * over blocks of positions. */
+    void (*attention)(const struct kernels_attention *a, uint32_t head, uint32_t n_heads,
+                      uint32_t first, uint32_t last, void *scratch);
     /* y[i] = x[i] / sqrt(mean(x^2) + eps) * weight[i]; y may be x */
     void (*rms_norm)(const float *x, const float *weight, uint32_t n, float eps, float *y);
     /* y[i] = silu(gate[i]) * up[i]; y may be either */

@@ -109,6 +109,15 @@ static uint32_t blocks_of(const struct session_segment *segment)
     return (segment->n_tokens + ATTENTION_TOKENS - 1) / ATTENTION_TOKENS;
 }
 
+/* Heads that an item covers: where there is one token, some that share their keys, which are then
+ * read once for all of them. */
+static uint32_t heads_of(const struct model_session *s, const struct session_segment *segment)
+{
+    const struct model_config *c = &s->model->config;
+    const uint32_t group = c->n_heads / c->n_kv_heads;
+    return segment->n_tokens > 1 ? 1 : group % 4 == 0 ? 4 : group % 2 == 0 ? 2 : 1;
+}
+
 static void attend(struct model_session *s, const struct session_segment *segment, uint32_t head,
                    uint32_t block, void *scratch)
 {
@@ -131,8 +140,8 @@ static void attend(struct model_session *s, const struct session_segment *segmen
                                   .out = s->attended + (size_t)segment->first * s->q_dim,
                                   .out_stride = s->q_dim};
     uint32_t first = block * ATTENTION_TOKENS, left = segment->n_tokens - first;
-    s->ops->attention(&a, head, first, first + (left < ATTENTION_TOKENS ? left : ATTENTION_TOKENS),
-                      scratch);
+    s->ops->attention(&a, head, heads_of(s, segment), first,
+                      first + (left < ATTENTION_TOKENS ? left : ATTENTION_TOKENS), scratch);
 }
 
 /* Asks for the beginning of a head's keys and values: their rows lie in pages of their own, which
@@ -152,19 +161,20 @@ static void expect_head(const struct model_session *s, const struct session_segm
     }
 }
 
-/* Items: for each segment all heads, for each head all blocks of tokens. */
+/* Items: for each segment all heads (see heads_of), for each all blocks of tokens. */
 static void attend_items(struct model_session *s, uint32_t first, uint32_t last, void *scratch)
 {
     uint32_t n_heads = s->model->config.n_heads, base = 0;
     const uint32_t group = n_heads / s->model->config.n_kv_heads;
     for (uint32_t i = 0; i < s->n_segments && base < last; i++) {
         const struct session_segment *segment = &s->segments[i];
-        uint32_t blocks = blocks_of(segment), n = n_heads * blocks;
+        const uint32_t heads = heads_of(s, segment);
+        uint32_t blocks = blocks_of(segment), n = n_heads / heads * blocks;
         for (uint32_t item = first > base ? first - base : 0; item < n && base + item < last;
              item++) {
-            if (segment->n_tokens == 1 && item + 1 < n && (item + 1) % group == 0)
-                expect_head(s, segment, (item + 1) / group);
-            attend(s, segment, item / blocks, item % blocks, scratch);
+            if (segment->n_tokens == 1 && item + 1 < n && (item + 1) * heads % group == 0)
+                expect_head(s, segment, (item + 1) * heads / group);
+            attend(s, segment, item / blocks * heads, item % blocks, scratch);
         }
         base += n;
     }
@@ -188,7 +198,7 @@ void attend_all(struct model_session *s)
     uint32_t items = 0;
     double pairs = 0;
     for (uint32_t i = 0; i < s->n_segments; i++) {
-        items += c->n_heads * blocks_of(&s->segments[i]);
+        items += c->n_heads / heads_of(s, &s->segments[i]) * blocks_of(&s->segments[i]);
         pairs += visible(s, &s->segments[i]);
     }
     double elements = pairs * s->q_dim;

@@ -179,8 +179,8 @@ static void check_same_bits(const struct kernels_ops *ops, const struct attentio
     memcpy(whole, a->out, count * sizeof *whole);
     uint32_t cut = lb_random_below(&rng, c->n_tokens + 1);
     for (uint32_t head = 0; head < c->n_heads; head++) {
-        ops->attention(a, head, cut, c->n_tokens, scratch);
-        ops->attention(a, head, 0, cut, scratch);
+        ops->attention(a, head, 1, cut, c->n_tokens, scratch);
+        ops->attention(a, head, 1, 0, cut, scratch);
     }
     char text[200];
     describe(ops, c, text);
@@ -192,8 +192,9 @@ static void check_same_bits(const struct kernels_ops *ops, const struct attentio
         one.out += t * a->out_stride;
         one.pos0 += t;
         one.n_tokens = 1;
-        for (uint32_t head = 0; head < c->n_heads; head++)
-            ops->attention(&one, head, 0, 1, scratch);
+        const uint32_t group = c->n_heads / c->n_kv_heads; /* all that share their keys at once */
+        for (uint32_t head = 0; head < c->n_heads; head += group)
+            ops->attention(&one, head, group, 0, 1, scratch);
         differ += memcmp(whole + t * a->out_stride, one.out,
                          (size_t)c->n_heads * c->head_dim * sizeof *whole) != 0;
     }
@@ -208,7 +209,7 @@ static void check_attention(const struct kernels_ops *ops)
     static const uint32_t token_counts[] = {1, 2, 3, 4, 5, 9, 70};
     static const uint32_t windows[] = {0, 0, 1, 40, 64, 100};
     for (int round = 0; round < 60; round++) {
-        uint32_t group = 1 + lb_random_below(&rng, 3);
+        uint32_t group = 1 + lb_random_below(&rng, 8);
         struct attention_case c = {.head_dim = head_dims[round % 6],
                                    .n_kv_heads = 2,
                                    .n_heads = 2 * group,
@@ -219,7 +220,7 @@ static void check_attention(const struct kernels_ops *ops)
         struct attention_data d = attention_open(&c);
         struct guarded scratch = guarded_alloc(kernels_scratch_bytes(1, c.head_dim), 1);
         for (uint32_t head = 0; head < c.n_heads; head++)
-            ops->attention(&d.a, head, 0, c.n_tokens, scratch.data);
+            ops->attention(&d.a, head, 1, 0, c.n_tokens, scratch.data);
         check_against_double(ops, &c, &d);
         check_same_bits(ops, &c, &d, scratch.data);
         guarded_free(&scratch);

@@ -139,10 +139,9 @@ INLINE void attend(enum kernels_kv kv, struct token *token)
         token->out[i] /= sum;
 }
 
-void attention_avx2(const struct kernels_attention *a, uint32_t head, uint32_t first, uint32_t last,
-                    void *scratch)
+static void one_head(const struct kernels_attention *a, uint32_t head, uint32_t first,
+                     uint32_t last)
 {
-    (void)scratch;
     assert(a->n_heads % a->n_kv_heads == 0);
     const size_t head_bytes = a->capacity * kernels_kv_row_bytes(a->kv, a->head_dim);
     const uint32_t kv_head = head / (a->n_heads / a->n_kv_heads);
@@ -167,4 +166,12 @@ void attention_avx2(const struct kernels_attention *a, uint32_t head, uint32_t f
             attend(KERNELS_KV_Q8_0, &token);
         }
     }
+}
+
+void attention_avx2(const struct kernels_attention *a, uint32_t head, uint32_t n_heads,
+                    uint32_t first, uint32_t last, void *scratch)
+{
+    (void)scratch;
+    for (uint32_t h = head; h < head + n_heads; h++)
+        one_head(a, h, first, last);
 }

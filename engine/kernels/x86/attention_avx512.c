@@ -1,6 +1,7 @@
 /*
- * attention_avx512: causal attention of one head, up to four tokens at a time, online softmax over
- * blocks of 64 positions that begin at multiples of 64.
+ * attention_avx512: causal attention, online softmax over blocks of 64 positions that begin at
+ * multiples of 64; up to four tokens of a head at a time, or a token of up to four heads that share
+ * their keys: one as much as the other is called a token here.
  *
  * For each block:
  *   1. scores: 4 tokens x 4 positions (one token: 16 positions) of q k in registers, 16 partial
@@ -223,25 +224,34 @@ INLINE void attend(enum kernels_kv kv, struct tile *tile)
     }
 }
 
-void attention_avx512(const struct kernels_attention *a, uint32_t head, uint32_t first,
-                      uint32_t last, void *scratch)
+/* Queries first..last-1 against the keys of a head: query i is token i / n_heads of head
+ * head + i % n_heads, with one token or one head. */
+void attention_avx512(const struct kernels_attention *a, uint32_t head, uint32_t n_heads,
+                      uint32_t first, uint32_t last, void *scratch)
 {
     assert(a->n_heads % a->n_kv_heads == 0);
+    if (n_heads > 1 && last - first > 1) { /* tiles are of one or the other */
+        for (uint32_t h = head; h < head + n_heads; h++)
+            attention_avx512(a, h, 1, first, last, scratch);
+        return;
+    }
     const size_t head_bytes = a->capacity * kernels_kv_row_bytes(a->kv, a->head_dim);
     const uint32_t kv_head = head / (a->n_heads / a->n_kv_heads);
+    const uint32_t n = n_heads * (last - first);
     struct tile tile = {.a = a,
                         .k = (const char *)a->k + kv_head * head_bytes,
                         .v = (const char *)a->v + kv_head * head_bytes,
                         .score = scratch};
-    for (uint32_t at = first; at < last; at += TOKEN_TILE) {
-        tile.n = last - at < TOKEN_TILE ? (int)(last - at) : TOKEN_TILE;
+    for (uint32_t at = 0; at < n; at += TOKEN_TILE) {
+        tile.n = n - at < TOKEN_TILE ? (int)(n - at) : TOKEN_TILE;
         for (int i = 0; i < TOKEN_TILE; i++) {
-            uint32_t t = at + (uint32_t)(i < tile.n ? i : tile.n - 1);
-            tile.q[i] = a->q + t * a->q_stride + (size_t)head * a->head_dim;
-            tile.out[i] = a->out + t * a->out_stride + (size_t)head * a->head_dim;
+            const uint32_t query = at + (uint32_t)(i < tile.n ? i : tile.n - 1);
+            const uint32_t t = first + query / n_heads, h = head + query % n_heads;
+            tile.q[i] = a->q + t * a->q_stride + (size_t)h * a->head_dim;
+            tile.out[i] = a->out + t * a->out_stride + (size_t)h * a->head_dim;
             tile.end[i] = a->pos0 + t + 1;
             tile.begin[i] = a->window && tile.end[i] > a->window ? tile.end[i] - a->window : 0;
-            tile.max[i] = a->sinks ? a->sinks[head] : -INFINITY;
+            tile.max[i] = a->sinks ? a->sinks[h] : -INFINITY;
             tile.sum[i] = _mm512_maskz_mov_ps(1, _mm512_set1_ps(a->sinks ? 1 : 0));
         }
         switch (a->kv) {

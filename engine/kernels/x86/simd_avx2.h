@@ -18,8 +18,8 @@ void float_avx2(const struct kernels_product *p, const uint8_t *w, uint32_t row_
                 uint32_t row_end);
 void prepare_avx2(enum kernels_format format, const float *x, size_t x_stride, uint32_t n_in,
                   uint32_t n_tokens, uint32_t first, uint32_t last, void *input);
-void attention_avx2(const struct kernels_attention *a, uint32_t head, uint32_t first, uint32_t last,
-                    void *scratch);
+void attention_avx2(const struct kernels_attention *a, uint32_t head, uint32_t n_heads,
+                    uint32_t first, uint32_t last, void *scratch);
 void rms_norm_avx2(const float *x, const float *weight, uint32_t n, float eps, float *y);
 void swiglu_avx2(const float *gate, const float *up, uint32_t n, float *y);
 uint64_t read_avx2(const void *memory, size_t bytes);

@@ -26,8 +26,8 @@ void tile256_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t 
 void float_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
                   uint32_t row_end, void *scratch);
 
-void attention_avx512(const struct kernels_attention *a, uint32_t head, uint32_t first,
-                      uint32_t last, void *scratch);
+void attention_avx512(const struct kernels_attention *a, uint32_t head, uint32_t n_heads,
+                      uint32_t first, uint32_t last, void *scratch);
 void rms_norm_avx512(const float *x, const float *weight, uint32_t n, float eps, float *y);
 void swiglu_avx512(const float *gate, const float *up, uint32_t n, float *y);
 uint64_t read_avx512(const void *memory, size_t bytes);
