@@ -5,8 +5,7 @@
 
 #define LEAST_WAIT  32 /* products between two trials */
 #define MOST_WAIT   512
-#define WAIT_TO_WIN 2    /* after a win, before it is confirmed */
-#define NEWEST      0.25 /* weight of the newest product in the best's moving average */
+#define WAIT_TO_WIN 2 /* after a win, before it is confirmed */
 
 static uint32_t log2_of(uint32_t n)
 {
@@ -73,9 +72,9 @@ static void choose_first(struct order_shape *shape)
         if (medians[k] < medians[shape->best])
             shape->best = (enum kernels_order)k;
     }
-    shape->cost = medians[shape->best];
+    memcpy(shape->latest, shape->first[shape->best], sizeof shape->latest);
     for (uint32_t k = 0; k < N_KERNELS_ORDERS; k++)
-        shape->ratio[k] = medians[k] / shape->cost;
+        shape->ratio[k] = medians[k] / medians[shape->best];
     shape->on_trial = next_trial(shape);
     shape->until_trial = wait_for(shape, shape->on_trial);
 }
@@ -86,7 +85,8 @@ static void take_over(struct order_chooser *c, struct order_shape *shape, enum k
     for (uint32_t k = 0; k < N_KERNELS_ORDERS; k++)
         shape->ratio[k] /= ratio;
     shape->best = order;
-    shape->cost *= ratio;
+    for (int i = 0; i < ORDER_ROUNDS; i++)
+        shape->latest[i] *= ratio;
     shape->wins = 0;
     c->changes++;
 }
@@ -95,7 +95,7 @@ static void take_over(struct order_chooser *c, struct order_shape *shape, enum k
 static void judge_trial(struct order_chooser *c, struct order_shape *shape, double cost)
 {
     const enum kernels_order order = shape->on_trial;
-    const double ratio = cost / shape->cost;
+    const double ratio = cost / median(shape->latest);
     if (ratio <= ORDER_WIN) {
         shape->wins++;
         shape->ratio[order] += (ratio - shape->ratio[order]) / shape->wins; /* mean of the wins */
@@ -121,7 +121,7 @@ void order_took(struct order_chooser *c, struct order_shape *shape, enum kernels
         if (++shape->seen == N_KERNELS_ORDERS * ORDER_ROUNDS)
             choose_first(shape);
     } else if (order == shape->best) {
-        shape->cost += NEWEST * (cost - shape->cost);
+        shape->latest[shape->n_latest++ % ORDER_ROUNDS] = cost;
         shape->until_trial -= shape->until_trial > 0;
     } else {
         judge_trial(c, shape, cost);

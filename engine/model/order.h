@@ -7,8 +7,10 @@
  *
  *   1. the first products of a shape take the orders in turn; the least median is the best;
  *   2. from then on the best serves, and now and then one product is a trial of another order, set
- *      against the last products of the best, which were of the same shape moments ago. The worse
- *      an order was, the rarer its trials, so that they cost about ORDER_COST of the time;
+ *      against the median of the last products of the best, which were of the same shape moments
+ *      ago (a mean would let one product that another process held up make a trial look good).
+ *      The worse an order was, the rarer its trials, so that they cost about ORDER_COST of the
+ *      time;
  *   3. a trial that wins is repeated at once; ORDER_CONFIRM wins in a row make it the best.
  *
  * Pure: no clock of its own. The bits of a product are the same in every order.
@@ -29,7 +31,8 @@ struct order_shape {
     uint32_t seen; /* products while the orders take turns */
     double first[N_KERNELS_ORDERS][ORDER_ROUNDS];
     enum kernels_order best;
-    double cost;                    /* of the best now, ns a row */
+    double latest[ORDER_ROUNDS];    /* costs of the best's last products, ns a row */
+    uint32_t n_latest;              /* so many have been: they take turns */
     double ratio[N_KERNELS_ORDERS]; /* cost of each over that of the best, as last seen */
     uint32_t wins;                  /* in a row, of the order on trial */
     enum kernels_order on_trial;
