@@ -167,7 +167,8 @@ struct lb_access {
     int64_t need_ns,
         ready_ns; /* asked for; load complete (before need_ns if in time; hits: need_ns) */
     int64_t wait_ns, queue_ns, read_ns, compute_ns;
-    uint64_t bytes;
+    uint64_t bytes;      /* read */
+    uint64_t weights;    /* bytes of what is needed, read or not */
     uint64_t held_bytes; /* memory of units in the cache and in flight */
 };
 

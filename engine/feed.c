@@ -183,6 +183,7 @@ static void account_unit(struct feed *feed, const struct streamer_access *unit, 
                             .queue_ns = unit->queue_ns,
                             .read_ns = unit->read_ns,
                             .bytes = unit->bytes,
+                            .weights = feed->layout->units[unit->unit].bytes,
                             .held_bytes = unit->held_bytes};
     if (u->part > 0)
         count_expert(feed, u);
@@ -198,6 +199,7 @@ static void account_unit(struct feed *feed, const struct streamer_access *unit, 
     a->queue_ns += u->queue_ns;
     a->read_ns += u->read_ns;
     a->bytes += u->bytes;
+    a->weights += u->weights;
     a->held_bytes = u->held_bytes;
     a->evicted += u->evicted;
 }

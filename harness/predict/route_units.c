@@ -13,16 +13,19 @@ struct making {
     uint64_t n_units, n_order, n_first;
     uint64_t *first;
     bool *chosen; /* [n_experts] of the layer at hand */
+    bool counts;  /* the pass at hand */
 };
 
 static void take(struct making *m, uint32_t unit)
 {
     const struct layout_unit *u = &m->layout->units[unit];
+    if (u->part > 0)
+        m->units[m->n_units++] = unit;
+    if (!m->counts)
+        return;
     m->out->order[m->n_order++] = unit;
     m->out->layer_bytes[u->layer] += (double)u->bytes;
     m->out->read_bytes += (double)u->read_bytes;
-    if (u->part > 0)
-        m->units[m->n_units++] = unit;
 }
 
 static enum lb_status take_expert(struct making *m, uint32_t layer, uint32_t expert,
@@ -81,11 +84,11 @@ static uint32_t largest_expert(const struct layout *l)
 }
 
 enum lb_status route_units_make(const struct route_trace *trace, const struct layout *layout,
-                                struct route_units *out, struct lb_error *err)
+                                uint64_t warmup, struct route_units *out, struct lb_error *err)
 {
     *out = (struct route_units){.length = 0};
     struct making m = {.trace = trace, .layout = layout, .out = out};
-    uint64_t passes = count_passes(trace), most = trace->length * largest_expert(layout);
+    uint64_t passes = count_passes(trace), at = 0, most = trace->length * largest_expert(layout);
     if (trace->n_layers > layout->n_layers)
         return lb_fail(err, LB_ERR_INPUT, "routes: layer %u: the model has %u layers",
                        trace->n_layers - 1, layout->n_layers);
@@ -102,14 +105,16 @@ enum lb_status route_units_make(const struct route_trace *trace, const struct la
     for (uint64_t i = 0, end; i < trace->n_lines && status == LB_OK; i = end) {
         for (end = i; end < trace->n_lines && trace->lines[end].pass == trace->lines[i].pass; end++)
             ;
+        m.counts = at++ >= warmup || passes <= warmup;
+        out->passes += m.counts;
         status = make_pass(&m, trace->lines + i, end - i, err);
     }
     if (status == LB_OK) {
         m.first[m.n_first] = m.n_units;
         out->length = m.n_order;
-        out->read_bytes /= (double)passes;
+        out->read_bytes /= (double)out->passes;
         for (uint32_t l = 0; l < layout->n_layers; l++) {
-            out->layer_bytes[l] /= (double)passes;
+            out->layer_bytes[l] /= (double)out->passes;
             out->bytes += out->layer_bytes[l];
         }
     }

@@ -8,17 +8,18 @@
 
 struct route_units {
     struct plan_routes routes;
-    /* every access of all passes, part 0 and experts: what is needed if all is known beforehand */
+    /* of the passes that count: every access, part 0 and experts */
     uint32_t *order;
-    uint64_t length;
+    uint64_t length, passes;
     double *layer_bytes; /* [n_layers] weights that a pass needs of a layer, on average */
     double bytes;        /* of all layers */
     double read_bytes;
 };
 
-/* LB_ERR_INPUT: a layer or an expert that the layout does not have. */
+/* warmup: passes at the beginning that do not count, if there are more. LB_ERR_INPUT: a layer or an
+ * expert that the layout does not have. */
 enum lb_status route_units_make(const struct route_trace *trace, const struct layout *layout,
-                                struct route_units *out, struct lb_error *err);
+                                uint64_t warmup, struct route_units *out, struct lb_error *err);
 void route_units_free(struct route_units *units);
 
 #endif

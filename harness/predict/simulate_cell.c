@@ -9,6 +9,7 @@
 #include "plan/virtual.h"
 #include "storage/storage.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,7 +74,7 @@ static enum lb_status compute_time(struct cell_run *run, struct lb_error *err)
 }
 
 static enum lb_status make_layout(struct cell_run *run, const struct route_trace *routes,
-                                  struct lb_error *err)
+                                  uint32_t warmup, struct lb_error *err)
 {
     const struct sim_model *m = run->model;
     const struct lb_options *o = &run->settings->engine;
@@ -81,8 +82,9 @@ static enum lb_status make_layout(struct cell_run *run, const struct route_trace
                                 .align = reads_directly(o->storage) ? STORAGE_ALIGN : 1,
                                 .file_bytes = m->file_bytes};
     enum lb_status status = layout_build(m->tensors, m->n_tensors, &lo, &run->layout, err);
-    return status == LB_OK && routes ? route_units_make(routes, run->layout, &run->routed, err)
-                                     : status;
+    return status == LB_OK && routes
+               ? route_units_make(routes, run->layout, warmup, &run->routed, err)
+               : status;
 }
 
 /* A layer's time is shared out by bytes, over those that a pass needs. */
@@ -154,26 +156,42 @@ static enum lb_status make_options(struct cell_run *run, struct lb_error *err)
     return status;
 }
 
-/* Loads of the offline optimum: belady, one read a unit, so that it costs next to nothing. Of
- * routes all accesses are known, in a cache that is full when the count begins. */
+/* The cache as bytes read. */
+static double cached_bytes(const struct cell_run *run)
+{
+    const struct layout *l = run->layout;
+    return (double)run->options.max_frames / (double)budget_all(l) * (double)l->read_bytes;
+}
+
+/* Of routes: bytes that a pass must read, were all of them known beforehand. */
+static enum lb_status clairvoyant(const struct cell_run *run, double *bytes, struct lb_error *err)
+{
+    const uint32_t n = run->layout->n_units;
+    double *bytes_of = malloc(n * sizeof *bytes_of), least = NAN;
+    for (uint32_t i = 0; bytes_of && i < n; i++)
+        bytes_of[i] = (double)run->units[i].bytes;
+    if (bytes_of)
+        least = floor_clairvoyant(run->routed.order, run->routed.length, bytes_of, n,
+                                  cached_bytes(run));
+    free(bytes_of);
+    *bytes = least / (double)run->routed.passes;
+    return isnan(least) ? lb_fail(err, LB_ERR_NOMEM, "simulation: out of memory") : LB_OK;
+}
+
+/* Loads of the offline optimum: belady, one read a unit, so that it costs next to nothing; of
+ * routes the clairvoyant bound. */
 static enum lb_status optimum(const struct cell_run *run, double *bytes, struct lb_error *err)
 {
     struct virtual_options o = run->options;
     struct virtual_result r;
+    if (run->routed.order)
+        return clairvoyant(run, bytes, err);
     o.prefetch = "off";
     o.predict = "off";
     o.replacement = "belady";
     o.chunk_bytes = UINT32_MAX;
-    double passes = o.passes;
-    if (run->routed.order) {
-        o.order = run->routed.order;
-        o.length = run->routed.length;
-        o.routes = NULL;
-        o.warmup = o.passes = 1;
-        passes = (double)run->routed.routes.n_passes;
-    }
     enum lb_status status = virtual_run(&o, &r, err);
-    *bytes = status == LB_OK ? (double)r.bytes / passes : 0;
+    *bytes = status == LB_OK ? (double)r.bytes / o.passes : 0;
     return status;
 }
 
@@ -183,12 +201,12 @@ static void describe(const struct cell_run *run, const struct virtual_result *r,
     const struct virtual_options *o = &run->options;
     const struct layout *l = run->layout;
     double passes = o->passes, all = (double)l->read_bytes;
-    double cached = (double)o->max_frames / (double)budget_all(l) * all; /* frames as bytes read */
     p->pass_ns = r->time_ns / passes;
     p->wait_ns = r->wait_ns / passes;
     p->compute_ns = r->compute_ns / passes;
     double needed = run->routed.order ? run->routed.read_bytes : all;
-    struct floor floor = floor_of(p->compute_ns, needed, cached, o->bandwidth);
+    double least = run->routed.order ? p->optimum_bytes : floor_least(needed, cached_bytes(run));
+    struct floor floor = floor_of(p->compute_ns, needed, least, o->bandwidth);
     p->floor_ns = floor.ns;
     p->hit = (double)r->layers.hits / passes;
     p->prefetched = (double)r->layers.prefetched / passes;
@@ -235,7 +253,7 @@ enum lb_status sim_predict(const struct sim_model *model, const struct sim_times
 {
     struct cell_run run = {.model = model, .times = times, .settings = settings};
     struct virtual_result result;
-    enum lb_status status = make_layout(&run, accesses->routes, err);
+    enum lb_status status = make_layout(&run, accesses->routes, warmup, err);
     if (status == LB_OK && !accesses->compute_ns)
         status = compute_time(&run, err);
     if (status == LB_OK)
@@ -256,9 +274,9 @@ enum lb_status sim_predict(const struct sim_model *model, const struct sim_times
     if (status == LB_OK)
         status = virtual_run(&run.options, &result, err);
     if (status == LB_OK)
-        describe(&run, &result, prediction);
-    if (status == LB_OK)
         status = optimum(&run, &prediction->optimum_bytes, err);
+    if (status == LB_OK)
+        describe(&run, &result, prediction);
     free(run.scores);
     free(run.units);
     route_units_free(&run.routed);

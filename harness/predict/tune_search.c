@@ -199,7 +199,8 @@ static double floor_ns(const struct tune_facts *f, const struct tune_choice *c)
 {
     if (f->model.experts)
         return c->prediction.floor_ns;
-    return floor_of(c->prediction.compute_ns, (double)f->model.layer_bytes, (double)f->cache_bytes,
+    double needed = (double)f->model.layer_bytes;
+    return floor_of(c->prediction.compute_ns, needed, floor_least(needed, (double)f->cache_bytes),
                     c->bandwidth)
         .ns;
 }

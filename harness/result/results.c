@@ -355,6 +355,7 @@ enum lb_status results_add(struct results *r, uint32_t cell, struct sample *samp
     char *lines = path_of(r, "layers.jsonl"), *journal = path_of(r, "samples.jsonl");
     char *routes = path_of(r, "routes.csv");
     enum lb_status status = lines && journal && routes ? LB_OK : no_memory(err);
+    summary_look_back(sample);
     if (status == LB_OK && r->log)
         status = layer_lines_append(lines, name, sample, err);
     if (status == LB_OK)
@@ -367,11 +368,11 @@ enum lb_status results_add(struct results *r, uint32_t cell, struct sample *samp
     if (status != LB_OK)
         return status;
     free(sample->log); /* on disk now */
-    sample->log = NULL;
-    sample->n_log = 0;
+    free(sample->units);
     free(sample->routes);
+    sample->log = sample->units = NULL;
     sample->routes = NULL;
-    sample->n_routes = 0;
+    sample->n_log = sample->n_units = sample->n_routes = 0;
     status = keep_sample(r, cell, sample, err);
     if (status == LB_OK && lb_now_ns() - r->written_ns > WRITE_EVERY * r->write_took_ns)
         status = results_write(r, err);

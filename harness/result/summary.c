@@ -163,6 +163,43 @@ static double bytes_of_pass(const struct sample *s)
                                                 : (double)s->layer_bytes;
 }
 
+/* Bytes that a decode pass must read, whatever is evicted for what. */
+static double least_of_pass(const struct sample *s)
+{
+    double needed = bytes_of_pass(s);
+    if (strcmp(s->prefetch, "resident") == 0)
+        return 0;
+    if (s->clairvoyant_hit_bytes > 0)
+        return needed - per_pass(s, (double)s->clairvoyant_hit_bytes);
+    return floor_least(needed, (double)s->cache_bytes);
+}
+
+void summary_look_back(struct sample *s)
+{
+    uint32_t n_units = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_units; i++)
+        n_units = s->units[i].unit >= n_units ? s->units[i].unit + 1 : n_units;
+    if (s->experts_needed == 0 || s->n_units != s->unit_accesses)
+        return;
+    uint32_t *units = malloc((s->n_units + 1) * sizeof *units);
+    double *bytes_of = calloc(n_units + 1, sizeof *bytes_of), needed = 0, least = NAN;
+    for (size_t i = 0; units && bytes_of && i < s->n_units; i++) {
+        const struct lb_access *a = &s->units[i];
+        if (a->prefill)
+            continue;
+        units[n++] = a->unit;
+        bytes_of[a->unit] = (double)a->weights;
+        needed += (double)a->weights;
+    }
+    if (units && bytes_of)
+        least = floor_clairvoyant(units, n, bytes_of, n_units, (double)s->cache_bytes);
+    if (needed > least)
+        s->clairvoyant_hit_bytes = (uint64_t)(needed - least);
+    free(units);
+    free(bytes_of);
+}
+
 struct floor summary_floor(const struct cell_samples *cell, const struct cell_samples *reference,
                            double bandwidth)
 {
@@ -172,9 +209,7 @@ struct floor summary_floor(const struct cell_samples *cell, const struct cell_sa
     double compute_ns = reference ? least_of(reference, busy) : NAN;
     if (!s || isnan(compute_ns))
         return (struct floor){.bandwidth = bandwidth};
-    bool reads = strcmp(s->prefetch, "resident") != 0;
-    double needed = bytes_of_pass(s);
-    return floor_of(compute_ns, needed, reads ? (double)s->cache_bytes : needed, bandwidth);
+    return floor_of(compute_ns, bytes_of_pass(s), least_of_pass(s), bandwidth);
 }
 
 const char *summary_failed(const struct cell_samples *c)

@@ -52,6 +52,10 @@ bool summary_prediction(const struct cell_samples *cell, size_t depth,
 const char *summary_failed(const struct cell_samples *cell);
 const char *summary_broken(const struct cell_samples *cell);
 
+/* Of a mixture of experts, while its accesses of units are there (all of them): what could have
+ * been in the cache, had all of them been known beforehand. */
+void summary_look_back(struct sample *sample);
+
 /* bandwidth: bytes/s of the cell's storage, 0 where none applies. reference: samples of the
  * resident cell that does the same work, or NULL: its least computation is the cell's. */
 struct floor summary_floor(const struct cell_samples *cell, const struct cell_samples *reference,

@@ -54,6 +54,8 @@ struct sample {
      * of experts, those that were there, and the weights of both */
     uint64_t experts_needed, expert_layers, experts_used, expert_choices;
     uint64_t expert_units, expert_hits, expert_bytes, expert_hit_bytes;
+    uint64_t clairvoyant_hit_bytes; /* of needed_bytes, the most that can have been in the cache; 0:
+                                     * not known. Filled in by summary_look_back() */
     uint64_t wasted, evictions, protected_evictions;
     uint64_t prefetches_started, prefetches_completed, prefetches_cancelled, prefetches_used,
         prefetches_failed;

@@ -88,6 +88,7 @@ static const struct field fields[] = {
     MIXTURE_NUMBER_OF(expert_hits),
     MIXTURE_NUMBER_OF(expert_bytes),
     MIXTURE_NUMBER_OF(expert_hit_bytes),
+    MIXTURE_NUMBER_OF(clairvoyant_hit_bytes),
     LATER_NUMBER_OF(products_rows),
     LATER_NUMBER_OF(products_streams),
     LATER_NUMBER_OF(product_changes),

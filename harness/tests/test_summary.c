@@ -101,7 +101,11 @@ static void floors(void)
     streamed[0].needed_bytes = 4500 * streamed[0].n_pass; /* experts: 1,500 do not fit */
     f = summary_floor(&cell, &reference, 1e5);
     CHECK(near(f.load_ns, 15 * MS) && near(f.all_load_ns, 45 * MS), "%g", f.load_ns);
-    streamed[0].needed_bytes = 0;
+    streamed[0].clairvoyant_hit_bytes =
+        2000 * streamed[0].n_pass; /* that is not all of the cache */
+    f = summary_floor(&cell, &reference, 1e5);
+    CHECK(near(f.load_ns, 25 * MS) && near(f.all_load_ns, 45 * MS), "%g", f.load_ns);
+    streamed[0].needed_bytes = streamed[0].clairvoyant_hit_bytes = 0;
     f = summary_floor(&cell, &reference, 0);
     CHECK(near(f.ns, 16 * MS) && f.load_ns == 0, "nothing is read: computing alone");
     f = summary_floor(&reference, &reference, 1e3);
