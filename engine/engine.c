@@ -35,6 +35,7 @@ struct lb_options lb_options_default(void)
         .resident = "none",
         .cache_scope = "model",
         .storage = "auto",
+        .model_copy = "",
         .unit_bytes = LAYOUT_UNIT_EXPERT,
         .queue_depth = 32,
         .chunk_bytes = 1u << 20,
@@ -163,8 +164,10 @@ static enum lb_status load_kept(struct lb_engine *e, struct lb_error *err)
 static enum lb_status open_storage(struct lb_engine *e, struct lb_error *err)
 {
     struct lb_options *o = &e->options;
-    struct storage_options so = {
-        .queue_depth = o->queue_depth, .io_threads = o->io_threads, .advice = o->advice};
+    struct storage_options so = {.queue_depth = o->queue_depth,
+                                 .io_threads = o->io_threads,
+                                 .copies = o->model_copy,
+                                 .advice = o->advice};
     char notice[200] = "";
     enum lb_status status =
         storage_open(o->storage, o->model_path, &so, notice, sizeof notice, &e->storage, err);
@@ -173,6 +176,8 @@ static enum lb_status open_storage(struct lb_engine *e, struct lb_error *err)
     o->storage = storage_name(e->storage);
     if (*notice)
         add_notice(e, "%s", notice);
+    if (storage_copies(e->storage) > 1)
+        add_notice(e, "reads are spread over %u copies of the model", storage_copies(e->storage));
     return LB_OK;
 }
 
@@ -402,7 +407,9 @@ static uint32_t most_together(const struct lb_engine *e)
 {
     const struct lb_options *o = &e->options;
     const struct model_config *c = model_config(e->model);
-    const uint64_t token = (c->n_embd + c->rope_dims + 1) * sizeof(float);
+    const struct model_experts *x = &c->experts;
+    const uint64_t of_experts = x->count == 0 ? 0 : c->n_embd * (x->used + 2) + 4 * x->used;
+    const uint64_t token = (c->n_embd + c->rope_dims + 1 + of_experts) * sizeof(float);
     const uint64_t least = (uint64_t)16 << 20, share = e->layout->bytes / 32;
     const uint64_t fit = (share > least ? share : least) / token;
     uint32_t most = fit < o->context ? (uint32_t)fit : o->context;

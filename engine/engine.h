@@ -53,7 +53,9 @@ struct lb_options {
     uint64_t streaming_threshold; /* models up to this many bytes load whole; default 0 */
     /* storage */
     const char *storage; /* default "auto": uring, direct or pread, the first that works here */
-    const char *advice;  /* mmap only */
+    const char *model_copy; /* paths of copies of the model on other drives, comma-separated: reads
+                             * are spread over all; pread, direct, uring; default "" */
+    const char *advice;     /* mmap only */
     /* 0 = layer, 1 = tensor, 2 = expert (where there are none, a layer), else a size; default 2 */
     uint64_t unit_bytes;
     uint32_t queue_depth;      /* default 32 */
@@ -123,6 +125,7 @@ struct lb_effective {
     uint32_t cache_layers; /* capacity in layers (whole layers that fit) */
     uint64_t cache_bytes;
     uint32_t prefetch_distance, predict_depth, threads, batch, context, n_units;
+    uint32_t drives; /* files that it streams from: the model and its copies */
     bool protect;
 };
 struct lb_effective lb_engine_effective(const struct lb_engine *engine);

@@ -59,6 +59,7 @@ struct lb_effective lb_engine_effective(const struct lb_engine *e)
                                  .batch = o->batch,
                                  .context = o->context,
                                  .n_units = e->layout->n_units,
+                                 .drives = storage_copies(e->storage),
                                  .protect = s.protect};
 }
 

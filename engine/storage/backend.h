@@ -18,8 +18,12 @@ struct storage {
     bool direct;      /* likewise */
     uint64_t file_bytes;
     uint32_t depth;
+    uint32_t n_copies;
+    bool chosen; /* a wrapper around it has chosen the copy */
     /* owner's thread */
-    uint32_t in_flight; /* submitted and not reaped */
+    uint32_t in_flight;              /* submitted and not reaped */
+    uint32_t queued[STORAGE_COPIES]; /* of each copy */
+    uint32_t last_copy;
     /* atomic: written by the owner, read by any thread */
     _Atomic uint64_t reads, bytes, errors;
 };

@@ -47,8 +47,11 @@ static void *reader_main(void *arg)
         int32_t result = r->fn(r->own, &job.read);
         int64_t now = lb_now_ns();
         pthread_mutex_lock(&r->mu);
-        r->done[r->done_head++ % r->depth] = (struct storage_done){
-            .tag = job.read.tag, .result = result, .submit_ns = job.submit_ns, .done_ns = now};
+        r->done[r->done_head++ % r->depth] = (struct storage_done){.tag = job.read.tag,
+                                                                   .copy = job.read.copy,
+                                                                   .result = result,
+                                                                   .submit_ns = job.submit_ns,
+                                                                   .done_ns = now};
         if (r->wanted && r->done_head - r->done_tail >= r->wanted)
             pthread_cond_signal(&r->completed);
     }

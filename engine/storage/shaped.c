@@ -5,7 +5,8 @@
  * The device has one channel that transfers reads in order of submission: a read's
  * transfer starts when the one before it has ended (or now, when the channel is idle:
  * nothing is saved up), takes bytes / bandwidth, and is known `latency` later. The
- * inner read starts at once; whichever is later, its end or the due time, counts.
+ * inner read starts at once; whichever is later, its end or the due time, counts. Where a model
+ * has copies, each lies on a device of its own.
  */
 #include "base/memory.h"
 #include "storage/wrapper.h"
@@ -14,20 +15,29 @@
 
 struct shaped {
     struct storage_device device;
-    int64_t free_ns; /* when the channel has transferred all it was given */
+    int64_t free_ns[STORAGE_COPIES]; /* when a channel has transferred all it was given */
 };
 
 static void stamp(void *own, struct held *held)
 {
     struct shaped *s = own;
-    if (s->free_ns < held->submit_ns)
-        s->free_ns = held->submit_ns;
+    int64_t *free_ns = &s->free_ns[held->read.copy];
+    if (*free_ns < held->submit_ns)
+        *free_ns = held->submit_ns;
     if (s->device.bandwidth > 0)
-        s->free_ns += (int64_t)ceil(held->read.bytes / s->device.bandwidth * 1e9);
-    held->due_ns = s->free_ns + s->device.latency_ns;
+        *free_ns += (int64_t)ceil(held->read.bytes / s->device.bandwidth * 1e9);
+    held->due_ns = *free_ns + s->device.latency_ns;
 }
 
-static const struct wrapper_hooks hooks = {.stamp = stamp};
+/* Several devices: due times are in no order, as where they are put off when a read is done. */
+static void finish(void *own, struct held *held)
+{
+    (void)own;
+    (void)held;
+}
+
+static const struct wrapper_hooks one_device = {.stamp = stamp};
+static const struct wrapper_hooks several = {.stamp = stamp, .finish = finish};
 
 enum lb_status storage_shape(struct storage *inner, const struct storage_device *device,
                              struct storage **storage, struct lb_error *err)
@@ -45,7 +55,9 @@ enum lb_status storage_shape(struct storage *inner, const struct storage_device 
     struct shaped *own = lb_calloc(1, sizeof *own);
     if (own)
         own->device = *device;
-    return wrapper_open(inner, device->queue_depth, &hooks, own, storage, err);
+    const struct wrapper_hooks *hooks = storage_copies(inner) > 1 ? &several : &one_device;
+    return wrapper_open(inner, device->queue_depth * storage_copies(inner), hooks, own, storage,
+                        err);
 }
 
 /* Orders of magnitude of sequential reads as makers and operators publish them. */

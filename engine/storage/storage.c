@@ -57,6 +57,14 @@ static void check_ops(const struct storage_ops *ops)
     (void)ops;
 }
 
+static uint32_t count_copies(const struct storage_options *options)
+{
+    uint32_t n = 1;
+    for (const char *at = options->copies; at && *at; at = strchr(at + 1, ','))
+        n++;
+    return n;
+}
+
 static enum lb_status open_one(const struct storage_ops *ops, const char *path,
                                const struct storage_options *options, struct storage **storage,
                                struct lb_error *err)
@@ -65,7 +73,13 @@ static enum lb_status open_one(const struct storage_ops *ops, const char *path,
     struct storage *s = lb_calloc(1, sizeof *s);
     if (!s)
         return lb_fail(err, LB_ERR_NOMEM, "out of memory for the storage");
-    enum lb_status status = ops->open(path, options, &s->ctx, &s->file_bytes, err);
+    enum lb_status status =
+        count_copies(options) == 1 || ops->copies
+            ? ops->open(path, options, &s->ctx, &s->file_bytes, err)
+            : lb_fail(err, LB_ERR_INPUT,
+                      "storage '%s' reads one file: with copies of the model expected pread, "
+                      "direct or uring",
+                      ops->name);
     if (status != LB_OK) {
         lb_free(s);
         return status;
@@ -74,6 +88,7 @@ static enum lb_status open_one(const struct storage_ops *ops, const char *path,
     s->name = ops->name;
     s->direct = ops->direct;
     s->depth = options->queue_depth;
+    s->n_copies = count_copies(options);
     *storage = s;
     return LB_OK;
 }
@@ -144,6 +159,17 @@ void storage_close(struct storage *s)
     lb_free(s);
 }
 
+/* The copy with the shortest queue; of equals the one after the last. */
+static uint32_t choose_copy(const struct storage *s)
+{
+    uint32_t best = (s->last_copy + 1) % s->n_copies;
+    for (uint32_t i = 1; i < s->n_copies; i++) {
+        uint32_t copy = (s->last_copy + 1 + i) % s->n_copies;
+        best = s->queued[copy] < s->queued[best] ? copy : best;
+    }
+    return best;
+}
+
 enum storage_submit storage_submit(struct storage *s, const struct storage_read *read)
 {
     assert(read->bytes > 0 && read->bytes <= READ_MAX);
@@ -151,14 +177,21 @@ enum storage_submit storage_submit(struct storage *s, const struct storage_read 
     assert(!s->direct ||
            (read->offset % STORAGE_ALIGN == 0 && (uintptr_t)read->buffer % STORAGE_ALIGN == 0 &&
             (read->bytes % STORAGE_ALIGN == 0 || read->offset + read->bytes >= s->file_bytes)));
-    enum storage_submit result = s->ops->submit(s->ctx, read);
-    if (result == STORAGE_QUEUED)
+    struct storage_read to_copy = *read;
+    if (s->n_copies > 1 && !s->chosen)
+        to_copy.copy = choose_copy(s);
+    enum storage_submit result = s->ops->submit(s->ctx, &to_copy);
+    if (result == STORAGE_QUEUED) {
         s->in_flight++;
+        s->queued[to_copy.copy]++;
+        s->last_copy = to_copy.copy;
+    }
     return result;
 }
 
 static void count(struct storage *s, const struct storage_done *done)
 {
+    s->queued[done->copy]--;
     if (done->result < 0) {
         atomic_fetch_add_explicit(&s->errors, 1, memory_order_relaxed);
         return;
@@ -229,6 +262,11 @@ uint32_t storage_align(const struct storage *s)
 uint64_t storage_file_bytes(const struct storage *s)
 {
     return s->file_bytes;
+}
+
+uint32_t storage_copies(const struct storage *s)
+{
+    return s->n_copies;
 }
 
 uint32_t storage_depth(const struct storage *s)

@@ -18,7 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STORAGE_ALIGN 4096u /* offsets, sizes and buffers of direct reads */
+#define STORAGE_COPIES 8     /* files to read from, at most */
+#define STORAGE_ALIGN  4096u /* offsets, sizes and buffers of direct reads */
 
 struct storage_read {
     uint64_t offset; /* in the file; a multiple of storage_align() */
@@ -26,10 +27,12 @@ struct storage_read {
     void *buffer;    /* aligned likewise; must stay until the completion is reaped. NULL: only
                       * fault the pages in (storage_map() only) */
     uint64_t tag;    /* given back in the completion */
+    uint32_t copy;   /* which file it is read from: chosen by storage_submit() */
 };
 
 struct storage_done {
     uint64_t tag;
+    uint32_t copy;     /* as in the read */
     int32_t result;    /* bytes read, or -errno; short only at the end of the file */
     int64_t submit_ns; /* when the read was handed over */
     int64_t done_ns;   /* when it completed (as seen by the back-end) */
@@ -38,6 +41,8 @@ struct storage_done {
 struct storage_options {
     uint32_t queue_depth; /* reads in flight at most, 1 to 1024 */
     uint32_t io_threads;  /* for back-ends that use a pool of readers, at least 1 */
+    const char *copies;   /* paths of copies of the file, comma-separated; NULL or "": none. Each
+                           * read goes where fewest are in flight */
     const char *advice;   /* mmap: "normal", "sequential", "random", "willneed"; NULL = normal */
 };
 
@@ -52,6 +57,7 @@ struct storage; /* an open back-end, or a wrapper around one */
 struct storage_ops {
     const char *name;  /* "uring" */
     const char *about; /* one line for `layerbench list` */
+    bool copies;       /* can read from several */
     bool direct;       /* bypasses the page cache: STORAGE_ALIGN applies */
     /* required; *ctx is the back-end's own, *file_bytes the size of the file. LB_ERR_UNSUPPORTED:
      * not here, try another. */
@@ -92,10 +98,10 @@ enum lb_status storage_open(const char *name, const char *path,
                             const struct storage_options *options, char *notice, size_t notice_size,
                             struct storage **storage, struct lb_error *err);
 
-/* Emulated device around `inner` (taken over, also on error): a token bucket that serves
- * `bandwidth` bytes/s in order of submission, plus `latency_ns` on every read, at most
- * `queue_depth` reads at a time (0: as inner). bandwidth 0: unlimited. An idle device saves
- * nothing up (burst 0). Never faster than the device, nor than `inner`. */
+/* Emulated devices, one for each copy of the file, around `inner` (taken over, also on error): a
+ * token bucket that serves `bandwidth` bytes/s in order of submission, plus `latency_ns` on every
+ * read, at most `queue_depth` reads at a time and copy (0: as inner). bandwidth 0: unlimited. An
+ * idle device saves nothing up (burst 0). Never faster than the device, nor than `inner`. */
 struct storage_device {
     double bandwidth;
     int64_t latency_ns;
@@ -153,7 +159,8 @@ void storage_drop(struct storage *storage, uint64_t offset, uint64_t bytes);
 const char *storage_name(const struct storage *storage); /* what is really in use */
 uint32_t storage_align(const struct storage *storage);   /* STORAGE_ALIGN, or 1 */
 uint64_t storage_file_bytes(const struct storage *storage);
-uint32_t storage_depth(const struct storage *storage); /* reads in flight at most */
+uint32_t storage_copies(const struct storage *storage); /* files it reads from */
+uint32_t storage_depth(const struct storage *storage);  /* reads in flight at most */
 struct storage_counters storage_counters(const struct storage *storage);
 
 /* The bytes that have to be read for a range of the file, in storage_align() steps, and where they

@@ -5,29 +5,30 @@
 #include "base/memory.h"
 #include "storage/backend.h"
 #include "storage/readers.h"
-#include "storage/source.h"
+#include "storage/sources.h"
 
 static int32_t read_one(void *own, const struct storage_read *read)
 {
-    return source_read(own, read);
+    const struct sources *sources = own;
+    return source_read(&sources->of[read->copy], read);
 }
 
 static enum lb_status file_open(const char *path, bool direct,
                                 const struct storage_options *options, void **ctx,
                                 uint64_t *file_bytes, struct lb_error *err)
 {
-    struct source *source = lb_calloc(1, sizeof *source);
-    if (!source)
+    struct sources *sources = lb_calloc(1, sizeof *sources);
+    if (!sources)
         return lb_fail(err, LB_ERR_NOMEM, "out of memory for the storage back-end");
-    enum lb_status s = source_open(path, direct, source, err);
-    *file_bytes = source->bytes;
+    enum lb_status s = sources_open(path, options->copies, direct, sources, err);
+    *file_bytes = sources->of[0].bytes;
     if (s == LB_OK) {
-        s = readers_open(options, read_one, source, ctx, err);
+        s = readers_open(options, read_one, sources, ctx, err);
         if (s == LB_OK)
             return LB_OK;
-        source_close(source);
+        sources_close(sources);
     }
-    lb_free(source);
+    lb_free(sources);
     return s;
 }
 
@@ -45,14 +46,15 @@ static enum lb_status direct_open(const char *path, const struct storage_options
 
 static void file_close(void *ctx)
 {
-    struct source *source = readers_close(ctx);
-    source_close(source);
-    lb_free(source);
+    struct sources *sources = readers_close(ctx);
+    sources_close(sources);
+    lb_free(sources);
 }
 
 const struct storage_ops storage_pread_ops = {
     .name = "pread",
     .about = "pread() through the page cache, by a pool of io_threads readers",
+    .copies = true,
     .open = pread_open,
     .close = file_close,
     .submit = readers_submit,
@@ -63,6 +65,7 @@ const struct storage_ops storage_pread_ops = {
 const struct storage_ops storage_direct_ops = {
     .name = "direct",
     .about = "O_DIRECT past the page cache, by a pool of io_threads readers",
+    .copies = true,
     .direct = true,
     .open = direct_open,
     .close = file_close,

@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "storage/backend.h"
-#include "storage/source.h"
+#include "storage/sources.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -40,7 +40,7 @@ struct slot {
 };
 
 struct uring {
-    struct source source;
+    struct sources sources;
     uint32_t depth;
     int wake_fd;
     /* owner's thread */
@@ -178,6 +178,7 @@ static void complete(struct uring *u, uint32_t slot, int32_t result)
 {
     u->ready[u->ready_head++ % u->depth] =
         (struct storage_done){.tag = u->slots[slot].read.tag,
+                              .copy = u->slots[slot].read.copy,
                               .result = result,
                               .submit_ns = u->slots[slot].submit_ns,
                               .done_ns = lb_now_ns()};
@@ -190,7 +191,7 @@ static void complete(struct uring *u, uint32_t slot, int32_t result)
 static void advance(struct uring *u, uint32_t slot)
 {
     struct slot *s = &u->slots[slot];
-    struct source_step step = source_next(&u->source, &s->read, s->got);
+    struct source_step step = source_next(&u->sources.of[s->read.copy], &s->read, s->got);
     if (step.bytes == 0) {
         complete(u, slot, (int32_t)s->got);
         return;
@@ -358,7 +359,7 @@ static void uring_register_arena(void *ctx, void *arena, size_t bytes)
 static void destroy(struct uring *u)
 {
     close_ring(u);
-    source_close(&u->source);
+    sources_close(&u->sources);
     if (u->wake_fd >= 0)
         close(u->wake_fd);
     lb_free(u->ready);
@@ -385,7 +386,7 @@ static enum lb_status uring_open(const char *path, const struct storage_options 
         return lb_fail(err, LB_ERR_NOMEM, "out of memory for the storage back-end");
     u->depth = options->queue_depth;
     u->wake_fd = -1;
-    enum lb_status status = source_open(path, true, &u->source, err);
+    enum lb_status status = sources_open(path, options->copies, true, &u->sources, err);
     if (status != LB_OK)
         goto fail;
     u->slots = lb_calloc(u->depth, sizeof *u->slots);
@@ -407,7 +408,7 @@ static enum lb_status uring_open(const char *path, const struct storage_options 
         status = lb_fail(err, LB_ERR_UNSUPPORTED, "io_uring: %s", strerror(-e));
         goto fail;
     }
-    *file_bytes = u->source.bytes;
+    *file_bytes = u->sources.of[0].bytes;
     *ctx = u;
     return LB_OK;
 fail:
@@ -418,6 +419,7 @@ fail:
 const struct storage_ops storage_uring_ops = {
     .name = "uring",
     .about = "io_uring with O_DIRECT: one deep queue, no reader threads",
+    .copies = true,
     .direct = true,
     .open = uring_open,
     .close = uring_close,

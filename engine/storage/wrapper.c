@@ -84,6 +84,7 @@ static void give(const struct wrapper *w, struct held *held, struct storage_done
         w->hooks->spoil(w->own, held);
     *done = held->done;
     done->tag = held->read.tag;
+    done->copy = held->read.copy;
     done->submit_ns = held->submit_ns;
     if (done->done_ns < held->due_ns)
         done->done_ns = held->due_ns;
@@ -232,6 +233,8 @@ enum lb_status wrapper_open(struct storage *inner, uint32_t depth,
     outer->direct = inner->direct;
     outer->file_bytes = inner->file_bytes;
     outer->depth = depth;
+    outer->n_copies = inner->n_copies;
+    inner->chosen = true;
     *storage = outer;
     return LB_OK;
 }

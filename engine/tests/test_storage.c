@@ -367,6 +367,53 @@ static void backend(const char *name)
     failing_allocations(name);
 }
 
+/* Reads go to the copy with the shortest queue; a file that is none is refused. */
+static void copies(const char *name)
+{
+    struct lb_error err = LB_ERROR_INIT;
+    char copy[64], notice[256];
+    fixture_write(copy, FILE_BYTES);
+    struct storage_options options = {.queue_depth = DEPTH, .io_threads = 3, .copies = copy};
+    struct storage *storage;
+    enum lb_status status =
+        storage_open(name, path, &options, notice, sizeof notice, &storage, &err);
+    if (strcmp(name, "memory") == 0 || strcmp(name, "mmap") == 0) {
+        CHECK(status == LB_ERR_INPUT && strstr(err.text, "reads one file"), "%s", err.text);
+        unlink(copy);
+        return;
+    }
+    CHECK(status == LB_OK && storage_copies(storage) == 2, "%s: %s", name, err.text);
+    random_reads(storage, 200, 9, false);
+    const struct storage_device device = {.bandwidth = 1e9, .latency_ns = 1000000};
+    CHECK(storage_shape(storage, &device, &storage, &err) == LB_OK, "%s", err.text);
+    random_reads(storage, 50, 10, false);
+    char *buffer = lb_alloc_aligned(DEPTH * STORAGE_ALIGN, STORAGE_ALIGN);
+    struct storage_done done[DEPTH];
+    uint32_t of[2] = {0};
+    for (uint32_t i = 0; i < DEPTH; i++) {
+        struct storage_read read = {
+            .bytes = STORAGE_ALIGN, .buffer = buffer + i * STORAGE_ALIGN, .tag = i};
+        CHECK(storage_submit(storage, &read) == STORAGE_QUEUED);
+    }
+    int n = storage_reap_batch(storage, done, DEPTH, DEPTH, 10000000000);
+    for (int i = 0; i < n; i++)
+        of[done[i].copy]++;
+    CHECK(of[0] == DEPTH / 2 && of[1] == DEPTH / 2, "%u and %u", of[0], of[1]);
+    storage_close(storage);
+    lb_free(buffer);
+    FILE *f = fopen(copy, "r+");
+    CHECK(f && fputc(fixture_byte(0) ^ 1, f) != EOF && fclose(f) == 0);
+    CHECK(storage_open(name, path, &options, notice, sizeof notice, &storage, &err) ==
+              LB_ERR_INPUT &&
+          strstr(err.text, "differs at byte 0: expected a copy of the model"));
+    CHECK(truncate(copy, FILE_BYTES - 1) == 0);
+    err = (struct lb_error)LB_ERROR_INIT;
+    CHECK(storage_open(name, path, &options, notice, sizeof notice, &storage, &err) ==
+              LB_ERR_INPUT &&
+          strstr(err.text, "3146961 bytes: expected a copy of the model, 3146962"));
+    unlink(copy);
+}
+
 int main(void)
 {
     size_t count;
@@ -378,7 +425,7 @@ int main(void)
     for (size_t i = 0; i < count; i++) {
         struct lb_error why = LB_ERROR_INIT;
         if (storage_available(list[i]->name, path, &why))
-            backend(list[i]->name);
+            backend(list[i]->name), copies(list[i]->name);
         else
             fprintf(stderr, "%s is not available here: %s\n", list[i]->name, why.text);
     }

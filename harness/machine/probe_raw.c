@@ -14,8 +14,10 @@ static enum lb_status open_storage(const struct probe_raw_work *work,
                                    struct lb_error *err)
 {
     const struct lb_options *o = work->options;
-    struct storage_options how = {
-        .queue_depth = o->queue_depth, .io_threads = o->io_threads, .advice = o->advice};
+    struct storage_options how = {.queue_depth = o->queue_depth,
+                                  .io_threads = o->io_threads,
+                                  .copies = o->model_copy,
+                                  .advice = o->advice};
     struct storage_device device = {.bandwidth = o->device_bandwidth,
                                     .latency_ns = o->device_latency_ns,
                                     .queue_depth = o->device_queue_depth};

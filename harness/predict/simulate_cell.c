@@ -117,12 +117,15 @@ static enum lb_status make_units(struct cell_run *run, struct lb_error *err)
 static enum lb_status make_options(struct cell_run *run, struct lb_error *err)
 {
     const struct lb_options *o = &run->settings->engine;
-    double bandwidth = o->device_bandwidth > 0 ? o->device_bandwidth : run->times->bandwidth;
+    double bandwidth = o->device_bandwidth > 0
+                           ? o->device_bandwidth * settings_drives(run->settings)
+                           : run->times->bandwidth;
     if (bandwidth <= 0)
         return lb_fail(err, LB_ERR_INPUT, "storage bandwidth: expected --device or --measure");
     uint32_t depth = o->queue_depth;
-    if (o->device_queue_depth && o->device_queue_depth < depth)
-        depth = o->device_queue_depth;
+    uint32_t of_devices = o->device_queue_depth * settings_drives(run->settings);
+    if (of_devices && of_devices < depth)
+        depth = of_devices;
     struct budget budget;
     bool all = strcmp(o->prefetch, "resident") == 0;
     if (!all && o->cache_layers == 0 && o->cache_bytes == 0)

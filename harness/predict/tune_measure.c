@@ -110,7 +110,8 @@ static void keep_faster(struct tune_facts *f)
 static enum lb_status measure_paths(const struct lb_options *o, struct tune_facts *f,
                                     struct lb_error *err)
 {
-    struct storage_options options = {.queue_depth = o->queue_depth, .io_threads = o->io_threads};
+    struct storage_options options = {
+        .queue_depth = o->queue_depth, .io_threads = o->io_threads, .copies = o->model_copy};
     struct storage *open[TUNE_PATHS];
     enum lb_status status = LB_OK;
     for (size_t i = 0; status == LB_OK && i < TUNE_PATHS; i++) {

@@ -271,6 +271,7 @@ static void collect(struct work *w, struct sample *out)
     out->kv_bytes = s.kv_bytes;
     out->cache_layers = e.cache_layers;
     out->threads = e.threads;
+    out->drives = e.drives;
     out->products_rows = s.products_rows;
     out->products_streams = s.products_streams;
     out->product_changes = s.product_changes;

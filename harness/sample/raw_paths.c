@@ -42,7 +42,7 @@ static bool has_raw_path(const struct settings *s)
 static char *name_of(const struct settings *s)
 {
     static const char *const names[] = {"storage",    "advice", "queue_depth", "chunk_bytes",
-                                        "io_threads", "device", "threads"};
+                                        "io_threads", "device", "threads",     "model_copy"};
     size_t count;
     const struct option *table = options_table(&count);
     char *name = strdup("");
@@ -191,8 +191,9 @@ double raw_paths_bandwidth(const struct raw_paths *paths, const struct matrix *m
     const struct settings *s = &matrix->cells[i].settings;
     *source = NULL;
     if (s->engine.device_bandwidth > 0 && strcmp(s->engine.prefetch, "resident") != 0) {
-        *source = "the emulated device";
-        return s->engine.device_bandwidth;
+        uint32_t n = settings_drives(s);
+        *source = n > 1 ? "the emulated devices" : "the emulated device";
+        return n * s->engine.device_bandwidth;
     }
     if (!paths->of_cell || paths->of_cell[i] < 0)
         return 0;

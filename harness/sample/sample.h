@@ -67,7 +67,7 @@ struct sample {
     uint64_t allocations;                           /* during the decode passes */
     uint64_t peak_rss_bytes, major_faults;
     int64_t cpu_ns; /* user and system, whole process */
-    uint64_t cache_layers, threads;
+    uint64_t cache_layers, threads, drives;
     uint64_t products_rows, products_streams, product_changes; /* see lb_stats */
     int64_t cached_before_ppm; /* of the model file in the page cache; -1: not known */
     char tokens_hash[17], logits_hash[17];

@@ -77,6 +77,7 @@ static const struct field fields[] = {
     NUMBER_OF(cpu_ns),
     NUMBER_OF(cache_layers),
     NUMBER_OF(threads),
+    LATER_NUMBER_OF(drives),
     LATER_NUMBER_OF(unit_accesses),
     LATER_NUMBER_OF(units_needed),
     LATER_NUMBER_OF(needed_bytes),

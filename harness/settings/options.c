@@ -159,6 +159,8 @@ static const struct option table[] = {
      ENGINE(streaming_threshold), .flags = OPTION_STREAMING},
     {"storage", "NAME", "how the file is read", OPTION_CHOICE, ENGINE(storage),
      .choice_kind = "storage", .flags = OPTION_STREAMING},
+    {"model_copy", "FILE,...", "copies of the model on other drives: reads are spread over all",
+     OPTION_TEXT, ENGINE(model_copy), .flags = OPTION_STREAMING},
     {"advice", "HOW", "what mmap tells the kernel", OPTION_CHOICE, ENGINE(advice),
      .choices = choices_advice, .flags = OPTION_STREAMING},
     {"unit", "UNIT", "what is loaded and evicted as one; expert: a layer where there are none",
@@ -259,4 +261,15 @@ const struct option *options_named(const char *name, struct lb_error *err)
     lb_fail(err, LB_ERR_INPUT, "unknown option '%.60s'%s%s%s", name, near ? ": did you mean '" : "",
             near ? near : "", near ? "'?" : "; see 'layerbench list options'");
     return NULL;
+}
+
+uint32_t settings_drives(const struct settings *settings)
+{
+    const char *copies = settings->engine.model_copy;
+    uint32_t n = 1;
+    while (copies && *copies) {
+        n++;
+        copies = strchr(copies + 1, ',');
+    }
+    return n;
 }

@@ -29,4 +29,7 @@ const struct option *options_table(size_t *count);
 /* NULL: "unknown option 'x': did you mean 'y'?" */
 const struct option *options_named(const char *name, struct lb_error *err);
 
+/* Files that it streams from: the model and its copies. An emulated device is there for each. */
+uint32_t settings_drives(const struct settings *settings);
+
 #endif
