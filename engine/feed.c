@@ -73,6 +73,18 @@ static uint32_t tensor_of(const struct feed *feed, uint32_t layer, uint32_t part
     return feed->first_tensor[layer] + id + (part > 0 ? (part - 1) * shape.per_expert : 0);
 }
 
+/* Units of part 0 of a layer, at most. */
+static uint32_t most_always(const struct layout *layout)
+{
+    uint32_t most = 0;
+    for (uint32_t l = 0; l < layout->n_layers; l++) {
+        uint32_t n;
+        layout_part(layout, l, 0, &n);
+        most = n > most ? n : most;
+    }
+    return most;
+}
+
 static uint32_t most_units(const struct layout *layout)
 {
     uint32_t most = 0;
@@ -90,8 +102,8 @@ enum lb_status feed_open(struct feed *feed, struct lb_error *err)
         if (feed->layout->units[u].n_runs > most)
             most = feed->layout->units[u].n_runs;
     uint32_t n_held = FEED_HELD;
-    if (model_config(feed->model)->experts.count == 0 && most_units(feed->layout) > n_held)
-        n_held = most_units(feed->layout);
+    if (most_always(feed->layout) > n_held)
+        n_held = most_always(feed->layout);
     feed->held = lb_calloc(n_held, sizeof *feed->held);
     feed->runs = lb_calloc((size_t)n_held * most, sizeof *feed->runs);
     feed->first_tensor = lb_calloc(n_layers + 1, sizeof *feed->first_tensor);
@@ -513,19 +525,25 @@ struct model_weights feed_weights(struct feed *feed)
 bool feed_can_keep(const struct feed *feed)
 {
     const struct layout *layout = feed->layout;
-    uint64_t largest = 0;
-    bool whole = true;
+    uint64_t largest = 0, expert = 0;
+    bool whole = true, divided = false;
     for (uint32_t l = 0; l < layout->n_layers; l++) {
         uint64_t frames = 0;
-        for (uint32_t u = layout->layer_first_unit[l]; u < layout->layer_first_unit[l + 1]; u++)
-            frames += layout->units[u].n_frames;
+        for (uint32_t u = layout->layer_first_unit[l]; u < layout->layer_first_unit[l + 1]; u++) {
+            const struct layout_unit *unit = &layout->units[u];
+            frames += unit->part == 0 ? unit->n_frames : 0;
+            if (unit->part > 0 && unit->n_frames > expert)
+                expert = unit->n_frames;
+            divided |= unit->part > 0 && u > 0 && layout->units[u - 1].layer == l &&
+                       layout->units[u - 1].part == unit->part;
+        }
         largest = frames > largest ? frames : largest;
         whole &= is_whole(feed, l);
     }
     if (whole)
         return true;
-    return model_config(feed->model)->experts.count == 0 &&
-           streamer_memory_bytes(feed->streamer) >= 2 * largest * layout->frame_bytes;
+    return !divided &&
+           streamer_memory_bytes(feed->streamer) >= 2 * (largest + expert) * layout->frame_bytes;
 }
 
 void feed_pass_begin(struct feed *feed, bool prefill, uint32_t tokens, bool keeps)

@@ -8,8 +8,9 @@
  * from the others.
  *
  * Units of part 0 are held one at a time, in order; in a pass that goes in chunks all of a layer
- * stay until its end, because each chunk asks for them. Of experts, whichever are there are held
- * together and computed in one job; an expert of several units comes alone, unit by unit.
+ * stay until its experts are asked for, or its end, because each chunk asks for them. Of experts,
+ * whichever are there are held together and computed in one job; an expert of several units comes
+ * alone, unit by unit.
  */
 #ifndef ENGINE_FEED_H
 #define ENGINE_FEED_H
@@ -94,7 +95,8 @@ enum lb_status feed_keep(struct feed *feed, uint32_t layer, uint32_t id, const v
 
 struct model_weights feed_weights(struct feed *feed);
 
-/* Whether a pass may go in chunks: every layer's units can be held together, beside what loads. */
+/* Whether a pass may go in chunks: every layer's units of part 0 can be held together, beside what
+ * loads, and no expert is divided into units: a job of it may begin anew. */
 bool feed_can_keep(const struct feed *feed);
 /* keeps: the pass goes in chunks */
 void feed_pass_begin(struct feed *feed, bool prefill, uint32_t tokens, bool keeps);

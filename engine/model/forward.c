@@ -91,6 +91,7 @@ static uint32_t select_chunk(struct model_session *s, const struct model_batch *
     s->n_tokens = left < s->options.max_tokens ? left : s->options.max_tokens;
     s->input.n_tokens = s->n_tokens;
     s->x = s->all.x + (size_t)first * c->n_embd;
+    s->h = s->all.h ? s->all.h + (size_t)first * c->n_embd : s->h;
     s->cosine = s->all.cosine + first * pairs;
     s->sine = s->all.sine + first * pairs;
     s->position = s->all.position + first;
@@ -186,6 +187,31 @@ static enum lb_status embed(struct model_session *s, const struct model_batch *b
     return status;
 }
 
+/* The experts of a layer, over all chunks: each is asked for once. */
+static enum lb_status layer_of_experts(struct model_session *s, const struct model_batch *batch)
+{
+    enum lb_status status = LB_OK;
+    const uint32_t n = chunks_of(s, batch);
+    for (uint32_t i = 0; status == LB_OK && i < n; i++) {
+        uint32_t first = select_chunk(s, batch, i);
+        status = attention(s, batch->want ? batch->want + first : NULL);
+        if (status == LB_OK)
+            status = experts_choose(s, first);
+        s->residual = false; /* its h waits for the experts */
+        s->all.kept[i] = s->n_tokens;
+    }
+    if (status == LB_OK)
+        status = experts_run(s, s->all.kept, n);
+    for (uint32_t i = 0; status == LB_OK && i < n; i++) {
+        uint32_t first = select_chunk(s, batch, i);
+        s->n_tokens = s->input.n_tokens = s->all.kept[i];
+        experts_sum(s, first);
+        s->residual = true;
+        stage_settle(s);
+    }
+    return status == LB_OK ? check_numbers(s) : status;
+}
+
 /* One layer, over all chunks. */
 static enum lb_status layer(struct model_session *s, const struct model_batch *batch)
 {
@@ -229,7 +255,8 @@ enum lb_status model_forward(struct model_session *session, const struct model_w
     if (status == LB_OK)
         status = embed(s, batch);
     for (; status == LB_OK && s->layer < s->model->config.n_layers; s->layer++) {
-        status = layer(s, batch);
+        bool together = chunks_of(s, batch) > 1 && binding_id(s->model, s->layer, ROLE_ROUTER) >= 0;
+        status = together ? layer_of_experts(s, batch) : layer(s, batch);
         if (status == LB_OK)
             weights->release(weights->ctx, (int)s->layer);
     }

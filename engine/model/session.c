@@ -77,25 +77,40 @@ static void place_latent(struct model_session *s, struct arena *arena)
             x->head_input[f] = take_input(arena, f, n * c->n_heads, most(l->n_nope, l->kv_rank));
 }
 
+/* Whether chunks may go through a layer together. */
+static bool is_chunked(const struct model_session *s)
+{
+    return s->options.most_tokens > s->options.max_tokens;
+}
+
+/* What experts need for each of n tokens, until the layer's last is done. */
+static void place_slots(struct model_session *s, struct arena *arena, size_t n)
+{
+    const struct model_config *c = &s->model->config;
+    struct session_experts *x = s->experts;
+    const size_t slots = n * c->experts.used;
+    x->chosen = take(arena, slots, sizeof *x->chosen);
+    x->weight = take(arena, slots, sizeof *x->weight);
+    x->slot = take(arena, slots, sizeof *x->slot);
+    x->token = take(arena, slots, sizeof *x->token);
+    x->out = take(arena, slots * c->n_embd, sizeof *x->out);
+    x->shared = take(arena, c->experts.n_shared > 0 ? n * c->n_embd : 0, sizeof *x->shared);
+}
+
 /* What experts need beyond the layer's attention. */
 static void place_experts(struct model_session *s, struct arena *arena)
 {
     const struct model_config *c = &s->model->config;
     const struct model_experts *e = &c->experts;
     struct session_experts *x = s->experts;
-    size_t n = s->options.max_tokens, slots = n * e->used;
     uint32_t formats = formats_of(s->model, ROLE_EXPERT_GATE, ROLE_EXPERT_UP);
-    x->logits = take(arena, n * e->count, sizeof *x->logits);
-    x->chosen = take(arena, slots, sizeof *x->chosen);
-    x->weight = take(arena, slots, sizeof *x->weight);
-    x->slot = take(arena, slots, sizeof *x->slot);
-    x->token = take(arena, slots, sizeof *x->token);
+    x->logits = take(arena, s->options.max_tokens * (size_t)e->count, sizeof *x->logits);
     x->gathered = take(arena, s->ffn_rows * (size_t)c->n_embd, sizeof *x->gathered);
     for (int f = 0; f < SESSION_FORMATS; f++)
         if (formats & (1u << f))
             x->input[f] = take_input(arena, f, s->ffn_rows, c->n_embd);
-    x->out = take(arena, slots * c->n_embd, sizeof *x->out);
-    x->shared = take(arena, e->n_shared > 0 ? n * c->n_embd : 0, sizeof *x->shared);
+    if (!is_chunked(s))
+        place_slots(s, arena, s->options.max_tokens);
 }
 
 static void place_ahead(struct model_session *s, struct arena *arena)
@@ -189,7 +204,8 @@ static void place(struct model_session *s, struct arena *arena)
     const struct model_config *c = &s->model->config;
     size_t n = s->options.max_tokens;
     uint32_t formats = formats_of(s->model, 0, ROLE_COUNT - 1), pairs = c->rope_dims / 2;
-    s->h = take(arena, n * c->n_embd, sizeof *s->h);
+    if (!s->experts || !is_chunked(s))
+        s->h = take(arena, n * c->n_embd, sizeof *s->h);
     for (int f = 0; f < SESSION_FORMATS; f++)
         if (formats & (1u << f))
             s->input.of[f] = take(arena, 1,
@@ -225,6 +241,10 @@ static void place_stream(struct model_session *s, struct arena *arena)
     s->all.sine = take(arena, n * pairs, sizeof *s->all.sine);
     s->all.position = take(arena, n, sizeof *s->all.position);
     s->all.kept = take(arena, n / s->options.max_tokens + 1, sizeof *s->all.kept);
+    if (!s->experts || !is_chunked(s))
+        return;
+    s->all.h = take(arena, n * c->n_embd, sizeof *s->all.h);
+    place_slots(s, arena, n);
 }
 
 static enum lb_status map_blocks(struct model_session *s, struct lb_error *err)

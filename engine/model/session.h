@@ -123,6 +123,7 @@ struct model_session {
     size_t stream_bytes;
     struct session_stream {
         float *x, *cosine, *sine;
+        float *h; /* of mixtures whose chunks go through a layer together; else NULL */
         uint32_t *position, *kept;
     } all;
 
@@ -179,7 +180,8 @@ struct session_latent {
     uint32_t head_width;               /* of these inputs now */
 };
 
-/* Of a layer's experts. Their rows of work stand by expert, then by token: slots. */
+/* Of a layer's experts. Their rows of work stand by expert, then by token: slots. Tokens are those
+ * of the pass: where several chunks go through the layer together, of all of them. */
 struct session_experts {
     float *logits;               /* [token][count] */
     float *router_bias, *choice; /* [count] biases on logits, and on scores for the choice */
@@ -189,8 +191,11 @@ struct session_experts {
     uint32_t *token;             /* [slot] */
     uint32_t *first;             /* [count + 1] first slot of an expert */
     uint32_t *needed, n_needed;  /* [count] experts that some token chose, ascending */
-    uint32_t at;                 /* needed experts before this one are done, where none are taken */
-    float *gathered;             /* [row][n_embd] input of the experts in one job */
+    uint32_t base;               /* token of the pass that the chunk at hand begins with */
+    uint32_t n_slots;
+    bool one; /* token in the pass: the input of all is its input */
+    uint32_t at;     /* needed experts before this one are done, where none are taken */
+    float *gathered; /* [row][n_embd] input of the experts in one job */
     void *input[SESSION_FORMATS]; /* the same, prepared */
     float *out;                   /* [slot][n_embd] */
     float *shared;                /* [token][n_embd] of the shared expert */
@@ -199,6 +204,7 @@ struct session_experts {
     float *down_bias;             /* [count][n_embd] */
     struct session_ffn job[SESSION_TOGETHER];
     struct session_input job_input[SESSION_TOGETHER];
+    uint32_t job_slot[SESSION_TOGETHER]; /* its first */
 };
 
 /* Of a later layer's router, asked with this layer's input. */
@@ -273,6 +279,12 @@ enum lb_status feed_forward_whole(struct model_session *s, const struct session_
                                   uint32_t width, float *out);
 enum lb_status dense_feed_forward(struct model_session *s);
 enum lb_status expert_feed_forward(struct model_session *s);
+/* The same where chunks go through the layer together: `choose` for each of them (and what all
+ * tokens share), then `run` for all, each needed expert once; then `sum` for each. `first` is where
+ * a chunk begins in the pass; chunk i, of max_tokens, has kept[i] tokens. */
+enum lb_status experts_choose(struct model_session *s, uint32_t first);
+enum lb_status experts_run(struct model_session *s, const uint32_t *kept, uint32_t n_chunks);
+void experts_sum(struct model_session *s, uint32_t first);
 
 /* ---- gate_ahead.c ---- */
 

@@ -175,6 +175,47 @@ static void batch_and_single(const struct subject *m)
     free(pair);
 }
 
+/* Chunks of a prompt that go through a layer together ask for each expert once, however many of
+ * them chose it, and give every token the bits of a resident pass for each chunk. An expert that
+ * more tokens chose than are computed together comes once too. */
+static void prompt_asks_once(const struct subject *m)
+{
+    static const char *const modes[] = {"resident", "off", LB_ASYNC_PREFETCH ? "async" : "sync"};
+    const size_t bytes = (size_t)N_PROMPT * m->n_vocab * sizeof(float);
+    float *reference = malloc(bytes), *logits = malloc(bytes);
+    int32_t tokens[N_PROMPT];
+    for (int i = 0; i < N_PROMPT; i++)
+        tokens[i] = token(i % 7);
+    for (int mode = 0; mode < 3; mode++)
+        for (uint32_t most = 1; most <= 4; most += 1 + (most > 1)) {
+            struct lb_error err = LB_ERROR_INIT;
+            struct lb_options o = base_options(m);
+            struct lb_engine *e;
+            o.max_tokens = most;
+            o.batch = 1;
+            o.prefetch = modes[mode];
+            o.cache_bytes = least_cache(o) * 4;
+            bool ok = lb_engine_open(&o, &e, &err) == LB_OK &&
+                      lb_engine_prefill(e, 0, tokens, N_PROMPT, true, mode > 0 ? logits : reference,
+                                        &err) == LB_OK;
+            CHECK(ok, "%s: %s", m->path, err.text);
+            struct lb_stats s = lb_engine_stats(e);
+            if (mode > 0) {
+                CHECK(memcmp(logits, reference, bytes) == 0, "%s, %s, %u tokens: logits", m->path,
+                      o.prefetch, most);
+                CHECK(s.passes == 1 && s.unit_accesses == s.units_needed, "%" PRIu64, s.passes);
+                CHECK(s.unit_accesses <= lb_engine_effective(e).n_units &&
+                          (mode > 1 || s.bytes_read <= lb_engine_model(e).layer_bytes * 11 / 10),
+                      "%s, %s: %" PRIu64 " accesses of %u units, %" PRIu64 " bytes", m->path,
+                      o.prefetch, s.unit_accesses, lb_engine_effective(e).n_units, s.bytes_read);
+                CHECK(s.allocations == 0);
+            }
+            lb_engine_close(e);
+        }
+    free(reference);
+    free(logits);
+}
+
 /* A layer's access counts the evictions of all its units; all of them are those that happened. */
 static void check_evicted(struct lb_engine *e, const struct lb_access *units, size_t n)
 {
@@ -246,6 +287,7 @@ static void routes_are_logged(const struct subject *m)
     for (int i = 0; i < N_PROMPT; i++)
         tokens[i] = token(i);
     o.route_log_capacity = 4096;
+    o.prefill = "chunks";
     bool ok = lb_engine_open(&o, &e, &err) == LB_OK &&
               lb_engine_prefill(e, 1, tokens, N_PROMPT, false, logits, &err) == LB_OK;
     CHECK(ok, "%s", err.text);
@@ -322,6 +364,7 @@ int main(void)
     dense_stays(&subjects[1]);
     for (size_t i = 0; i < N_ARCHITECTURES; i++) {
         batch_and_single(&subjects[i]);
+        prompt_asks_once(&subjects[i]);
         unlink(subjects[i].path);
         free(subjects[i].reference);
     }

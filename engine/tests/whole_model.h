@@ -121,7 +121,7 @@ static inline void whole_check_order(struct whole_model *w, int layer, uint32_t 
               (part == 0 || (layer == w->layer && whole_has(w->taken, w->n_taken, part - 1))),
           "layer %d part %u tensor %u", layer, part, id);
     if (whole_together(w, part)) {
-        CHECK(row == 0 && w->left > 0);
+        CHECK(row == 0 && (w->left > 0 || w->in_chunks));
         return;
     }
     while (w->peeked & (1ull << expected))
@@ -185,8 +185,17 @@ static inline enum lb_status whole_acquire(void *ctx, int layer, uint32_t part, 
     if (++w->calls == w->fail_at)
         return lb_fail(err, LB_ERR_IO, "acquire %llu fails", (unsigned long long)w->calls);
     if (w->in_chunks && layer >= 0 && layer == w->layer && part == 0 && id == 0 && row == 0) {
-        whole_give_back(w, layer);
+        if (whole_dense(w, layer) == count) /* else experts' biases come after all chunks */
+            whole_give_back(w, layer);
+        whole_forget(w);
+        w->peeked = 0;
         w->layer = -1;
+    }
+    const uint32_t dense = layer >= 0 ? whole_dense(w, layer) : 0;
+    if (w->in_chunks && part > 0 && id == dense && row == 0 && w->id == count - 1) {
+        w->id = dense - 1; /* one that more tokens chose than go together */
+        w->rows = model_tensors(w->model, layer, &count)[dense - 1].n_rows;
+        w->peeked = 0;
     }
     whole_check_order(w, layer, part, id, row);
     const bool together = whole_together(w, part);
@@ -195,7 +204,7 @@ static inline enum lb_status whole_acquire(void *ctx, int layer, uint32_t part, 
     *runs = w->run[w->n_kept];
     *n_runs = whole_place(w, t, part, row, together);
     if (together) {
-        w->left--;
+        w->left -= w->left > 0;
     } else if (layer >= 0) {
         w->layer = layer;
         w->id = id;
@@ -220,7 +229,7 @@ static inline bool whole_peek(void *ctx, int layer, uint32_t part, uint32_t id,
     *runs = w->run[w->n_kept];
     *n_runs = whole_place(w, t, part, 0, true);
     if (together)
-        w->left--;
+        w->left -= w->left > 0;
     else
         w->peeked |= 1ull << id;
     w->merged++;
