@@ -8,6 +8,9 @@
 #define FIELD(name) offsetof(struct tune_options, name)
 static const struct option own[] = {
     {"memory", "SIZE", "for the whole process", OPTION_SIZE, FIELD(memory), .min = 1 << 20},
+    {"routes", "FILE",
+     "of a mixture: what its routers chose (routes.csv); records some if not given", OPTION_TEXT,
+     FIELD(routes), .flags = 0},
     {"scenario", "FILE", "write the settings as a scenario", OPTION_TEXT, FIELD(scenario),
      .flags = 0},
     {"verify", NULL, "run the settings and compare", OPTION_FLAG, FIELD(verify), .flags = 0},
@@ -25,10 +28,14 @@ int command_tune(int argc, char **argv)
                                  {"model", model_option, 1, &settings, 0},
                                  model_options_group(&settings),
                                  {NULL, NULL, 0, NULL, 0}};
-    struct cli cli = {"tune", "--model FILE --memory SIZE [options]",
-                      "Profiles a model on this machine, then searches the settings that make the\n"
-                      "best of the memory by simulation. Prints them as options for generate.",
-                      groups};
+    struct cli cli = {
+        "tune", "--model FILE --memory SIZE [options]",
+        "Profiles a model on this machine, then searches the settings that make the\n"
+        "best of the memory by simulation. Prints them as options for generate. Of a mixture of\n"
+        "experts: what stays in memory, which expert leaves, what is predicted, over "
+        "routes\n"
+        "that it records or is given.",
+        groups};
     int code = cli_parse(&cli, &argc, argv);
     if (code >= 0)
         return code;

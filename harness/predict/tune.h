@@ -33,7 +33,7 @@ struct tune_facts {
 
 /* Profiles the model and measures the storage (with an emulated device: takes its word).
  * LB_ERR_INPUT when the memory does not hold what must be resident and one layer. */
-enum lb_status tune_measure(const struct settings *settings, uint64_t memory,
+enum lb_status tune_measure(const struct settings *settings, uint64_t memory, const char *routes,
                             struct tune_facts *facts, struct lb_error *err);
 void tune_free(struct tune_facts *facts);
 
@@ -49,13 +49,15 @@ struct tune_choice {
     uint32_t n_considered;
 };
 
-/* Searches unit, distance, replacement, scheduler, storage and (of an emulated device) queue depth.
- * Among settings whose predictions are as good as equal, those nearest to the defaults. */
+/* Searches unit, distance, replacement, scheduler, storage and (of an emulated device) queue depth;
+ * of a mixture unit, what stays in memory, replacement, predictor and its depth, and storage. Among
+ * settings whose predictions are as good as equal, those nearest to the defaults. */
 enum lb_status tune_search(const struct tune_facts *facts, const struct settings *settings,
                            struct tune_choice *choice, struct lb_error *err);
 
 struct tune_options {
     uint64_t memory;
+    const char *routes; /* of a mixture: recorded before; NULL: records some */
     const char *scenario;
     uint32_t passes;
     bool verify, json;

@@ -134,8 +134,8 @@ static enum lb_status measure_paths(const struct lb_options *o, struct tune_fact
     return status;
 }
 
-enum lb_status tune_measure(const struct settings *settings, uint64_t memory, struct tune_facts *f,
-                            struct lb_error *err)
+enum lb_status tune_measure(const struct settings *settings, uint64_t memory, const char *routes,
+                            struct tune_facts *f, struct lb_error *err)
 {
     const struct lb_options *o = &settings->engine;
     struct settings profiled = *settings;
@@ -147,10 +147,17 @@ enum lb_status tune_measure(const struct settings *settings, uint64_t memory, st
         status = sim_profile_measure(&profiled, &f->profile, err);
     if (status == LB_OK)
         status = split_memory(settings, memory, f, err);
-    if (status == LB_OK && f->model.experts) {
+    if (status == LB_OK && routes && !f->model.experts)
+        status =
+            lb_fail(err, LB_ERR_INPUT, "--routes: '%s' is no mixture of experts", o->model_path);
+    if (status == LB_OK && routes)
+        status = route_trace_read(routes, NULL, &f->routes, err);
+    else if (status == LB_OK && f->model.experts) {
         profiled.engine.cache_layers = 0;
         profiled.engine.cache_bytes = f->cache_bytes;
-        status = route_trace_decode(&profiled.engine, ROUTED_PASSES, &f->routes, err);
+        /* a short context leaves room for fewer, after a prompt */
+        uint32_t half = o->context / 2, n = half > 0 && half < ROUTED_PASSES ? half : ROUTED_PASSES;
+        status = route_trace_decode(&profiled.engine, n, &f->routes, err);
     }
     if (status != LB_OK)
         return status;

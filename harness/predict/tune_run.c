@@ -227,7 +227,7 @@ enum lb_status tune_run(const struct tune_options *o, const struct settings *set
         status = json_can_name(settings->engine.speculation.draft_model, "the output", err);
     if (status != LB_OK)
         return status;
-    status = tune_measure(settings, o->memory, &facts, err);
+    status = tune_measure(settings, o->memory, o->routes, &facts, err);
     if (status == LB_OK)
         status = tune_search(&facts, settings, &choice, err);
     if (status == LB_OK && o->scenario)

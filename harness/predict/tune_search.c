@@ -7,6 +7,8 @@
 #include <string.h>
 
 enum { WARMUP = 8, PASSES = 12 };
+/* of a mixture: half of what was recorded fills the cache */
+enum { ROUTED_WARMUP = 32, ROUTED_PASSES = 32 };
 
 enum { BY_EXPERT = 2 }; /* of unit_bytes */
 
@@ -24,6 +26,9 @@ static const uint64_t unit_sizes[] = {0,       32 << 20, 16 << 20, 8 << 20, 4 <<
 static const uint32_t queue_depths[] = {32, 16, 8};
 /* of schedulers that heed the distance as such */
 static const uint32_t distances[] = {1, 2, 4, 8};
+
+/* layers ahead that experts are predicted */
+static const uint32_t depths[] = {1, 2, 4};
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -49,7 +54,9 @@ static enum lb_status predict(const struct tune_facts *f, const struct settings 
     struct sim_accesses accesses = {.routes = f->model.experts ? &f->routes : NULL};
     with_device.engine.device_bandwidth = f->paths[path].bandwidth;
     with_device.engine.device_latency_ns = (int64_t)f->paths[path].latency_ns + late_ns;
-    return sim_predict(&f->model, &times, &accesses, &with_device, WARMUP, PASSES, p, err);
+    const bool routed = f->model.experts > 0;
+    return sim_predict(&f->model, &times, &accesses, &with_device, routed ? ROUTED_WARMUP : WARMUP,
+                       routed ? ROUTED_PASSES : PASSES, p, err);
 }
 
 static enum lb_status try(struct search *s, const struct settings *settings, size_t path,
@@ -121,12 +128,49 @@ static enum lb_status try_unit(struct search *s, struct settings settings, size_
     return status;
 }
 
+/* Of a mixture: whether what every token needs stays, and which expert leaves. static asks for a
+ * trace beforehand; random and mru are there to be compared with. */
+static enum lb_status try_experts(struct search *s, struct settings settings, size_t path,
+                                  struct lb_error *err)
+{
+    static const char *const kept[] = {"dense", "none"};
+    const struct lb_options usual = lb_options_default();
+    enum lb_status status = LB_OK;
+    struct lb_choice c;
+    for (size_t k = 0; k < COUNT(kept); k++)
+        for (size_t r = 0; choice_from_default("replacement", usual.replacement, r, &c); r++) {
+            settings.engine.resident = kept[k];
+            settings.engine.replacement = c.name;
+            if (status == LB_OK && strcmp(c.name, "static") != 0 && strcmp(c.name, "random") != 0 &&
+                strcmp(c.name, "mru") != 0)
+                status = try(s, &settings, path, err);
+        }
+    return status;
+}
+
+/* The best so far with each predictor that needs no weights, at its depths. */
+static enum lb_status try_predictors(struct search *s, struct candidate best, struct lb_error *err)
+{
+    enum lb_status status = LB_OK;
+    struct lb_choice c;
+    for (size_t i = 0; lb_choice_at("predict", i, &c); i++)
+        for (size_t k = 0; status == LB_OK && k < COUNT(depths); k++) {
+            best.settings.engine.predict = c.name;
+            best.settings.engine.predict_depth = depths[k];
+            if (strcmp(c.name, "previous") == 0 || strcmp(c.name, "hot") == 0)
+                status = try(s, &best.settings, best.path, err);
+        }
+    return status;
+}
+
 static enum lb_status try_all(struct search *s, const struct settings *given, struct lb_error *err)
 {
     const struct tune_facts *f = s->facts;
     struct settings settings = *given;
     enum lb_status status = LB_OK;
-    uint64_t layer = f->model.layer_bytes / f->model.n_layers;
+    uint64_t layer = f->model.layer_bytes / f->model.n_layers; /* or an expert: what is divided */
+    if (f->model.experts)
+        layer /= f->routes.n_experts;
     settings.engine.cache_layers = 0;
     settings.engine.cache_bytes = f->cache_bytes;
     for (size_t p = 0; p < f->n_paths; p++) {
@@ -134,7 +178,7 @@ static enum lb_status try_all(struct search *s, const struct settings *given, st
         for (size_t u = 0; status == LB_OK && u < COUNT(unit_sizes); u++) {
             settings.engine.unit_bytes = u == 0 && f->model.experts ? BY_EXPERT : unit_sizes[u];
             if (unit_sizes[u] < layer && (u == 0 || unit_sizes[u] >= layer / PIECES_PER_LAYER))
-                status = try_unit(s, settings, p, err);
+                status = (f->model.experts ? try_experts : try_unit)(s, settings, p, err);
         }
     }
     return status;
@@ -234,7 +278,11 @@ enum lb_status tune_search(const struct tune_facts *facts, const struct settings
         return all_resident(facts, settings, choice, err);
     enum lb_status status = try_all(&search, settings, err);
     const struct candidate *best = status == LB_OK ? best_of(&search) : NULL;
-    if (best) {
+    if (best && facts->model.experts) {
+        status = try_predictors(&search, *best, err);
+        best = best_of(&search);
+    }
+    if (best && status == LB_OK) {
         choice->settings = best->settings;
         status = predict(facts, &best->settings, best->path, 0, &choice->prediction, err);
         choice->bandwidth = facts->paths[best->path].bandwidth;

@@ -63,6 +63,22 @@ tune "${common[@]}" --memory ${memory}B
 check "options come first" [ "$(head -c 11 out)" = "--prefetch " ]
 check "then the prediction" grep -q '^predicted .* tok/s' out
 
+# a mixture of experts: its policy, what stays in memory, what is predicted
+synth moe.gguf --shape tiny-moe --quant Q4_K_M --layers 3
+moe=(--model moe.gguf --threads 1 --context 160 --max-tokens 16 --storage memory --device bandwidth=50MB/s,latency=100us)
+{
+    echo token,layer,experts # two sets of experts in turns, far apart
+    for t in {0..79}; do for l in 0 1 2; do echo "$t,$l,$((t % 2 * 8)),$((t % 2 * 8 + 1)),$((t % 2 * 8 + 2)),$((t % 2 * 8 + 3))"; done; done
+} >routes.csv
+tune "${moe[@]}" --memory 42MiB --json --verify --passes 12
+check "a mixture" [ $? = 0 ]
+holds out '.considered > 30 and .prediction.pass_ns >= 0.999 * .floor_ns and .floor_ns > 0' "many settings, none below the floor"
+holds out '.default_settings.pass_ns == null or .prediction.pass_ns <= 1.01 * .default_settings.pass_ns' "no worse than the default"
+holds out '.drafts == null or .drafts.draft_tokens == 0' "no drafts are proposed"
+tune "${moe[@]}" --memory 42MiB --json --routes routes.csv
+holds out '.prediction.bytes_read == 0' "of given routes: what they need fits"
+refused "no mixture of experts" "${common[@]}" --memory ${memory}B --routes routes.csv
+refused "expected the numbers of the experts" "${moe[@]}" --memory 42MiB --routes <(printf 'token,layer,experts\n0,0,x\n')
 refused "expected at least" "${common[@]}" --memory 1MiB
 refused "expected --memory SIZE" "${common[@]}"
 refused "expected --model FILE" --memory 1GiB
