@@ -143,7 +143,7 @@ static double simulate(const struct bench *b, const struct setting *x)
                                 .replacement = x->replacement,
                                 .scheduler = x->scheduler,
                                 .protect = true,
-                                .distance = x->distance * x->pieces,
+                                .window = x->distance * x->pieces,
                                 .max_units = C * x->pieces,
                                 .bandwidth = b->bandwidth,
                                 .queue_depth = 4,

@@ -53,7 +53,7 @@ static void run(const struct bench *b, const char *policy)
     struct lb_error err = LB_ERROR_INIT;
     struct cache_options options = {
         .replacement = policy, .max_units = (uint32_t)(b->share * b->n_units), .seed = 1};
-    struct planner_state state = {.protect = true, .distance = 2 * (1 + b->experts)};
+    struct planner_state state = {.protect = true, .window = 2 * (1 + b->experts)};
     bool *always = lb_calloc(b->n_units, sizeof *always);
     for (uint32_t l = 0; l < b->layers; l++)
         always[l * (1 + b->experts)] = true;
