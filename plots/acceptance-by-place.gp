@@ -22,12 +22,14 @@ key_names = series
 key_columns = words(key_names) == 4 ? 4 : 3
 key_style(i) = i > words(series) ? 11 : series_line(i)
 head = head_for(words(key_names)) + (columns > 1 ? 26 : 4)
+ends = columns == 1 && direct(key_names, 12)
+if (ends) { right = room_for(key_names); head = 16 }
 height = head + foot + caption_height + (columns == 1 ? 300 : 210 * rows + gap_y * (rows - 1))
 of(name, x) = strcol(1) eq word(panels, p) && strcol(2) eq name ? x : NaN
 
 do for [format in formats] {
     eval open(format)
-    eval legend('lines')
+    if (!ends) { eval legend('lines') }
     do for [p = 1:words(panels)] {
         lowest = p > words(panels) - columns
         eval panel(p)
@@ -36,9 +38,15 @@ do for [format in formats] {
         set xlabel (lowest ? 'place in the draft' : '')
         eval ylabel(across(p) == 0 ? 'share that is right' : '')
         set format y (across(p) == 0 ? '%g' : '')
-        set title (columns == 1 ? '' : word(panels, p))
+        set title (columns == 1 ? '' : fit(word(panels, p), panel_w(0), 18))
+        if (ends) {
+            eval forget_ends
+            stats data using (note_end(at(series, strcol(2)), $3, $4), 0) nooutput
+            eval name_ends('key_names', 0, 1.03)
+        }
         plot for [i = 1:words(series)] data using (of(word(series, i), $3)):4 \
                  with linespoints lt key_style(i)
+        eval drop_ends
     }
     unset multiplot
 }

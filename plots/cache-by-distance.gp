@@ -15,9 +15,9 @@ if (!exists("pass")) pass = 'decode pass'
 if (!exists("mode")) mode = 'prefetch'
 load ARG0[1:strlen(ARG0) - strlen('cache-by-distance.gp')].'style.gp'
 
-caches = ''; distances = ''; waits = 0
+caches = ''; distances = ''; waits = 0; top = 0
 stats data using (caches = add(caches, strcol(1)), distances = add(distances, strcol(2)), \
-                  $3) nooutput
+                  top = max(top, $3), $3) nooutput
 stats data using (waits = waits + valid(4), 0) nooutput
 
 sorted(list, from) = _sorted(list, from, 1e300, words(list))
@@ -33,6 +33,7 @@ right = 96
 head = 30
 gap_y = 104
 height = head + foot + caption_height + gap_y * (rows - 1) + rows * max(150, 34 * words(distances))
+s = time_scale(top)
 numbers = words(caches) <= 8 && words(distances) <= 8
 column_of(p) = p == 1 ? 3 : 4
 
@@ -43,7 +44,7 @@ do for [format in formats] {
         unset key
         unset grid
         set tics scale 0
-        stats data using column_of(p) nooutput
+        stats data using (column(column_of(p)) * s) nooutput
         low = STATS_min
         high = STATS_max > STATS_min ? STATS_max : STATS_min + 1
         ink(x) = x - low < 0.55 * (high - low)
@@ -58,12 +59,12 @@ do for [format in formats] {
         do for [i = 1:words(distances)] { set ytics add (word(distances, i) i) }
         set xlabel 'cache ('.unit.')'
         eval ylabel('distance (layers)')
-        set title (p == 1 ? mode.': '.pass.' (ms)' : mode.': waiting in it (ms)')
-        plot data using (at(caches, strcol(1))):(at(distances, strcol(2))):(0.5):(0.5):column_of(p) \
+        set title (p == 1 ? mode.': '.pass.in_unit(s) : mode.': waiting in it'.in_unit(s))
+        plot data using (at(caches, strcol(1))):(at(distances, strcol(2))):(0.5):(0.5):(column(column_of(p)) * s) \
                  with boxxyerror fs solid 1 noborder fc palette, \
              data using (at(caches, strcol(1))):(at(distances, strcol(2))):\
-                 (numbers ? sprintf('%.3g', column(column_of(p))) : ''):\
-                 (ink(column(column_of(p))) ? 0xffffff : 0x010101) with labels font ',15' tc rgb variable
+                 (numbers ? sprintf('%.3g', column(column_of(p)) * s) : ''):\
+                 (ink(column(column_of(p)) * s) ? 0xffffff : 0x010101) with labels font ',15' tc rgb variable
     }
     unset multiplot
 }

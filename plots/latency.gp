@@ -36,10 +36,8 @@ do for [format in formats] {
         eval panel(p)
         set xrange [low / 2:max(2 * low, high * 1.3)]
         set logscale x
-        if (high / low < 50) { do for [e = -3:4] { do for [m = 2:5:3] {
-            set xtics add (p == 2 ? sprintf('%g', m * 10.0 ** e) : '' m * 10.0 ** e) } } }
-        set xlabel (p == 2 ? 'wait of one access (ms)' : '')
-        set format x (p == 2 ? '%g' : '')
+        eval set_time('x', low / 2, max(2 * low, high * 1.3), p == 2)
+        set xlabel (p == 2 ? 'wait of one access' : '')
         if (p == 1) {
             set yrange [0:1.02]
             eval ylabel('share at most')

@@ -33,14 +33,16 @@ style(name) = words(series) > 4 || strstrt(name, ' ') || mode(name) > 4 ? \
 key_style(i) = i > words(series) ? 10 + i - words(series) : style(word(series, i))
 gap_y = 40
 head = head_for(words(key_names)) + (columns > 1 ? 26 : 4)
+ends = columns == 1 && direct(key_names, 14)
+if (ends) { right = room_for(key_names); head = 16 }
 height = head + foot + caption_height + (columns == 1 ? 330 : 210 * rows + gap_y * (rows - 1))
-s = top >= 10000 ? 1e-3 : 1
+s = time_scale(top)
 here(x) = strcol(1) eq word(panels, p) ? x : NaN
 of(name, x) = strcol(2) eq name ? here(x) : NaN
 
 do for [format in formats] {
     eval open(format)
-    eval legend('lines')
+    if (!ends) { eval legend('lines') }
     do for [p = 1:words(panels)] {
         eval panel(p)
         lowest = p > words(panels) - columns
@@ -52,14 +54,23 @@ do for [format in formats] {
         }
         set format x (lowest ? '%g' : '')
         set xlabel (lowest ? 'cache ('.unit.')' : '')
-        eval ylabel(across(p) == 0 ? pass.(s < 1 ? ' (s)' : ' (ms)') : '')
+        eval ylabel(across(p) == 0 ? pass.in_unit(s) : '')
         set format y (across(p) == 0 ? '%g' : '')
-        set title (columns == 1 ? '' : word(panels, p))
+        set title (columns == 1 ? '' : fit(word(panels, p), panel_w(0), 18))
+        if (ends) {
+            eval forget_ends
+            stats data using (note_end(at(series, strcol(2)), num(3), num(4) * s) + \
+                note_end(words(series) + 1, num(3), num(7) * s) + \
+                (policies ? note_end(words(series) + 2, num(3), num(8) * s) : 0) + \
+                (lru ? note_end(words(series) + 3, num(3), num(9) * s) : 0), 0) nooutput
+            eval name_ends('key_names', 0, top * s * 1.05)
+        }
         plot data using (here($3)):($9 * s) smooth unique with lines lt 13, \
              data using (here($3)):($8 * s) smooth unique with lines lt 12, \
              data using (here($3)):($7 * s) smooth unique with lines lt 11, \
              for [name in series] data using (of(name, $3)):($4 * s):($5 * s):($6 * s) \
                  with yerrorlines lt style(name)
+        eval drop_ends
     }
     unset multiplot
 }

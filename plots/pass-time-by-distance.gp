@@ -26,7 +26,7 @@ key_columns = words(key_names) == 4 ? 4 : 3
 key_style(i) = i > words(series) ? 11 : series_line(i)
 head = head_for(words(key_names)) + 26
 height = head + foot + caption_height + 280
-s = top >= 10000 ? 1e-3 : 1
+s = time_scale(top)
 of(name, x) = strcol(1) eq word(panels, p) && strcol(2) eq name ? x : NaN
 
 do for [format in formats] {
@@ -44,9 +44,9 @@ do for [format in formats] {
         set xtics ()
         do for [d in distances] { set xtics add (d d + 0) }
         set xlabel 'distance (layers)'
-        eval ylabel(p == 1 ? pass.(s < 1 ? ' (s)' : ' (ms)') : '')
+        eval ylabel(p == 1 ? pass.in_unit(s) : '')
         set format y (p == 1 ? '%g' : '')
-        set title word(panels, p)
+        set title fit(word(panels, p), panel_w(0), 18)
         plot for [i = 1:words(series)] data using (of(word(series, i), $3)):($7 * s) \
                  with lines lt key_style(i) lw 1.3 dt 3, \
              for [i = 1:words(series)] data using (of(word(series, i), $3)):($4 * s):($5 * s):($6 * s) \

@@ -18,21 +18,29 @@ key_columns = two_or_one(series) + (longest(series) < 14)
 key_style(i) = series_line(i)
 head = head_for(words(series)) + 4
 rows = 2
+ends = direct(key_names, 6)
+if (ends) { right = room_for(key_names); head = 16 }
 height = head + foot + caption_height + 2 * 230
 of(name, x) = strcol(1) eq name ? x : NaN
 
 do for [format in formats] {
     eval open(format)
-    eval legend('lines')
+    if (!ends) { eval legend('lines') }
     do for [p = 1:2] {
         eval panel(p)
         set xrange [0.5:most + 0.5]
         set xtics 1
         set yrange [0:1.04]
         set xlabel p == 2 ? 'layers ahead' : ''
+        if (ends) {
+            eval forget_ends
+            stats data using (note_end(at(series, strcol(1)), $2, column(2 + p)), 0) nooutput
+            eval name_ends('key_names', 0, 1.04)
+        }
         eval ylabel(p == 1 ? 'precision' : 'recall')
         plot for [i = 1:words(series)] data using (of(word(series, i), $2)):(column(2 + p)) \
                  with linespoints lt series_line(i) lw 2
+        eval drop_ends
     }
     unset multiplot
 }

@@ -17,7 +17,7 @@ load ARG0[1:strlen(ARG0) - strlen('prediction.gp')].'style.gp'
 series = ''; low = 1e300; high = 0
 stats data using (series = add(series, strcol(1)), low = min(low, min($2, $4)), \
                   high = max(high, max($2, $5)), $2) nooutput
-s = high >= 10000 ? 1e-3 : 1
+s = time_scale(high)
 
 series = in_order(series)
 key_names = series
@@ -34,8 +34,8 @@ do for [format in formats] {
     set xrange [0:high * s * 1.06]
     set yrange [0:high * s * 1.06]
     set samples 200
-    set xlabel 'predicted '.pass.(s < 1 ? ' (s)' : ' (ms)')
-    eval ylabel('measured'.(s < 1 ? ' (s)' : ' (ms)'))
+    set xlabel 'predicted '.pass.in_unit(s)
+    eval ylabel('measured'.in_unit(s))
     plot '+' using 1:(0.9 * $1):(1.1 * $1) with filledcurves fc rgb '#ebebeb' fs solid 1 noborder, \
          x with lines lc rgb black lw 1.5 dt 1, \
          for [name in series] data using (of(name, $2 * s)):($3 * s):($4 * s):($5 * s) \

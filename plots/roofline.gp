@@ -39,6 +39,8 @@ do for [format in formats] {
     set xrange [low:high]
     set yrange [0.71:top]
     set logscale xy 2
+    eval set_twos('x', low, high)
+    eval set_twos('y', 0.71, top)
     set xlabel 'compute / storage busy (c/t)'
     eval ylabel(pass.' / storage busy')
     set label 1 'no overlap: 1 + c/t' at high * 0.7, 1 + high right font ',15' tc rgb '#404040'

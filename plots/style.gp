@@ -30,6 +30,13 @@ lt(i, colour, lw, dt, pt, ps) = \
     sprintf("set linetype %d lc rgb '%s' lw %g dt %d pt %d ps %g; ", i, colour, lw, dt, pt, ps)
 mode(s) = s eq 'off' ? 1 : s eq 'sync' ? 2 : s eq 'async' ? 3 : s eq 'resident' ? 4 : 5
 series_line(i) = int(word('3 2 5 1 6 7 4 8', 1 + (i - 1) % 8))
+# Lines of many kinds (policies): Belady's black and thick, of the others each its own colour, and
+# after eight its own dash.
+many_colour(i) = word("'#d55e00' '#0072b2' '#009e73' '#cc79a7' '#56b4e9' '#e69f00' '#a09000' '#767676'", \
+                      1 + (i - 1) % 8)
+many_line(name, i) = name eq 'belady' ? 40 : 40 + i
+many_lines(n) = sprintf("set linetype 40 lc rgb black lw 2.6 dt 1 pt 7 ps k * 0.6; do for [i = 1:%d] { \
+    set linetype 40 + i lc rgb many_colour(i) lw 1.6 dt 1 + (i - 1) / 8 * 3 pt i ps k * 0.7 }", n)
 # For cells ("async lru C=8"): as their mode; where several share it, the last does. Cells that do
 # not name one ("lru C=8"): in turn.
 cell_line(list, i) = cell_line_(list, i, word(word(list, i), 1))
@@ -60,6 +67,7 @@ gap_y = 50   # between rows: title
 foot = 68    # tics and label of the lower axis
 columns = 1
 rows = 1
+p = 1          # the panel
 more(line) = line eq '' ? '' : "\n".line
 caption = caption1.more(caption2).more(caption3).more(caption4)
 caption_lines = (caption1 ne '') + (caption2 ne '') + (caption3 ne '') + (caption4 ne '')
@@ -88,6 +96,7 @@ open(format) = sprintf("k = %g; ", format eq 'svg' ? 0.7 : 1.2).\
 key_names = ''
 key_columns = 3
 key_style(i) = series_line(i)
+key_w(_) = (width - left / 2.0 - right) / key_columns - 56 # room for a name
 key_rows(n) = (n + key_columns - 1) / key_columns
 key_x(i) = left / 2 + (width - left / 2.0 - right) / key_columns * ((i - 1) % key_columns)
 key_y(i) = 16 + 26 * ((i - 1) / key_columns)
@@ -97,7 +106,7 @@ legend(kind) = sprintf("unset border; unset tics; unset grid; unset title; unset
     set tmargin at screen 1; set bmargin at screen %f; set xrange [0:%d]; set yrange [%d:0]; ", \
                        1 - 1.0 * head / height, width, head).\
     "do for [i = 1:words(key_names)] { \
-        set label i word(key_names, i) at key_x(i) + 52, key_y(i) left }; ".\
+        set label i fit(word(key_names, i), key_w(0), 18) at key_x(i) + 52, key_y(i) left }; ".\
     "plot for [i = 1:words(key_names)] '+' using ".\
     (kind eq 'boxes' ? "(key_x(i) + 30):(key_y(i)):(14):(8) with boxxyerror fs solid 1 noborder" : \
         "(key_x(i) + 44 * $0):(".(kind eq 'lines' ? "1" : "key_style(i) > 10")." ? key_y(i) : -99) \
@@ -127,13 +136,64 @@ set key noautotitle # SVG would show commands as titles
 ylabel(text) = sprintf("set label 97 '%s' at screen %f, graph 0.5 center rotate by 90", text, \
                        15.0 / width)
 
+# A step of 1, 2 or 5 for tics of an axis from 0 to `most` whose numbers have room for `digits`.
+nice(x) = _nice(x, 10.0 ** floor(log10(x)))
+_nice(x, e) = x > 5 * e ? 10 * e : x > 2 * e ? 5 * e : x > e ? 2 * e : e
+roomy(most, digits) = nice(max(most, 1e-9) * (digits + 2) * 12 / panel_w(0))
+# Times are ms in the tables; an axis shows them in the unit that fits its largest.
+time_scale(ms) = ms >= 1e7 ? 1 / 3.6e6 : ms >= 10000 ? 1e-3 : ms > 0 && ms < 0.1 ? 1e3 : 1
+time_unit(s) = s < 1e-6 ? 'h' : s < 1 ? 's' : s > 1 ? 'µs' : 'ms'
+in_unit(s) = ' ('.time_unit(s).')'
+# Tics of an axis of times in ms that spans decades, of powers of two, of seldom values.
+set_time(axis, low, high, shown) = sprintf("set %stics (); do for [e = -6:6] { \
+    do for [m in (%g / %g < 50 ? '1 2 5' : '1')] { \
+        t = m * 10.0 ** e; if (t >= %g && t <= %g) { set %stics add (%d ? in_words(t) : '' t) } } }", \
+    axis, high, low, low, high, axis, shown)
+in_words(ms) = ms < 0.9995e-3 ? sprintf('%.3g ns', ms * 1e6) : ms < 0.9995 ? sprintf('%.3g µs', ms * 1e3) : \
+    ms < 999.5 ? sprintf('%.3g ms', ms) : sprintf('%.3g s', ms / 1e3)
+set_twos(axis, low, high) = sprintf("set %stics (); do for [e = -20:20] { t = 2.0 ** e; \
+    if (t >= %g && t <= %g && (%g / %g < 300 || e %% 2 == 0)) { \
+        set %stics add ((e < 0 ? sprintf('1/%%d', 2 ** -e) : sprintf('%%d', t)) t) } }", \
+    axis, low, high, high, low, axis)
+
+# Names at the ends of lines, on the right, instead of a legend above: where there is one column
+# of panels, names are short, and so few that they fit one below the other. A short line leads from
+# the end of each to its name. Before open(): if (direct(names, most)) { right = room_for(names) };
+# in a panel, after its ranges and before its plot: the ends into end_x[], end_y[] (in units of the
+# axes) by note_end() in stats, then eval name_ends('names', low, high of the axis); names have
+# linetypes key_style(i). After it eval drop_ends.
+array end_x[40]; array end_y[40]; array end_at[40]
+direct(names, most) = words(names) <= min(40, most) && longest(names) <= 14
+room_for(names) = 34 + 10.3 * longest(names)
+num(c) = strstrt(strcol(c), 'nan') ? NaN : strcol(c) + 0 # of a column: also where it is missing
+forget_ends = "do for [i = 1:40] { end_x[i] = -1e300; end_y[i] = NaN }"
+note_end(i, x, y) = (i > 0 && x == x && y == y && x >= end_x[i] ? (end_x[i] = x, end_y[i] = y) : 0)
+step = 21.0 # from name to name, in the canvas's units
+name_ends(names, low, high) = sprintf("bottom = y1(p) - panel_h(0); placed = 0; last_at = bottom - step * 0.6; \
+    do for [i = 1:words(%s)] { end_at[i] = 0 }; \
+    do for [j = 1:words(%s)] { next = 0; \
+        do for [i = 1:words(%s)] { if (end_y[i] == end_y[i] && end_at[i] == 0 && (next == 0 || end_y[i] < end_y[next])) { next = i } }; \
+        if (next > 0) { last_at = max(last_at + step, bottom + panel_h(0) * (end_y[next] - %g) / (%g - %g)); end_at[next] = last_at; placed = placed + 1 } }; \
+    over = last_at - (bottom + panel_h(0) + 4); \
+    if (over > 0) { ceiling = bottom + panel_h(0) + 4; \
+        do for [j = 1:placed] { next = 0; \
+            do for [i = 1:words(%s)] { if (end_at[i] > 0 && (next == 0 || end_at[i] > end_at[next])) { next = i } }; \
+            if (next > 0) { ceiling = min(ceiling, end_at[next]); end_at[next] = -ceiling; ceiling = ceiling - step } } }; \
+    do for [i = 1:words(%s)] { if (end_y[i] == end_y[i]) { \
+        set arrow 60 + i from first end_x[i], first end_y[i] to screen (width - right + 22.0) / width, screen abs(end_at[i]) / height nohead lt key_style(i) lw 1; \
+        set label 60 + i word(%s, i) at screen (width - right + 27.0) / width, screen abs(end_at[i]) / height left font ',16' } }", \
+    names, names, names, low, high, low, names, names, names)
+drop_ends = "do for [i = 61:100] { unset arrow i; unset label i }"
+
 # Names in a column, quoted, each once, in order of appearance (for words(), word(), do for).
 add(list, name) = strstrt(list, '"'.name.'"') ? list : list.'"'.name.'" '
 at(list, name) = sum [i = 1:words(list)] (word(list, i) eq name ? i : 0)
 longest(list) = _longest(list, words(list))
 _longest(list, n) = n == 0 ? 0 : max(strlen(word(list, n)), _longest(list, n - 1))
-max(a, b) = a > b ? a : b
-min(a, b) = a < b ? a : b
+# A name cut to that many units in a font of that size.
+fit(name, room, size) = strlen(name) * size * 0.6 <= room ? name : name[1:max(1, int(room / size / 0.6) - 1)].'…'
+max(a, b) = a > b || b != b ? a : b
+min(a, b) = a < b || b != b ? a : b
 two_or_one(list) = longest(list) > 22 ? 1 : 2 # columns of a legend with long names
 in_order(list) = _mode(list, 'off')._mode(list, 'sync')._mode(list, 'async')._mode(list, 'resident')
 _mode(list, m) = at(list, m) ? '"'.m.'" ' : ''

@@ -25,7 +25,7 @@ key_style(i) = 20 + i
 key_x(i) = 24 + (width - 24.0 - right) / key_columns * ((i - 1) % key_columns)
 head = head_for(words(key_names)) + 4
 height = head + foot + caption_height + 26 * n + 8
-s = top >= 10000 ? 1e-3 : 1
+s = time_scale(top)
 
 do for [format in formats] {
     eval open(format)
@@ -39,8 +39,9 @@ do for [format in formats] {
     set grid x
     set ytics scale 0 font ',15'
     set yrange [n + 0.5:0.5]
-    set xrange [0:max(top, 1e-9) * s * 1.04]
-    set xlabel pass.(s < 1 ? ' (s)' : ' (ms)')
+    set xrange [0:top > 0 ? top * s * 1.04 : 1]
+    set xtics roomy(top * s, 4)
+    set xlabel pass.in_unit(s)
     bar = 0.38
     plot data using (0):($0 + 1):(0):($2 * s):($0 + 1 - bar):($0 + 1 + bar):ytic(1) \
              with boxxyerror lt 21 fs solid 1 noborder, \

@@ -24,7 +24,7 @@ key_style(i) = 20 + i
 head = head_for(3) + 26
 gap_y = 44
 height = head + foot + caption_height + rows * (36 * (lanes + 1) + 10) + gap_y * (rows - 1)
-s = top >= 10000 ? 1e-3 : 1
+s = time_scale(top)
 of(kind, x) = strcol(1) eq word(panels, p) && strcol(2) eq kind ? x : NaN
 wide = top * 18 / (width - left - right)
 bar = 0.42
@@ -48,8 +48,9 @@ do for [format in formats] {
         set ytics ('compute' 0)
         do for [i = 1:lanes] { set ytics add ((lanes > 1 ? sprintf('read %d', i) : 'read') i) }
         set format x (p == rows ? '%g' : '')
-        set xlabel (p == rows ? 'time in the pass'.(s < 1 ? ' (s)' : ' (ms)') : '')
-        set title word(panels, p)
+        set xtics roomy(top * s, 4)
+        set xlabel (p == rows ? 'time in the pass'.in_unit(s) : '')
+        set title fit(word(panels, p), panel_w(0), 18)
         plot for [k = 1:3] data using (narrow(k, $4 * s)):3:($4 * s):($5 * s):\
                  ($3 - bar):($3 + bar) with boxxyerror lt 20 + k fs solid 1 noborder, \
              for [k = 1:3] data using (broad(k, $4 * s)):3:($4 * s):($5 * s):\

@@ -23,26 +23,34 @@ key_names = series.'"floor"'
 key_columns = words(key_names) == 4 ? 4 : 3
 key_style(i) = i > words(series) ? 11 : series_line(i)
 head = head_for(words(key_names)) + (columns > 1 ? 26 : 4)
+ends = columns == 1 && direct(key_names, 12)
+if (ends) { right = room_for(key_names); head = 16 }
 height = head + foot + caption_height + (columns == 1 ? 300 : 210 * rows + gap_y * (rows - 1))
-s = top >= 10000 ? 1e-3 : 1
+s = time_scale(top)
 of(name, x) = strcol(1) eq word(panels, p) && strcol(2) eq name ? x : NaN
 
 do for [format in formats] {
     eval open(format)
-    eval legend('lines')
+    if (!ends) { eval legend('lines') }
     do for [p = 1:words(panels)] {
         lowest = p > words(panels) - columns
         eval panel(p)
         set yrange [0:top * s * 1.05]
         set xrange [-0.03 * last:1.03 * last]
         set xlabel (lowest ? 'tokens guessed for a pass' : '')
-        eval ylabel(across(p) == 0 ? ''.(s < 1 ? 's' : 'ms').' a token' : '')
+        eval ylabel(across(p) == 0 ? time_unit(s).' a token' : '')
         set format y (across(p) == 0 ? '%g' : '')
-        set title (columns == 1 ? '' : word(panels, p))
+        set title (columns == 1 ? '' : fit(word(panels, p), panel_w(0), 18))
+        if (ends) {
+            eval forget_ends
+            stats data using (note_end(at(series, strcol(2)), $3, $4 * s), 0) nooutput
+            eval name_ends('key_names', 0, top * s * 1.05)
+        }
         plot for [i = 1:words(series)] data using (of(word(series, i), $3)):($7 * s) \
                  with lines lt key_style(i) lw 1.3 dt 3, \
              for [i = 1:words(series)] data using (of(word(series, i), $3)):($4 * s):($5 * s):($6 * s) \
                  with yerrorlines lt key_style(i)
+        eval drop_ends
     }
     unset multiplot
 }

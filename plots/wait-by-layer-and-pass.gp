@@ -21,9 +21,10 @@ columns = words(panels) > 1 ? 2 : 1
 rows = (words(panels) + columns - 1) / columns
 left = 76
 right = 84
-head = 30
+head = 50 # the unit of the colours, titles
 gap_y = 66
 height = head + foot + caption_height + 200 * rows + gap_y * (rows - 1)
+s = time_scale(top)
 title_font = longest(panels) > 22 ? ',14' : ',16'
 
 do for [format in formats] {
@@ -32,9 +33,9 @@ do for [format in formats] {
         eval panel(p)
         unset key
         unset grid
-        set cbrange [0:top > 0 ? top : 1]
+        set cbrange [0:top > 0 ? top * s : 1]
         if (p == 1) {
-            set label 98 'wait (ms)' at screen 0.99, screen 1 - 14.0 / height right font ',15'
+            set label 98 'wait'.in_unit(s) at screen 0.99, screen 1 - 14.0 / height right font ',15'
             set colorbox user origin screen (width - right + 12.0) / width, \
                 screen 1.0 * (foot + caption_height) / height \
                 size screen 14.0 / width, \
@@ -48,8 +49,8 @@ do for [format in formats] {
         set xlabel (p > words(panels) - columns ? 'pass' : '')
         eval ylabel(across(p) == 0 ? 'layer' : '')
         set format y (across(p) == 0 ? '%g' : '')
-        set title word(panels, p) font title_font
-        plot data index p - 1 using 2:3:4 with image pixels
+        set title fit(word(panels, p), panel_w(0), 16) font title_font
+        plot data index p - 1 using 2:3:($4 * s) with image pixels
         unset label 98
     }
     unset multiplot

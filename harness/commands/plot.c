@@ -6,6 +6,7 @@
 #include "predict/route_trace.h"
 #include "settings/cli.h"
 #include "settings/model_options.h"
+#include "settings/options.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +16,38 @@ static const struct option own[] = {
     {"out", "DIR", "folder for the figures; default: plots/ beside the result", OPTION_TEXT,
      FIELD(out_dir), .letter = 'o'},
     {"only", "NAME", "one figure (a name of plots/NAME.gp)", OPTION_TEXT, FIELD(only), .flags = 0},
+    {"over", "OPTION", "the figure by-option alone, over this option", OPTION_TEXT, FIELD(option),
+     .flags = 0},
+    {"metric", "NAME",
+     "what --over shows (default: pass_ms, tokens_per_second where tokens differ)", OPTION_TEXT,
+     FIELD(metric), .flags = 0},
 };
+
+/* Whether --over and --metric name something; the figure that shows it becomes the only one. */
+static int check_over(struct plot_options *options)
+{
+    char names[1024] = "";
+    size_t count;
+    const char *name = "";
+    const struct option *table = options_table(&count);
+    if (options->metric && !options->option)
+        return cli_fail("plot", "--metric %s: over which option? expected --over", options->metric);
+    if (options->option && !option_find(table, count, options->option))
+        return cli_fail("plot", "--over %s: no such option (layerbench list options)",
+                        options->option);
+    for (size_t i = 0; options->metric && figure_metric_at(i, &name); i++) {
+        if (strcmp(name, options->metric) == 0)
+            break;
+        snprintf(names + strlen(names), sizeof names - strlen(names), " %s", name);
+    }
+    if (options->metric && !name)
+        return cli_fail("plot", "--metric %s: expected one of%s", options->metric, names);
+    if (options->option) {
+        options->option = option_find(table, count, options->option)->name;
+        options->only = "by-option";
+    }
+    return EXIT_OK;
+}
 
 static void print_outcomes(const struct plotted *p, bool drawn)
 {
@@ -48,6 +80,8 @@ int command_plot(int argc, char **argv)
         return code;
     if (argc != 2)
         return cli_fail("plot", "expected one RESULT: a run directory or a result.json");
+    if (check_over(&options) != EXIT_OK)
+        return EXIT_USAGE;
     bool routes = route_trace_is(argv[1]), known = !options.only || routes;
     for (size_t i = 0; i < n_figures; i++)
         known = known || strcmp(options.only, figures[i].name) == 0;

@@ -65,6 +65,23 @@ static void wrap_caption(struct result_view *view, const char *const *parts, siz
             lines[line] = view_text(view, "%.*s...", CAPTION_WIDTH - 3, lines[line]);
 }
 
+/* What the letters of cells' names stand for, those that stand in the table's first column. */
+static const char *letters(struct result_view *view, const char *data)
+{
+    bool c = false, d = false;
+    for (const char *line = data; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+        const char *name = *line == '"' ? line + 1 : "", *end = name + strcspn(name, "\"\n");
+        c |= memmem(name, (size_t)(end - name), " C=", 3) != NULL;
+        d |= memmem(name, (size_t)(end - name), " d=", 3) != NULL;
+    }
+    bool layers = view->cache_unit && strcmp(view->cache_unit, "layers") == 0;
+    return view_text(view, "%s%s%s",
+                     !c       ? ""
+                     : layers ? "C: layers in the cache"
+                              : "C: size of the cache",
+                     c && d ? ", " : "", d ? "d: layers prefetched ahead" : "");
+}
+
 static const char *data_hash(struct result_view *view, const char *data, size_t length)
 {
     struct sha256 hash;
@@ -101,6 +118,7 @@ static enum lb_status write_figure(struct figure_input *in, const struct figure 
     struct result_view *view = in->view;
     char *data = NULL;
     size_t length = 0;
+    in->name = figure->name;
     in->note = in->legend = in->reading = in->runs = in->settings = "";
     FILE *stream = open_memstream(&data, &length);
     if (!stream)
@@ -122,6 +140,7 @@ static enum lb_status write_figure(struct figure_input *in, const struct figure 
                 ? view_text(view, "%zu damaged lines of the log left out", in->log->n_damaged)
                 : "",
             in->legend,
+            letters(view, data),
             view->machine,
             *view->revision ? view_text(view, "git %s", view->revision) : "",
             data_hash(view, data, length),
@@ -392,7 +411,7 @@ enum lb_status plot_result(const char *path, const struct plot_options *options,
     *plotted = (struct plotted){.dir = NULL};
     struct result_view *view = &plotted->view;
     struct access_log log = {.events = NULL};
-    struct figure_input in = {.view = view, .chosen_note = ""};
+    struct figure_input in = {.view = view, .option = options->option, .metric = options->metric};
     enum lb_status status = view_open(path, view, err);
     if (status != LB_OK)
         return status;
@@ -434,7 +453,7 @@ enum lb_status plot_tables(const struct plot_table *tables, size_t n,
     struct result_view *view = &plotted->view;
     *plotted = (struct plotted){.dir = options->out_dir ? options->out_dir : "plots"};
     *view = VIEW_EMPTY;
-    struct figure_input in = {.view = view, .chosen_note = ""};
+    struct figure_input in = {.view = view};
     enum lb_status status = file_make_directory(plotted->dir, err);
     int lock = status == LB_OK ? folder_lock_wait(plotted->dir, "draws") : -1;
     plotted->outcomes = view_alloc(view, n, sizeof *plotted->outcomes);

@@ -9,9 +9,10 @@
 #include <stddef.h>
 
 struct plot_options {
-    const char *out_dir; /* NULL: the folder `plots` beside result.json */
-    const char *only;    /* name of one figure; NULL: all */
-    bool svg_only;       /* no PNG and PDF: for a page that shows the SVG */
+    const char *out_dir;         /* NULL: the folder `plots` beside result.json */
+    const char *only;            /* name of one figure; NULL: all */
+    const char *option, *metric; /* figure by-option: over which, of what; NULL: what suits */
+    bool svg_only;               /* no PNG and PDF: for a page that shows the SVG */
 };
 
 /* What became of one figure. */

@@ -5,27 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct figure figures[] = {
-    {"pass-time-by-cache", figure_pass_time_by_cache},
-    {"pass-time-by-distance", figure_pass_time_by_distance},
-    {"cache-by-distance", figure_cache_by_distance},
-    {"time-by-cell", figure_time_by_cell},
-    {"outcomes", figure_outcomes},
-    {"timeline", figure_timeline},
-    {"wait-by-layer", figure_wait_by_layer},
-    {"wait-by-layer-and-pass", figure_wait_by_layer_and_pass},
-    {"latency", figure_latency},
-    {"roofline", figure_roofline},
-    {"memory-by-speed", figure_memory_by_speed},
-    {"token-time-by-draft-length", figure_token_time_by_draft_length},
-    {"acceptance-by-place", figure_acceptance_by_place},
-    {"prediction", figure_prediction},
-    {"hits-by-time", figure_hits_by_time},
-    {"prediction-by-depth", figure_prediction_by_depth},
-    {"experts-by-batch", figure_experts_by_batch},
-    {"comparison", figure_comparison},
-    {"drift", figure_drift},
-};
+#define FIGURE_ENTRY(name, write) {name, write},
+const struct figure figures[] = {FIGURES(FIGURE_ENTRY)};
 const size_t n_figures = sizeof figures / sizeof *figures;
 
 void figure_runs(struct figure_input *in, const struct view_cell *const *cells, size_t count)
@@ -96,11 +77,32 @@ void figure_choose(struct figure_input *in)
                 figure_compare_numbers(best[i]->cache, cache) == 0)
                 choose_cell(in, best[i]);
     }
-    in->chosen_note = "";
-    if (in->n_chosen < in->view->n_cells)
-        in->chosen_note =
-            isnan(cache)
-                ? "the best cell of each prefetch mode"
-                : view_text(in->view, "the best cells of each prefetch mode with a cache of %g %s",
-                            cache, in->view->cache_unit);
+}
+
+const char *figure_chosen_note(const struct figure_input *in, const size_t *cells, size_t n)
+{
+    const struct result_view *view = in->view;
+    size_t measured = 0;
+    bool all = true, of_mode = true, of_policy = true; /* the fastest of their kind? */
+    for (size_t i = 0; i < view->n_cells; i++) {
+        const struct view_cell *c = &view->cells[i];
+        measured += !c->problem && c->pass.n > 0;
+        for (size_t k = 0; k < n && !c->problem && c->pass.n > 0; k++) {
+            const struct view_cell *shown = &view->cells[cells[k]];
+            bool faster = c->pass.median < shown->pass.median &&
+                          figure_compare_numbers(c->cache, shown->cache) == 0 &&
+                          strcmp(c->work, shown->work) == 0;
+            bool mode = strcmp(c->prefetch, shown->prefetch) == 0;
+            all &= !faster;
+            of_mode &= !(faster && mode);
+            of_policy &= !(faster && mode && strcmp(c->replacement, shown->replacement) == 0);
+        }
+    }
+    if (n >= measured)
+        return "";
+    return view_text(in->view, "%zu of %zu cells%s", n, measured,
+                     n == 1 && all ? ": the fastest of its cache size"
+                     : of_mode     ? ": of their cache size the fastest of their prefetch"
+                     : of_policy   ? ": of their cache size the fastest of their prefetch, policy"
+                                   : "");
 }

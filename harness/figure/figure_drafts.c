@@ -102,7 +102,7 @@ static const struct view_cell **guessing(struct result_view *view, size_t *n)
     return cells;
 }
 
-/* 15. time a token against the length of drafts */
+/* time a token against the length of drafts */
 const char *figure_token_time_by_draft_length(struct figure_input *in, FILE *data)
 {
     struct result_view *view = in->view;
@@ -137,7 +137,7 @@ const char *figure_token_time_by_draft_length(struct figure_input *in, FILE *dat
     return NULL;
 }
 
-/* 16. how often each place of a draft is right */
+/* how often each place of a draft is right */
 const char *figure_acceptance_by_place(struct figure_input *in, FILE *data)
 {
     struct result_view *view = in->view;
@@ -162,5 +162,81 @@ const char *figure_acceptance_by_place(struct figure_input *in, FILE *data)
     in->runs = "all drafts of all runs";
     in->legend = "how often a token is right once those before it are";
     in->reading = "";
+    return NULL;
+}
+
+/* The share of right guesses with which k of them give so many tokens a pass: of
+ * 1 + a + a^2 + ... + a^k = tokens. */
+static double acceptance_for(double tokens, double k)
+{
+    double low = 0, high = 1;
+    for (int i = 0; i < 50; i++) {
+        double a = (low + high) / 2, sum = 1, power = 1;
+        for (int j = 0; j < k; j++)
+            sum += power *= a;
+        *(sum < tokens ? &low : &high) = a;
+    }
+    return low;
+}
+
+static double median_of(double *values, size_t n)
+{
+    return n > 0 ? stats_median(values, n) : 0;
+}
+
+/* what share of guesses must be right to pay off, and which did */
+const char *figure_break_even(struct figure_input *in, FILE *data)
+{
+    enum { STEPS = 60, MOST_LENGTHS = 5 };
+    struct result_view *view = in->view;
+    size_t n, shown = 0, n_lengths = 0, pay = 0, overlapped = 0;
+    const struct view_cell **cells = guessing(view, &n);
+    double *compute = view_alloc(view, 2 * n + 1, sizeof *compute), *bytes = compute + n;
+    double lengths[MOST_LENGTHS], low = INFINITY, high = 0;
+    fprintf(data, "# kind length compute_by_load acceptance pays\n");
+    for (size_t i = 0; i < n; i++) {
+        const struct view_cell *c = cells[i], *off = without(view, circumstances(view, c));
+        double k = draft_tokens(view, c), load = off ? off->floor.load_ns : NAN;
+        if (!(load > 0) || !(off->median.compute_ns > 0) || k < 1)
+            continue;
+        double x = off->median.compute_ns / load, tokens = c->median.tokens / c->batch;
+        bool pays = token_ms(c, c->pass.median) < token_ms(off, off->pass.median);
+        compute[shown] = (c->median.compute_ns / off->median.compute_ns - 1) / k;
+        bytes[shown] =
+            isnan(c->median.experts.demand_bytes)
+                ? 0
+                : (c->median.experts.demand_bytes / off->median.experts.demand_bytes - 1) / k;
+        fprintf(data, "cell %g %.6g %.6g %d\n", k, x, acceptance_for(tokens, k), pays);
+        size_t known = 0;
+        while (known < n_lengths && lengths[known] != k)
+            known++;
+        if (known == n_lengths && n_lengths < MOST_LENGTHS)
+            lengths[n_lengths++] = k;
+        overlapped += strcmp(c->prefetch, "async") == 0;
+        low = fmin(low, x);
+        high = fmax(high, x);
+        pay += pays;
+        shown++;
+    }
+    if (shown == 0)
+        return "no cell guesses tokens beside one that loads as much and does not";
+    double dearer = fmax(median_of(compute, shown), 0), more = fmax(median_of(bytes, shown), 0);
+    bool overlap = 2 * overlapped > shown;
+    low = fmin(low / 2, 0.05);
+    high = fmax(high * 2, 4);
+    for (size_t l = 0; l < n_lengths; l++)
+        for (int i = 0; i <= STEPS; i++) {
+            double x = low * pow(high / low, (double)i / STEPS), k = lengths[l];
+            double load = 1 + k * more, computing = x * (1 + k * dearer);
+            double ratio =
+                overlap ? fmax(load, computing) / fmax(1, x) : (load + computing) / (1 + x);
+            fprintf(data, "line %g %.6g %.6g 0\n", k, x,
+                    ratio < k + 1 ? acceptance_for(ratio, k) : NAN);
+        }
+    in->runs = view_text(view, "%zu cells", shown);
+    in->note = view_text(view, "lines: %s, a guess computes %.2g and reads %.2g of a pass more",
+                         overlap ? "loads overlap computing" : "loads and computing in turns",
+                         dearer, more);
+    in->reading = view_text(view, "Guessing pays off in %zu of %zu cells.", pay, shown);
     return NULL;
 }

@@ -54,6 +54,48 @@ const char *figure_hits_by_time(struct figure_input *in, FILE *data)
     return NULL;
 }
 
+/* Size of the cache that one token's demand fills, in the unit of the view; NAN: not known. */
+static double demand_of(const struct result_view *view, const struct view_cell *cell)
+{
+    double unit =
+        strcmp(view->cache_unit, "layers") == 0 ? cell->cache_bytes / cell->cache : 0x1p20;
+    return cell->median.experts.demand_bytes / cell->batch / unit;
+}
+
+/* measured misses of experts over the size of the cache */
+const char *figure_misses_by_cache(struct figure_input *in, FILE *data)
+{
+    struct result_view *view = in->view;
+    size_t n, kept = 0;
+    const struct view_cell **cells = figure_best(in, BY_PREFETCH | BY_REPLACEMENT | BY_CACHE, &n);
+    double least = INFINITY, most = -INFINITY, demand = NAN;
+    const char *mode = n ? cells[n - 1]->prefetch : ""; /* the last one: prefetch changes little */
+    for (size_t i = n; i-- > 0 && strcmp(mode, "resident") == 0;)
+        mode = cells[i]->prefetch;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(cells[i]->prefetch, mode) == 0 && !isnan(cells[i]->median.experts.hit_rate) &&
+            !isnan(cells[i]->cache))
+            cells[kept++] = cells[i];
+    for (size_t i = 0; i < kept; i++) {
+        least = fmin(least, cells[i]->cache);
+        most = fmax(most, cells[i]->cache);
+        demand = isnan(demand) ? demand_of(view, cells[i]) : demand;
+    }
+    if (!(least < most))
+        return "needs a mixture of experts with two cache sizes or more";
+    fprintf(data, "# series cache misses misses_of_bytes\n");
+    for (size_t i = 0; i < kept; i++) {
+        const struct view_cell *c = cells[i];
+        fprintf(data, "\"%s\" %g %.6g %.6g\n", c->replacement, c->cache,
+                1 - c->median.experts.hit_rate, 1 - c->median.experts.hit_rate_bytes);
+    }
+    figure_runs(in, cells, kept);
+    in->runs = view_text(view, "%.*s, medians; %s", (int)strcspn(in->runs, ","), in->runs, mode);
+    in->settings =
+        view_text(view, "unit = '%s'; demand = %.6g\n", view->cache_unit, demand > 0 ? demand : 0);
+    return NULL;
+}
+
 /* Of all samples of the cell. */
 static bool prediction_of(const struct view_cell *cell, const json_t *cells, size_t depth,
                           struct prediction_figures *sum)

@@ -33,94 +33,6 @@ static double half_interval(double sum, double squares, double n)
     return (1.96 + 2.372 / v + 2.823 / (v * v)) * sqrt(fmax(variance, 0) / n);
 }
 
-/* 5. per-layer wait over layer number */
-const char *figure_wait_by_layer(struct figure_input *in, FILE *data)
-{
-    if (!has_events(in))
-        return NO_LOG;
-    struct result_view *view = in->view;
-    size_t layers = view->n_layers, most_passes = 0;
-    fprintf(data, "# series layer wait_ms low_ms high_ms\n");
-    for (size_t c = 0; c < in->n_chosen; c++) {
-        double *sum = view_alloc(view, 3 * layers, sizeof *sum);
-        double *squares = sum + layers, *count = sum + 2 * layers, worst = -1;
-        size_t worst_layer = 0;
-        for (size_t i = 0; i < in->log->n_events; i++) {
-            const struct access_event *e = &in->log->events[i];
-            if (e->cell != in->chosen[c] || !in_kind(in, e))
-                continue;
-            double wait = figure_ms((double)e->wait_ns);
-            sum[e->layer] += wait;
-            squares[e->layer] += wait * wait;
-            count[e->layer]++;
-        }
-        for (size_t l = 0; l < layers; l++) {
-            if (count[l] == 0)
-                continue;
-            double mean = sum[l] / count[l], half = half_interval(sum[l], squares[l], count[l]);
-            fprintf(data, "\"%s\" %zu %.6g %.6g %.6g\n", label_of(in, c), l, mean,
-                    fmax(mean - half, 0), mean + half);
-            most_passes = (size_t)count[l] > most_passes ? (size_t)count[l] : most_passes;
-            if (mean > worst) {
-                worst = mean;
-                worst_layer = l;
-            }
-        }
-        in->reading = view_text(view, "%s waits longest for layer %zu, %.3g ms in the mean.",
-                                label_of(in, c), worst_layer, worst);
-    }
-    in->note = in->chosen_note;
-    in->runs = view_text(view, "mean of %zu passes, 95%% intervals", most_passes);
-    return NULL;
-}
-
-/* 5. heat map layer x pass of wait */
-const char *figure_wait_by_layer_and_pass(struct figure_input *in, FILE *data)
-{
-    enum { MOST_PASSES = 64 };
-    if (!has_events(in))
-        return NO_LOG;
-    struct result_view *view = in->view;
-    size_t layers = view->n_layers, passes = 0, reps = 0;
-    for (size_t i = 0; i < in->log->n_events; i++) {
-        const struct access_event *e = &in->log->events[i];
-        passes = e->pass >= passes ? e->pass + 1 : passes;
-        reps = e->rep >= reps ? e->rep + 1 : reps;
-    }
-    size_t shown = passes < MOST_PASSES ? passes : MOST_PASSES;
-    if (shown < 2)
-        return "only one pass was logged";
-    fprintf(data, "# panel pass layer wait_ms\n");
-    for (size_t c = 0; c < in->n_chosen; c++) {
-        double *sum = view_alloc(view, 2 * shown * layers, sizeof *sum);
-        double *count = sum + shown * layers;
-        for (size_t i = 0; i < in->log->n_events; i++) {
-            const struct access_event *e = &in->log->events[i];
-            if (e->cell != in->chosen[c] || e->pass >= shown)
-                continue;
-            sum[e->pass * layers + e->layer] += figure_ms((double)e->wait_ns);
-            count[e->pass * layers + e->layer]++;
-        }
-        if (c > 0)
-            fputs("\n\n", data);
-        for (size_t i = 0; i < shown * layers; i++)
-            if (count[i] > 0)
-                fprintf(data, "\"%s\" %zu %zu %.6g\n", label_of(in, c), i / layers, i % layers,
-                        sum[i] / count[i]);
-    }
-    in->note = in->chosen_note;
-    if (shown < passes)
-        in->note = view_text(view, "%s%sthe first %zu of %zu passes", in->note,
-                             *in->note ? "; " : "", shown, passes);
-    in->runs =
-        view_text(view, "mean of %zu run%s, pass 0 is the prompt", reps, reps == 1 ? "" : "s");
-    in->reading =
-        view_text(view, "%zu passes of %zu layers; bright is a long wait.", shown, layers);
-    return NULL;
-}
-
-/* ---- 6. time line of one pass ---- */
-
 struct span {
     int64_t start, end;
     uint32_t layer;
@@ -166,6 +78,144 @@ static bool median_pass(const struct figure_input *in, size_t cell, size_t *firs
     *last = *first + passes[count / 2].layer;
     return true;
 }
+
+/* Waits of one cell by layer: sums over its passes. */
+struct waits {
+    double *sum, *squares, *count;
+    size_t n_passes;
+};
+
+static struct waits waits_of(const struct figure_input *in, size_t cell)
+{
+    size_t layers = in->view->n_layers;
+    double *sum = view_alloc(in->view, 3 * layers, sizeof *sum);
+    struct waits w = {sum, sum + layers, sum + 2 * layers, 0};
+    for (size_t i = 0; i < in->log->n_events; i++) {
+        const struct access_event *e = &in->log->events[i];
+        if (e->cell != cell || !in_kind(in, e))
+            continue;
+        double wait = figure_ms((double)e->wait_ns);
+        w.sum[e->layer] += wait;
+        w.squares[e->layer] += wait * wait;
+        w.count[e->layer]++;
+    }
+    for (size_t l = 0; l < layers; l++)
+        w.n_passes = (size_t)w.count[l] > w.n_passes ? (size_t)w.count[l] : w.n_passes;
+    return w;
+}
+
+/* Whether other layers are waited for in each pass (Belady's replacement wanders through them), so
+ * that their means would say little: layers explain less than half of what waits differ by. */
+static bool wanders(const struct waits *w, size_t layers)
+{
+    double n = 0, sum = 0, squares = 0, between = 0;
+    for (size_t l = 0; l < layers; l++) {
+        n += w->count[l];
+        sum += w->sum[l];
+        squares += w->squares[l];
+        between += w->count[l] > 0 ? w->sum[l] * w->sum[l] / w->count[l] : 0;
+    }
+    if (w->n_passes < 3 || !(sum > 0))
+        return false;
+    double rest = sum * sum / n, total = squares - rest;
+    /* of n numbers without any order, groups explain (layers - 1) / (n - 1) */
+    double chance = ((double)layers - 1) / (n - 1);
+    return total > 0.01 * rest && (between - rest) / total < chance + 0.5 * (1 - chance);
+}
+
+/* per-layer wait over layer number */
+const char *figure_wait_by_layer(struct figure_input *in, FILE *data)
+{
+    if (!has_events(in))
+        return NO_LOG;
+    struct result_view *view = in->view;
+    size_t layers = view->n_layers, most_passes = 0, n_one = 0, first, last;
+    fprintf(data, "# series layer wait_ms low_ms high_ms\n");
+    for (size_t c = 0; c < in->n_chosen; c++) {
+        struct waits w = waits_of(in, in->chosen[c]);
+        double worst = -1;
+        size_t worst_layer = 0;
+        bool one = wanders(&w, layers) && median_pass(in, in->chosen[c], &first, &last);
+        n_one += one;
+        for (size_t i = first; one && i <= last; i++) {
+            const struct access_event *e = &in->log->events[i];
+            double wait = figure_ms((double)e->wait_ns);
+            fprintf(data, "\"%s, one pass\" %u %.6g nan nan\n", label_of(in, c), e->layer, wait);
+        }
+        for (size_t l = 0; l < layers; l++) {
+            if (w.count[l] == 0)
+                continue;
+            double mean = w.sum[l] / w.count[l];
+            double half = half_interval(w.sum[l], w.squares[l], w.count[l]);
+            if (!one)
+                fprintf(data, "\"%s\" %zu %.6g %.6g %.6g\n", label_of(in, c), l, mean,
+                        fmax(mean - half, 0), mean + half);
+            most_passes = w.n_passes > most_passes ? w.n_passes : most_passes;
+            if (mean > worst) {
+                worst = mean;
+                worst_layer = l;
+            }
+        }
+        in->reading =
+            one ? view_text(view, "%s waits for other layers in each pass.", label_of(in, c))
+                : view_text(view, "%s waits longest for layer %zu, %.3g ms in the mean.",
+                            label_of(in, c), worst_layer, worst);
+    }
+    in->note = figure_chosen_note(in, in->chosen, in->n_chosen);
+    in->runs = n_one < in->n_chosen
+                   ? view_text(view, "mean of %zu passes, 95%% intervals", most_passes)
+                   : "";
+    if (n_one > 0)
+        in->legend = "one pass: where waits wander from layer to layer, means hide them";
+    return NULL;
+}
+
+/* heat map layer x pass of wait */
+const char *figure_wait_by_layer_and_pass(struct figure_input *in, FILE *data)
+{
+    enum { MOST_PASSES = 64 };
+    if (!has_events(in))
+        return NO_LOG;
+    struct result_view *view = in->view;
+    size_t layers = view->n_layers, passes = 0, reps = 0;
+    for (size_t i = 0; i < in->log->n_events; i++) {
+        const struct access_event *e = &in->log->events[i];
+        passes = e->pass >= passes ? e->pass + 1 : passes;
+        reps = e->rep >= reps ? e->rep + 1 : reps;
+    }
+    size_t shown = passes < MOST_PASSES ? passes : MOST_PASSES;
+    if (shown < 2)
+        return "only one pass was logged";
+    fprintf(data, "# panel pass layer wait_ms\n");
+    for (size_t c = 0; c < in->n_chosen; c++) {
+        double *sum = view_alloc(view, 2 * shown * layers, sizeof *sum);
+        double *count = sum + shown * layers;
+        for (size_t i = 0; i < in->log->n_events; i++) {
+            const struct access_event *e = &in->log->events[i];
+            if (e->cell != in->chosen[c] || e->pass >= shown)
+                continue;
+            sum[e->pass * layers + e->layer] += figure_ms((double)e->wait_ns);
+            count[e->pass * layers + e->layer]++;
+        }
+        if (c > 0)
+            fputs("\n\n", data);
+        for (size_t i = 0; i < shown * layers; i++)
+            if (count[i] > 0)
+                fprintf(data, "\"%s\" %zu %zu %.6g\n", label_of(in, c), i / layers, i % layers,
+                        sum[i] / count[i]);
+    }
+    in->note = figure_chosen_note(in, in->chosen, in->n_chosen);
+    if (shown < passes)
+        in->note = view_text(view, "%s%sthe first %zu of %zu passes", in->note,
+                             *in->note ? "; " : "", shown, passes);
+    in->runs =
+        view_text(view, "mean of %zu run%s, pass 0 is the prompt", reps, reps == 1 ? "" : "s");
+    in->reading =
+        view_text(view, "%zu passes of %zu layers; bright is a long wait.", shown, layers);
+    return NULL;
+}
+
+/* ---- time line of one pass ---- */
 
 static void write_span(FILE *data, const char *panel, const char *kind, size_t lane,
                        const struct span *s, int64_t from, int64_t to)
@@ -266,12 +316,12 @@ const char *figure_timeline(struct figure_input *in, FILE *data)
             view_text(view, "%s%s%s waits %.3g of %.3g ms.", in->reading, *in->reading ? " " : "",
                       panel, figure_ms((double)waited), figure_ms((double)(to - from)));
     }
-    in->note = in->chosen_note;
+    in->note = figure_chosen_note(in, cells, n);
     in->runs = view_text(view, "one %s of median length", view->pass_kind);
     return *in->reading ? NULL : NO_LOG;
 }
 
-/* ---- 7. distribution of waits ---- */
+/* ---- distribution of waits ---- */
 
 static int ascending(const void *a, const void *b)
 {
@@ -323,7 +373,7 @@ const char *figure_latency(struct figure_input *in, FILE *data)
     }
     if (least == SIZE_MAX)
         return NO_LOG;
-    in->note = in->chosen_note;
+    in->note = figure_chosen_note(in, in->chosen, in->n_chosen);
     in->runs = view_text(view, "at least %zu accesses each%s", least,
                          least < LEAST_FOR_P99 ? " (too few for a 99th percentile)" : "");
     return NULL;

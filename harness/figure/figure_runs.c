@@ -110,6 +110,7 @@ const char *figure_comparison(struct figure_input *in, FILE *data)
         n = kept < MOST_ROWS ? kept : MOST_ROWS;
         in->note = view_text(view, "%zu of %zu rows: the largest changes of %s", n, total, metric);
     }
+    size_t less = 0, more = 0; /* of the metrics, what is better */
     fprintf(data, "# metric ratio low high verdict\n");
     for (i = 0; i < n; i++) {
         const char *verdict = view_field(view, ratios[i].row, "verdict");
@@ -118,9 +119,17 @@ const char *figure_comparison(struct figure_input *in, FILE *data)
                 view_field(view, ratios[i].row, "metric"), ratios[i].middle, ratios[i].low,
                 ratios[i].high, verdict);
         different += strcmp(verdict, "different") == 0;
+        *(is_metric(view, &ratios[i], "tokens_per_second") ? &more : &less) += 1;
     }
     double level = json_number_value(json_object_get(view->root, "level"));
     in->runs = view_text(view, "%g%% intervals", level > 0 ? 100 * level : 99);
+    in->settings = view_text(view, "below = '%s'; above = '%s'\n",
+                             more && less ? "second is less"
+                             : less       ? "second is better"
+                                          : "second is worse",
+                             more && less ? "second is more"
+                             : less       ? "second is worse"
+                                          : "second is better");
     in->reading = view_text(view, "%zu of %zu ratios differ from 1.", different, n);
     return NULL;
 }

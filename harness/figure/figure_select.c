@@ -31,7 +31,8 @@ static bool measured(const struct view_cell *cell)
 }
 
 /* The work that most of the measured cells run; *several: there is more than one. */
-static const char *main_work(const struct result_view *view, bool *several)
+static const char *main_work(const struct result_view *view, const char *const *works,
+                             bool *several)
 {
     const char *best = "";
     size_t most = 0;
@@ -41,16 +42,25 @@ static const char *main_work(const struct result_view *view, bool *several)
         if (!measured(&view->cells[i]))
             continue;
         for (size_t j = 0; j < view->n_cells; j++)
-            same +=
-                measured(&view->cells[j]) && strcmp(view->cells[i].work, view->cells[j].work) == 0;
-        if (most && strcmp(best, view->cells[i].work) != 0)
+            same += measured(&view->cells[j]) && strcmp(works[i], works[j]) == 0;
+        if (most && strcmp(best, works[i]) != 0)
             *several = true;
         if (same > most) {
-            best = view->cells[i].work;
+            best = works[i];
             most = same;
         }
     }
     return best;
+}
+
+/* The work of each cell of the view; an option that is an axis does not tell one from another. */
+static const char **works_of(const struct figure_input *in, unsigned axes)
+{
+    const char **works = view_alloc(in->view, in->view->n_cells + 1, sizeof *works);
+    for (size_t i = 0; i < in->view->n_cells; i++)
+        works[i] = axes & BY_OPTION ? view_work(in->view, &in->view->cells[i], in->option)
+                                    : in->view->cells[i].work;
+    return works;
 }
 
 int figure_compare_numbers(double a, double b)
@@ -60,7 +70,18 @@ int figure_compare_numbers(double a, double b)
     return (a > b) - (a < b);
 }
 
-static int compare_by(const struct view_cell *a, const struct view_cell *b, unsigned axes)
+int figure_compare_option(const struct view_cell *a, const struct view_cell *b, const char *key)
+{
+    const json_t *x = json_object_get(a->options, key), *y = json_object_get(b->options, key);
+    int order = figure_compare_numbers(json_is_number(x) ? json_number_value(x) : NAN,
+                                       json_is_number(y) ? json_number_value(y) : NAN);
+    return order || !json_is_string(x) || !json_is_string(y)
+               ? order
+               : strcmp(json_string_value(x), json_string_value(y));
+}
+
+static int compare_by(const struct figure_input *in, const struct view_cell *a,
+                      const struct view_cell *b, unsigned axes)
 {
     int order = 0;
     if (axes & BY_PREFETCH)
@@ -75,6 +96,8 @@ static int compare_by(const struct view_cell *a, const struct view_cell *b, unsi
         order = figure_compare_numbers(a->cache, b->cache);
     if (!order && (axes & BY_DISTANCE))
         order = figure_compare_numbers(a->distance, b->distance);
+    if (!order && (axes & BY_OPTION))
+        order = figure_compare_option(a, b, in->option);
     return order;
 }
 
@@ -84,7 +107,8 @@ struct reduced {
     size_t n;
 };
 
-static struct reduced reduced_options(const struct view_cell *const *cells, size_t n, unsigned axes)
+static struct reduced reduced_options(const struct figure_input *in,
+                                      const struct view_cell *const *cells, size_t n, unsigned axes)
 {
     static const struct {
         const char *key;
@@ -99,7 +123,7 @@ static struct reduced reduced_options(const struct view_cell *const *cells, size
     json_t *value;
     json_object_foreach((json_t *)(n ? cells[0]->options : NULL), key, value)
     {
-        bool is_axis = false, varies = false;
+        bool is_axis = (axes & BY_OPTION) && strcmp(key, in->option) == 0, varies = false;
         for (size_t i = 0; i < sizeof axis_keys / sizeof *axis_keys; i++)
             is_axis = is_axis || ((axes & axis_keys[i].axis) && strcmp(key, axis_keys[i].key) == 0);
         for (size_t i = 1; i < n && !is_axis && !varies; i++)
@@ -121,12 +145,13 @@ static bool same_setting(const struct view_cell *a, const struct view_cell *b,
 }
 
 /* How many cells of the group share the cell's point, or its mode and setting. */
-static size_t count_like(const struct view_cell *const *cells, size_t n,
-                         const struct view_cell *cell, unsigned axes, const struct reduced *setting)
+static size_t count_like(const struct figure_input *in, const struct view_cell *const *cells,
+                         size_t n, const struct view_cell *cell, unsigned axes,
+                         const struct reduced *setting)
 {
     size_t count = 0;
     for (size_t i = 0; i < n; i++)
-        count += compare_by(cells[i], cell, axes) == 0 &&
+        count += compare_by(in, cells[i], cell, axes) == 0 &&
                  (!setting || same_setting(cells[i], cell, setting));
     return count;
 }
@@ -137,17 +162,18 @@ static size_t count_like(const struct view_cell *const *cells, size_t n,
  * them share is kept. Returns the new n; *sliced: a cell with that setting, left alone
  * where nothing was dropped.
  */
-static size_t keep_fair(const struct view_cell **cells, size_t n, unsigned axes,
-                        const struct reduced *reduced, const struct view_cell **sliced)
+static size_t keep_fair(const struct figure_input *in, const struct view_cell **cells, size_t n,
+                        unsigned axes, const struct reduced *reduced,
+                        const struct view_cell **sliced)
 {
     size_t kept = 0, from = 0;
     for (; from < n; from = kept) {
         const struct view_cell *first = cells[from], *most = first;
-        size_t end = from, candidates = count_like(cells, n, first, axes, NULL), shared = 0;
+        size_t end = from, candidates = count_like(in, cells, n, first, axes, NULL), shared = 0;
         bool fair = true;
         for (; end < n && strcmp(cells[end]->prefetch, first->prefetch) == 0; end++) {
-            size_t like = count_like(cells, n, cells[end], BY_PREFETCH, reduced);
-            fair = fair && count_like(cells, n, cells[end], axes, NULL) == candidates;
+            size_t like = count_like(in, cells, n, cells[end], BY_PREFETCH, reduced);
+            fair = fair && count_like(in, cells, n, cells[end], axes, NULL) == candidates;
             if (like > shared) {
                 shared = like;
                 most = cells[end];
@@ -178,16 +204,18 @@ static const char *note_on(struct result_view *view, const struct reduced *reduc
 }
 
 /* Measured cells of the main work, in the order of prefetch modes. */
-static const struct view_cell **group_of(struct result_view *view, const char *work, size_t *count)
+static const struct view_cell **group_of(const struct figure_input *in, const char *const *works,
+                                         const char *work, size_t *count)
 {
+    struct result_view *view = in->view;
     const struct view_cell **group = view_alloc(view, view->n_cells + 1, sizeof *group);
     *count = 0;
     for (size_t i = 0; i < view->n_cells; i++) {
         const struct view_cell *cell = &view->cells[i];
-        if (!measured(cell) || strcmp(cell->work, work) != 0)
+        if (!measured(cell) || strcmp(works[i], work) != 0)
             continue;
         size_t at = (*count)++;
-        for (; at > 0 && compare_by(cell, group[at - 1], BY_PREFETCH) < 0; at--)
+        for (; at > 0 && compare_by(in, cell, group[at - 1], BY_PREFETCH) < 0; at--)
             group[at] = group[at - 1];
         group[at] = cell;
     }
@@ -198,19 +226,19 @@ const struct view_cell **figure_best(struct figure_input *in, unsigned axes, siz
 {
     struct result_view *view = in->view;
     bool several;
-    const char *work = main_work(view, &several);
+    const char **works = works_of(in, axes), *work = main_work(view, works, &several);
     size_t n_group, n = 0;
-    const struct view_cell **group = group_of(view, work, &n_group), *sliced;
+    const struct view_cell **group = group_of(in, works, work, &n_group), *sliced;
     const struct view_cell **best = view_alloc(view, view->n_cells + 1, sizeof *best);
-    struct reduced reduced = reduced_options(group, n_group, axes);
+    struct reduced reduced = reduced_options(in, group, n_group, axes);
     sliced = NULL;
     if (!(axes & ANY_SETTING))
-        n_group = keep_fair(group, n_group, axes, &reduced, &sliced);
+        n_group = keep_fair(in, group, n_group, axes, &reduced, &sliced);
     for (size_t i = 0; i < n_group; i++) {
         size_t at = 0;
-        while (at < n && compare_by(group[i], best[at], axes) > 0)
+        while (at < n && compare_by(in, group[i], best[at], axes) > 0)
             at++;
-        if (at < n && compare_by(group[i], best[at], axes) == 0) {
+        if (at < n && compare_by(in, group[i], best[at], axes) == 0) {
             if (group[i]->pass.median < best[at]->pass.median)
                 best[at] = group[i];
             continue;

@@ -58,6 +58,7 @@ struct view_cell {
     const char *work;         /* options that change the work or the machine, as text */
     const char *problem;      /* why it has no figures, or NULL */
     double cache;             /* in view.cache_unit; NAN when not given */
+    double cache_bytes;       /* as it took effect; NAN when not recorded */
     double distance;          /* layers; NAN when not given */
     double batch;             /* sequences */
     bool reference;           /* resident, added by the run to measure compute alone */
@@ -124,6 +125,9 @@ const char *view_option_label(struct result_view *view, const struct view_cell *
 /* A field of the environment or another object as text, "" when absent: a plain value, or the
  * "value" of {"value", "source"}. `path` is keys joined by '.'. */
 const char *view_field(struct result_view *view, const json_t *object, const char *path);
+
+/* "threads 2, batch 4": options that vary and change the work or the machine, but `except`. */
+const char *view_work(struct result_view *view, const struct view_cell *cell, const char *except);
 
 /* Fills the cells from layerbench.cells; called by view_open. */
 void view_read_cells(struct result_view *view, const json_t *cells);

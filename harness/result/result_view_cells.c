@@ -98,21 +98,19 @@ static const char *work_text(struct result_view *view, const char *key, const ch
     return view_text(view, "%.*s", (int)strcspn(name, "."), name);
 }
 
-/* "threads 2, batch 4": what of it varies. */
-static void name_work(struct result_view *view)
+const char *view_work(struct result_view *view, const struct view_cell *cell, const char *except)
 {
     size_t count;
     const struct option *table = options_table(&count);
+    const char *text = "";
     for (size_t k = 0; k < count; k++) {
-        if (!tells_work(&table[k]) || !option_varies(view, table[k].name))
+        const char *name = table[k].name;
+        if (!tells_work(&table[k]) || strcmp(name, except) == 0 || !option_varies(view, name))
             continue;
-        for (size_t i = 0; i < view->n_cells; i++) {
-            struct view_cell *cell = &view->cells[i];
-            const char *value = view_option(view, cell, table[k].name);
-            cell->work = view_text(view, "%s%s%s", cell->work, *cell->work ? ", " : "",
-                                   work_text(view, table[k].name, value));
-        }
+        text = view_text(view, "%s%s%s", text, *text ? ", " : "",
+                         work_text(view, name, view_option(view, cell, name)));
     }
+    return text;
 }
 
 static double number_option(struct result_view *view, const struct view_cell *cell, const char *key)
@@ -142,6 +140,7 @@ struct view_cell *view_cell(struct result_view *view, const char *name, bool add
                                .replacement = "",
                                .work = "",
                                .cache = NAN,
+                               .cache_bytes = NAN,
                                .distance = NAN,
                                .batch = 1,
                                .predicted_pass_ns = NAN,
@@ -236,6 +235,7 @@ static void decode_options(struct result_view *view, struct view_cell *cell, con
     double batch = number_option(view, cell, "batch");
     cell->batch = batch > 0 ? batch : 1;
     cell->cache = cache_of(view, cell, json);
+    cell->cache_bytes = number(json_array_get(json_object_get(json, "samples"), 0), "cache_bytes");
 }
 
 /* Medians of each figure over the samples, as in summary.h. */
@@ -467,7 +467,8 @@ void view_read_cells(struct result_view *view, const json_t *cells)
     {
         read_cell(view, cell, i);
     }
-    name_work(view);
+    for (i = 0; i < view->n_cells; i++)
+        view->cells[i].work = view_work(view, &view->cells[i], "");
     label_cells(view);
     for (i = 0; i < view->n_cells; i++)
         if (view->cells[i].problem)

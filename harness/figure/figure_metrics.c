@@ -1,0 +1,320 @@
+/*
+ * figure_metrics: what of a cell can stand on an axis, by name, and the figures that need no more:
+ * those whose script names their columns, and any metric over any option. See figure.h.
+ */
+#include "figure/figure.h"
+
+#include "figure/plot_scripts.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- metrics ---- */
+
+/* `pass_ns`: the median, or an end of its interval; metrics that do not follow from it have none.
+ */
+struct figure_metric {
+    const char *name, *axis; /* axis NULL: a pass of the view's kind, in ms */
+    double (*of)(const struct view_cell *cell, double pass_ns);
+};
+
+#define METRIC(function, value)                                                                    \
+    static double function(const struct view_cell *c, double pass_ns)                              \
+    {                                                                                              \
+        (void)c, (void)pass_ns;                                                                    \
+        return value;                                                                              \
+    }
+METRIC(pass_ms, figure_ms(pass_ns))
+METRIC(token_ms, 1e3 / view_speed(c, pass_ns))
+METRIC(tokens_per_second, view_speed(c, pass_ns))
+METRIC(tokens_a_pass, c->median.tokens)
+METRIC(floor_ms, figure_ms(c->floor.ns))
+METRIC(share_of_floor, c->floor.ns / pass_ns)
+METRIC(predicted_ms, figure_ms(c->predicted_pass_ns))
+METRIC(wait_ms, figure_ms(c->median.wait_ns))
+METRIC(compute_ms, figure_ms(c->median.compute_ns))
+METRIC(other_ms, figure_ms(c->median.other_ns))
+METRIC(prefill_ms, figure_ms(c->median.prefill_ns))
+METRIC(ttft_ms, figure_ms(c->median.ttft_ns))
+METRIC(read_mib, c->median.bytes_read / 0x1p20)
+METRIC(read_ms, c->median.bytes_read / c->floor.bandwidth * 1e3)
+METRIC(memory_mib, c->median.peak_rss_bytes > 0 ? c->median.peak_rss_bytes / 0x1p20 : NAN)
+METRIC(hits, c->median.outcomes[LB_HIT])
+METRIC(prefetched, c->median.outcomes[LB_PREFETCHED])
+METRIC(late, c->median.outcomes[LB_LATE])
+METRIC(misses, c->median.outcomes[LB_MISS])
+METRIC(wasted, c->median.wasted)
+METRIC(demand_mib, c->median.experts.demand_bytes / 0x1p20)
+METRIC(expert_misses, 1 - c->median.experts.hit_rate)
+METRIC(expert_misses_bytes, 1 - c->median.experts.hit_rate_bytes)
+
+static const struct figure_metric metrics[] = {
+    {"pass_ms", NULL, pass_ms},
+    {"token_ms", "token (ms)", token_ms},
+    {"tokens_per_second", "tokens / s", tokens_per_second},
+    {"tokens_a_pass", "tokens a pass", tokens_a_pass},
+    {"floor_ms", "floor (ms)", floor_ms},
+    {"share_of_floor", "share of floor", share_of_floor},
+    {"predicted_ms", "predicted (ms)", predicted_ms},
+    {"wait_ms", "wait a pass (ms)", wait_ms},
+    {"compute_ms", "compute a pass (ms)", compute_ms},
+    {"other_ms", "other a pass (ms)", other_ms},
+    {"prefill_ms", "prompt (ms)", prefill_ms},
+    {"ttft_ms", "first token (ms)", ttft_ms},
+    {"read_MiB", "read a pass (MiB)", read_mib},
+    {"read_ms", "reading, storage alone (ms)", read_ms},
+    {"memory_MiB", "peak memory (MiB)", memory_mib},
+    {"hits", "hits a pass", hits},
+    {"prefetched", "prefetched a pass", prefetched},
+    {"late", "late a pass", late},
+    {"misses", "misses a pass", misses},
+    {"wasted", "wasted units a pass", wasted},
+    {"demand_MiB", "needed a pass (MiB)", demand_mib},
+    {"expert_misses", "experts that miss", expert_misses},
+    {"expert_misses_bytes", "bytes of experts that miss", expert_misses_bytes},
+};
+enum { N_METRICS = sizeof metrics / sizeof *metrics };
+
+static const struct figure_metric *find_metric(const char *name)
+{
+    for (size_t i = 0; i < N_METRICS; i++)
+        if (strcmp(metrics[i].name, name) == 0)
+            return &metrics[i];
+    return NULL;
+}
+
+bool figure_metric_at(size_t i, const char **name)
+{
+    *name = i < N_METRICS ? metrics[i].name : NULL;
+    return *name != NULL;
+}
+
+/* ---- figures whose script names their columns ---- */
+
+static bool shown(const struct view_cell *cell)
+{
+    return !cell->problem && cell->pass.n > 0;
+}
+
+/* One field of a row: the cell's label, a metric or an end of its interval, or an option. */
+static const char *field(struct result_view *view, const struct view_cell *c, const char *column)
+{
+    double pass_ns = c->pass.median;
+    const struct figure_metric *metric;
+    if (strcmp(column, "cell") == 0)
+        return view_text(view, "\"%s\"", c->label);
+    if (strncmp(column, "low_", 4) == 0 && (metric = find_metric(column + 4)))
+        pass_ns = c->pass.low;
+    else if (strncmp(column, "high_", 5) == 0 && (metric = find_metric(column + 5)))
+        pass_ns = c->pass.high;
+    else
+        metric = find_metric(column);
+    if (!metric)
+        return view_text(view, "\"%s\"", view_option_label(view, c, column));
+    double value = metric->of(c, pass_ns);
+    return isfinite(value) ? view_text(view, "%.6g", value) : "NaN";
+}
+
+const char *figure_of_cells(struct figure_input *in, FILE *data)
+{
+    enum { MOST = 16 };
+    struct result_view *view = in->view;
+    const struct view_cell **cells = view_alloc(view, view->n_cells + 1, sizeof *cells);
+    const char *columns[MOST], *last = "";
+    char text[512], *rest = NULL;
+    size_t n = 0, n_cells = 0;
+    bool known[MOST] = {false};
+    /* the paragraph "Columns: a, b, c" */
+    for (int i = 0; strncmp(plot_script_paragraph(in->name, i, text, sizeof text), "Columns:", 8);
+         i++)
+        if (!*text)
+            return "its script names no columns";
+    for (char *word = strtok_r(text + 8, ", ", &rest); word && n < MOST;
+         word = strtok_r(NULL, ", ", &rest))
+        columns[n++] = word;
+    fprintf(data, "#");
+    for (size_t k = 0; k < n; k++)
+        fprintf(data, " %s", columns[k]);
+    for (size_t i = 0; i < view->n_cells; i++) {
+        if (!shown(&view->cells[i]))
+            continue;
+        cells[n_cells++] = &view->cells[i];
+        for (size_t k = 0; k < n; k++) {
+            const char *value = field(view, &view->cells[i], columns[k]);
+            known[k] |= strcmp(value, "NaN") != 0;
+            fprintf(data, "%s%s", k ? " " : "\n", value);
+        }
+    }
+    fputc('\n', data);
+    for (size_t k = 0; k < n; k++)
+        last = known[k] ? last : columns[k];
+    figure_runs(in, cells, n_cells);
+    in->settings = view_text(view, "pass = '%s'\n", view->pass_kind);
+    return n_cells == 0 ? "no cell was measured"
+           : *last      ? view_text(view, "no cell has %s", last)
+                        : NULL;
+}
+
+/* ---- any metric over any option ---- */
+
+enum { MOST_PANELS = 4, MOST_PLACES = 12, MOST_SERIES = 6 };
+
+/* Options that figures of their own show as soon as they vary. */
+static bool has_figure(const struct result_view *view, const char *key)
+{
+    static const char *const keys[] = {"prefetch",     "replacement",       "cache_layers",
+                                       "cache_bytes",  "prefetch_distance", "speculate",
+                                       "draft_tokens", "draft_budget",      "draft_model",
+                                       "ngram_min",    "ngram_max",         "acceptance"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (strcmp(key, keys[i]) == 0)
+            return true;
+    return view->experts && (strcmp(key, "batch") == 0 || strcmp(key, "predict") == 0);
+}
+
+/* Options with several values among the measured cells that no other figure shows; *n of them. */
+static const char **lone_options(struct result_view *view, size_t *n)
+{
+    size_t count;
+    const struct option *table = options_table(&count);
+    const char **keys = view_alloc(view, count + 1, sizeof *keys);
+    *n = 0;
+    for (size_t k = 0; k < count; k++) {
+        const struct view_cell *first = NULL;
+        bool varies = false;
+        for (size_t i = 0; i < view->n_cells; i++) {
+            const struct view_cell *c = &view->cells[i];
+            if (!shown(c) || c->reference || !json_object_get(c->options, table[k].name))
+                continue;
+            first = first ? first : c;
+            varies |= strcmp(view_option(view, c, table[k].name),
+                             view_option(view, first, table[k].name)) != 0;
+        }
+        if (varies && !has_figure(view, table[k].name))
+            keys[(*n)++] = table[k].name;
+    }
+    return keys;
+}
+
+/* Tokens of a pass differ: then passes do not compare. */
+static const struct figure_metric *usual_metric(const struct view_cell *const *cells, size_t n)
+{
+    double least = INFINITY, most = 0;
+    for (size_t i = 0; i < n; i++) {
+        least = fmin(least, cells[i]->median.tokens);
+        most = fmax(most, cells[i]->median.tokens);
+    }
+    return find_metric(most > least * 1.001 ? "tokens_per_second" : "pass_ms");
+}
+
+/* A name in a figure: the last part of a path, cut where it would not fit. */
+static const char *short_text(struct result_view *view, const char *text, size_t most)
+{
+    const char *slash = strrchr(text, '/');
+    text = slash && slash[1] ? slash + 1 : text;
+    return strlen(text) <= most ? text : view_text(view, "%.*s...", (int)most - 3, text);
+}
+
+/* One panel's rows; the number of cells, 0 where fewer than two values are left of the work that is
+ * shown. */
+static size_t write_panel(struct figure_input *in, FILE *data, const char *option,
+                          const struct figure_metric *metric, const struct view_cell **used,
+                          const char **best)
+{
+    struct result_view *view = in->view;
+    unsigned axes = BY_PREFETCH | BY_REPLACEMENT | BY_OPTION;
+    size_t n, places = 0, series = 0;
+    in->option = option;
+    const struct view_cell **cells = figure_best(in, axes, &n);
+    bool modes = false, policies = false;
+    for (size_t i = 1; i < n; i++) {
+        modes |= strcmp(cells[i]->prefetch, cells[0]->prefetch) != 0;
+        policies |= strcmp(cells[i]->replacement, cells[0]->replacement) != 0;
+        series += strcmp(cells[i]->prefetch, cells[i - 1]->prefetch) != 0 ||
+                  strcmp(cells[i]->replacement, cells[i - 1]->replacement) != 0;
+    }
+    if (series >= MOST_SERIES) {
+        cells = figure_best(in, BY_PREFETCH | BY_OPTION, &n);
+        policies = false;
+    }
+    const char **values = view_alloc(view, n + 1, sizeof *values);
+    for (size_t place = 0; n > 0 && place < MOST_PLACES; place++) {
+        const struct view_cell *next = NULL; /* the least value that has no place yet */
+        for (size_t i = 0; i < n; i++) {
+            bool had = false;
+            for (size_t k = 0; k < places; k++)
+                had |= strcmp(values[k], view_option(view, cells[i], option)) == 0;
+            if (!had && (!next || figure_compare_option(cells[i], next, option) < 0))
+                next = cells[i];
+        }
+        if (next)
+            values[places++] = view_option(view, next, option);
+    }
+    if (places < 2)
+        return 0;
+    bool numbers = true;
+    for (size_t i = 0; i < n; i++)
+        numbers &= json_is_number(json_object_get(cells[i]->options, option));
+    if (!metric)
+        metric = usual_metric(cells, n);
+    size_t n_used = 0;
+    double top = -INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        const struct view_cell *c = cells[i];
+        size_t place = 0;
+        while (place < places && strcmp(values[place], view_option(view, c, option)) != 0)
+            place++;
+        double value = metric->of(c, c->pass.median), floor = metric->of(c, c->floor.ns);
+        if (place == places || !isfinite(value))
+            continue;
+        double a = metric->of(c, c->pass.low), b = metric->of(c, c->pass.high);
+        bool own = metric->of(c, 1e6) != metric->of(c, 2e6) && c->floor.ns > 0 &&
+                   metric->of != share_of_floor; /* follows from the time, so the floor has one */
+        fprintf(data, "\"%s\" \"%s\" \"%s\" %zu \"%s\" %.6g %.6g %.6g %.6g %d\n", option,
+                metric->axis ? metric->axis : view_text(view, "%s (ms)", view->pass_kind),
+                !modes && !policies ? "all"
+                : !policies         ? c->prefetch
+                : !modes            ? c->replacement
+                                    : view_text(view, "%s %s", c->prefetch, c->replacement),
+                place + 1, short_text(view, view_option_label(view, c, option), 48 / places), value,
+                fmin(a, b), fmax(a, b), own ? floor : NAN, numbers);
+        used[n_used++] = c;
+        if (view_speed(c, c->pass.median) > top) {
+            top = view_speed(c, c->pass.median);
+            *best =
+                view_text(view, "%s is fastest at %s", option, view_option_label(view, c, option));
+        }
+    }
+    return n_used;
+}
+
+const char *figure_by_option(struct figure_input *in, FILE *data)
+{
+    struct result_view *view = in->view;
+    const struct figure_metric *metric = in->metric ? find_metric(in->metric) : NULL;
+    const struct view_cell **used = view_alloc(view, view->n_cells * MOST_PANELS + 1, sizeof *used);
+    const char *note = "", *best = "", **options, *asked = in->option;
+    size_t n_options = 1, n = 0, panels = 0;
+    options = asked ? &asked : lone_options(view, &n_options);
+    fprintf(data, "# panel axis series place value median low high floor numbers\n");
+    for (size_t i = 0; i < n_options && panels < MOST_PANELS; i++) {
+        size_t added = write_panel(in, data, options[i], metric, used + n, &best);
+        if (added == 0)
+            continue;
+        panels++;
+        n += added;
+        note = *in->note ? in->note : note;
+        in->reading = view_text(view, "%s%s%s", in->reading, *in->reading ? ", " : "", best);
+    }
+    in->option = asked;
+    if (n == 0)
+        return asked ? view_text(view, "no two values of %s were measured", asked)
+                     : "every option that varies has a figure of its own";
+    figure_runs(in, used, n);
+    if (panels > 1)
+        note = view_text(view, "each at the best of the others");
+    in->note = note;
+    in->reading = view_text(view, "%s.", in->reading);
+    return NULL;
+}
