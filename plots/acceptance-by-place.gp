@@ -18,8 +18,8 @@ stats data using (panels = add(panels, strcol(1)), series = add(series, strcol(2
 
 columns = words(panels) > 1 ? 2 : 1
 rows = (words(panels) + columns - 1) / columns
+gap_y = 40
 key_names = series
-key_columns = words(key_names) == 4 ? 4 : 3
 key_style(i) = i > words(series) ? 11 : series_line(i)
 head = head_for(words(key_names)) + (columns > 1 ? 26 : 4)
 ends = columns == 1 && direct(key_names, 12)
@@ -37,6 +37,7 @@ do for [format in formats] {
         set xrange [0.8:last + 0.2]
         set xlabel (lowest ? 'place in the draft' : '')
         eval ylabel(across(p) == 0 ? 'share that is right' : '')
+        set format x (lowest ? '%g' : '')
         set format y (across(p) == 0 ? '%g' : '')
         set title (columns == 1 ? '' : fit(word(panels, p), panel_w(0), 18))
         if (ends) {

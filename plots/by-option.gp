@@ -22,7 +22,6 @@ lone = words(series) == 1 && word(series, 1) eq 'all'
 key_names = (lone ? '' : series).(floors > 0 ? '"floor"' : '')
 key_style(i) = i > words(series) || lone ? 11 : style(word(series, i))
 style(name) = mode(name) < 5 ? mode(name) : series_line(at(series, name))
-key_columns = longest(key_names) > 12 ? 2 : 4
 head = head_for(words(key_names)) + 8
 ends = rows == 1 && !lone && direct(key_names, 12)
 if (ends) { right = room_for(key_names); head = 16 }

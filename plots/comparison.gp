@@ -18,7 +18,6 @@ stats data using (labels = add(labels, strcol(1)), n = n + 1, low = min(low, $3)
                   high = max(high, $4), 0) nooutput
 
 left = 24 + min(36, longest(labels)) * 8.6
-key_columns = 3
 key_names = '"different" "same" "unknown"'
 key_style(i) = i == 1 ? 2 : i == 2 ? 3 : 1
 head = head_for(3) + 30 # and which side is better

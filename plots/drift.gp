@@ -20,7 +20,6 @@ stats data using (series = add(series, strcol(1)), low = min(low, $3), high = ma
 
 series = in_order(series)
 key_names = series
-key_columns = 4
 key_style(i) = mode(word(series, i))
 head = head_for(words(series)) + 4
 height = head + foot + caption_height + 280

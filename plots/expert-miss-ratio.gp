@@ -19,7 +19,6 @@ series = ''; most = 0
 stats data using (series = add(series, strcol(1)), most = max(most, $2), $2) nooutput
 names = series.(demand > 0 ? '"demand of a token"' : '')
 key_names = names
-key_columns = 3
 key_style(i) = i > words(series) ? 11 : many_line(word(names, i), i)
 ends = direct(series, 16)
 if (ends) { right = room_for(series); head = 34 }

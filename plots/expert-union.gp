@@ -15,7 +15,6 @@ load ARG0[1:strlen(ARG0) - strlen('expert-union.gp')].'style.gp'
 most = 1; top = 1
 stats data using (most = max(most, $1), top = max(top, max($2, $4)), $1) nooutput
 key_names = '"tokens in a row" "tokens apart" "even choices" "all different"'
-key_columns = 2
 key_style(i) = i == 1 ? 3 : i == 2 ? 4 : i == 3 ? 11 : 12
 head = head_for(4) + 4
 height = head + foot + caption_height + 330

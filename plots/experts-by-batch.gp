@@ -15,7 +15,6 @@ series = ''; most = 1; top = 0; fast = 0
 stats data using (series = add(series, strcol(1)), most = max(most, $2), top = max(top, $3), \
                   fast = max(fast, $6), $2) nooutput
 key_names = series
-key_columns = two_or_one(series)
 key_style(i) = series_line(i)
 head = head_for(words(series)) + 4
 rows = 2

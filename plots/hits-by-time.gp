@@ -15,7 +15,6 @@ load ARG0[1:strlen(ARG0) - strlen('hits-by-time.gp')].'style.gp'
 series = ''; top = 0; most = 0
 stats data using (series = add(series, strcol(1)), top = max(top, $5), most = max(most, $2), $2) nooutput
 key_names = series
-key_columns = two_or_one(series) * (longest(series) > 12 ? 1 : 2)
 key_style(i) = 40 + i
 head = head_for(words(series)) + 4
 height = head + foot + caption_height + 350

@@ -22,7 +22,6 @@ if (low == 1e300) low = 0.002 # nothing waited
 rows = 2
 gap_y = 30
 key_names = series
-key_columns = two_or_one(series)
 key_style(i) = cell_line(series, i)
 head = head_for(words(series)) + 4
 height = head + foot + caption_height + 440

@@ -23,7 +23,6 @@ s = high >= 10240 ? 1.0 / 1024 : 1
 series = in_order(series)
 key_names = series.'"Pareto front"'
 wide = slow > 0 && top / slow > 8
-key_columns = words(key_names) > 4 ? 3 : 4
 key_style(i) = i > words(series) ? 11 : mode(word(series, i))
 head = head_for(words(key_names)) + 4
 height = head + foot + caption_height + 320

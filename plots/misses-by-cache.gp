@@ -19,7 +19,6 @@ stats data using (series = add(series, strcol(1)), last = max(last, $2), \
                   differ = max(differ, abs($3 - $4)), $2) nooutput
 rows = differ > 0.005 ? 2 : 1
 key_names = series.(demand > 0 ? '"demand of one token"' : '')
-key_columns = longest(key_names) > 14 ? 2 : 4
 key_style(i) = i > words(series) ? 11 : many_line(word(series, i), i)
 head = head_for(words(key_names)) + 4
 ends = direct(key_names, 14)

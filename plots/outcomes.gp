@@ -37,7 +37,7 @@ do for [format in formats] {
     set ytics scale 0 font ',15'
     set yrange [n + 0.5:0.5]
     set xrange [0:top > 0 ? top : 1]
-    set xtics roomy(top, 4)
+    set xtics roomy(top, 3)
     set xlabel 'layers in a pass'
     before(k) = k == 2 ? 0 : column(k - 1) + before(k - 1)
     bar = 0.38

@@ -22,7 +22,6 @@ columns = words(panels)
 distances = ''
 stats data using (distances = add(distances, strcol(3)), $3) nooutput
 key_names = series.'"floor"'
-key_columns = words(key_names) == 4 ? 4 : 3
 key_style(i) = i > words(series) ? 11 : series_line(i)
 head = head_for(words(key_names)) + 26
 height = head + foot + caption_height + 280

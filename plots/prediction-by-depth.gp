@@ -14,7 +14,6 @@ load ARG0[1:strlen(ARG0) - strlen('prediction-by-depth.gp')].'style.gp'
 series = ''; most = 1
 stats data using (series = add(series, strcol(1)), most = max(most, $2), $2) nooutput
 key_names = series
-key_columns = two_or_one(series) + (longest(series) < 14)
 key_style(i) = series_line(i)
 head = head_for(words(series)) + 4
 rows = 2

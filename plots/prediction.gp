@@ -21,7 +21,6 @@ s = time_scale(high)
 
 series = in_order(series)
 key_names = series
-key_columns = 4
 key_style(i) = mode(word(series, i))
 head = head_for(words(series)) + 4
 height = head + foot + caption_height + 380

@@ -24,7 +24,6 @@ top = max(top, 1 + high) * 1.2
 
 series = in_order(series)
 key_names = series
-key_columns = 4
 key_style(i) = mode(word(series, i))
 head = head_for(words(series)) + 4
 height = head + foot + caption_height + 340

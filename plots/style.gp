@@ -36,7 +36,7 @@ many_colour(i) = word("'#d55e00' '#0072b2' '#009e73' '#cc79a7' '#56b4e9' '#e69f0
                       1 + (i - 1) % 8)
 many_line(name, i) = name eq 'belady' ? 40 : 40 + i
 many_lines(n) = sprintf("set linetype 40 lc rgb black lw 2.6 dt 1 pt 7 ps k * 0.6; do for [i = 1:%d] { \
-    set linetype 40 + i lc rgb many_colour(i) lw 1.6 dt 1 + (i - 1) / 8 * 3 pt i ps k * 0.7 }", n)
+    set linetype 40 + i lc rgb many_colour(i) lw 1.6 dt 1 + (i - 1) / 8 * 3 pt 4 + (i - 1) %% 10 ps k * 0.7 }", n)
 # For cells ("async lru C=8"): as their mode; where several share it, the last does. Cells that do
 # not name one ("lru C=8"): in turn.
 cell_line(list, i) = cell_line_(list, i, word(word(list, i), 1))
@@ -90,16 +90,20 @@ open(format) = sprintf("k = %g; ", format eq 'svg' ? 0.7 : 1.2).\
             (caption_height - 10.0) / height).\
     "unset label 97; set multiplot"
 
-# The legend: entries in a grid of key_columns, placed by hand, because terminals disagree on the
+# The legend: entries in a grid of key_columns (0: as many as names leave room for), placed by hand, because terminals disagree on the
 # width of text. key_names: quoted words; key_style(i): linetype of the i-th; kind: lines, points,
 # boxes.
 key_names = ''
-key_columns = 3
+key_columns = 0
+key_cols(_) = key_columns > 0 ? key_columns : _key_cols(4)
+_key_cols(n) = n == 1 || 10.8 * longest(key_names) <= key_room(n) ? n : _key_cols(n - 1)
+key_room(n) = (width - left / 2.0 - right) / n - 56
 key_style(i) = series_line(i)
-key_w(_) = (width - left / 2.0 - right) / key_columns - 56 # room for a name
-key_rows(n) = (n + key_columns - 1) / key_columns
-key_x(i) = left / 2 + (width - left / 2.0 - right) / key_columns * ((i - 1) % key_columns)
-key_y(i) = 16 + 26 * ((i - 1) / key_columns)
+with_points(style) = style < 10 || style >= 40
+key_w(_) = key_columns > 0 ? 1000 : key_room(key_cols(0)) # what is longer is cut
+key_rows(n) = (n + key_cols(0) - 1) / key_cols(0)
+key_x(i) = left / 2 + (width - left / 2.0 - right) / key_cols(0) * ((i - 1) % key_cols(0))
+key_y(i) = 16 + 26 * ((i - 1) / key_cols(0))
 head_for(n) = 10 + 26 * key_rows(n)
 legend(kind) = sprintf("unset border; unset tics; unset grid; unset title; unset xlabel; \
     unset key; set samples 2; set lmargin at screen 0; set rmargin at screen 1; \
@@ -109,9 +113,9 @@ legend(kind) = sprintf("unset border; unset tics; unset grid; unset title; unset
         set label i fit(word(key_names, i), key_w(0), 18) at key_x(i) + 52, key_y(i) left }; ".\
     "plot for [i = 1:words(key_names)] '+' using ".\
     (kind eq 'boxes' ? "(key_x(i) + 30):(key_y(i)):(14):(8) with boxxyerror fs solid 1 noborder" : \
-        "(key_x(i) + 44 * $0):(".(kind eq 'lines' ? "1" : "key_style(i) > 10")." ? key_y(i) : -99) \
+        "(key_x(i) + 44 * $0):(".(kind eq 'lines' ? "1" : "!with_points(key_style(i))")." ? key_y(i) : -99) \
             with lines lt key_style(i), for [i = 1:words(key_names)] '+' using (key_x(i) + 22):(\
-            key_style(i) < 10 ? key_y(i) : -99) with points").\
+            with_points(key_style(i)) ? key_y(i) : -99) with points").\
     " lt key_style(i); do for [i = 1:words(key_names)] { unset label i }; unset label 99"
 across(p) = (p - 1) % columns
 down(p) = (p - 1) / columns
@@ -194,6 +198,5 @@ _longest(list, n) = n == 0 ? 0 : max(strlen(word(list, n)), _longest(list, n - 1
 fit(name, room, size) = strlen(name) * size * 0.6 <= room ? name : name[1:max(1, int(room / size / 0.6) - 1)].'…'
 max(a, b) = a > b || b != b ? a : b
 min(a, b) = a < b || b != b ? a : b
-two_or_one(list) = longest(list) > 22 ? 1 : 2 # columns of a legend with long names
 in_order(list) = _mode(list, 'off')._mode(list, 'sync')._mode(list, 'async')._mode(list, 'resident')
 _mode(list, m) = at(list, m) ? '"'.m.'" ' : ''

@@ -21,7 +21,6 @@ s = time_scale(top)
 b = most >= 10240 ? 1.0 / 1024 : 1
 if (most <= 0) { most = 1 }
 key_names = series.'"storage alone"'
-key_columns = words(key_names) > 3 ? 3 : 4
 key_style(i) = i > words(series) ? 11 : mode(word(series, i))
 head = head_for(words(key_names)) + 4
 height = head + foot + caption_height + 330

@@ -40,7 +40,7 @@ do for [format in formats] {
     set ytics scale 0 font ',15'
     set yrange [n + 0.5:0.5]
     set xrange [0:top > 0 ? top * s * 1.04 : 1]
-    set xtics roomy(top * s, 4)
+    set xtics roomy(top * s, 3)
     set xlabel pass.in_unit(s)
     bar = 0.38
     plot data using (0):($0 + 1):(0):($2 * s):($0 + 1 - bar):($0 + 1 + bar):ytic(1) \

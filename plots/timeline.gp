@@ -48,7 +48,7 @@ do for [format in formats] {
         set ytics ('compute' 0)
         do for [i = 1:lanes] { set ytics add ((lanes > 1 ? sprintf('read %d', i) : 'read') i) }
         set format x (p == rows ? '%g' : '')
-        set xtics roomy(top * s, 4)
+        set xtics roomy(top * s, 3)
         set xlabel (p == rows ? 'time in the pass'.in_unit(s) : '')
         set title fit(word(panels, p), panel_w(0), 18)
         plot for [k = 1:3] data using (narrow(k, $4 * s)):3:($4 * s):($5 * s):\

@@ -19,8 +19,8 @@ stats data using (panels = add(panels, strcol(1)), series = add(series, strcol(2
 
 columns = words(panels) > 1 ? 2 : 1
 rows = (words(panels) + columns - 1) / columns
+gap_y = 40
 key_names = series.'"floor"'
-key_columns = words(key_names) == 4 ? 4 : 3
 key_style(i) = i > words(series) ? 11 : series_line(i)
 head = head_for(words(key_names)) + (columns > 1 ? 26 : 4)
 ends = columns == 1 && direct(key_names, 12)
@@ -39,6 +39,7 @@ do for [format in formats] {
         set xrange [-0.03 * last:1.03 * last]
         set xlabel (lowest ? 'tokens guessed for a pass' : '')
         eval ylabel(across(p) == 0 ? time_unit(s).' a token' : '')
+        set format x (lowest ? '%g' : '')
         set format y (across(p) == 0 ? '%g' : '')
         set title (columns == 1 ? '' : fit(word(panels, p), panel_w(0), 18))
         if (ends) {

@@ -17,7 +17,6 @@ stats data using (series = add(series, strcol(1)), top = max(top, max($3, num(5)
                   last = max(last, $2), $2) nooutput
 
 key_names = series
-key_columns = two_or_one(series)
 key_style(i) = cell_line(series, i)
 beside(i) = 0.14 * (i - (words(series) + 1) / 2.0) # so that intervals do not cover each other
 head = head_for(words(series)) + 4

@@ -3,6 +3,8 @@
 #include "common/exit_codes.h"
 #include "common/json_text.h"
 #include "engine.h"
+#include "figure/figure.h"
+#include "figure/plot_scripts.h"
 #include "result/summary_table.h"
 #include "settings/cli.h"
 #include "study/scenario_schema.h"
@@ -47,6 +49,20 @@ static json_t *kind_as_json(const char *kind)
     return list;
 }
 
+static int print_figures(void)
+{
+    char question[256];
+    const char *metric;
+    for (size_t i = 0; i < n_figures; i++)
+        printf("  %-27s %s\n", figures[i].name,
+               plot_script_paragraph(figures[i].name, 0, question, sizeof question));
+    fputs("metrics of plot --over OPTION --metric NAME:", stdout);
+    for (size_t i = 0; figure_metric_at(i, &metric); i++)
+        printf("%s%s", i % 6 ? " " : "\n  ", metric);
+    putchar('\n');
+    return EXIT_OK;
+}
+
 static int print_schema(void)
 {
     json_t *schema = scenario_schema();
@@ -65,8 +81,9 @@ int command_list(int argc, char **argv)
         "list", "[--json] [KIND]",
         "Lists what can be chosen: policies, schedulers, storage, devices, kernels,\n"
         "shapes and tensor types of synthetic models; 'options': every option with its\n"
-        "values and default; 'columns': those of summary.csv and of 'run -o'; 'scenario-schema': "
-        "the JSON Schema of scenario files.",
+        "values and default; 'columns': those of summary.csv and of 'run -o'; 'figures':\n"
+        "what plot draws, each with its question; 'scenario-schema': the JSON Schema of\n"
+        "scenario files.",
         groups};
     int code = cli_parse(&cli, &argc, argv);
     if (code >= 0)
@@ -83,10 +100,12 @@ int command_list(int argc, char **argv)
         summary_print_columns(stdout);
         return EXIT_OK;
     }
+    if (argc == 2 && strcmp(wanted, "figures") == 0)
+        return print_figures();
     if (argc > 2 || (wanted && !lb_choice_at(wanted, 0, &any)))
         return cli_fail("list",
                         "'%s': expected at most one of prefetch, replacement, scheduler, storage, "
-                        "device, kernels, shape, quant, options, columns, scenario-schema",
+                        "device, kernels, shape, quant, options, columns, scenario-schema, figures",
                         argv[argc - 1]);
     json_t *root = json_object();
     for (size_t i = 0; i < N_KINDS; i++) {

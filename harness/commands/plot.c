@@ -86,7 +86,7 @@ int command_plot(int argc, char **argv)
     for (size_t i = 0; i < n_figures; i++)
         known = known || strcmp(options.only, figures[i].name) == 0;
     if (!known)
-        return cli_fail("plot", "--only %s: no such figure; they are the names in plots/",
+        return cli_fail("plot", "--only %s: no such figure (layerbench list figures)",
                         options.only);
     struct plotted plotted;
     struct lb_error err = LB_ERROR_INIT;

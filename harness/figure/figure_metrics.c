@@ -158,7 +158,7 @@ const char *figure_of_cells(struct figure_input *in, FILE *data)
 
 /* ---- any metric over any option ---- */
 
-enum { MOST_PANELS = 4, MOST_PLACES = 12, MOST_SERIES = 6 };
+enum { MOST_PANELS = 4, MOST_PLACES = 12, MOST_LINES = 6 };
 
 /* Options that figures of their own show as soon as they vary. */
 static bool has_figure(const struct result_view *view, const char *key)
@@ -216,76 +216,96 @@ static const char *short_text(struct result_view *view, const char *text, size_t
     return strlen(text) <= most ? text : view_text(view, "%.*s...", (int)most - 3, text);
 }
 
-/* One panel's rows; the number of cells, 0 where fewer than two values are left of the work that is
- * shown. */
-static size_t write_panel(struct figure_input *in, FILE *data, const char *option,
-                          const struct figure_metric *metric, const struct view_cell **used,
-                          const char **best)
+/* The best cells at each value of in->option, a line for each prefetch and replacement, or where
+ * those are too many for each prefetch; *modes, *policies: which of them tell the lines apart. */
+static const struct view_cell **lines_of(struct figure_input *in, size_t *n, bool *modes,
+                                         bool *policies)
 {
-    struct result_view *view = in->view;
-    unsigned axes = BY_PREFETCH | BY_REPLACEMENT | BY_OPTION;
-    size_t n, places = 0, series = 0;
-    in->option = option;
-    const struct view_cell **cells = figure_best(in, axes, &n);
-    bool modes = false, policies = false;
-    for (size_t i = 1; i < n; i++) {
-        modes |= strcmp(cells[i]->prefetch, cells[0]->prefetch) != 0;
-        policies |= strcmp(cells[i]->replacement, cells[0]->replacement) != 0;
-        series += strcmp(cells[i]->prefetch, cells[i - 1]->prefetch) != 0 ||
-                  strcmp(cells[i]->replacement, cells[i - 1]->replacement) != 0;
+    size_t lines = 1;
+    const struct view_cell **cells = figure_best(in, BY_PREFETCH | BY_REPLACEMENT | BY_OPTION, n);
+    *modes = *policies = false;
+    for (size_t i = 1; i < *n; i++) {
+        *modes |= strcmp(cells[i]->prefetch, cells[0]->prefetch) != 0;
+        *policies |= strcmp(cells[i]->replacement, cells[0]->replacement) != 0;
+        lines += strcmp(cells[i]->prefetch, cells[i - 1]->prefetch) != 0 ||
+                 strcmp(cells[i]->replacement, cells[i - 1]->replacement) != 0;
     }
-    if (series >= MOST_SERIES) {
-        cells = figure_best(in, BY_PREFETCH | BY_OPTION, &n);
-        policies = false;
-    }
-    const char **values = view_alloc(view, n + 1, sizeof *values);
-    for (size_t place = 0; n > 0 && place < MOST_PLACES; place++) {
-        const struct view_cell *next = NULL; /* the least value that has no place yet */
+    if (lines <= MOST_LINES)
+        return cells;
+    *policies = false;
+    return figure_best(in, BY_PREFETCH | BY_OPTION, n);
+}
+
+static const char *line_name(struct result_view *view, const struct view_cell *c, bool modes,
+                             bool policies)
+{
+    if (!modes && !policies)
+        return "all";
+    return view_text(view, "%s%s%s", modes ? c->prefetch : "", modes && policies ? " " : "",
+                     policies ? c->replacement : "");
+}
+
+/* The option's values in order; at most MOST_PLACES of them. */
+static size_t places_of(struct figure_input *in, const struct view_cell *const *cells, size_t n,
+                        const char *values[MOST_PLACES])
+{
+    size_t places = 0;
+    for (const struct view_cell *next = cells[0]; next && places < MOST_PLACES;) {
+        next = NULL; /* the cell with the least value that has no place yet */
         for (size_t i = 0; i < n; i++) {
-            bool had = false;
+            const char *value = view_option(in->view, cells[i], in->option);
+            bool had = !*value;
             for (size_t k = 0; k < places; k++)
-                had |= strcmp(values[k], view_option(view, cells[i], option)) == 0;
-            if (!had && (!next || figure_compare_option(cells[i], next, option) < 0))
+                had |= strcmp(values[k], value) == 0;
+            if (!had && (!next || figure_compare_option(cells[i], next, in->option) < 0))
                 next = cells[i];
         }
         if (next)
-            values[places++] = view_option(view, next, option);
+            values[places++] = view_option(in->view, next, in->option);
     }
+    return places;
+}
+
+/* The rows of the panel of in->option; the number of cells in it, 0 where fewer than two values are
+ * left of the work that is shown. metric NULL: the usual one. */
+static size_t write_panel(struct figure_input *in, FILE *data, const struct figure_metric *metric,
+                          const struct view_cell **used, const char **fastest)
+{
+    struct result_view *view = in->view;
+    const char *values[MOST_PLACES];
+    bool modes, policies, numbers = true;
+    size_t n, n_used = 0;
+    const struct view_cell **cells = lines_of(in, &n, &modes, &policies), *best = NULL;
+    size_t places = places_of(in, cells, n, values);
     if (places < 2)
         return 0;
-    bool numbers = true;
     for (size_t i = 0; i < n; i++)
-        numbers &= json_is_number(json_object_get(cells[i]->options, option));
-    if (!metric)
-        metric = usual_metric(cells, n);
-    size_t n_used = 0;
-    double top = -INFINITY;
+        numbers &= json_is_number(json_object_get(cells[i]->options, in->option));
+    metric = metric ? metric : usual_metric(cells, n);
     for (size_t i = 0; i < n; i++) {
         const struct view_cell *c = cells[i];
+        const char *text = short_text(view, view_option_label(view, c, in->option), 48 / places);
+        double value = metric->of(c, c->pass.median);
+        double ends[] = {metric->of(c, c->pass.low), metric->of(c, c->pass.high)};
+        /* what follows from the time of a pass does so from that of its floor */
+        bool of_time = metric->of(c, 1e6) != metric->of(c, 2e6) && metric->of != share_of_floor;
         size_t place = 0;
-        while (place < places && strcmp(values[place], view_option(view, c, option)) != 0)
+        while (place < places && strcmp(values[place], view_option(view, c, in->option)) != 0)
             place++;
-        double value = metric->of(c, c->pass.median), floor = metric->of(c, c->floor.ns);
         if (place == places || !isfinite(value))
             continue;
-        double a = metric->of(c, c->pass.low), b = metric->of(c, c->pass.high);
-        bool own = metric->of(c, 1e6) != metric->of(c, 2e6) && c->floor.ns > 0 &&
-                   metric->of != share_of_floor; /* follows from the time, so the floor has one */
-        fprintf(data, "\"%s\" \"%s\" \"%s\" %zu \"%s\" %.6g %.6g %.6g %.6g %d\n", option,
+        fprintf(data, "\"%s\" \"%s\" \"%s\" %zu \"%s\" %.6g %.6g %.6g %.6g %d\n", in->option,
                 metric->axis ? metric->axis : view_text(view, "%s (ms)", view->pass_kind),
-                !modes && !policies ? "all"
-                : !policies         ? c->prefetch
-                : !modes            ? c->replacement
-                                    : view_text(view, "%s %s", c->prefetch, c->replacement),
-                place + 1, short_text(view, view_option_label(view, c, option), 48 / places), value,
-                fmin(a, b), fmax(a, b), own ? floor : NAN, numbers);
+                line_name(view, c, modes, policies), place + 1, text, value, fmin(ends[0], ends[1]),
+                fmax(ends[0], ends[1]),
+                of_time && c->floor.ns > 0 ? metric->of(c, c->floor.ns) : NAN, numbers);
         used[n_used++] = c;
-        if (view_speed(c, c->pass.median) > top) {
-            top = view_speed(c, c->pass.median);
-            *best =
-                view_text(view, "%s is fastest at %s", option, view_option_label(view, c, option));
-        }
+        if (!best || view_speed(c, c->pass.median) > view_speed(best, best->pass.median))
+            best = c;
     }
+    if (best)
+        *fastest = view_text(view, "%s is fastest at %s", in->option,
+                             view_option_label(view, best, in->option));
     return n_used;
 }
 
@@ -299,7 +319,8 @@ const char *figure_by_option(struct figure_input *in, FILE *data)
     options = asked ? &asked : lone_options(view, &n_options);
     fprintf(data, "# panel axis series place value median low high floor numbers\n");
     for (size_t i = 0; i < n_options && panels < MOST_PANELS; i++) {
-        size_t added = write_panel(in, data, options[i], metric, used + n, &best);
+        in->option = options[i];
+        size_t added = write_panel(in, data, metric, used + n, &best);
         if (added == 0)
             continue;
         panels++;
@@ -309,11 +330,11 @@ const char *figure_by_option(struct figure_input *in, FILE *data)
     }
     in->option = asked;
     if (n == 0)
-        return asked ? view_text(view, "no two values of %s were measured", asked)
+        return asked ? view_text(view, "no two values of %s were measured with that metric", asked)
                      : "every option that varies has a figure of its own";
     figure_runs(in, used, n);
     if (panels > 1)
-        note = view_text(view, "each at the best of the others");
+        note = "each at the best of the others";
     in->note = note;
     in->reading = view_text(view, "%s.", in->reading);
     return NULL;

@@ -24,7 +24,8 @@
 
 /* Passes are decode passes (the prompt's, where nothing was decoded). */
 struct view_sample {
-    int64_t rep, seq, start_ns, ttft_ns, prefill_ns;
+    int64_t rep, seq, start_ns;
+    double ttft_ns, prefill_ns;
     double pass_ns; /* mean of its passes, because neighbouring passes load different layers */
     double outcomes[VIEW_OUTCOMES], wait_ns, compute_ns, other_ns, bytes_read; /* in a pass, mean */
     double wasted, peak_rss_bytes, major_faults;

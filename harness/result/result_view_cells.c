@@ -187,8 +187,8 @@ static bool read_sample(const struct result_view *view, const json_t *json, doub
         .rep = integer(json, "rep"),
         .seq = integer(json, "seq"),
         .start_ns = integer(json, "start_ns"),
-        .ttft_ns = integer(json, "ttft_ns"),
-        .prefill_ns = integer(json, "prefill_ns"),
+        .ttft_ns = (double)integer(json, "ttft_ns"),
+        .prefill_ns = (double)integer(json, "prefill_ns"),
         .wasted = (double)integer(json, "wasted"),
         .peak_rss_bytes = (double)integer(json, "peak_rss_bytes"),
         .major_faults = (double)integer(json, "major_faults"),
@@ -201,7 +201,7 @@ static bool read_sample(const struct result_view *view, const json_t *json, doub
     }
     read_tokens(json, n, batch, sample);
     bool decoded = strcmp(view->pass_kind, "decode pass") == 0;
-    sample->pass_ns = decoded ? sample_json_pass_ns(json) : (double)sample->prefill_ns;
+    sample->pass_ns = decoded ? sample_json_pass_ns(json) : sample->prefill_ns;
     if (decoded && decode)
         read_sums(decode, n > 0 ? n : 1, sample);
     else
@@ -243,6 +243,8 @@ static void summarise(struct result_view *view, struct view_cell *cell)
 {
 #define FIELD(name) offsetof(struct view_sample, name)
     static const size_t fields[] = {FIELD(pass_ns),
+                                    FIELD(ttft_ns),
+                                    FIELD(prefill_ns),
                                     FIELD(wait_ns),
                                     FIELD(compute_ns),
                                     FIELD(other_ns),

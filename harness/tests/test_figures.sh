@@ -16,6 +16,12 @@ check "texts side by side are none" page "$(text 10 40 start 1.25)" "$(text 60 4
     fail "overlapping texts are found"
 ! page "$(text 635 40 start 'wait (ms)')" || fail "a text that leaves the canvas is found"
 
+# Each figure has its script with a question, each script is one of them or of a trace.
+"$LAYERBENCH" list figures >"$work/list"
+check "each figure asks a question" bash -c "! sed '/^metrics/,\$d' '$work/list' | grep -v '[?]\$'"
+is "$({ awk '/^metrics/ { exit } { print $1 }' "$work/list"; printf '%s\n' style expert-{miss-ratio,popularity,reuse,union}; } |
+    sort | tr '\n' ' ')" "$(basename -a -s .gp plots/*.gp | sort | tr '\n' ' ')" "scripts of the list"
+
 # odd NAME ...: a made result, changed by jq (FILTER), as a report; it must neither crash nor overlap.
 odd() { # NAME FILTER KEY=VALUE...
     local name=$1 filter=$2
@@ -51,6 +57,19 @@ odd other-programs "($cells | select(.name | contains(\"sync/\"))) |= (.options 
     .floor = null | .samples[] |= {rep, seq, pass_ns, start_ns, peak_rss_bytes})" reps=2
 odd options "[1, 2, 4, 16] as \$n | .layerbench.cells |= (to_entries | map(.key as \$k | .value |
     .options.threads = \$n[\$k % 4] | .options.storage = [\"pread\", \"uring\"][\$k % 2]))" reps=3 noise=0.1
+odd drafts "[\"off\", \"ngram\", \"replay\"] as \$how | .layerbench.cells |= (to_entries | map(.key as \$k | .value |
+    .options.speculate = \$how[(\$k + \$k / 3 | floor) % 3] | .options.draft_tokens = [1, 4, 16][\$k / 3 % 3 | floor] | .options.acceptance = 0.7 |
+    .samples[] |= (.tokens = (.pass_ns | length) * (1 + (\$k + \$k / 3 | floor) % 3) | .draft_reached = [9, 6, 4, 2] |
+    .draft_right = [6, 4, 2, 1]))) " reps=1 policies=belady distances=2
+for figure in token-time-by-draft-length acceptance-by-place break-even; do
+    only drafts $figure
+    check "$figure: $(cat "$work/err")" [ -s "$work/drafts/plots/$figure.svg" ]
+done
+# of guesses that are right with a chance of 0.6, 1 + 0.6 tokens a pass come of one: solved for, and back
+check "break-even: as many tokens as the pass gave" awk '$1 == "cell" && $2 == 1 { if ($4 > 0.9999) full++ } END { exit !full }' \
+    "$work/drafts/plots/break-even.dat"
+check "break-even: nothing to win back where loading takes the time" awk '$1 == "line" && $3 < 0.06 && $4 > 0.01 { exit 1 }' \
+    "$work/drafts/plots/break-even.dat"
 make_result "$work/failed"
 jq -c "$cells |= (.samples = [] | .failed = \"it did not start\")" "$work/failed/result.json" >"$work/changed"
 mv "$work/changed" "$work/failed/result.json"
@@ -66,6 +85,8 @@ is "$(row prefetch)" "" "prefetch has figures of its own"
 plot_over() { "$LAYERBENCH" plot "$work/options" --over "$1" ${2:+--metric "$2"} -o "$work/over" >"$work/out" 2>"$work/err"; }
 check "one option that is asked for" plot_over cache-layers wait_ms
 check "and its metric" grep -q '^"cache_layers" "wait a pass (ms)"' "$work/over/by-option.dat"
+plot_over cache-layers ttft_ms
+check "a metric that is not of passes" awk '!/^#/ && $(NF - 4) > 0 { n++ } END { exit n < 3 }' "$work/over/by-option.dat"
 plot_over threads nothing
 is "$?" 2 "a metric that there is not"
 check "says which there are" grep -q "expected one of.* pass_ms.* wait_ms" "$work/err"
