@@ -301,8 +301,8 @@ const char *figure_time_by_cell(struct figure_input *in, FILE *data)
     in->legend = LEGEND_FLOOR;
     if (any_faulted)
         in->note = view_text(in->view,
-                             "%s%smapped cells: page faults, what they compute beyond the "
-                             "resident cell, are waiting",
+                             "%s%smapped cells wait for pages while they compute: the time "
+                             "beyond the resident cell's",
                              in->note, *in->note ? "; " : "");
     in->settings = view_text(in->view, "pass = '%s'\n", in->view->pass_kind);
     in->reading =

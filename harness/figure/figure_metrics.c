@@ -37,7 +37,10 @@ METRIC(compute_ms, figure_ms(c->median.compute_ns))
 METRIC(other_ms, figure_ms(c->median.other_ns))
 METRIC(prefill_ms, figure_ms(c->median.prefill_ns))
 METRIC(ttft_ms, figure_ms(c->median.ttft_ns))
-METRIC(read_mib, c->median.bytes_read / 0x1p20)
+/* what page faults read is not counted */
+METRIC(read_mib, c->median.bytes_read > 0 || !(c->median.major_faults > 0)
+                     ? c->median.bytes_read / 0x1p20
+                     : NAN)
 METRIC(read_ms, c->median.bytes_read / c->floor.bandwidth * 1e3)
 METRIC(memory_mib, c->median.peak_rss_bytes > 0 ? c->median.peak_rss_bytes / 0x1p20 : NAN)
 METRIC(hits, c->median.outcomes[LB_HIT])
