@@ -26,7 +26,7 @@ gap_y = 44
 height = head + foot + caption_height + rows * (36 * (lanes + 1) + 10) + gap_y * (rows - 1)
 s = time_scale(top)
 of(kind, x) = strcol(1) eq word(panels, p) && strcol(2) eq kind ? x : NaN
-wide = top * 18 / (width - left - right)
+wide = top * 24 / (width - left - right)
 bar = 0.42
 kind_of(k) = word('compute wait read', k)
 narrow(k, x) = $5 - $4 <= wide / 3 ? of(kind_of(k), x) : NaN # a border would cover it
