@@ -30,7 +30,7 @@ check "the best cell" has "$page" "The fastest setting is async belady C=9 d=4: 
 check "the distance to the floor" has "$page" "Its floor is 24.1 ms, which is the time to compute it"
 check "the limit" has "$page" "What limits it is compute"
 check "text is escaped" has "$page" "&lt;script&gt;alert\(1\)&lt;/script&gt; &amp;amp; &quot;quoted&quot;"
-check "24 figures" [ "$(grep -c '<svg role="img" aria-label=' "$page")" = 24 ]
+check "26 figures" [ "$(grep -c '<svg role="img" aria-label=' "$page")" = 26 ]
 check "nothing is loaded" bash -c "! grep -oE '(src|href)=\"[^\"#]+\"|@import|url\(http' '$page' | grep -v 'href=\"data:,\"'"
 check "no id stands twice" bash -c "! grep -oE ' id=[\"'\''][^\"'\'']*' '$page' | tr -d '\"' | tr -d \"'\" | sort | uniq -d | grep ."
 
