@@ -1,10 +1,10 @@
 /*
  * tile32_avx512: 32 rows of a type with blocks of 32 against many tokens. See tile_avx512.h.
  *
- * For each group of eight blocks of the rows: unpack, all types as weight + 128; then for up to
- * six tokens at a time, block after block, (I d + S m) scale, added up over four blocks and then
- * to the sums of row and token: the order of generic.h. I starts at the bias of the activations
- * instead of 0, which takes the 128 away again.
+ * For each group of eight blocks of the rows: unpack; then for up to six tokens at a time, block
+ * after block, (I d + S m) scale, added up over four blocks and then to the sums of row and token:
+ * the order of generic.h. I starts at the share of the activations' bias that takes away again what
+ * made the weights unsigned.
  */
 #include "kernels/x86/blocks32_avx512.h"
 #include "kernels/x86/tile_avx512.h"

@@ -1,9 +1,6 @@
 /*
- * tile_avx512: what the matrix-matrix kernels share: 32 rows at a time against all tokens.
- *
- * One group of 256 elements of the 32 rows is unpacked once into a tile in the first-level cache,
- * with four neighbouring elements of 16 rows to a vector: vpdpbusd takes it against four
- * activations of a token, the same for all rows (one broadcast).
+ * tile_avx512: vectors of a tile, see tile_x86.h: 16 rows to a vector. vpdpbusd takes four elements
+ * of a row against four activations of a token, the same for all rows (one broadcast).
  */
 #ifndef KERNELS_TILE_AVX512_H
 #define KERNELS_TILE_AVX512_H
