@@ -73,7 +73,7 @@ SCRIPT_TESTS := $(wildcard engine/tests/test_*.sh harness/tests/test_*.sh)
 
 ENGINE_OBJ := $(ENGINE_SRC:%.c=$(BUILD)/%.o)
 HARNESS_OBJ := $(HARNESS_SRC:%.c=$(BUILD)/%.o) $(HARNESS_CXX:%.cc=$(BUILD)/%.o) $(BUILD)/harness/common/embedded_files.o
-EMBEDDED := $(sort $(wildcard plots/*.gp results/schema/*.json harness/report/report.css harness/report/report.js))
+EMBEDDED := $(sort $(wildcard scenarios/engines/*.json plots/*.gp results/schema/*.json harness/report/report.css harness/report/report.js))
 FUZZ_SRC := $(filter-out %/fuzz_replay.c,$(wildcard engine/tests/fuzz_*.c harness/tests/fuzz_*.c))
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(BUILD)/%)
 FUZZ_SECONDS ?= 60

@@ -29,6 +29,7 @@
     X(report, "one HTML page about results")                                                       \
     X(trace, "a run as trace events, for Perfetto")                                                \
     X(compare, "what differs between two results")                                                 \
+    X(history, "a metric over the results of many commits")                                        \
     X(gate, "has this binary become slower? for CI")                                               \
     X(validate, "check scenario and result files against their schemas")                           \
     X(sample, NULL)

@@ -109,7 +109,7 @@ static void human(const struct compare_row *row, int side, char *text, size_t si
     else if (strcmp(row->unit, "bytes") == 0)
         amount_human_size(value, text, size);
     else
-        snprintf(text, size, "%.4g %s", value, row->unit);
+        snprintf(text, size, "%.4g%s%s", value, *row->unit ? " " : "", row->unit);
 }
 
 /* "0.981 to 1.004", or "-". */
@@ -248,7 +248,8 @@ int command_compare(int argc, char **argv)
         "compare", "BASE HEAD [options]",
         "Prints, for each cell and metric, the ratio of HEAD to BASE with its 99% interval, and\n"
         "whether it is different, the same, or unknown. BASE and HEAD are run directories or\n"
-        "result.json files, directories of run directories, or several with commas between.\n"
+        "result.json files, directories of run directories, names in results/baselines, files of\n"
+        "Google Benchmark (of any program), or several of these with commas between.\n"
         "Refuses results of different work (exit code 5) or machines (4).",
         groups};
     int code = cli_parse(&cli, &argc, argv);

@@ -247,9 +247,15 @@ static const char *row_name(struct result_view *view, const struct view_cell *ce
 const char *figure_outcomes(struct figure_input *in, FILE *data)
 {
     size_t n;
-    const struct view_cell **cells = row_cells(in, &n), *best = fastest(cells, n);
+    const struct view_cell **cells = row_cells(in, &n);
+    size_t ours = 0; /* of another program nothing is known of its layers */
+    for (size_t i = 0; i < n; i++)
+        if (!cells[i]->program)
+            cells[ours++] = cells[i];
+    n = ours;
     if (n == 0)
         return "no cell was measured";
+    const struct view_cell *best = fastest(cells, n);
     fprintf(data, "# cell hit prefetched late miss (accesses in a pass, medians)\n");
     for (size_t i = 0; i < n; i++) {
         const double *o = cells[i]->median.outcomes;

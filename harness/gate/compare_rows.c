@@ -1,6 +1,7 @@
 /* compare_rows: see compare_rows.h. */
 #include "gate/compare_rows.h"
 
+#include "result/gbench_file.h"
 #include "sample/sample.h"
 
 #include <math.h>
@@ -49,6 +50,15 @@ const struct compare_metric *compare_metrics(size_t *count)
 {
     *count = N_METRICS;
     return metrics;
+}
+
+struct compare_metric compare_metric_of_key(const char *key)
+{
+    bool time = strcmp(key, "real_time") == 0 || strcmp(key, "cpu_time") == 0;
+    return (struct compare_metric){.name = key,
+                                   .key = key,
+                                   .unit = time ? "ns" : "",
+                                   .higher_is_better = strstr(key, "per_second") != NULL};
 }
 
 double compare_metric_value(const struct compare_metric *metric, const json_t *sample, double batch)
@@ -164,8 +174,7 @@ static void judge_exact(struct compare_row *row)
     row->relation = row->median[0] == row->median[1] ? GATE_RELATION_SAME : GATE_RELATION_DIFFERENT;
 }
 
-/* false: out of memory */
-static bool judge(const struct gate_rule *rule, double *const values[2], struct compare_row *row)
+bool compare_values(const struct gate_rule *rule, double *const values[2], struct compare_row *row)
 {
     struct stats_bootstrap how = {rule->level, rule->rounds, rule->seed};
     const size_t *n = row->n;
@@ -208,7 +217,7 @@ static bool add_row(const struct gate_rule *rule, struct comparison *c, const st
         for (int side = 0; side < 2; side++)
             row.median[side] = median_of(values[side], row.n[side], scratch);
         row.ratio = stats_ratio(row.median[1], row.median[0]);
-        good = grown && judge(rule, values, &row);
+        good = grown && compare_values(rule, values, &row);
         c->rows = grown ? grown : c->rows;
         if (good)
             c->rows[c->n_rows++] = row;
@@ -298,9 +307,22 @@ static bool compare_cell(const struct gate_rule *rule, struct comparison *c, con
         return true;
     if (!check_cell(c, s))
         return false;
-    for (size_t i = 0; i < N_METRICS; i++)
-        if (!add_row(rule, c, s, &metrics[i]))
+    const json_t *sample =
+        json_array_get(json_object_get(result_cell(s->sets[0]->files, s->name), "samples"), 0);
+    const char *key;
+    json_t *unused;
+    if (!gbench_file_imported(s->sets[0]->files[0].ours)) {
+        for (size_t i = 0; i < N_METRICS; i++)
+            if (!add_row(rule, c, s, &metrics[i]))
+                return false;
+        return true;
+    }
+    json_object_foreach((json_t *)sample, key, unused)
+    {
+        struct compare_metric metric = compare_metric_of_key(key);
+        if (!add_row(rule, c, s, &metric))
             return false;
+    }
     return true;
 }
 

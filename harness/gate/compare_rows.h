@@ -57,6 +57,8 @@ struct compare_metric {
     const char *place; /* of a command: where it prints it (find_number.h); NULL: not printed */
 };
 const struct compare_metric *compare_metrics(size_t *count);
+/* Of a result of Google Benchmark, whose metrics are the keys of its samples. */
+struct compare_metric compare_metric_of_key(const char *key);
 double compare_metric_value(const struct compare_metric *metric, const json_t *sample,
                             double batch);
 
@@ -64,6 +66,9 @@ double compare_metric_value(const struct compare_metric *metric, const json_t *s
  * measurements become problems. false: out of memory. Free it in any case. */
 bool compare_sets(const struct gate_rule *rule, const struct result_set *base,
                   const struct result_set *head, struct comparison *comparison);
+/* Of two sides' values, with row->n, median and ratio given: interval, p and relation. False: out
+ * of memory. */
+bool compare_values(const struct gate_rule *rule, double *const values[2], struct compare_row *row);
 void compare_free(struct comparison *comparison);
 
 const char *compare_relation_name(enum gate_relation relation); /* "same", ... */

@@ -75,6 +75,11 @@ static enum lb_status check_cells(const struct gate *g, struct lb_error *err)
                            "%s: %s: slowed on purpose (slow: %s %g%%): expected "
                            "a scenario without 'slow' (or --allow-slow)",
                            g->scenario.path, name, s->engine.slow, s->engine.slow_percent);
+        if (g->matrix.cells[i].peer)
+            return lb_fail(err, LB_ERR_INPUT,
+                           "%s: %s: expected a scenario without other programs: --base-cmd and "
+                           "--head-cmd gate those",
+                           g->scenario.path, name);
         if (strcmp(s->engine.speculation.speculate, "replay") == 0)
             return lb_fail(err, LB_ERR_INPUT,
                            "%s: %s: speculate: replay: expected off, ngram or draft: a replay is "

@@ -1,10 +1,10 @@
 /*
  * program: see program.h.
  *
- * 1. a pipe for what it prints, whose end says that it has ended, and an anonymous file for its
- * messages; 2. the child: its group, its descriptors, affinity, control group, death with the
- * parent, exec; 3. read until the pipe ends, but not for ever; 4. while it is a zombie, what the
- * kernel counted; 5. why, where it did not end well.
+ * 1. a pipe for what it prints, and an anonymous file for its messages; 2. the child: its group,
+ * its descriptors, affinity, control group, death with the parent, exec; 3. read until the pipe
+ * ends, then wait until it has (it may close its output long before), but not for ever; 4. while it
+ * is a zombie, what the kernel counted; 5. why, where it did not end well.
  */
 #include "machine/program.h"
 
@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -96,13 +98,18 @@ static char *room_in(struct program_end *end, size_t *room)
     return *room - end->length > sizeof dropped ? end->text + end->length : dropped;
 }
 
+static int left_ms(int64_t deadline_ns)
+{
+    int64_t left = (deadline_ns - lb_now_ns()) / 1000000;
+    return deadline_ns == INT64_MAX ? -1 : left > INT_MAX ? INT_MAX : left > 0 ? (int)left : 0;
+}
+
 /* Until all its ends of the pipe are closed; false when the time is over. */
 static bool read_all(int fd, int64_t deadline_ns, struct program_end *end, size_t *room)
 {
     for (;;) {
-        int64_t left_ms = (deadline_ns - lb_now_ns()) / 1000000;
         struct pollfd ready = {.fd = fd, .events = POLLIN};
-        int n = poll(&ready, 1, deadline_ns == INT64_MAX ? -1 : left_ms > 0 ? (int)left_ms : 0);
+        int n = poll(&ready, 1, left_ms(deadline_ns));
         if (n == 0)
             return false;
         if (n < 0)
@@ -114,6 +121,27 @@ static bool read_all(int fd, int64_t deadline_ns, struct program_end *end, size_
         if (got > 0 && end->text && to == end->text + end->length)
             end->length += (size_t)got;
     }
+}
+
+/* Until it has ended; false when the time is over. */
+static bool ends(pid_t child, int64_t deadline_ns)
+{
+    int fd = (int)syscall(SYS_pidfd_open, child, 0);
+    struct pollfd ended = {.fd = fd, .events = POLLIN};
+    siginfo_t info = {.si_pid = 0};
+    int n = 0;
+    while (fd >= 0 && (n = poll(&ended, 1, left_ms(deadline_ns))) < 0)
+        ;                      /* EINTR */
+    while (fd < 0 && n == 0) { /* a kernel without */
+        n = waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT | WNOHANG) != 0 || info.si_pid != 0;
+        if (n == 0 && left_ms(deadline_ns) == 0)
+            break;
+        if (n == 0)
+            usleep(2000);
+    }
+    if (fd >= 0)
+        close(fd);
+    return n != 0;
 }
 
 /* ---- how it ended ---- */
@@ -207,11 +235,12 @@ static enum lb_status attend(const struct program *p, pid_t child, int out, int 
 {
     size_t room = 0;
     int status = 0;
-    bool late = !read_all(out, p->timeout_s ? deadline_in(p->timeout_s) : INT64_MAX, end, &room);
+    int64_t deadline_ns = p->timeout_s ? deadline_in(p->timeout_s) : INT64_MAX;
+    bool late = !read_all(out, deadline_ns, end, &room) || !ends(child, deadline_ns);
     bool left = false;
     if (late) {
         kill(-child, SIGKILL);
-        left = !read_all(out, deadline_in(DEATH_TAKES_S), end, &room);
+        left = !ends(child, deadline_in(DEATH_TAKES_S));
     }
     process_take_along(0);
     if (end->text)

@@ -35,7 +35,7 @@ enum lb_status cell_profiles(struct results *r, uint32_t timeout_s, struct lb_er
     for (uint32_t i = 0; status == LB_OK && i < r->matrix->count; i++) {
         const struct cell *cell = &r->matrix->cells[i];
         progress_update(&progress, i, r->matrix->count, cell->name);
-        if (!cell->skipped && !results_attached(r, i, "profile"))
+        if (!cell->skipped && !cell->peer && !results_attached(r, i, "profile"))
             status = profile_cell(r, i, timeout_s, err);
     }
     progress_end(&progress);

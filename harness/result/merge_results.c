@@ -9,6 +9,7 @@
 #include "result/merge_results.h"
 
 #include "common/file_io.h"
+#include "result/gbench_file.h"
 #include "result/layer_table.h"
 #include "result/log_check.h"
 #include "result/merge_lines.h"
@@ -308,6 +309,11 @@ static enum lb_status merge(struct merge *m, char *const *paths, size_t n, const
     enum lb_status status = LB_OK;
     for (size_t i = 0; status == LB_OK && i < n; i++)
         status = result_set_add(paths[i], &m->set, err);
+    for (size_t i = 0; status == LB_OK && i < m->set.count; i++)
+        if (gbench_file_imported(m->set.files[i].ours))
+            status = lb_fail(err, LB_ERR_INPUT,
+                             "%s: a file of Google Benchmark: expected a result of layerbench",
+                             m->set.files[i].path);
     if (status != LB_OK)
         return status;
     qsort(m->set.files, m->set.count, sizeof *m->set.files, by_start);

@@ -4,6 +4,7 @@
 #include "common/file_io.h"
 #include "common/json_schema.h"
 #include "result/document.h"
+#include "result/gbench_file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -56,6 +57,8 @@ static enum lb_status check_names(const json_t *ours, struct lb_error *err)
 static enum lb_status read_file(const char *path, json_t **document, struct lb_error *err)
 {
     enum lb_status status = document_read(path, document, err);
+    if (status == LB_OK && gbench_file_is(*document))
+        return gbench_file_import(*document) ? LB_OK : no_memory(err);
     if (status == LB_OK)
         status = document_check(path, *document, err);
     if (status != LB_OK)
@@ -121,7 +124,7 @@ static enum lb_status add_runs(const char *directory, struct result_set *set, st
     return status;
 }
 
-static enum lb_status add_word(const char *word, struct result_set *set, struct lb_error *err)
+static enum lb_status add_path(const char *word, struct result_set *set, struct lb_error *err)
 {
     char *file = file_text("%s/result.json", word);
     if (!file)
@@ -129,6 +132,17 @@ static enum lb_status add_word(const char *word, struct result_set *set, struct 
     bool runs = is_directory(word, true) && !file_exists(file);
     free(file);
     return runs ? add_runs(word, set, err) : result_set_add(word, set, err);
+}
+
+/* A path, or the name of a baseline. */
+static enum lb_status add_word(const char *word, struct result_set *set, struct lb_error *err)
+{
+    bool path = strchr(word, '/') || file_exists(word);
+    char *baseline = path ? NULL : file_text("results/baselines/%s", word);
+    enum lb_status status =
+        add_path(baseline && is_directory(baseline, true) ? baseline : word, set, err);
+    free(baseline);
+    return status;
 }
 
 enum lb_status result_set_read(const char *word, struct result_set *set, struct lb_error *err)
@@ -142,6 +156,19 @@ enum lb_status result_set_read(const char *word, struct result_set *set, struct 
         status = add_word(part, set, err);
     free(copy);
     return status;
+}
+
+enum lb_status result_set_join(struct result_set *set, struct result_set *more,
+                               struct lb_error *err)
+{
+    struct result_file *grown = realloc(set->files, (set->count + more->count + 1) * sizeof *grown);
+    if (!grown)
+        return no_memory(err);
+    set->files = grown;
+    memcpy(grown + set->count, more->files, more->count * sizeof *grown);
+    set->count += more->count;
+    more->count = 0;
+    return LB_OK;
 }
 
 void result_set_free(struct result_set *set)

@@ -2,7 +2,8 @@
  * result_set: results as they are compared and merged: read strictly, checked against the schema.
  *
  * Named by a word: a run directory, a result.json, a directory of run directories (its `latest` and
- * other links are left out), or several of these with commas between them.
+ * other links are left out), the name of a directory of results/baselines, or several of these with
+ * commas between them. A file of Google Benchmark is one too (gbench_file.h).
  */
 #ifndef RESULT_SET_H
 #define RESULT_SET_H
@@ -28,6 +29,10 @@ struct result_set {
 /* LB_ERR_INPUT with path, place and what was expected. Whatever the outcome, free it. */
 enum lb_status result_set_read(const char *word, struct result_set *set, struct lb_error *err);
 void result_set_free(struct result_set *set);
+
+/* Moves the results of `more` to the end of `set`. */
+enum lb_status result_set_join(struct result_set *set, struct result_set *more,
+                               struct lb_error *err);
 
 /* One more result.json, or a run directory. */
 enum lb_status result_set_add(const char *path, struct result_set *set, struct lb_error *err);

@@ -57,6 +57,7 @@ struct view_cell {
     const char *label; /* short: the options that vary in this result */
     const char *prefetch, *replacement;
     const char *work;         /* options that change the work or the machine, as text */
+    const char *program;      /* of another program, for people; NULL: layerbench itself */
     const char *problem;      /* why it has no figures, or NULL */
     double cache;             /* in view.cache_unit; NAN when not given */
     double cache_bytes;       /* as it took effect; NAN when not recorded */

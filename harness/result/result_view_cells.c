@@ -46,7 +46,8 @@ static const char *unsound(const json_t *json)
     {
         if (json_is_number(value) && !is_sound_at(key, value))
             return key;
-        if (json_is_object(value) && strcmp(key, "profile") != 0 && (inner = unsound(value)))
+        if (json_is_object(value) && strcmp(key, "profile") != 0 && strcmp(key, "printed") != 0 &&
+            (inner = unsound(value)))
             return inner;
         json_array_foreach(value, i, item)
         {
@@ -201,8 +202,13 @@ static bool read_sample(const struct result_view *view, const json_t *json, doub
     }
     read_tokens(json, n, batch, sample);
     bool decoded = strcmp(view->pass_kind, "decode pass") == 0;
+    const json_t *usage = json_object_get(json, "usage");
     sample->pass_ns = decoded ? sample_json_pass_ns(json) : sample->prefill_ns;
-    if (decoded && decode)
+    if (json_object_get(json, "printed")) { /* another program: only the whole is known */
+        sample->other_ns = sample->pass_ns;
+        sample->peak_rss_bytes = (double)integer(usage, "peak_rss_bytes");
+        sample->major_faults = (double)integer(usage, "major_faults");
+    } else if (decoded && decode)
         read_sums(decode, n > 0 ? n : 1, sample);
     else
         read_sums(json, n + (sample->prefill_ns > 0), sample);
@@ -229,7 +235,13 @@ static void decode_options(struct result_view *view, struct view_cell *cell, con
 {
     cell->options = json_object_get(json, "options");
     cell->reference = json_is_true(json_object_get(json, "reference"));
-    cell->prefetch = view_option(view, cell, "prefetch");
+    const json_t *program = json_object_get(json, "program");
+    cell->program = json_string_value(json_object_get(program, "label"));
+    if (!cell->program)
+        cell->program = json_string_value(json_object_get(program, "name"));
+    cell->prefetch = cell->program /* figures tell lines and colours by it */
+                         ? view_text(view, "%s", cell->program)
+                         : view_option(view, cell, "prefetch");
     cell->replacement = view_option(view, cell, "replacement");
     cell->distance = number_option(view, cell, "prefetch_distance");
     double batch = number_option(view, cell, "batch");
@@ -371,6 +383,8 @@ static const char *label_part(struct result_view *view, const struct view_cell *
         return view_text(view, " limit=%s", value);
     if (strcmp(key, "device") == 0)
         return view_text(view, " %s", value);
+    if (strcmp(key, "engine") == 0)
+        return cell->program ? view_text(view, " %s", cell->program) : "";
     if (strcmp(key, "prefetch_distance") == 0)
         return view_text(view, " d=%s", value);
     if (value[0] >= 'a' && value[0] <= 'z' && strcmp(value, "on") != 0 && strcmp(value, "off") != 0)
@@ -392,8 +406,8 @@ static bool is_of_compute(const char *key)
 /* Options that tell the cells apart, besides prefetch and replacement: cache and distance first. */
 static size_t varying_options(const struct result_view *view, const char **keys, size_t most)
 {
-    static const char *const leading[] = {"prefetch", "replacement", "cache_layers", "cache_bytes",
-                                          "prefetch_distance"};
+    static const char *const leading[] = {"prefetch",     "replacement", "engine",
+                                          "cache_layers", "cache_bytes", "prefetch_distance"};
     const size_t n_leading = sizeof leading / sizeof *leading;
     size_t n = 0;
     for (size_t i = 2; i < n_leading; i++)
@@ -401,7 +415,10 @@ static size_t varying_options(const struct result_view *view, const char **keys,
             keys[n++] = leading[i];
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(view->n_cells ? view->cells[0].options : NULL), key, value)
+    size_t ours = 0; /* another program's have fewer */
+    while (ours + 1 < view->n_cells && view->cells[ours].program)
+        ours++;
+    json_object_foreach((json_t *)(view->n_cells ? view->cells[ours].options : NULL), key, value)
     {
         bool led = false;
         for (size_t i = 0; i < n_leading; i++)
@@ -426,9 +443,10 @@ static void label_cells(struct result_view *view)
         if (!*cell->prefetch)
             continue;
         bool resident = strcmp(cell->prefetch, "resident") == 0;
-        char *text = view_text(view, "%s%s%s", modes || resident ? cell->prefetch : "",
-                               policies && !resident ? " " : "",
-                               policies && !resident ? cell->replacement : "");
+        bool named = (modes || resident) && !cell->program;
+        char *text =
+            view_text(view, "%s%s%s", named ? cell->prefetch : "", policies && !resident ? " " : "",
+                      policies && !resident ? cell->replacement : "");
         for (size_t i = 0; i < n; i++)
             if (!cell->reference || is_of_compute(keys[i]))
                 text = view_text(view, "%s%s", text, label_part(view, cell, keys[i]));

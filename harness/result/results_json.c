@@ -71,6 +71,8 @@ static bool is_left_out(const struct option *o, const struct settings *settings)
     const struct lb_options *e = &settings->engine;
     struct settings defaults = settings_default();
     char mine[OPTION_LONGEST], usual[OPTION_LONGEST];
+    if (strcmp(o->name, "engine") == 0)
+        return strcmp(settings->program, PEER_OURS) == 0;
     if (strcmp(o->name, "cache_bytes") == 0)
         return e->cache_bytes == 0;
     if (strcmp(o->name, "cache_layers") == 0)
@@ -124,6 +126,8 @@ static void repeat(void *ctx, uint32_t index, struct gbench_result *result)
         counter(result, "tokens_a_pass", sample_tokens_a_pass(s, r->batch));
         counter(result, "drafts_kept", (double)s->drafts_kept / (double)s->drafted);
     }
+    if (s->printed) /* of another program nothing else is known */
+        return;
     counter(result, "hit", (double)s->decode.hit / n);
     counter(result, "prefetched", (double)s->decode.prefetched / n);
     counter(result, "late", (double)s->decode.late / n);
@@ -239,6 +243,22 @@ static json_t *floor_json(const struct results *r, uint32_t i, const struct summ
     return object;
 }
 
+/* Of another program: the options that vary its cells, beside those of cells that are ours. */
+static json_t *options_of(const struct results *r, const struct cell *cell)
+{
+    json_t *options = results_options(&cell->settings), *value;
+    const char *key;
+    void *next;
+    if (r->scenario->n_peers > 0)
+        json_object_set_new(options, "engine", json_text(cell->settings.program));
+    json_object_foreach_safe(options, next, key, value)
+    {
+        if (cell->peer && !peer_uses(cell->peer, key))
+            json_object_del(options, key);
+    }
+    return options;
+}
+
 static json_t *cell_json(const struct results *r, uint32_t i)
 {
     const struct cell *cell = &r->matrix->cells[i];
@@ -258,7 +278,9 @@ static json_t *cell_json(const struct results *r, uint32_t i)
     }
     free(sorted);
     json_object_set_new(object, "name", json_text(cell->name));
-    json_object_set_new(object, "options", results_options(&cell->settings));
+    json_object_set_new(object, "options", options_of(r, cell));
+    if (cell->peer) /* with its command, and unchecked */
+        json_object_set(object, "program", cell->peer->definition);
     if (cell->reference)
         json_object_set_new(object, "reference", json_true());
     if (cell->borrowed)

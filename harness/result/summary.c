@@ -267,6 +267,24 @@ static double median_with(const struct cell_samples *c, double batch,
     return median;
 }
 
+static double usage_peak(const struct sample *s)
+{
+    return (double)s->usage.peak_rss_bytes;
+}
+
+/* Another program says nothing of these. */
+static void leave_out(const struct cell_samples *cell, struct summary *s)
+{
+    double *const unknown[] = {&s->prefill_ns, &s->ttft_ns, &s->hit,         &s->prefetched,
+                               &s->late,       &s->miss,    &s->wait_ns,     &s->compute_ns,
+                               &s->other_ns,   &s->bytes,   &s->cached_ns,   &s->uncached_ns,
+                               &s->wasted,     &s->drafted, &s->drafts_kept, &s->draft_ns};
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
+        *unknown[i] = NAN;
+    s->foreign = true;
+    s->peak_rss_bytes = median_of(cell, usage_peak);
+}
+
 struct summary summary_of(const struct cell_samples *cell, const struct floor *floor,
                           uint32_t batch)
 {
@@ -309,6 +327,9 @@ struct summary summary_of(const struct cell_samples *cell, const struct floor *f
     acceptance(cell, s.acceptance);
     if (s.pass_ns > 0)
         s.share_of_floor = floor->ns / s.pass_ns;
+    for (size_t i = 0; i < cell->count && !s.foreign; i++)
+        if (cell->list[i].printed)
+            leave_out(cell, &s);
     if (floor->all_load_ns > 0)
         s.c_over_t = floor->compute_ns / floor->all_load_ns;
     return s;

@@ -35,7 +35,8 @@ struct summary {
     struct sample_experts experts; /* of a mixture; NAN where there is none */
     struct floor floor;
     double share_of_floor; /* floor / pass time; 0: not known; above 1: the floor is wrong */
-    double c_over_t;   /* compute time of a pass / time to load all layers; 0: not known */
+    bool foreign;          /* another program: what is not known of it is NAN */
+    double c_over_t;       /* compute time of a pass / time to load all layers; 0: not known */
 };
 
 /* Of all samples of the cell together, one depth of its predictions (from 1). */

@@ -3,6 +3,7 @@
 
 #include "common/amounts.h"
 #include "common/json_text.h"
+#include "result/summary_usage.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -17,9 +18,15 @@ struct row {
     struct summary s;
     struct summary_prediction predicted;
     double reference, n, failed, invalid, outliers, bandwidth_used, token_bytes;
+    struct summary_usage usage;
 };
 
-enum { ZERO_IS_NONE = 1, OF_PREDICTIONS = 2, COUNT = 4 /* there without a sample too */ };
+enum {
+    ZERO_IS_NONE = 1,
+    OF_PREDICTIONS = 2,
+    COUNT = 4 /* there without a sample too */,
+    OF_PROGRAMS = 8
+};
 
 struct column {
     const char *name, *unit, *about;
@@ -29,6 +36,7 @@ struct column {
 
 #define ROW(field)       offsetof(struct row, field)
 #define S(field)         offsetof(struct row, s.field)
+#define USAGE(field)     offsetof(struct row, usage.field)
 #define PREDICTED(field) offsetof(struct row, predicted.field)
 
 static const struct column columns[] = {
@@ -103,6 +111,15 @@ static const struct column columns[] = {
      PREDICTED(misses), OF_PREDICTIONS},
     {"predict_loads", "units a pass", "begun for a guess alone", PREDICTED(loads), OF_PREDICTIONS},
     {"predict_vain", "units a pass", "of these not needed", PREDICTED(vain), OF_PREDICTIONS},
+    {"process_wall_ns", "ns a sample",
+     "the whole process from outside; this and what follows only in summaries of scenarios with "
+     "other programs, for each number that one prints with a column printed_NAME after them",
+     USAGE(wall_ns), OF_PROGRAMS},
+    {"process_cpu_ns", "ns a sample", "its processor time", USAGE(cpu_ns), OF_PROGRAMS},
+    {"process_bytes_read", "bytes a sample", "from storage", USAGE(bytes_read), OF_PROGRAMS},
+    {"process_major_faults", "faults a sample", "pages that were not there", USAGE(major_faults),
+     OF_PROGRAMS},
+    {"process_peak_rss_bytes", "bytes", "its most memory", USAGE(peak_rss_bytes), OF_PROGRAMS},
 };
 #define N_COLUMNS (sizeof columns / sizeof *columns)
 
@@ -118,7 +135,8 @@ static bool row_of(const struct results *r, uint32_t i, struct row *row)
                         .invalid = (double)s.n_broken,
                         .outliers = (double)s.pass.outliers,
                         .bandwidth_used = s.bytes / s.pass_ns * 1e9,
-                        .token_bytes = s.bytes / s.tokens_a_pass};
+                        .token_bytes = s.bytes / s.tokens_a_pass,
+                        .usage = summary_usage(&r->by_cell[i])};
     return summary_prediction(&r->by_cell[i], 1, &row->predicted);
 }
 
@@ -166,7 +184,8 @@ static bool is_numeric(const struct results *r, const struct option *o)
     char text[OPTION_LONGEST];
     bool numeric = false;
     for (size_t i = 0; i < r->matrix->count; i++) {
-        if (r->matrix->cells[i].reference)
+        const struct peer *peer = r->matrix->cells[i].peer;
+        if (r->matrix->cells[i].reference || (peer && !peer_uses(peer, o->name)))
             continue;
         option_format(o, &r->matrix->cells[i].settings, text, sizeof text);
         if (isnan(number_of(o, text)))
@@ -183,7 +202,8 @@ struct table {
     const struct option **options;
     bool *numeric;
     size_t n_options;
-    bool scenario, predictions; /* columns */
+    bool scenario, predictions, programs; /* columns */
+    json_t *printed;                      /* by other programs: names; or NULL */
     const char *format;
     FILE *out;
     bool first; /* field of its row */
@@ -244,6 +264,12 @@ static void put_number(struct table *t, const char *name, double value)
         fputs(is(t, "sql") ? "NULL" : "null", t->out);
 }
 
+static bool is_shown(const struct table *t, const struct column *c)
+{
+    return (t->predictions || !(c->flags & OF_PREDICTIONS)) &&
+           (t->programs || !(c->flags & OF_PROGRAMS));
+}
+
 static void put_row(struct table *t, uint32_t i)
 {
     const struct cell *cell = &t->r->matrix->cells[i];
@@ -257,6 +283,8 @@ static void put_row(struct table *t, uint32_t i)
     for (size_t k = 0; k < t->n_options; k++) {
         const struct option *o = t->options[k];
         option_format(o, &cell->settings, text, sizeof text);
+        if (cell->peer && !peer_uses(cell->peer, o->name))
+            *text = '\0';
         double number = number_of(o, text);
         bool json = is(t, "json") || is(t, "jsonl"); /* has values of both kinds */
         if (json ? !isnan(number) : t->numeric[k])
@@ -265,8 +293,12 @@ static void put_row(struct table *t, uint32_t i)
             put_text(t, o->name, text);
     }
     for (size_t k = 0; k < N_COLUMNS; k++)
-        if (t->predictions || !(columns[k].flags & OF_PREDICTIONS))
+        if (is_shown(t, &columns[k]))
             put_number(t, columns[k].name, figure(&row, &columns[k]));
+    const char *name;
+    json_t *unused;
+    json_object_foreach(t->printed, name, unused)
+        put_number(t, name, summary_usage_printed(&t->r->by_cell[i], name));
 }
 
 /* The names, as the head of CSV or the columns of SQL. */
@@ -280,8 +312,11 @@ static void put_names(const struct table *t)
     for (size_t k = 0; k < t->n_options; k++)
         fprintf(t->out, ",%s%s", t->options[k]->name, t->numeric[k] ? number : text);
     for (size_t k = 0; k < N_COLUMNS; k++)
-        if (t->predictions || !(columns[k].flags & OF_PREDICTIONS))
+        if (is_shown(t, &columns[k]))
             fprintf(t->out, ",%s%s", columns[k].name, number);
+    const char *name;
+    json_t *unused;
+    json_object_foreach(t->printed, name, unused) fprintf(t->out, ",printed_%s", name);
 }
 
 static void put_head(const struct table *t)
@@ -318,11 +353,17 @@ static void release(struct table *t)
 {
     free(t->options);
     free(t->numeric);
+    json_decref(t->printed);
 }
 
 void summary_print_csv(const struct results *r, FILE *out)
 {
-    struct table t = {.r = r, .predictions = predicts(r), .format = "csv", .out = out};
+    struct table t = {.r = r,
+                      .predictions = predicts(r),
+                      .programs = r->scenario->n_peers > 0,
+                      .printed = summary_usage_names(r),
+                      .format = "csv",
+                      .out = out};
     if (prepare(&t, r->scenario->n_axes)) {
         for (size_t a = 0; a < r->scenario->n_axes; a++) {
             t.numeric[t.n_options] = is_numeric(r, r->scenario->axes[a].option);
@@ -336,7 +377,12 @@ void summary_print_csv(const struct results *r, FILE *out)
 
 void summary_print_rows(const struct results *r, const char *format, bool first, FILE *out)
 {
-    struct table t = {.r = r, .scenario = true, .predictions = true, .format = format, .out = out};
+    struct table t = {.r = r,
+                      .scenario = true,
+                      .predictions = true,
+                      .programs = true,
+                      .format = format,
+                      .out = out};
     size_t count;
     const struct option *all = options_table(&count);
     if (prepare(&t, count)) {

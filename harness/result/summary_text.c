@@ -3,6 +3,7 @@
 
 #include "common/amounts.h"
 #include "common/json_text.h"
+#include "result/summary_usage.h"
 
 #include <math.h>
 #include <string.h>
@@ -31,8 +32,8 @@ static const char *outcomes(const struct summary *s, char *text, size_t size)
 {
     const double values[] = {s->hit, s->prefetched, s->late, s->miss};
     size_t n = 0;
-    text[0] = '\0';
-    for (size_t i = 0; i < 4 && n < size; i++) {
+    snprintf(text, size, "%s", isnan(s->hit) ? "-" : "");
+    for (size_t i = 0; !isnan(s->hit) && i < 4 && n < size; i++) {
         bool whole = fabs(values[i] - round(values[i])) < 0.05;
         n += (size_t)snprintf(text + n, size - n, "%s%.*f", i ? " / " : "", whole ? 0 : 1,
                               values[i]);
@@ -107,7 +108,10 @@ static void row_texts(const struct summary *s, char texts[COLUMNS][64])
         snprintf(texts[EFFICIENCY], size, "-");
     outcomes(s, texts[OUTCOMES], size);
     duration(s->wait_ns, texts[WAIT], size);
-    amount_human_size(s->bytes, texts[BYTES], size);
+    if (isnan(s->bytes))
+        snprintf(texts[BYTES], size, "-");
+    else
+        amount_human_size(s->bytes, texts[BYTES], size);
     snprintf(texts[TOKENS], size, s->tokens_per_s < 1000 ? "%.3g" : "%.0f", s->tokens_per_s);
     if (s->c_over_t > 0)
         snprintf(texts[RATIO], size, "%.2g", s->c_over_t);
@@ -132,7 +136,8 @@ static const char *lead_text(const struct cell *cell, const struct leads *leads,
 {
     const struct option *o = leads->options[k];
     char value[OPTION_LONGEST] = "";
-    bool tells = !cell->reference || !(o->flags & OPTION_STREAMING);
+    bool tells = (!cell->reference || !(o->flags & OPTION_STREAMING)) &&
+                 (!cell->peer || peer_uses(cell->peer, o->name));
     if (tells)
         option_format(o, &cell->settings, value, sizeof value);
     if (cell->reference && k == 0)
@@ -201,10 +206,10 @@ static void print_row(const struct results *r, uint32_t i, int columns, FILE *ou
         return;
     }
     row_texts(&s, t);
-    const char *tint = !colour               ? ""
+    const char *tint = !colour || s.foreign      ? ""
                        : s.share_of_floor >= 0.9 ? "\033[32m"
                        : s.share_of_floor >= 0.6 ? "\033[33m"
-                                             : "\033[31m";
+                                                 : "\033[31m";
     fprintf(out, "%2zu %8s %19s %8s  %s%s %4s%s %20s %8s %8s %6s %6s", s.n, t[PASS], t[INTERVAL],
             t[FLOOR], tint, bar(s.share_of_floor, drawn, sizeof drawn), t[EFFICIENCY],
             colour ? "\033[0m" : "", t[OUTCOMES], t[WAIT], t[BYTES], t[TOKENS], t[RATIO]);
@@ -236,6 +241,7 @@ void summary_print_table(const struct results *r, FILE *out, bool colour)
                     lead_text(&r->matrix->cells[i], &leads, k, text, sizeof text));
         print_row(r, i, columns, out, colour);
     }
+    summary_usage_notes(r, out);
 }
 
 /* ---- Markdown ---- */
@@ -273,7 +279,10 @@ static void print_figures(const struct results *r, const struct leads *leads, FI
         struct summary s = results_summary(r, i);
         char t[COLUMNS][64];
         markdown_leads(r, leads, i, out);
-        fprintf(out, " %zu%s |", s.n, summary_broken(&r->by_cell[i]) ? " **(invalid)**" : "");
+        fprintf(out, " %zu%s |", s.n,
+                summary_broken(&r->by_cell[i]) ? " **(invalid)**"
+                : s.foreign                    ? " (not checked)"
+                                               : "");
         if (s.n == 0) {
             fprintf(out, " %s |", why_no_figures(r, i));
             for (int k = 1; k < columns; k++)
@@ -316,7 +325,7 @@ static void print_old_and_honest(const struct results *r, const struct leads *le
     for (uint32_t i = 0; i < r->matrix->count; i++) {
         struct summary s = results_summary(r, i);
         char cached[32], uncached[32], t[COLUMNS][64];
-        if (s.n == 0 || r->matrix->cells[i].reference)
+        if (s.n == 0 || r->matrix->cells[i].reference || s.foreign)
             continue;
         bool background = strcmp(r->matrix->cells[i].settings.engine.prefetch, "async") == 0;
         row_texts(&s, t);
@@ -356,7 +365,7 @@ static void print_drafts(const struct results *r, const struct leads *leads, FIL
     for (uint32_t i = 0; i < r->matrix->count; i++) {
         struct summary s = results_summary(r, i);
         char token[32], least[32], bytes[32], drafting[32];
-        if (s.n == 0 || r->matrix->cells[i].reference)
+        if (s.n == 0 || r->matrix->cells[i].reference || s.foreign)
             continue;
         markdown_leads(r, leads, i, out);
         fprintf(out, " %.2f | %s | %s | %s | %.2f | %.2f | %s |", s.tokens_a_pass,
@@ -461,5 +470,6 @@ void summary_print_markdown(const struct results *r, FILE *out)
     print_old_and_honest(r, &leads, out);
     print_drafts(r, &leads, out);
     print_predictions(r, &leads, out);
+    summary_usage_markdown(r, out);
     print_notes("Warnings", r->warnings, out);
 }

@@ -132,6 +132,14 @@ static enum lb_status read_scenario(struct study_run *run, const char *path, str
     return status;
 }
 
+/* Other programs that are not here are left out, and said to be. */
+static void skip_absent(struct matrix *m)
+{
+    for (size_t i = 0; i < m->count; i++)
+        if (m->cells[i].peer && !peer_found(m->cells[i].peer))
+            m->cells[i].skipped = "there is no such program here";
+}
+
 enum lb_status study_run_prepare(struct study_run *run, const char *path, struct lb_error *err)
 {
     const struct study_run_options *o = run->options;
@@ -155,6 +163,7 @@ enum lb_status study_run_prepare(struct study_run *run, const char *path, struct
         status = matrix_add_references(&run->matrix, err);
     if (status == LB_OK)
         status = check_prompts(&run->matrix, err);
+    skip_absent(&run->matrix);
     if (status != LB_OK)
         return status;
     struct results *r = &run->results;
@@ -279,11 +288,12 @@ static enum lb_status measure_sample(struct study_run *run, const struct matrix_
                                      .n_layers = run->results.model.n_layers,
                                      .work_seed = run->results.seed,
                                      .first_prompt = prompt_of(cell, which->rep),
+                                     .peer = cell->peer,
                                      .timeout_s = run->options->timeout,
                                      .model_state = &run->results.model_state};
     enum lb_status status = runner_measure(&work, sample, err);
     uint64_t asked = (uint64_t)cell->settings.generate_tokens * cell->settings.engine.batch;
-    if (status == LB_OK && !*sample->failed && sample->tokens != asked)
+    if (status == LB_OK && !*sample->failed && !cell->peer && sample->tokens != asked)
         snprintf(sample->failed, sizeof sample->failed,
                  "%" PRIu64 " tokens decoded: expected %" PRIu64 ", as asked for", sample->tokens,
                  asked);
@@ -313,7 +323,7 @@ static void check_sample(struct study_run *run, uint32_t cell, struct sample *sa
 {
     const struct settings *settings = &run->matrix.cells[cell].settings;
     const char *other_cell = NULL;
-    if (*sample->failed)
+    if (*sample->failed || run->matrix.cells[cell].peer) /* of another program nothing is known */
         return;
     sample->broken = identities_check(sample, settings);
     const struct sample *other = same_work_sample(run, cell, sample->first_prompt, &other_cell);

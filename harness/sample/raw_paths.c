@@ -89,7 +89,7 @@ enum lb_status raw_paths_plan(const struct matrix *matrix, struct raw_paths *pat
     for (uint32_t i = 0; i < matrix->count; i++) {
         const struct cell *cell = &matrix->cells[i];
         paths->of_cell[i] = -1;
-        if (cell->skipped || !has_raw_path(&cell->settings))
+        if (cell->skipped || cell->peer || !has_raw_path(&cell->settings))
             continue;
         paths->of_cell[i] = path_named(paths, name_of(&cell->settings), i);
         if (paths->of_cell[i] < 0)

@@ -38,13 +38,6 @@ static bool add(struct arguments *a, char *text)
     return true;
 }
 
-static void free_arguments(struct arguments *a)
-{
-    for (size_t i = 0; i < a->count; i++)
-        free(a->list[i]);
-    free(a->list);
-}
-
 /* Accesses of a whole sample: every pass goes through all layers. */
 static uint64_t accesses(const struct runner_work *w)
 {
@@ -68,7 +61,7 @@ static bool make_arguments(const struct runner_work *w, struct arguments *a)
     for (size_t i = 0; good && i < count; i++) {
         char text[OPTION_LONGEST];
         option_format(&table[i], w->settings, text, sizeof text);
-        if (*text)
+        if (*text && strcmp(table[i].name, "engine") != 0)
             good = add(a, file_text("--%s=%s", table[i].name, text));
     }
     return good;
@@ -89,6 +82,37 @@ static void receive(const struct program_end *end, int result, struct sample *sa
              *end->failed ? end->failed : "it ended without a result");
 }
 
+/* Of another program: its passes are all alike (see peer.h). */
+static void read_printed(const struct runner_work *w, const struct program_end *end,
+                         struct sample *sample)
+{
+    const bool counts = peer_uses(w->peer, "generate_tokens");
+    const double batch = w->settings->engine.batch;
+    memset(sample, 0, sizeof *sample);
+    snprintf(sample->failed, sizeof sample->failed, "%s", end->failed);
+    if (!*sample->failed)
+        sample->printed = peer_printed(w->peer, end->text, end->messages, sample->failed);
+    if (!sample->printed)
+        return;
+    const json_t *speed = json_object_get(sample->printed, "tokens_per_second");
+    sample->n_pass = counts ? w->settings->generate_tokens : 1;
+    sample->tokens = (uint64_t)sample->n_pass * w->settings->engine.batch;
+    double pass = speed ? batch * 1e9 / json_number_value(speed)
+                        : (double)end->usage.wall_ns / sample->n_pass;
+    bool possible = pass >= 1 && pass <= 1e15;
+    sample->pass_ns = possible ? calloc(sample->n_pass, sizeof *sample->pass_ns) : NULL;
+    for (uint32_t i = 0; sample->pass_ns && i < sample->n_pass; i++)
+        sample->decode.wall_ns += sample->pass_ns[i] = (int64_t)pass;
+    if (sample->pass_ns)
+        return;
+    double said = json_number_value(speed);
+    sample_free(sample);
+    snprintf(sample->failed, sizeof sample->failed,
+             possible ? "out of memory for a sample"
+                      : "tokens_per_second: %g: expected a speed that a program can have",
+             said);
+}
+
 /* The page cache as the cell wants it. Under a memory limit the file must not be cached by others:
  * the pages would count as theirs. False: the sample has failed, and says why. */
 static bool prepare_cache(const struct runner_work *w, struct sample *sample)
@@ -103,7 +127,7 @@ static bool prepare_cache(const struct runner_work *w, struct sample *sample)
     return false;
 }
 
-static enum lb_status start_and_wait(const struct runner_work *w, const struct arguments *arguments,
+static enum lb_status start_and_wait(const struct runner_work *w, char **arguments,
                                      struct sample *sample, struct lb_error *err)
 {
     struct cgroup group;
@@ -118,18 +142,22 @@ static enum lb_status start_and_wait(const struct runner_work *w, const struct a
     }
     double cached = page_cache_share(w->model_path);
     int result = memfd_create("sample", MFD_CLOEXEC);
-    const struct program program = {.argv = (const char *const *)arguments->list,
+    const struct program program = {.path = w->peer ? arguments[0] : NULL,
+                                    .argv = (const char *const *)arguments,
                                     .affinity = w->settings->affinity,
                                     .group = &group,
                                     .timeout_s = w->timeout_s,
-                                    .result = result};
+                                    .result = w->peer ? -1 : result};
     struct program_end end = {.text = NULL};
     enum lb_status status =
         result < 0
             ? lb_fail(err, LB_ERR_STATE, "cannot make a file for a sample: %s", strerror(errno))
             : program_run(&program, &end, err);
     if (status == LB_OK) {
-        receive(&end, result, sample);
+        if (w->peer)
+            read_printed(w, &end, sample);
+        else
+            receive(&end, result, sample);
         sample->usage = end.usage;
     }
     sample->cached_before_ppm = cached < 0 ? -1 : (int64_t)(cached * 1e6);
@@ -157,14 +185,18 @@ enum lb_status runner_measure(const struct runner_work *w, struct sample *sample
     struct arguments arguments = {NULL, 0};
     enum lb_status status = check_model(w, err);
     memset(sample, 0, sizeof *sample);
-    if (status == LB_OK && !make_arguments(w, &arguments))
+    if (w->peer)
+        arguments.list = peer_arguments(w->peer, w->settings, w->model_path, w->work_seed);
+    else if (!make_arguments(w, &arguments))
+        peer_arguments_free(arguments.list), arguments.list = NULL;
+    if (status == LB_OK && !arguments.list)
         status = lb_fail(err, LB_ERR_NOMEM, "out of memory for a sample");
     if (status == LB_OK)
-        status = start_and_wait(w, &arguments, sample, err);
+        status = start_and_wait(w, arguments.list, sample, err);
     if (status == LB_OK && check_model(w, err) != LB_OK) {
         sample_free(sample);
         status = LB_ERR_STATE;
     }
-    free_arguments(&arguments);
+    peer_arguments_free(arguments.list);
     return status;
 }

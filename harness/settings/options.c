@@ -123,7 +123,8 @@ struct settings settings_default(void)
                              .prompts = "",
                              .generate_tokens = 8,
                              .page_cache = "as-is",
-                             .affinity = ""};
+                             .affinity = "",
+                             .program = "layerbench"};
 }
 
 #define ENGINE(field)      offsetof(struct settings, engine.field)
@@ -223,6 +224,9 @@ static const struct option table[] = {
     {"affinity", "CPUS", "processors to run on, such as 0-3,6", OPTION_CUSTOM, .set = set_affinity,
      .format = format_affinity, .flags = OPTION_RUN_ONLY | OPTION_MACHINE,
      .expected = "processors such as 0-3,6"},
+    {"engine", "NAME",
+     "the program that is measured: layerbench, or another (scenarios/engines, or the key engine)",
+     OPTION_TEXT, WORK(program), .flags = OPTION_RUN_ONLY},
     {"log_routes", "on|off", "routes.csv: the experts that each token was sent to", OPTION_BOOL,
      WORK(log_routes), .flags = OPTION_RUN_ONLY | OPTION_STREAMING},
     {"engine_seed", "N", "of random replacement", OPTION_COUNT64, ENGINE(seed),

@@ -18,6 +18,7 @@ struct settings {
     const char *page_cache;   /* "as-is", "cold", "warm": the state before each sample */
     uint64_t memory_limit;    /* bytes for the whole process; 0: none */
     const char *affinity;     /* processors such as "0-3,6"; "": any */
+    const char *program;      /* whose cell it is: "layerbench", or another (study/peer.h) */
     bool log_routes;          /* routes.csv: which experts were chosen */
 };
 

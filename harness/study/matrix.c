@@ -61,14 +61,21 @@ static void set(struct settings *settings, const struct option *o, const char *t
     (void)option_set(o, settings, text, &err); /* the scenario reader has tried it */
 }
 
-/* "a=1/b=2"; malloc. */
+/* "a=1/b=2"; of another program only what varies its cells; malloc. */
 static char *name_of(const struct scenario *s, const struct settings *settings)
 {
-    char *name = strdup("");
+    const struct peer *peer = scenario_peer(s, settings->program);
+    bool varies = false;
+    for (size_t a = 0; a < s->n_axes; a++)
+        varies |= strcmp(s->axes[a].option->name, "engine") == 0;
+    char *name = peer && !varies ? file_text("engine=%s", peer->name) : strdup("");
     for (size_t a = 0; name && a < s->n_axes; a++) {
+        if (peer && !peer_uses(peer, s->axes[a].option->name))
+            continue;
         char text[OPTION_LONGEST];
         option_format(s->axes[a].option, settings, text, sizeof text);
-        char *longer = file_text("%s%s%s=%s", name, a ? "/" : "", s->axes[a].option->name, text);
+        char *longer =
+            file_text("%s%s%s=%s", name, *name ? "/" : "", s->axes[a].option->name, text);
         free(name);
         name = longer;
     }
@@ -104,12 +111,13 @@ static enum lb_status add_combination(const struct scenario *s, const size_t *in
         set(&cell.settings, s->axes[a].option, s->axes[a].texts[index[a]]);
     struct lb_options *o = &cell.settings.engine;
     char *asked = NULL;
-    if (o->cache_layers > n_layers) {
+    if (o->cache_layers > n_layers && !scenario_peer(s, cell.settings.program)) {
         asked = name_of(s, &cell.settings);
         o->cache_layers = n_layers;
     }
     cell.name = name_of(s, &cell.settings);
-    cell.skipped = why_skipped(&cell.settings);
+    cell.peer = scenario_peer(s, cell.settings.program);
+    cell.skipped = cell.peer ? NULL : why_skipped(&cell.settings);
     enum lb_status status = LB_OK;
     bool merged = cell.name && has_name(m, cell.name);
     if (asked && cell.name)
@@ -163,7 +171,8 @@ enum lb_status matrix_build(const struct scenario *s, uint32_t n_layers, struct 
  * memory (a limit would let the kernel drop layers that are mapped). */
 static bool shows_compute(const struct cell *c)
 {
-    return strcmp(c->settings.engine.prefetch, "resident") == 0 && !*c->settings.engine.slow &&
+    return !c->peer && strcmp(c->settings.engine.prefetch, "resident") == 0 &&
+           !*c->settings.engine.slow &&
            strcmp(c->settings.engine.speculation.speculate, "off") == 0 &&
            c->settings.memory_limit == 0;
 }
@@ -208,7 +217,7 @@ static char *reference_name(const struct matrix *m, const struct settings *setti
         option_format(&table[i], settings, mine, sizeof mine);
         for (size_t k = 0; k < m->count && !varies; k++) {
             option_format(&table[i], &m->cells[k].settings, other, sizeof other);
-            varies = !m->cells[k].reference && strcmp(mine, other) != 0;
+            varies = !m->cells[k].reference && !m->cells[k].peer && strcmp(mine, other) != 0;
         }
         if (varies) {
             char *longer = file_text("%s/%s=%s", name, table[i].name, mine);
@@ -223,7 +232,7 @@ enum lb_status matrix_add_references(struct matrix *m, struct lb_error *err)
 {
     size_t asked = m->count;
     for (size_t i = 0; i < asked; i++) {
-        if (m->cells[i].skipped || matrix_reference(m, i) >= 0)
+        if (m->cells[i].skipped || m->cells[i].peer || matrix_reference(m, i) >= 0)
             continue;
         struct settings defaults = settings_default();
         struct cell cell = {.settings = m->cells[i].settings, .reference = true};

@@ -18,6 +18,7 @@ struct cell {
     struct settings settings; /* texts belong to the scenario */
     bool reference;           /* added by matrix_add_references, not asked for */
     bool borrowed;            /* a reference that belongs to another shard */
+    const struct peer *peer;  /* another program; NULL: this one */
     const char *skipped;      /* why it cannot be measured here, or NULL */
 };
 

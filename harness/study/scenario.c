@@ -196,6 +196,42 @@ static bool read_values(const struct reader *r, const char *where, json_t *objec
     return true;
 }
 
+/* ---- other programs ---- */
+
+const struct peer *scenario_peer(const struct scenario *s, const char *name)
+{
+    for (size_t i = 0; i < s->n_peers; i++)
+        if (strcmp(s->peers[i].name, name) == 0)
+            return &s->peers[i];
+    return NULL;
+}
+
+/* A definition, or a name: kept once, where it is not layerbench. *name lives with the scenario. */
+static bool add_peer(const struct reader *r, const char *where, json_t *value, const char **name)
+{
+    struct scenario *s = r->s;
+    *name = json_is_string(value) ? json_string_value(value) : NULL;
+    if (*name && (strcmp(*name, PEER_OURS) == 0 || scenario_peer(s, *name)))
+        return true;
+    struct peer *grown = realloc(s->peers, (s->n_peers + 1) * sizeof *grown);
+    if (!grown)
+        return no_memory(r);
+    s->peers = grown;
+    struct peer *peer = &grown[s->n_peers];
+    if (peer_open(value, peer, r->err) != LB_OK) {
+        lb_error_prefix(r->err, "%s: %s", s->path, where);
+        return false;
+    }
+    *name = peer->name;
+    if (scenario_peer(s, peer->name)) {
+        fail(r, where, "name: '%s' stands there already", peer->name);
+        peer_close(peer);
+        return false;
+    }
+    s->n_peers++;
+    return true;
+}
+
 /* ---- the parts of the document ---- */
 
 static bool read_axis(const struct reader *r, const char *key, json_t *list,
@@ -226,7 +262,66 @@ static bool read_axis(const struct reader *r, const char *key, json_t *list,
     return true;
 }
 
-static bool read_matrix(const struct reader *r, json_t *object)
+/* The key `engine`: a program for all cells, or a list of them, which is the first axis. */
+static bool read_engine(const struct reader *r, json_t *value)
+{
+    struct scenario *s = r->s;
+    const struct option *o = known_option(r, "engine", "engine");
+    struct scenario_axis *axis = s->axes;
+    const char *name;
+    if (!value)
+        return true;
+    if (!json_is_array(value)) {
+        struct scenario_value *grown = realloc(s->fixed, (s->n_fixed + 1) * sizeof *grown);
+        if (!grown)
+            return no_memory(r);
+        s->fixed = grown;
+        if (!add_peer(r, "engine", value, &name))
+            return false;
+        s->fixed[s->n_fixed++] = (struct scenario_value){o, name};
+        return true;
+    }
+    axis->texts = calloc(json_array_size(value) + 1, sizeof *axis->texts);
+    axis->option = o;
+    s->n_axes = 1;
+    if (!axis->texts)
+        return no_memory(r);
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        char where[32];
+        snprintf(where, sizeof where, "engine[%zu]", i);
+        if (!add_peer(r, where, json_array_get(value, i), &name))
+            return false;
+        for (size_t k = 0; k < axis->count; k++)
+            if (strcmp(axis->texts[k], name) == 0)
+                return fail(r, where, "'%s' stands there already", name);
+        axis->texts[axis->count++] = name;
+    }
+    return axis->count > 0 || fail(r, "engine", "expected at least one in the list");
+}
+
+/* Names of other programs under `fixed` and `matrix` are those of `engine`, or templates. */
+static bool find_engines(const struct reader *r)
+{
+    const struct scenario *s = r->s;
+    for (size_t i = 0; i < s->n_fixed + s->n_axes; i++) {
+        const struct option *o =
+            i < s->n_fixed ? s->fixed[i].option : s->axes[i - s->n_fixed].option;
+        size_t count = i < s->n_fixed ? 1 : s->axes[i - s->n_fixed].count;
+        for (size_t k = 0; k < count && strcmp(o->name, "engine") == 0; k++) {
+            const char *text = i < s->n_fixed ? s->fixed[i].text : s->axes[i - s->n_fixed].texts[k];
+            json_t *name = json_string(text);
+            bool good =
+                name ? add_peer(r, i < s->n_fixed ? "fixed.engine" : "matrix.engine", name, &text)
+                     : no_memory(r);
+            json_decref(name);
+            if (!good)
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool read_matrix(const struct reader *r, json_t *object, json_t *engine)
 {
     const char *key;
     json_t *list;
@@ -235,9 +330,13 @@ static bool read_matrix(const struct reader *r, json_t *object)
     if (!json_is_object(object) || json_object_size(object) == 0)
         return wrong(r, "matrix", object,
                      "an object with at least one option and a list of its values");
-    r->s->axes = calloc(json_object_size(object), sizeof *r->s->axes);
+    r->s->axes = calloc(json_object_size(object) + 1, sizeof *r->s->axes);
     if (!r->s->axes)
         return no_memory(r);
+    if (!read_engine(r, engine))
+        return false;
+    if (r->s->n_axes + json_object_size(object) > 1 && engine && json_object_get(object, "engine"))
+        return fail(r, "matrix", "'engine' stands above too: expected it in one place");
     json_object_foreach(object, key, list)
     {
         if (!read_axis(r, key, list, &r->s->axes[r->s->n_axes++]))
@@ -463,9 +562,9 @@ static bool check_name(const struct reader *r)
 static bool read_document(const struct reader *r, json_t *root)
 {
     static const char *const known[] = {
-        "$schema", "name",  "about",  "expected_minutes", "expected_reading",
-        "model",   "fixed", "matrix", "exclude",          "repetitions",
-        "warmup",  "seed",  NULL};
+        "$schema", "name",   "about",   "expected_minutes", "expected_reading", "model",
+        "fixed",   "matrix", "exclude", "repetitions",      "warmup",           "seed",
+        "engine",  NULL};
     json_t *value;
     const char *reading;
     if (!json_is_object(root))
@@ -490,9 +589,9 @@ static bool read_document(const struct reader *r, json_t *root)
         !read_values(r, "fixed", value, &r->s->fixed, &r->s->n_fixed))
         return false;
     return read_model(r, json_object_get(root, "model")) &&
-           read_matrix(r, json_object_get(root, "matrix")) &&
-           read_exclusions(r, json_object_get(root, "exclude")) && read_numbers(r, root) &&
-           check_together(r);
+           read_matrix(r, json_object_get(root, "matrix"), json_object_get(root, "engine")) &&
+           find_engines(r) && read_exclusions(r, json_object_get(root, "exclude")) &&
+           read_numbers(r, root) && check_together(r);
 }
 
 enum lb_status scenario_of_one_model(const struct scenario *s, struct lb_error *err)
@@ -527,6 +626,9 @@ void scenario_free(struct scenario *s)
         free(s->exclusions[i].values);
     for (size_t i = 0; i < s->n_texts; i++)
         free(s->texts[i]);
+    for (size_t i = 0; i < s->n_peers; i++)
+        peer_close(&s->peers[i]);
+    free(s->peers);
     free(s->axes);
     free(s->exclusions);
     free(s->fixed);

@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "settings/option.h"
 #include "study/model_file.h"
+#include "study/peer.h"
 
 #include <jansson.h>
 #include <stddef.h>
@@ -47,6 +48,8 @@ struct scenario {
     size_t n_axes;
     struct scenario_exclusion *exclusions;
     size_t n_exclusions;
+    struct peer *peers; /* the other programs among the values of `engine` */
+    size_t n_peers;
     uint32_t repetitions, warmup;
     uint64_t seed;
     json_t *document; /* as it was read */
@@ -64,6 +67,8 @@ enum lb_status scenario_of_one_model(const struct scenario *scenario, struct lb_
 /* A JSON value of a scenario or result as text for option_set(); false when its type cannot be
  * right. */
 bool scenario_option_text(const struct option *option, json_t *value, char *text, size_t size);
+/* The program of that name; NULL: layerbench itself. */
+const struct peer *scenario_peer(const struct scenario *scenario, const char *name);
 void scenario_free(struct scenario *scenario);
 
 #endif

@@ -150,6 +150,11 @@ static const char skeleton[] =
     "\"layers\": {\"type\": \"integer\", \"minimum\": 1},"
     "\"routing_skew\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 10},"
     "\"routing_persistence\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1}}}}},"
+    "\"engine\": {\"description\": \"another program to measure: the name of one in"
+    " scenarios/engines, a definition, or a list of these, 'layerbench' among them, each a cell"
+    " beside the others\","
+    " \"anyOf\": [{\"$ref\": \"#/$defs/program\"}, {\"type\": \"array\", \"minItems\": 1,"
+    " \"items\": {\"$ref\": \"#/$defs/program\"}}]},"
     "\"fixed\": {\"description\": \"options of every cell\", \"type\": \"object\","
     " \"additionalProperties\": false},"
     "\"matrix\": {\"description\": \"options that vary: a cell for each combination\","
@@ -162,6 +167,19 @@ static const char skeleton[] =
     " \"type\": \"integer\", \"minimum\": 0},"
     "\"seed\": {\"description\": \"of the order of samples and of the prompts; default: 1\","
     " \"type\": \"integer\", \"minimum\": 0}}}";
+
+/* study/peer.h */
+static const char program_skeleton[] =
+    "{\"anyOf\": [{\"type\": \"string\", \"minLength\": 1}, {\"type\": \"object\","
+    " \"required\": [\"name\", \"command\"], \"additionalProperties\": false, \"properties\": {"
+    "\"name\": {\"description\": \"names its cells\", \"type\": \"string\","
+    " \"pattern\": \"^[A-Za-z0-9._-]+$\"},"
+    "\"label\": {\"description\": \"its name in figures\", \"type\": \"string\", \"minLength\": 1},"
+    "\"about\": {\"type\": \"string\", \"minLength\": 1},"
+    "\"command\": {\"description\": \"its words; {model}, {seed} and {OPTION} stand for values\","
+    " \"type\": \"array\", \"minItems\": 1, \"items\": {\"type\": \"string\"}},"
+    "\"read\": {\"description\": \"numbers that it prints: by JSON pointer (/1/avg_ts) or regular"
+    " expression; tokens_per_second makes the time of its passes\", \"type\": \"object\"}}}]}";
 
 json_t *scenario_schema(void)
 {
@@ -185,6 +203,7 @@ json_t *scenario_schema(void)
     json_object_set_new(json_object_get(properties, "matrix"), "properties", several);
     json_object_set_new(json_object_get(json_object_get(properties, "exclude"), "items"),
                         "properties", one);
+    json_object_set_new(defs, "program", json_loads(program_skeleton, 0, NULL));
     json_object_set_new(schema, "$defs", defs);
     return schema;
 }

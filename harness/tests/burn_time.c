@@ -1,6 +1,6 @@
 /*
- * burn_time UNITS: a program that takes UNITS times about 50 us of one processor, and prints what it
- * took: for the tests of everything that measures another program.
+ * burn_time UNITS: a program that takes UNITS times about 50 us of one processor, and prints what
+ * it took: for the tests of everything that measures another program.
  */
 #include "base/clock.h"
 
@@ -23,8 +23,8 @@ int main(int argc, char **argv)
         state ^= state << 17;
     }
     int64_t took = lb_now_ns() - start;
-    printf("{\"units\": %ld, \"took_ns\": %" PRId64 ", \"units_per_second\": %.6g, \"hash\": %" PRIu64
-           "}\n",
+    printf("{\"units\": %ld, \"took_ns\": %" PRId64
+           ", \"units_per_second\": %.6g, \"hash\": %" PRIu64 "}\n",
            units, took, (double)units * 1e9 / (double)took, state);
     return 0;
 }
