@@ -331,6 +331,8 @@ static enum lb_status run_study(struct study *s, const struct scenario *scenario
         status = find_accesses(s, err);
     if (status == LB_OK)
         status = matrix_build(scenario, s->model.n_layers, &s->matrix, err);
+    if (status == LB_OK)
+        status = matrix_leave_out_peers(&s->matrix, err);
     if (status != LB_OK)
         return status;
     for (size_t i = 0; i < s->matrix.n_notes; i++)

@@ -308,6 +308,21 @@ enum lb_status matrix_filter(struct matrix *m, const char *expression, struct lb
     return status;
 }
 
+enum lb_status matrix_leave_out_peers(struct matrix *m, struct lb_error *err)
+{
+    uint32_t *keep = calloc(m->count + 1, sizeof *keep);
+    if (!keep)
+        return no_memory(err);
+    for (size_t i = 0; i < m->count; i++)
+        keep[i] = !m->cells[i].peer;
+    compact(m, keep);
+    free(keep);
+    return m->count > 0 ? LB_OK
+                        : lb_fail(err, LB_ERR_INPUT,
+                                  "engine: expected a cell of " PEER_OURS
+                                  ": other programs can only be measured");
+}
+
 /* The shard of a cell. The remainders of FNV-1a alone are uneven (modulo 3 its multiplier is 1), so
  * its bits are mixed first, by the finalizer of SplitMix64. */
 static uint32_t shard_of(const char *name, uint32_t n_shards)

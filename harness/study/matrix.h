@@ -50,6 +50,9 @@ uint64_t matrix_hash(const char *name);
 /* Removes the cells whose name does not match the (extended, POSIX) regular expression. */
 enum lb_status matrix_filter(struct matrix *matrix, const char *expression, struct lb_error *err);
 
+/* Removes the cells of other programs. Error: nothing is left. */
+enum lb_status matrix_leave_out_peers(struct matrix *matrix, struct lb_error *err);
+
 struct matrix_slot {
     uint32_t cell;
     int32_t rep;  /* < 0: a warm-up repetition, not counted */

@@ -271,6 +271,9 @@ static bool read_engine(const struct reader *r, json_t *value)
     const char *name;
     if (!value)
         return true;
+    for (size_t i = 0; i < s->n_fixed; i++)
+        if (s->fixed[i].option == o)
+            return fail(r, "fixed", "'engine' stands above too: expected it in one place");
     if (!json_is_array(value)) {
         struct scenario_value *grown = realloc(s->fixed, (s->n_fixed + 1) * sizeof *grown);
         if (!grown)

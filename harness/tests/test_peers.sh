@@ -116,8 +116,13 @@ wrong 'engine: read.x: *: expected a JSON pointer*' '.engine = {"name": "a", "co
 wrong 'engine: name: *' '.engine = {"command": ["x"]}'
 wrong "engine?1?: 'plain' stands there already" '.engine = ["plain", "plain"]'
 wrong "matrix: 'engine' stands above too: expected it in one place" '.matrix.engine = ["plain"]'
+wrong "fixed: 'engine' stands above too: expected it in one place" '.fixed.engine = "plain"'
 wrong 'fixed.engine: "x": expected one of *' 'del(.engine) | .fixed.engine = "x"'
 expect 2 '*--base-cmd and --head-cmd gate those' "$LAYERBENCH" gate "$work/one.json"
+
+expect 2 '*engine: expected a cell of layerbench: other programs can only be measured' "$LAYERBENCH" simulate "$work/one.json" --compute 1ms
+expect 0 '' "$LAYERBENCH" simulate "$work/s.json" --compute 1ms --device bandwidth=1GB/s --json
+holds "$work/out" '[.cells[].name | startswith("engine=layerbench")] | all and length == 4' "other programs are not simulated"
 
 # the scenario that is shipped: what it would measure
 is "$(run scenarios/peers-larger-than-memory.json --list | grep -c '^engine=llama-bench/memory_limit=')" 3 "cells of the shipped scenario"
