@@ -87,7 +87,7 @@ static void read_printed(const struct runner_work *w, const struct program_end *
                          struct sample *sample)
 {
     const bool counts = peer_uses(w->peer, "generate_tokens");
-    const double batch = w->settings->engine.batch;
+    const uint32_t batch = peer_uses(w->peer, "batch") ? w->settings->engine.batch : 1;
     memset(sample, 0, sizeof *sample);
     snprintf(sample->failed, sizeof sample->failed, "%s", end->failed);
     if (!*sample->failed)
@@ -96,7 +96,7 @@ static void read_printed(const struct runner_work *w, const struct program_end *
         return;
     const json_t *speed = json_object_get(sample->printed, "tokens_per_second");
     sample->n_pass = counts ? w->settings->generate_tokens : 1;
-    sample->tokens = (uint64_t)sample->n_pass * w->settings->engine.batch;
+    sample->tokens = (uint64_t)sample->n_pass * batch;
     double pass = speed ? batch * 1e9 / json_number_value(speed)
                         : (double)end->usage.wall_ns / sample->n_pass;
     bool possible = pass >= 1 && pass <= 1e15;
