@@ -122,7 +122,7 @@ expect 2 '*--base-cmd and --head-cmd gate those' "$LAYERBENCH" gate "$work/one.j
 
 expect 2 '*engine: expected a cell of layerbench: other programs can only be measured' "$LAYERBENCH" simulate "$work/one.json" --compute 1ms
 expect 0 '' "$LAYERBENCH" simulate "$work/s.json" --compute 1ms --device bandwidth=1GB/s --json
-holds "$work/out" '[.cells[].name | startswith("engine=layerbench")] | all and length == 4' "other programs are not simulated"
+holds "$work/out" '[.layerbench.cells[].name | startswith("engine=layerbench")] | all and length == 4' "other programs are not simulated"
 
 # the scenario that is shipped: what it would measure
 is "$(run scenarios/peers-larger-than-memory.json --list | grep -c '^engine=llama-bench/memory_limit=')" 3 "cells of the shipped scenario"
