@@ -198,7 +198,6 @@ _longest(list, n) = n == 0 ? 0 : max(strlen(word(list, n)), _longest(list, n - 1
 fit(name, room, size) = strlen(name) * size * 0.6 <= room ? name : name[1:max(1, int(room / size / 0.6) - 1)].'…'
 max(a, b) = a > b || b != b ? a : b
 min(a, b) = a < b || b != b ? a : b
-two_or_one(list) = longest(list) > 22 ? 1 : 2 # columns of a legend with long names
 in_order(list) = _mode(list, 'off')._mode(list, 'sync')._mode(list, 'async')._mode(list, 'resident').others_(list, 1)
 # other programs than layerbench, after them
 others_(list, i) = i > words(list) ? '' : (mode(word(list, i)) > 4 ? '"'.word(list, i).'" ' : '').others_(list, i + 1)
