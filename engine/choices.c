@@ -82,10 +82,18 @@ bool lb_choice_at(const char *kind, size_t i, struct lb_choice *choice)
     }
     if (strcmp(kind, "storage") == 0) {
         const struct storage_ops *const *list = storage_list(&n);
-        if (i == 0)
-            return choice_set(choice, "auto", "uring, direct or pread: the first that works here",
-                              true);
-        return i <= n && choice_set(choice, list[i - 1]->name, list[i - 1]->about, true);
+        if (i > n)
+            return false;
+        choice_set(choice, "auto", "uring, direct or pread: the first that works here", true);
+        choice->direct = true;
+        if (i > 0)
+            *choice = (struct lb_choice){.name = list[i - 1]->name,
+                                         .about = list[i - 1]->about,
+                                         .available = true,
+                                         .direct = list[i - 1]->direct,
+                                         .mapped = list[i - 1]->map != NULL,
+                                         .copied = list[i - 1]->copied};
+        return true;
     }
     if (strcmp(kind, "device") == 0) {
         const struct storage_preset *list = storage_presets(&n);
@@ -107,6 +115,15 @@ bool lb_choice_at(const char *kind, size_t i, struct lb_choice *choice)
         return i < n && choice_set(choice, list[i], "", true);
     }
     return false;
+}
+
+int lb_choice_find(const char *kind, const char *name, struct lb_choice *choice)
+{
+    for (int i = 0; lb_choice_at(kind, (size_t)i, choice); i++)
+        if (strcmp(choice->name, name) == 0)
+            return i;
+    *choice = (struct lb_choice){.name = NULL};
+    return -1;
 }
 
 bool lb_device_preset(const char *name, struct lb_device *device)

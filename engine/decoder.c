@@ -61,9 +61,7 @@ static enum lb_status check(const struct lb_engine *e, const struct lb_speculati
                        "speculate: %s, %" PRIu32
                        " tokens: expected what the engine was opened with",
                        s->speculate, s->draft_tokens);
-    for (*drafter = 0;
-         lb_choice_at("speculate", *drafter, &choice) && strcmp(choice.name, s->speculate) != 0;)
-        ++*drafter; /* in the order of the list */
+    *drafter = (enum drafter)lb_choice_find("speculate", s->speculate, &choice);
     if (strcmp(s->draft_budget, "fixed") != 0 && strcmp(s->draft_budget, "adaptive") != 0)
         return lb_fail(err, LB_ERR_INPUT, "draft_budget: '%s': expected fixed or adaptive",
                        s->draft_budget);

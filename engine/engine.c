@@ -291,25 +291,15 @@ static enum lb_status open_streamer(struct lb_engine *e, struct lb_error *err)
 
 /* ---- open: the rest ---- */
 
-/* Replaces the caller's strings by static ones of the same text, so that the engine may keep
- * them. False: not one of the list that `kind` names. */
-static bool keep_choice(const char *kind, const char **value)
-{
-    struct lb_choice choice;
-    for (size_t i = 0; lb_choice_at(kind, i, &choice); i++)
-        if (strcmp(choice.name, *value) == 0) {
-            *value = choice.name;
-            return true;
-        }
-    return false;
-}
-
+/* Replaces the caller's string by a static one of the same text, so that the engine may keep it. */
 static enum lb_status check_choice(const char *kind, const char **value, struct lb_error *err)
 {
     char names[256] = "";
     struct lb_choice choice;
-    if (*value && keep_choice(kind, value))
+    if (*value && lb_choice_find(kind, *value, &choice) >= 0) {
+        *value = choice.name;
         return LB_OK;
+    }
     for (size_t i = 0, used = 0; lb_choice_at(kind, i, &choice) && used < sizeof names; i++)
         used +=
             (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? " " : "", choice.name);
@@ -576,7 +566,7 @@ static enum lb_status check_file(struct lb_engine *e, enum lb_status status, str
     uint64_t checked = e->reads_checked;
     bool mapped = storage_map(e->storage), lost = storage_lost(e->storage);
     e->reads_checked = storage_counters(e->storage).reads;
-    if (strcmp(e->options.storage, "memory") == 0 ||
+    if (storage_copied(e->storage) ||
         !(mapped || status == LB_ERR_IO || e->reads_checked != checked))
         return status;
     const char *change = gguf_change(e->file, false);

@@ -424,8 +424,13 @@ struct lb_choice {
     bool available;   /* on this machine */
     bool tuned;       /* replacement: worth trying for an unknown model */
     bool by_distance; /* scheduler: looks exactly prefetch_distance ahead */
+    /* storage: bypasses the page cache (auto: is to); computes with the mapped file; reads all of
+     * it at open */
+    bool direct, mapped, copied;
 };
 bool lb_choice_at(const char *kind, size_t i, struct lb_choice *choice);
+/* Its place in that list; -1: there is none of that name, and *choice is empty. */
+int lb_choice_find(const char *kind, const char *name, struct lb_choice *choice);
 
 /* The figures behind a name of kind "device"; false: no such name. */
 struct lb_device {

@@ -16,6 +16,7 @@ struct storage {
     void *ctx;
     const char *name; /* of the back-end under all wrappers */
     bool direct;      /* likewise */
+    bool copied;      /* likewise */
     uint64_t file_bytes;
     uint32_t depth;
     uint32_t n_copies;
@@ -36,7 +37,7 @@ static inline int64_t backend_deadline(int64_t timeout_ns)
 }
 
 /* The back-ends. A new one is a file storage_NAME.c that defines `storage_NAME_ops`, and its name
- * in this list: messages, `list`, schema and tests are made from it. */
+ * in this list, the best last: messages, `list`, schema and tests are made from it. */
 #define STORAGE_BACKENDS(X)                                                                        \
     X(memory)                                                                                      \
     X(mmap)                                                                                        \

@@ -23,6 +23,11 @@ const struct storage_ops *const *storage_list(size_t *count)
     return backends;
 }
 
+bool storage_is_tried(const struct storage_ops *ops)
+{
+    return !ops->map && !ops->copied;
+}
+
 static const struct storage_ops *find(const char *name)
 {
     for (size_t i = 0; i < N_BACKENDS; i++)
@@ -87,6 +92,7 @@ static enum lb_status open_one(const struct storage_ops *ops, const char *path,
     s->ops = ops;
     s->name = ops->name;
     s->direct = ops->direct;
+    s->copied = ops->copied;
     s->depth = options->queue_depth;
     s->n_copies = count_copies(options);
     *storage = s;
@@ -98,19 +104,22 @@ static enum lb_status open_best(const char *path, const struct storage_options *
                                 char *notice, size_t notice_size, struct storage **storage,
                                 struct lb_error *err)
 {
-    static const struct storage_ops *const best[] = {&storage_uring_ops, &storage_direct_ops,
-                                                     &storage_pread_ops};
     size_t at = 0;
-    for (size_t i = 0;; i++) {
+    for (size_t i = N_BACKENDS; i-- > 0;) {
         struct lb_error why = LB_ERROR_INIT;
-        enum lb_status status = open_one(best[i], path, options, storage, &why);
-        if (status != LB_ERR_UNSUPPORTED || i + 1 == sizeof best / sizeof *best)
+        if (!storage_is_tried(backends[i]))
+            continue;
+        if (at > 0 && at < notice_size)
+            at += (size_t)snprintf(notice + at, notice_size - at, ": using %s", backends[i]->name);
+        enum lb_status status = open_one(backends[i], path, options, storage, &why);
+        if (status != LB_ERR_UNSUPPORTED)
             return status == LB_OK ? LB_OK : lb_fail(err, status, "%s", why.text);
         if (at < notice_size)
             at += (size_t)snprintf(notice + at, notice_size - at,
-                                   "%sstorage %s is not available (%s): using %s", at ? "; " : "",
-                                   best[i]->name, why.text, best[i + 1]->name);
+                                   "%sstorage %s is not available (%s)", at ? "; " : "",
+                                   backends[i]->name, why.text);
     }
+    return lb_fail(err, LB_ERR_UNSUPPORTED, "%s", notice);
 }
 
 enum lb_status storage_open(const char *name, const char *path,
@@ -252,6 +261,11 @@ void storage_drop(struct storage *s, uint64_t offset, uint64_t bytes)
 const char *storage_name(const struct storage *s)
 {
     return s->name;
+}
+
+bool storage_copied(const struct storage *s)
+{
+    return s->copied;
 }
 
 uint32_t storage_align(const struct storage *s)

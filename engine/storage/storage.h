@@ -59,6 +59,7 @@ struct storage_ops {
     const char *about; /* one line for `layerbench list` */
     bool copies;       /* can read from several */
     bool direct;       /* bypasses the page cache: STORAGE_ALIGN applies */
+    bool copied;       /* reads the file once, at open, into memory */
     /* required; *ctx is the back-end's own, *file_bytes the size of the file. LB_ERR_UNSUPPORTED:
      * not here, try another. */
     enum lb_status (*open)(const char *path, const struct storage_options *options, void **ctx,
@@ -84,8 +85,10 @@ struct storage_ops {
     void (*drop)(void *ctx, uint64_t offset, uint64_t bytes);
 };
 
-/* Every back-end compiled in; *count of them. */
+/* Every back-end compiled in, the best last; *count of them. */
 const struct storage_ops *const *storage_list(size_t *count);
+/* Whether "auto" and tune try it: it reads from storage into buffers. */
+bool storage_is_tried(const struct storage_ops *ops);
 
 /* Whether the named back-end works for this file; `why` (may be NULL) gets the reason if not. */
 bool storage_available(const char *name, const char *path, struct lb_error *why);
@@ -157,6 +160,7 @@ bool storage_lost(struct storage *storage);
 void storage_drop(struct storage *storage, uint64_t offset, uint64_t bytes);
 
 const char *storage_name(const struct storage *storage); /* what is really in use */
+bool storage_copied(const struct storage *storage);      /* see storage_ops */
 uint32_t storage_align(const struct storage *storage);   /* STORAGE_ALIGN, or 1 */
 uint64_t storage_file_bytes(const struct storage *storage);
 uint32_t storage_copies(const struct storage *storage); /* files it reads from */

@@ -84,6 +84,7 @@ static void memory_close(void *ctx)
 const struct storage_ops storage_memory_ops = {
     .name = "memory",
     .about = "the whole file in RAM, reads are copies: measures the floor of the harness itself",
+    .copied = true,
     .open = memory_open,
     .close = memory_close,
     .submit = readers_submit,

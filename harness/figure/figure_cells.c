@@ -277,8 +277,9 @@ const char *figure_outcomes(struct figure_input *in, FILE *data)
 static double faulted_ns(struct result_view *view, const struct view_cell *cell)
 {
     double beyond = cell->median.compute_ns + cell->median.other_ns - cell->floor.compute_ns;
-    if (strcmp(view_option(view, cell, "storage"), "mmap") != 0 ||
-        !(cell->median.major_faults > 0) || !(beyond > 0))
+    struct lb_choice storage;
+    lb_choice_find("storage", view_option(view, cell, "storage"), &storage);
+    if (!storage.mapped || !(cell->median.major_faults > 0) || !(beyond > 0))
         return 0;
     return fmin(beyond, cell->median.compute_ns);
 }

@@ -5,7 +5,6 @@
 #include "storage/bandwidth.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #define BUSY_BYTES ((size_t)128 << 20) /* for each thread: more than the caches hold */
 
@@ -30,11 +29,6 @@ static enum lb_status open_storage(const struct probe_raw_work *work,
     return status;
 }
 
-static bool through_page_cache(const char *storage)
-{
-    return strcmp(storage, "pread") == 0 || strcmp(storage, "mmap") == 0;
-}
-
 static void keep(const struct bandwidth_reading *from, struct probe_raw_reading *sample)
 {
     sample->start_ns = from->start_ns;
@@ -53,7 +47,7 @@ enum lb_status probe_raw_measure(const struct probe_raw_work *work,
     if (status != LB_OK)
         return status;
     /* Known only now, after a fallback. Closed first: pages that are mapped cannot be dropped. */
-    bool cached = through_page_cache(sample->used);
+    bool cached = storage_align(storage) == 1 && !storage_copied(storage);
     if (cached) {
         storage_close(storage);
         status = page_cache_prepare(work->path, "cold", err);

@@ -26,16 +26,6 @@ struct cell_run {
     struct prediction_score *scores; /* [depth][layers] of predictions */
 };
 
-static bool reads_directly(const char *storage)
-{
-    size_t n;
-    const struct storage_ops *const *list = storage_list(&n);
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(list[i]->name, storage) == 0)
-            return list[i]->direct;
-    return false;
-}
-
 /* Weights that a pass computes with. */
 static double needed_bytes(const struct cell_run *run)
 {
@@ -78,8 +68,10 @@ static enum lb_status make_layout(struct cell_run *run, const struct route_trace
 {
     const struct sim_model *m = run->model;
     const struct lb_options *o = &run->settings->engine;
+    struct lb_choice storage;
+    lb_choice_find("storage", o->storage, &storage);
     struct layout_options lo = {.unit_bytes = o->unit_bytes,
-                                .align = reads_directly(o->storage) ? STORAGE_ALIGN : 1,
+                                .align = storage.direct ? STORAGE_ALIGN : 1,
                                 .file_bytes = m->file_bytes};
     enum lb_status status = layout_build(m->tensors, m->n_tensors, &lo, &run->layout, err);
     return status == LB_OK && routes

@@ -19,7 +19,7 @@ struct tune_path {
     double latency_ns; /* of a small read alone */
 };
 
-enum { TUNE_PATHS = 3 };
+enum { TUNE_PATHS = 8 };
 
 struct tune_facts {
     struct lb_file_state model_state; /* before anything was measured */

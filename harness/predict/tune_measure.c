@@ -18,8 +18,6 @@
     ((size_t)32 << 20) /* of each busy thread: beyond the caches, as weights are                   \
                         */
 
-static const char *const paths[] = {"uring", "direct", "pread"};
-
 /* ---- memory ---- */
 
 static enum lb_status split_memory(const struct settings *settings, uint64_t memory,
@@ -114,12 +112,15 @@ static enum lb_status measure_paths(const struct lb_options *o, struct tune_fact
         .queue_depth = o->queue_depth, .io_threads = o->io_threads, .copies = o->model_copy};
     struct storage *open[TUNE_PATHS];
     enum lb_status status = LB_OK;
-    for (size_t i = 0; status == LB_OK && i < TUNE_PATHS; i++) {
-        if (f->n_paths > 0 && strcmp(paths[i], "pread") == 0)
-            break;
-        status = storage_open(paths[i], o->model_path, &options, NULL, 0, &open[f->n_paths], err);
+    size_t n;
+    const struct storage_ops *const *list = storage_list(&n);
+    while (status == LB_OK && n-- > 0 && f->n_paths < TUNE_PATHS) { /* the best come last */
+        if (!storage_is_tried(list[n]) || (f->n_paths > 0 && !list[n]->direct))
+            continue;
+        status =
+            storage_open(list[n]->name, o->model_path, &options, NULL, 0, &open[f->n_paths], err);
         if (status == LB_OK)
-            f->paths[f->n_paths++] = (struct tune_path){.storage = paths[i]};
+            f->paths[f->n_paths++] = (struct tune_path){.storage = list[n]->name};
         else if (status == LB_ERR_UNSUPPORTED)
             status = LB_OK;
     }

@@ -84,9 +84,7 @@ static enum lb_status try(struct search *s, const struct settings *settings, siz
 static bool choice_from_default(const char *kind, const char *usual, size_t i,
                                 struct lb_choice *choice)
 {
-    size_t at = 0;
-    while (lb_choice_at(kind, at, choice) && strcmp(choice->name, usual) != 0)
-        at++;
+    size_t at = (size_t)lb_choice_find(kind, usual, choice);
     return lb_choice_at(kind, i == 0 ? at : i <= at ? i - 1 : i, choice);
 }
 

@@ -87,7 +87,7 @@ static void check_times(const struct sample *s, json_t *broken)
  * begin or end is on one side only. */
 static void check_bytes(const struct sample *s, const struct settings *settings, json_t *broken)
 {
-    bool direct = strcmp(s->storage, "direct") == 0 || strcmp(s->storage, "uring") == 0;
+    struct lb_choice storage;
     double in_flight = (double)settings->engine.queue_depth * (double)settings->engine.chunk_bytes;
     double largest = (double)s->layer_bytes / (double)(s->layers ? s->layers : 1);
     double off = fabs((double)s->kernel_bytes - (double)s->all.bytes_read);
@@ -95,7 +95,8 @@ static void check_bytes(const struct sample *s, const struct settings *settings,
         in_flight = 2 * largest;
     if (in_flight > (double)s->cache_bytes) /* what is in flight has its place in the cache */
         in_flight = (double)s->cache_bytes;
-    if (!direct || s->kernel_bytes <= 0 || s->read_errors > 0 ||
+    lb_choice_find("storage", s->storage, &storage);
+    if (!storage.direct || s->kernel_bytes <= 0 || s->read_errors > 0 ||
         strcmp(s->prefetch, "resident") == 0)
         return;
     if (off > 0.01 * (double)s->all.bytes_read + in_flight)
@@ -106,11 +107,12 @@ static void check_bytes(const struct sample *s, const struct settings *settings,
 static void check_memory(const struct sample *s, json_t *broken)
 {
     /* mapped and in-memory files count as resident memory of the process, by their nature */
-    bool whole_file = strcmp(s->storage, "mmap") == 0 || strcmp(s->storage, "memory") == 0;
+    struct lb_choice storage;
     double bound = 1.02 * (double)(s->resident_bytes + s->cache_bytes + s->kv_bytes) + 0x1p24;
     if (SHADOW_MEMORY)
         return;
-    if (whole_file)
+    lb_choice_find("storage", s->storage, &storage);
+    if (storage.mapped || storage.copied)
         bound += (double)s->file_bytes;
     if ((double)s->peak_rss_bytes > bound)
         add(broken,

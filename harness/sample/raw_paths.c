@@ -23,19 +23,15 @@ static enum lb_status no_memory(struct lb_error *err)
     return lb_fail(err, LB_ERR_NOMEM, "bandwidth: out of memory");
 }
 
-static bool is_storage(const struct settings *s, const char *name)
-{
-    return strcmp(s->engine.storage, name) == 0;
-}
-
 /* Do the reads of such a cell come from storage, and is it not an emulated one? */
 static bool has_raw_path(const struct settings *s)
 {
+    struct lb_choice storage;
     bool cold = strcmp(s->page_cache, "cold") == 0 || s->memory_limit > 0;
     if (s->engine.device_bandwidth > 0 || strcmp(s->engine.prefetch, "resident") == 0)
         return false;
-    return is_storage(s, "auto") || is_storage(s, "direct") || is_storage(s, "uring") ||
-           (cold && !is_storage(s, "memory"));
+    lb_choice_find("storage", s->engine.storage, &storage);
+    return storage.direct || (cold && !storage.copied);
 }
 
 /* Equal for cells that read in the same way; malloc. */

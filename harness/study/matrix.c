@@ -94,11 +94,9 @@ static bool has_name(const struct matrix *m, const char *name)
 static const char *why_skipped(const struct settings *settings)
 {
     struct lb_choice choice;
-    for (size_t i = 0; lb_choice_at("prefetch", i, &choice); i++) {
-        if (strcmp(choice.name, settings->engine.prefetch) == 0 && !choice.available)
-            return "this build has no async prefetch (ASYNC_PREFETCH=0)";
-    }
-    return NULL;
+    return lb_choice_find("prefetch", settings->engine.prefetch, &choice) >= 0 && !choice.available
+               ? "this build has no async prefetch (ASYNC_PREFETCH=0)"
+               : NULL;
 }
 
 static enum lb_status add_combination(const struct scenario *s, const size_t *index,
