@@ -73,7 +73,11 @@ static const struct option own[] = {
 
 int command_gate(int argc, char **argv)
 {
-    struct gate_options o = {.noise_is = "failure", .seed = 1, .timeout_s = 300, .pause_s = 5};
+    struct gate_options o = {.noise_is = "failure",
+                             .seed = 1,
+                             .timeout_s = 300,
+                             .pause_s = 5,
+                             .colour = cli_colour()};
     struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &o, 0},
                                  {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {

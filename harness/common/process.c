@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -63,4 +64,10 @@ void process_begin(void)
             sigaction(ending[i], &ours, NULL);
     signal(SIGXFSZ, SIG_IGN);
     json_set_alloc_funcs(memory_for_json, free);
+}
+
+const char *process_program(void)
+{
+    static const char self[] = "/proc/self/exe";
+    return access(self, F_OK) == 0 ? self : (const char *)getauxval(AT_EXECFN);
 }

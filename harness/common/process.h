@@ -1,4 +1,4 @@
-/* process: what has to hold of this process before a command begins. */
+/* process: what has to hold of this process before a command begins, and what it runs. */
 #ifndef PROCESS_H
 #define PROCESS_H
 
@@ -17,5 +17,9 @@ void process_begin(void);
 
 /* A signal that ends this program ends that process group with it; 0: none. */
 void process_take_along(pid_t group);
+
+/* What to run, or to read, for this program again, whatever has become of its file; without /proc,
+ * as it was started, from the folder where it was. */
+const char *process_program(void);
 
 #endif

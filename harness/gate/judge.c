@@ -13,10 +13,10 @@
 #include "common/file_io.h"
 #include "common/find_number.h"
 #include "common/json_text.h"
+#include "common/process.h"
 #include "common/progress.h"
 #include "gate/gate_report.h"
 #include "machine/environment.h"
-#include "settings/cli.h"
 #include "study/model_file.h"
 #include "study/scenario_file.h"
 
@@ -26,7 +26,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <unistd.h>
 
 enum form { FORM_MARKDOWN, FORM_JUNIT, FORM_JSON, N_FORMS };
@@ -245,12 +244,8 @@ static enum lb_status check_program(const char *option, const char *path, struct
 static enum lb_status find_programs(struct gate *g, struct lb_error *err)
 {
     const struct gate_options *o = g->options;
-    ssize_t n = readlink("/proc/self/exe", g->head, sizeof g->head - 1);
-    if (n < 0) /* no /proc */
-        n = snprintf(g->head, sizeof g->head, "%s", (const char *)getauxval(AT_EXECFN));
-    g->head[n < (ssize_t)sizeof g->head ? n : 0] = '\0';
-    if (o->head)
-        snprintf(g->head, sizeof g->head, "%s", o->head);
+    if (o->head || !realpath(process_program(), g->head))
+        snprintf(g->head, sizeof g->head, "%s", o->head ? o->head : process_program());
     if (check_program("base", o->base, err) || check_program("head", o->head, err))
         return err->code;
     g->plan.arms[0] = (struct gate_arm){.program = o->base};
@@ -509,7 +504,7 @@ static enum lb_status report(struct gate *g, int *code, struct lb_error *err)
     enum lb_status status = write_forms(g, &r, err);
     if (status != LB_OK) /* what is printed says what the program ends with */
         r.exit_code = *code = EXIT_FAILED;
-    gate_report_table(&r, stdout, cli_colour());
+    gate_report_table(&r, stdout, o->colour);
     if (o->github || getenv("GITHUB_ACTIONS"))
         gate_report_github(&r, stdout);
     return status;

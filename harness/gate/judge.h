@@ -24,6 +24,7 @@ struct gate_options {
     uint64_t seed;
     uint32_t timeout_s, pause_s;
     bool update_baseline, times_only, github, allow_slow;
+    bool colour; /* of what is printed */
 };
 
 /* Judges by the scenario (NULL: the commands), prints the report to stdout and in the forms asked

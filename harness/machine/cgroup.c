@@ -2,6 +2,7 @@
  * cgroup-v1/memory.rst). */
 #include "machine/cgroup.h"
 
+#include "base/control_group.h"
 #include "common/file_io.h"
 
 #include <dirent.h>
@@ -36,48 +37,6 @@ static bool has_file(const char *directory, const char *name)
     bool there = path && file_exists(path);
     free(path);
     return there;
-}
-
-/* Where the memory controller (v1) or the unified tree (v2) is mounted; malloc, or NULL. */
-static char *mount_point(bool v2)
-{
-    char *line = NULL, *found = NULL;
-    size_t size = 0;
-    FILE *in = fopen("/proc/self/mountinfo", "r");
-    while (in && !found && getline(&line, &size, in) > 0) {
-        char point[1024], type[64], options[512];
-        const char *rest = strstr(line, " - ");
-        if (!rest || sscanf(line, "%*s %*s %*s %*s %1023s", point) != 1 ||
-            sscanf(rest, " - %63s %*s %511s", type, options) != 2)
-            continue;
-        bool memory = strcmp(type, "cgroup") == 0 && strstr(options, "memory");
-        if (v2 ? strcmp(type, "cgroup2") == 0 : memory)
-            found = strdup(point);
-    }
-    if (in)
-        fclose(in);
-    free(line);
-    return found;
-}
-
-/* The group of this process within that tree ("/user.slice/..."); malloc, or NULL. */
-static char *own_group(bool v2)
-{
-    char *line = NULL, *found = NULL;
-    size_t size = 0;
-    FILE *in = fopen("/proc/self/cgroup", "r");
-    while (in && !found && getline(&line, &size, in) > 0) {
-        line[strcspn(line, "\n")] = '\0';
-        const char *memory = strstr(line, ":memory:");
-        if (v2 && strncmp(line, "0::", 3) == 0)
-            found = strdup(line + 3);
-        else if (!v2 && memory)
-            found = strdup(memory + strlen(":memory:"));
-    }
-    if (in)
-        fclose(in);
-    free(line);
-    return found;
 }
 
 /* Groups of processes that are gone. */
@@ -127,40 +86,33 @@ bool cgroup_open_in(const char *parent, bool v2, uint64_t bytes, struct cgroup *
     return false;
 }
 
-/* Below our own group, or (v2: a group with processes may have no children with limits) below
- * one of those above it. */
-static bool make_somewhere(bool v2, uint64_t bytes, struct cgroup *group)
+struct attempt {
+    uint64_t bytes;
+    struct cgroup *group;
+    int error; /* 0: made */
+};
+
+/* Below our own group, or (v2: a group with processes may have no children with limits; in a
+ * container: the one that is seen) below one of those above it. */
+static void make_below(void *ctx, const char *folder, bool v2)
 {
-    char *mount = mount_point(v2), *own = own_group(v2);
-    bool made = false;
-    errno = ENOENT;
-    while (mount && own && !made) {
-        char *parent = file_text("%s%s", mount, strcmp(own, "/") == 0 ? "" : own);
-        made = parent && cgroup_open_in(parent, v2, bytes, group);
-        int error = errno;
-        free(parent);
-        errno = error;
-        char *slash = strrchr(own, '/');
-        if (!v2 || !slash || own[1] == '\0')
-            break;
-        slash[slash == own] = '\0';
-    }
-    int error = errno;
-    free(mount);
-    free(own);
-    errno = error;
-    return made;
+    struct attempt *a = ctx;
+    if (a->error && file_exists(folder))
+        a->error = cgroup_open_in(folder, v2, a->bytes, a->group) ? 0 : errno;
 }
 
 enum lb_status cgroup_open(uint64_t bytes, struct cgroup *group, struct lb_error *err)
 {
+    struct attempt attempt = {.bytes = bytes, .group = group, .error = ENOENT};
     group->path = NULL;
-    if (bytes == 0 || make_somewhere(false, bytes, group) || make_somewhere(true, bytes, group))
+    if (bytes > 0)
+        lb_control_groups("", "memory", make_below, &attempt);
+    if (bytes == 0 || attempt.error == 0)
         return LB_OK;
     return lb_fail(err, LB_ERR_UNSUPPORTED,
                    "memory_limit: no control group can be made here (%s): run as root, or under "
                    "'systemd-run --user --scope -p Delegate=yes', or without memory_limit",
-                   strerror(errno));
+                   strerror(attempt.error));
 }
 
 bool cgroup_enter(const struct cgroup *group)

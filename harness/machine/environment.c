@@ -1,9 +1,11 @@
 /* environment: the machine, the kernel, this process and this build. See environment.h. */
 #include "machine/environment.h"
 
+#include "base/control_group.h"
 #include "build_info.h"
 #include "common/file_io.h"
 #include "common/json_text.h"
+#include "common/process.h"
 #include "common/sha256.h"
 #include "common/version.h"
 #include "machine/page_cache.h"
@@ -163,32 +165,30 @@ static void put_affinity(json_t *e)
     put_text(e, "affinity", text, "sched_getaffinity");
 }
 
-/* A limit of the control group that this process is in: in the tree of a controller (v1), or in the
- * unified one (v2, after "0::"). */
+/* A limit of the control group that this process is in, or of the nearest one above it that is
+ * seen. */
+struct limit {
+    const char *file[2]; /* of version 1, 2 */
+    char path[2048];
+    bool found;
+};
+
+static void find_limit(void *ctx, const char *folder, bool v2)
+{
+    struct limit *l = ctx;
+    if (l->found)
+        return;
+    snprintf(l->path, sizeof l->path, "%s/%s", folder, l->file[v2]);
+    l->found = access(l->path, R_OK) == 0;
+}
+
 static void put_cgroup(json_t *e, const char *name, const char *controller, const char *v1_file,
                        const char *v2_file)
 {
-    char line[1024], path[2048], mark[32];
-    bool found = false;
-    FILE *in = fopen("/proc/self/cgroup", "r");
-    snprintf(mark, sizeof mark, ":%s:", controller);
-    while (in && !found && fgets(line, sizeof line, in)) {
-        line[strcspn(line, "\n")] = '\0';
-        const char *v1 = strstr(line, mark), *group = v1 ? v1 + strlen(mark) : line + 3;
-        if (!v1 && strncmp(line, "0::", 3) != 0)
-            continue;
-        if (strcmp(group, "/") == 0)
-            group = "";
-        if (v1)
-            snprintf(path, sizeof path, "/sys/fs/cgroup/%s%s/%s", controller, group, v1_file);
-        else
-            snprintf(path, sizeof path, "/sys/fs/cgroup%s/%s", group, v2_file);
-        found = access(path, R_OK) == 0;
-    }
-    if (in)
-        fclose(in);
-    if (found)
-        environment_file(e, name, path);
+    struct limit limit = {.file = {v1_file, v2_file}};
+    lb_control_groups("", controller, find_limit, &limit);
+    if (limit.found)
+        environment_file(e, name, limit.path);
     else
         environment_null(e, name, "no readable limit for this process");
 }
@@ -267,7 +267,7 @@ static void collect_build(json_t *e)
                     "git describe");
     environment_put(e, "async_prefetch", json_boolean(LB_ASYNC_PREFETCH != 0), "build");
     put_text(e, "libc", gnu_get_libc_version(), "gnu_get_libc_version");
-    put_hash(e, "binary_sha256", "/proc/self/exe");
+    put_hash(e, "binary_sha256", process_program());
 }
 
 static void put_command_line(json_t *e)

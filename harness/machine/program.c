@@ -21,7 +21,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -38,17 +37,6 @@ enum {
 };
 
 /* ---- the child ---- */
-
-static void exec_it(const struct program *p)
-{
-    if (p->path) {
-        execvp(p->path, (char *const *)p->argv);
-        return;
-    }
-    execv("/proc/self/exe", (char *const *)p->argv);
-    if (errno == ENOENT) /* no /proc: as this program was started, from the folder where it was */
-        execv((const char *)getauxval(AT_EXECFN), (char *const *)p->argv);
-}
 
 static _Noreturn void become(const struct program *p, pid_t parent, int out, int messages)
 {
@@ -71,9 +59,9 @@ static _Noreturn void become(const struct program *p, pid_t parent, int out, int
                 strerror(errno));
         _exit(EXIT_NO_EXEC);
     }
-    exec_it(p);
-    dprintf(STDERR_FILENO, "cannot start %s: %s\n", p->path ? p->path : "/proc/self/exe",
-            strerror(errno));
+    const char *what = p->path ? p->path : process_program();
+    execvp(what, (char *const *)p->argv);
+    dprintf(STDERR_FILENO, "cannot start %s: %s\n", what, strerror(errno));
     _exit(EXIT_NO_EXEC);
 }
 
