@@ -44,7 +44,7 @@ same() {
 for quant in Q8_0 Q4_K_M; do
     "$LAYERBENCH" synth --shape tiny --layers 3 --quant $quant --seed 5 -o "$out/m.gguf" 2>"$out/err" || { cat "$out/err"; exit 1; }
     "$out/here" "$out/m.gguf" generic pread off 6 1 17 300 >"$out/expected" || { fail "$quant here"; continue; }
-    same "$quant" "$out/expected" generic uring sync "$out/m.gguf" 6 1 17 300
+    same "$quant" "$out/expected" generic auto sync "$out/m.gguf" 6 1 17 300
     same "$quant" "$out/expected" generic mmap async "$out/m.gguf" 6 1 17 300
 done
 shared=${LAYERBENCH_SHARED:-../shared}

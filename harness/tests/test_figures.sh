@@ -19,7 +19,7 @@ check "texts side by side are none" page "$(text 10 40 start 1.25)" "$(text 60 4
 # Each figure has its script with a question, each script is one of them or of a trace.
 "$LAYERBENCH" list figures >"$work/list"
 check "each figure asks a question" bash -c "! sed '/^metrics/,\$d' '$work/list' | grep -v '[?]\$'"
-is "$({ awk '/^metrics/ { exit } { print $1 }' "$work/list"; printf '%s\n' style expert-{miss-ratio,popularity,reuse,union}; } |
+is "$({ awk '/^metrics/ { exit } { print $1 }' "$work/list"; printf '%s\n' style history expert-{miss-ratio,popularity,reuse,union}; } |
     sort | tr '\n' ' ')" "$(basename -a -s .gp plots/*.gp | sort | tr '\n' ' ')" "scripts of the list"
 
 # odd NAME ...: a made result, changed by jq (FILTER), as a report; it must neither crash nor overlap.
