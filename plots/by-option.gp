@@ -37,7 +37,7 @@ do for [format in formats] {
         eval panel(p)
         places = 0; top = 0; axis = ''; numbers = 0
         stats data using (strcol(1) eq word(panels, p) ? \
-                          (ticks[int($4)] = strcol(5), places = max(places, $4), top = max(top, $8), \
+                          (ticks[int($4)] = strcol(5), places = max(places, $4), top = max(max(top, num(9)), $8), \
                            axis = strcol(2), numbers = $10) : 0, 0) nooutput
         s = axis[strlen(axis) - 3:] eq '(ms)' ? time_scale(top) : 1
         if (s != 1) { axis = axis[:strlen(axis) - 5].in_unit(s) }

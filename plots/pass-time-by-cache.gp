@@ -18,7 +18,7 @@ load ARG0[1:strlen(ARG0) - strlen('pass-time-by-cache.gp')].'style.gp'
 
 panels = ''; series = ''; caches = ''; top = 0; first = 1e300; last = 0
 stats data using (panels = add(panels, strcol(1)), series = add(series, strcol(2)), \
-                  caches = add(caches, strcol(3)), top = max(top, $6), \
+                  caches = add(caches, strcol(3)), top = max(max(top, num(7)), $6), \
                   first = min(first, $3), last = max(last, $3), $4) nooutput
 policies = 0; lru = 0 # lines that are known, and inside the panel
 stats data using (policies = policies + valid(8), lru = lru + (valid(9) && $9 <= 1.05 * top), 0) \

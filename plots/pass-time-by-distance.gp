@@ -16,7 +16,7 @@ load ARG0[1:strlen(ARG0) - strlen('pass-time-by-distance.gp')].'style.gp'
 
 panels = ''; series = ''; top = 0; first = 1e300; last = 0
 stats data using (panels = add(panels, strcol(1)), series = add(series, strcol(2)), \
-                  top = max(top, $6), first = min(first, $3), last = max(last, $3), $4) nooutput
+                  top = max(max(top, num(7)), $6), first = min(first, $3), last = max(last, $3), $4) nooutput
 
 columns = words(panels)
 distances = ''

@@ -16,7 +16,7 @@ load ARG0[1:strlen(ARG0) - strlen('time-by-cell.gp')].'style.gp'
 
 labels = ''; n = 0; top = 0
 stats data using (labels = add(labels, strcol(1)), n = n + 1, \
-                  top = max(top, max($7, $2 + $3 + $4)), 0) nooutput
+                  top = max(max(top, num(5)), max($7, $2 + $3 + $4)), 0) nooutput
 
 left = 24 + min(38, longest(labels)) * 8.6
 key_columns = 4

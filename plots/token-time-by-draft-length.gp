@@ -15,7 +15,7 @@ load ARG0[1:strlen(ARG0) - strlen('token-time-by-draft-length.gp')].'style.gp'
 
 panels = ''; series = ''; top = 0; last = 1
 stats data using (panels = add(panels, strcol(1)), series = add(series, strcol(2)), \
-                  top = max(top, $6), last = max(last, $3), $4) nooutput
+                  top = max(max(top, num(7)), $6), last = max(last, $3), $4) nooutput
 
 columns = words(panels) > 1 ? 2 : 1
 rows = (words(panels) + columns - 1) / columns

@@ -6,7 +6,14 @@
 #include <math.h>
 #include <string.h>
 
-#define LEGEND_FLOOR "floor: least possible pass"
+/* What the line of the floor is; a pass below it shows that it is not (floor_is_wrong). */
+static const char *floor_legend(const struct view_cell *const *cells, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (cells[i]->floor.ns > cells[i]->pass.median)
+            return "floor: wrong, since passes are below it";
+    return "floor: least possible pass";
+}
 
 static size_t distinct(const struct view_cell *const *cells, size_t n, unsigned axis)
 {
@@ -35,12 +42,14 @@ static size_t keep_streaming(const struct view_cell **cells, size_t n, unsigned 
     return kept;
 }
 
+/* Of those that were asked for, where there are any. */
 static const struct view_cell *fastest(const struct view_cell *const *cells, size_t n)
 {
     const struct view_cell *best = NULL;
     for (size_t i = 0; i < n; i++)
-        if (!best ||
-            view_speed(cells[i], cells[i]->pass.median) > view_speed(best, best->pass.median))
+        if (!best || best->reference > cells[i]->reference ||
+            (best->reference == cells[i]->reference &&
+             view_speed(cells[i], cells[i]->pass.median) > view_speed(best, best->pass.median)))
             best = cells[i];
     return best;
 }
@@ -89,8 +98,8 @@ const char *figure_pass_time_by_cache(struct figure_input *in, FILE *data)
         in->note =
             view_text(in->view, "%s%s%s", cells[0]->prefetch, *in->note ? " " : "", in->note);
     figure_runs(in, cells, n);
-    in->legend = known ? "floor: least possible pass; reads: time to load what LRU, Belady must"
-                       : LEGEND_FLOOR;
+    in->legend = view_text(in->view, "%s%s", floor_legend(cells, n),
+                           known ? "; reads: time to load what LRU, Belady must" : "");
     in->settings = view_text(in->view, "unit = '%s'; pass = '%s'\n", in->view->cache_unit,
                              in->view->pass_kind);
     const struct view_cell *best = fastest(cells, n);
@@ -173,7 +182,7 @@ const char *figure_pass_time_by_distance(struct figure_input *in, FILE *data)
         }
     }
     figure_runs(in, cells, shown);
-    in->legend = LEGEND_FLOOR;
+    in->legend = floor_legend(cells, shown);
     in->settings = view_text(in->view, "pass = '%s'\n", in->view->pass_kind);
     const struct view_cell *best = fastest(cells, shown);
     in->reading = view_text(in->view, "The fastest is %s with %.3g ms.", best->label,
@@ -305,7 +314,7 @@ const char *figure_time_by_cell(struct figure_input *in, FILE *data)
                 figure_ms(cells[i]->pass.low), figure_ms(cells[i]->pass.high));
     }
     figure_runs(in, cells, n);
-    in->legend = LEGEND_FLOOR;
+    in->legend = floor_legend(cells, n);
     if (any_faulted)
         in->note = view_text(in->view,
                              "%s%smapped cells wait for pages while they compute: the time "
@@ -385,7 +394,7 @@ const char *figure_memory_by_speed(struct figure_input *in, FILE *data)
     const struct view_cell *best = fastest(shown, n);
     in->reading = view_text(view,
                             "%zu of %zu cells are not beaten in both memory and speed; the "
-                            "fastest, %s, makes %.3g tokens a second in %.4g MiB.",
+                            "fastest, %s, makes %.4g tokens a second in %.4g MiB.",
                             n_best, n, best->label, view_speed(best, best->pass.median),
                             best->median.peak_rss_bytes / 0x1p20);
     return NULL;

@@ -197,7 +197,7 @@ const char *figure_experts_by_batch(struct figure_input *in, FILE *data)
     }
     figure_runs(in, cells, n);
     if (fastest)
-        in->reading = view_text(view, "Of what streams, %s is the fastest: %.3g tokens a second.",
+        in->reading = view_text(view, "Of what streams, %s is the fastest: %.4g tokens a second.",
                                 fastest->label, fastest->batch * 1e9 / fastest->pass.median);
     return NULL;
 }

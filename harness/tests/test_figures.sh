@@ -110,6 +110,16 @@ only whole timeline
 shown=$(awk -F'"' '!/^#/ { print $2 }' "$work/whole/plots/timeline.dat" | sort -u | wc -l)
 check "as many cells as are said" grep -q "$shown of [0-9]* cells" "$work/whole/plots/timeline.gp"
 
+# A floor above the pass is not called the least possible, and lies within the axis.
+make_result "$work/floor"
+"$LAYERBENCH" plot "$work/floor" --only time-by-cell >/dev/null 2>&1
+check "a floor" grep -q "floor: least possible pass" "$work/floor/plots/time-by-cell.gp"
+jq -c '.layerbench.cells |= map(.floor.ns *= 3)' "$work/floor/result.json" >"$work/changed" && mv "$work/changed" "$work/floor/result.json"
+"$LAYERBENCH" plot "$work/floor" --only time-by-cell >/dev/null 2>&1
+check "one that passes went below" grep -q "floor: wrong, since passes are below it" "$work/floor/plots/time-by-cell.gp"
+check "its marks are inside" awk '/font-size="18/ { size = 1 } /^\t\t<text>/ && size { gsub(/<[^>]*>|\t/, ""); if ($0 + 0 > most) most = $0 + 0 }
+    END { exit most < 100 }' "$work/floor/plots/time-by-cell.svg"
+
 # Waits that wander are not averaged away; those that stay are.
 only whole wait-by-layer
 check "a mean that hides a diagonal" grep -q '^"async lru [^"]*, one pass"' "$work/whole/plots/wait-by-layer.dat"
