@@ -73,8 +73,10 @@ expect 2 "layerbench generate: --draft-model: *: 5000 bytes: expected less than 
 for c in --help --version list "list options" "inspect m.gguf" "generate -m m.gguf -p a --tokens 2 -q" "validate s.json"; do
     "$L" $c >/dev/full 2>err
     is $? 5 "$c to a full device: exit code"
-    grep -q "cannot write to standard output: No space left on device" err || fail "$c to a full device: $(cat err)"
+    grep -q "cannot write to standard output" err || fail "$c to a full device: $(cat err)"
 done
+"$L" list >/dev/full 2>err
+grep -q "cannot write to standard output: No space left on device" err || fail "the reason is not said: $(cat err)"
 
 # ---- the gate: what it says is what it ends with
 answers 5 "^verdict: no regression, but a report could not be written (exit code 5" "$L" gate s.json --baseline b.json --json /dev/full
