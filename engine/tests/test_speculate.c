@@ -284,10 +284,11 @@ static void make_prompt(struct lb_random *r, uint32_t n_vocab, int32_t *prompt)
 static struct lb_options random_options(const struct model_file *m, struct lb_random *r)
 {
     static const char *const ways[] = {"ngram", "draft", "replay"};
-    struct lb_options o = settings_random(lb_options_default(), m->n_layers, r);
+    struct lb_options o = lb_options_default();
+    o.model_path = m->path; /* whose storage is tried */
+    o = settings_random(o, m->n_layers, r);
     if (lb_random_below(r, 6) == 0)
         o.prefetch = "resident";
-    o.model_path = m->path;
     o.context = PROMPT + DRAWN - lb_random_below(r, 2); /* the last token is not fed */
     o.batch = 1 + lb_random_below(r, MOST_BATCH);
     o.kv = kernels_kv_name((enum kernels_kv)lb_random_below(r, N_KERNELS_KV));
