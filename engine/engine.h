@@ -52,7 +52,7 @@ struct lb_options {
                            * pass needs of a mixture of experts; default "none" */
     uint64_t streaming_threshold; /* models up to this many bytes load whole; default 0 */
     /* storage */
-    const char *storage; /* default "auto": uring, direct or pread, the first that works here */
+    const char *storage;    /* default "auto": uring, direct or pread, the first that works here */
     const char *model_copy; /* paths of copies of the model on other drives, comma-separated: reads
                              * are spread over all; pread, direct, uring; default "" */
     const char *advice;     /* mmap only */
@@ -265,8 +265,6 @@ struct lb_profile_entry {
     double flops;
 };
 const struct lb_profile_entry *lb_engine_profile(struct lb_engine *engine, size_t *count);
-
-/* ---- at run time, between passes ---- */
 
 /* ---- text ---- */
 

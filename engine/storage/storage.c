@@ -119,7 +119,7 @@ static enum lb_status open_best(const char *path, const struct storage_options *
                                    "%sstorage %s is not available (%s)", at ? "; " : "",
                                    backends[i]->name, why.text);
     }
-    return lb_fail(err, LB_ERR_UNSUPPORTED, "%s", notice);
+    return lb_fail(err, LB_ERR_UNSUPPORTED, "%s: no storage works here", path);
 }
 
 enum lb_status storage_open(const char *name, const char *path,

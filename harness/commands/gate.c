@@ -73,13 +73,8 @@ static const struct option own[] = {
 
 int command_gate(int argc, char **argv)
 {
-    struct gate_options o = {.noise_is = "failure",
-                             .seed = 1,
-                             .timeout_s = 300,
-                             .pause_s = 5,
-                             .colour = cli_colour()};
-    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &o, 0},
-                                 {NULL, NULL, 0, NULL, 0}};
+    struct gate_options o = {
+        .noise_is = "failure", .seed = 1, .timeout_s = 300, .pause_s = 5, .colour = cli_colour()};
     struct cli cli = {
         "gate", "[SCENARIO] [options]",
         "Has this binary become slower than another (--base), or does it do other work than the\n"
@@ -87,7 +82,7 @@ int command_gate(int argc, char **argv)
         "command\n"
         "(--base-cmd A --head-cmd B) become slower than another? Exit codes: 0 no\n"
         "regression, 1 regression, 3 too noisy to say, 4 not comparable, 5 failed or other work.",
-        groups};
+        CLI_OWN(own, &o)};
     int code = cli_parse(&cli, &argc, argv);
     if (code >= 0)
         return code;

@@ -109,10 +109,8 @@ static void add_tensor(void *ctx, const char *name, const char *type, uint32_t n
 int command_inspect(int argc, char **argv)
 {
     struct inspect options = {0};
-    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &options, 0},
-                                 {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {"inspect", "[--json] FILE", "Prints metadata and tensors of a GGUF file.",
-                      groups};
+                      CLI_OWN(own, &options)};
     int code = cli_parse(&cli, &argc, argv);
     if (code >= 0)
         return code;

@@ -33,15 +33,13 @@ int command_micro(int argc, char **argv)
                               .threads = lb_options_default().threads,
                               .buffer_bytes = (uint64_t)256 << 20,
                               .file_bytes = (uint64_t)256 << 20};
-    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &o, 0},
-                                 {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {
         "micro", "[--filter RE] [options]",
         "Measures the parts one by one: products of each tensor type by each\n"
         "instruction set beside reads of the memory in the same moments, in order and in\n"
         "streams; storage reads, what an event and a cache access cost, and, with\n"
         "--model, whole decode steps and prompts.",
-        groups};
+        CLI_OWN(own, &o)};
     int code = cli_parse(&cli, &argc, argv);
     if (code >= 0)
         return code;

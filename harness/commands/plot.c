@@ -65,8 +65,6 @@ static void print_outcomes(const struct plotted *p, bool drawn)
 int command_plot(int argc, char **argv)
 {
     struct plot_options options = {.out_dir = NULL};
-    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &options, 0},
-                                 {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {
         "plot", "[options] RESULT",
         "Draws the figures of RESULT (a run directory, a result.json, or the output of\n"
@@ -74,7 +72,7 @@ int command_plot(int argc, char **argv)
         "file\n"
         "of routes of experts (simulate --help) miss ratios of all policies and cache sizes,\n"
         "popularity, reuse, and what several tokens need together.",
-        groups};
+        CLI_OWN(own, &options)};
     int code = cli_parse(&cli, &argc, argv);
     if (code >= 0)
         return code;

@@ -12,6 +12,7 @@
 #include "commands/commands.h"
 #include "commands/probe_environment.h"
 #include "common/amounts.h"
+#include "common/array.h"
 #include "common/exit_codes.h"
 #include "common/json_text.h"
 #include "common/progress.h"
@@ -205,11 +206,9 @@ static bool new_cell(struct probe *probe, const char *storage, uint32_t block, u
 {
     struct probe_results *r = &probe->results;
     size_t n = probe->options.samples;
-    struct probe_cell *cells = realloc(r->cells, (r->n_cells + 1) * sizeof *cells);
-    if (!cells)
+    struct probe_cell *cell = array_add(&r->cells, &r->n_cells, sizeof *cell);
+    if (!cell)
         return false;
-    r->cells = cells;
-    struct probe_cell *cell = &cells[r->n_cells++];
     *cell = (struct probe_cell){.storage = storage,
                                 .block_bytes = block,
                                 .queue_depth = depth,
@@ -275,7 +274,6 @@ static void measure(struct probe *probe, struct probe_cell *cell)
         return;
     }
     probe->position += sample.bytes;
-    memcpy(cell->used, sample.used, sizeof cell->used);
     cell->bandwidth[cell->n_samples] = sample.bandwidth;
     cell->busy_rate[cell->n_samples] = sample.busy_rate;
     cell->start_ns[cell->n_samples++] = sample.start_ns - probe->start_ns;
@@ -358,14 +356,12 @@ static struct probe_options defaults(void)
 int command_probe(int argc, char **argv)
 {
     struct probe probe = {.options = defaults(), .start_ns = lb_now_ns()};
-    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &probe.options, 0},
-                                 {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {
         "probe", "[options]",
         "Measures how fast storage and memory can be read here, with idle and with\n"
         "busy cores, and says what else streaming could use: io_uring, O_DIRECT, huge\n"
         "pages, a memory limit. Files read through the page cache are read cold.",
-        groups};
+        CLI_OWN(own, &probe.options)};
     int code = cli_parse(&cli, &argc, argv);
     if (code < 0)
         code = argc > 1 ? cli_fail("probe", "'%s': expected options only", argv[1])

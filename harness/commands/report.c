@@ -20,13 +20,11 @@ static const struct option own[] = {
 int command_report(int argc, char **argv)
 {
     struct report_command command = {.out = "report.html"};
-    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &command, 0},
-                                 {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {
         "report", "[options] RESULT [RESULT...]",
         "Writes one HTML page about the results (run directories or result.json files)\n"
         "that needs no network and no other file.",
-        groups};
+        CLI_OWN(own, &command)};
     int code = cli_parse(&cli, &argc, argv);
     if (code >= 0)
         return code;

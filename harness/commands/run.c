@@ -244,8 +244,6 @@ static int check(const struct study_run_options *o, int n_scenarios)
 int command_run(int argc, char **argv)
 {
     struct study_run_options o = {.seed = STUDY_RUN_NO_SEED, .profile = "none", .timeout = 3600};
-    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &o, 0},
-                                 {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {
         "run", "[SCENARIO...] [options]",
         "Measures every cell of the scenarios and writes a result directory.\n\n"
@@ -253,7 +251,7 @@ int command_run(int argc, char **argv)
         "  layerbench run -m F --vary cache_layers=4-16+4 --vary prefetch=sync,async --set "
         "threads=2\n"
         "  layerbench run scenarios/units.json -m F --set device=none -o csv > units.csv",
-        groups};
+        CLI_OWN(own, &o)};
     int code = cli_parse(&cli, &argc, argv);
     if (code < 0)
         code = check(&o, argc - 1);

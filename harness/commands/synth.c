@@ -70,15 +70,13 @@ static enum lb_status tell_routing(const struct model_synth *synth, const char *
 int command_synth(int argc, char **argv)
 {
     struct synth s = {.model = model_synth_default()};
-    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &s, 0},
-                                 {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {
         "synth", "--shape NAME [options] -o FILE",
         "Writes a GGUF model with a real shape and random weights; the same options\n"
         "give the same bytes on every machine. Routers of mixtures of experts are made so that\n"
         "some experts are more popular than others and neighbouring tokens choose alike, as in\n"
         "trained models; what that comes to is printed.",
-        groups};
+        CLI_OWN(own, &s)};
     int code = cli_parse(&cli, &argc, argv);
     if (code >= 0)
         return code;

@@ -27,10 +27,8 @@ static const struct option own[] = {
 int command_tokenize(int argc, char **argv)
 {
     struct tokenize t = {0};
-    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &t, 0},
-                                 {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {"tokenize", "--model FILE [options] TEXT",
-                      "Prints the token ids of TEXT (- reads it from stdin).", groups};
+                      "Prints the token ids of TEXT (- reads it from stdin).", CLI_OWN(own, &t)};
     int code = cli_parse(&cli, &argc, argv);
     if (code >= 0)
         return code;

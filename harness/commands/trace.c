@@ -4,6 +4,7 @@
 #include "common/file_io.h"
 #include "predict/route_trace.h"
 #include "report/trace_events.h"
+#include "result/document.h"
 #include "settings/cli.h"
 #include "settings/model_options.h"
 
@@ -41,16 +42,10 @@ static enum lb_status write_routes(const struct trace_command *t, const char *re
                                    struct lb_error *err)
 {
     struct route_trace trace;
-    char path[4096];
-    size_t n = strlen(result);
-    bool is_json = n > 5 && strcmp(result + n - 5, ".json") == 0;
-    const char *slash = strrchr(result, '/');
-    int folder = !is_json ? (int)n : slash ? (int)(slash - result) : 0;
-    if (route_trace_is(result))
-        snprintf(path, sizeof path, "%s", result);
-    else
-        snprintf(path, sizeof path, "%.*s%sroutes.csv", folder, result, folder ? "/" : "");
-    enum lb_status status = route_trace_read(path, t->cell, &trace, err);
+    char *path = route_trace_is(result) ? strdup(result) : document_file(result, "routes.csv");
+    enum lb_status status = path ? route_trace_read(path, t->cell, &trace, err)
+                                 : lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", result);
+    free(path);
     bool sized = status == LB_OK && t->model;
     if (sized)
         status = route_trace_weigh(&trace, t->model, err);
@@ -65,13 +60,11 @@ static enum lb_status write_routes(const struct trace_command *t, const char *re
 int command_trace(int argc, char **argv)
 {
     struct trace_command t = {.format = "events"};
-    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &t, 0},
-                                 {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {
         "trace", "[options] RESULT",
         "Writes one run of a cell as trace events (open in https://ui.perfetto.dev), or\n"
         "of a mixture the experts that were chosen (log_routes), for cache simulators.",
-        groups};
+        CLI_OWN(own, &t)};
     int code = cli_parse(&cli, &argc, argv);
     if (code >= 0)
         return code;

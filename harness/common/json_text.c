@@ -1,7 +1,9 @@
 /* json_text: jansson refuses invalid UTF-8; model files and /proc may hold it. */
 #include "common/json_text.h"
 
+#include <stdarg.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,4 +81,14 @@ void json_blank_comments(char *text, size_t length)
             if (text[i] != '\n')
                 text[i] = ' ';
     }
+}
+
+void json_append_text(json_t *array, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    json_array_append_new(array, json_text(text));
 }

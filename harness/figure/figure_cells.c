@@ -304,7 +304,7 @@ const char *figure_time_by_cell(struct figure_input *in, FILE *data)
         return "no cell was measured";
     fprintf(data, "# cell compute_ms wait_ms other_ms floor_ms low_ms high_ms\n");
     for (size_t i = 0; i < n; i++) {
-        const struct view_sample *m = &cells[i]->median;
+        const struct summary *m = &cells[i]->median;
         double faulted = faulted_ns(in->view, cells[i]);
         any_faulted |= faulted > 0;
         best_faulted = cells[i] == best ? faulted : best_faulted;

@@ -68,7 +68,7 @@ static void write_point(FILE *data, const char *panel, const char *series, doubl
 {
     fprintf(data, "\"%s\" \"%s\" %g %.6g %.6g %.6g %.6g\n", panel, series, length,
             token_ms(c, c->pass.median), token_ms(c, c->pass.low), token_ms(c, c->pass.high),
-            figure_ms(c->floor.ns) / c->median.tokens);
+            figure_ms(c->floor.ns) / c->median.tokens_a_pass);
 }
 
 enum { MOST_PANELS = 6 };
@@ -132,8 +132,9 @@ const char *figure_token_time_by_draft_length(struct figure_input *in, FILE *dat
     }
     figure_runs(in, cells, shown);
     in->legend = "floor: that of a pass over the tokens it gives; 0 drafted: without guessing";
-    in->reading = view_text(view, "The fastest is %s with %.3g ms a token, %.2f tokens a pass.",
-                            best->label, token_ms(best, best->pass.median), best->median.tokens);
+    in->reading =
+        view_text(view, "The fastest is %s with %.3g ms a token, %.2f tokens a pass.", best->label,
+                  token_ms(best, best->pass.median), best->median.tokens_a_pass);
     return NULL;
 }
 
@@ -152,10 +153,10 @@ const char *figure_acceptance_by_place(struct figure_input *in, FILE *data)
                       strcmp(cells[k]->work, c->work) != 0 ||
                       draft_tokens(view, cells[k]) < draft_tokens(view, c) ||
                       (draft_tokens(view, cells[k]) == draft_tokens(view, c) && k > i);
-        for (int place = 0; longest && place < LB_DRAFT_MOST && !isnan(c->acceptance[place]);
+        for (int place = 0; longest && place < LB_DRAFT_MOST && !isnan(c->median.acceptance[place]);
              place++, shown++)
             fprintf(data, "\"%s\" \"%s\" %d %.4g\n", c->work, drafter(view, c), place + 1,
-                    c->acceptance[place]);
+                    c->median.acceptance[place]);
     }
     if (shown == 0)
         return "no cell guesses tokens";
@@ -199,7 +200,7 @@ const char *figure_break_even(struct figure_input *in, FILE *data)
         double k = draft_tokens(view, c), load = off ? off->floor.load_ns : NAN;
         if (!(load > 0) || !(off->median.compute_ns > 0) || k < 1)
             continue;
-        double x = off->median.compute_ns / load, tokens = c->median.tokens / c->batch;
+        double x = off->median.compute_ns / load, tokens = c->median.tokens_a_pass / c->batch;
         bool pays = token_ms(c, c->pass.median) < token_ms(off, off->pass.median);
         compute[shown] = (c->median.compute_ns / off->median.compute_ns - 1) / k;
         bytes[shown] =

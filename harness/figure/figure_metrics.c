@@ -28,7 +28,7 @@ struct figure_metric {
 METRIC(pass_ms, figure_ms(pass_ns))
 METRIC(token_ms, 1e3 / view_speed(c, pass_ns))
 METRIC(tokens_per_second, view_speed(c, pass_ns))
-METRIC(tokens_a_pass, c->median.tokens)
+METRIC(tokens_a_pass, c->median.tokens_a_pass)
 METRIC(floor_ms, figure_ms(c->floor.ns))
 METRIC(share_of_floor, c->floor.ns / pass_ns)
 METRIC(predicted_ms, figure_ms(c->predicted_pass_ns))
@@ -205,8 +205,8 @@ static const struct figure_metric *usual_metric(const struct view_cell *const *c
 {
     double least = INFINITY, most = 0;
     for (size_t i = 0; i < n; i++) {
-        least = fmin(least, cells[i]->median.tokens);
-        most = fmax(most, cells[i]->median.tokens);
+        least = fmin(least, cells[i]->median.tokens_a_pass);
+        most = fmax(most, cells[i]->median.tokens_a_pass);
     }
     return find_metric(most > least * 1.001 ? "tokens_per_second" : "pass_ms");
 }

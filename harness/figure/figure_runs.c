@@ -154,13 +154,14 @@ const char *figure_drift(struct figure_input *in, FILE *data)
     struct result_view *view = in->view;
     size_t n = 0, samples = 0;
     for (size_t i = 0; i < view->n_cells; i++)
-        samples += view->cells[i].n_samples;
+        samples += view->cells[i].samples.count;
     struct moment *moments = view_alloc(view, samples + 1, sizeof *moments);
     for (size_t i = 0; i < view->n_cells; i++) {
         const struct view_cell *c = &view->cells[i];
-        for (size_t s = 0; s < c->n_samples && !c->problem && c->pass.n > 1; s++)
-            moments[n++] = (struct moment){c->samples[s].start_ns,
-                                           c->samples[s].pass_ns / c->pass.median, c->prefetch};
+        const struct sample *s = c->samples.list;
+        for (size_t k = 0; k < c->samples.count && !c->problem && c->pass.n > 1; k++)
+            moments[n++] =
+                (struct moment){s[k].start_ns, sample_pass_ns(&s[k]) / c->pass.median, c->prefetch};
     }
     if (n < 3)
         return "needs at least three samples of cells that ran more than once";

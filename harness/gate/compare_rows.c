@@ -1,6 +1,7 @@
 /* compare_rows: see compare_rows.h. */
 #include "gate/compare_rows.h"
 
+#include "common/array.h"
 #include "result/gbench_file.h"
 #include "sample/sample.h"
 
@@ -23,17 +24,24 @@ static double number(const json_t *object, const char *key)
     return json_is_number(value) ? json_number_value(value) : NAN;
 }
 
+/* NAN where it is 0: nothing was decoded. */
+static double of_sample(const json_t *json, double batch, double (*of)(const struct sample *s))
+{
+    struct sample sample;
+    sample_from_json_partly(json, (uint32_t)batch, &sample);
+    double value = of(&sample);
+    sample_free(&sample);
+    return value > 0 ? value : NAN;
+}
+
 static double pass_ns(const json_t *sample, double batch)
 {
-    (void)batch;
-    double pass = sample_json_pass_ns(sample);
-    return pass > 0 ? pass : NAN;
+    return of_sample(sample, batch, sample_pass_ns);
 }
 
 static double tokens_per_second(const json_t *sample, double batch)
 {
-    double token = sample_json_token_ns(sample, batch);
-    return token > 0 ? 1e9 / token : NAN;
+    return of_sample(sample, batch, sample_tokens_per_s);
 }
 
 static const struct compare_metric metrics[] = {
@@ -80,11 +88,9 @@ static bool add_problem(struct comparison *c, enum compare_problem_kind kind, co
 static bool add_problem(struct comparison *c, enum compare_problem_kind kind, const char *format,
                         ...)
 {
-    struct compare_problem *grown = realloc(c->problems, (c->n_problems + 1) * sizeof *grown);
-    if (!grown)
+    struct compare_problem *problem = array_add(&c->problems, &c->n_problems, sizeof *problem);
+    if (!problem)
         return false;
-    c->problems = grown;
-    struct compare_problem *problem = &grown[c->n_problems++];
     problem->kind = kind;
     va_list args;
     va_start(args, format);
@@ -213,14 +219,14 @@ static bool add_row(const struct gate_rule *rule, struct comparison *c, const st
     double *scratch = malloc((most + 1) * sizeof *scratch);
     bool good = values[0] && values[1] && scratch;
     if (good && row.n[0] > 0 && row.n[1] > 0) {
-        struct compare_row *grown = realloc(c->rows, (c->n_rows + 1) * sizeof *grown);
         for (int side = 0; side < 2; side++)
             row.median[side] = median_of(values[side], row.n[side], scratch);
         row.ratio = stats_ratio(row.median[1], row.median[0]);
-        good = grown && compare_values(rule, values, &row);
-        c->rows = grown ? grown : c->rows;
-        if (good)
-            c->rows[c->n_rows++] = row;
+        struct compare_row *kept =
+            compare_values(rule, values, &row) ? array_add(&c->rows, &c->n_rows, sizeof row) : NULL;
+        good = kept;
+        if (kept)
+            *kept = row;
     } else if (good && row.n[0] + row.n[1] > 0) { /* a metric that neither has does not apply */
         good = add_problem(c, COMPARE_NO_SAMPLES, "%s: %s has no %s", s->name,
                            side_names[row.n[0] > 0], metric->name);

@@ -1,9 +1,11 @@
 /* gate_counts: see gate_counts.h. */
 #include "gate/gate_counts.h"
 
+#include "common/array.h"
 #include "common/exit_codes.h"
 #include "common/file_io.h"
 #include "common/json_text.h"
+#include "result/document.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,12 +101,10 @@ static void as_text(const json_t *value, char text[64])
 static bool add(struct gate_counts *counts, const char *cell, const char *quantity,
                 const json_t *expected, const json_t *got)
 {
-    struct gate_count *grown = realloc(counts->list, (counts->n + 1) * sizeof *grown);
-    if (!grown)
+    struct gate_count *c = array_add(&counts->list, &counts->n, sizeof *c);
+    if (!c)
         return false;
-    counts->list = grown;
-    struct gate_count *c = &grown[counts->n++];
-    *c = (struct gate_count){.cell = cell};
+    c->cell = cell;
     snprintf(c->quantity, sizeof c->quantity, "%s", quantity);
     as_text(expected, c->expected);
     as_text(got, c->got);
@@ -143,17 +143,9 @@ static bool compare_cell(struct gate_counts *counts, const char *cell, json_t *e
 static enum lb_status read_baseline(const char *path, const char *scenario_sha256,
                                     json_t **baseline, struct lb_error *err)
 {
-    char *text = NULL;
-    size_t length;
-    json_error_t where;
-    enum lb_status status = file_read(path, &text, &length, err);
+    enum lb_status status = document_read(path, baseline, err);
     if (status != LB_OK)
         return status;
-    *baseline = json_loadb(text, length, JSON_REJECT_DUPLICATES, &where);
-    free(text);
-    if (!*baseline)
-        return lb_fail(err, LB_ERR_INPUT, "%s: line %d, column %d: %s", path, where.line,
-                       where.column, where.text);
     const char *sha256 = json_string_value(json_object_get(*baseline, "scenario_sha256"));
     json_t *version = json_object_get(*baseline, "schema_version");
     if (!json_is_object(json_object_get(*baseline, "cells")) || !sha256 ||

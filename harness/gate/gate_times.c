@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/processors.h"
+#include "common/array.h"
 #include "common/file_io.h"
 #include "gate/gate_order.h"
 
@@ -87,13 +88,10 @@ static enum lb_status measure_one(struct measuring *m, uint32_t cell, bool head,
 
 static bool add_sample(struct gate_times *times, struct gate_time_sample sample)
 {
-    struct gate_time_sample *grown =
-        realloc(times->samples, (times->n_samples + 1) * sizeof *grown);
-    if (!grown)
-        return false;
-    times->samples = grown;
-    times->samples[times->n_samples++] = sample;
-    return true;
+    struct gate_time_sample *place = array_add(&times->samples, &times->n_samples, sizeof *place);
+    if (place)
+        *place = sample;
+    return place;
 }
 
 /* ---- the memory ---- */
@@ -127,12 +125,10 @@ static void close_memory(struct measuring *m)
 
 static bool add_memory(struct gate_times *times, struct gate_memory memory)
 {
-    struct gate_memory *grown = realloc(times->memory, (times->n_memory + 1) * sizeof *grown);
-    if (!grown)
-        return false;
-    times->memory = grown;
-    times->memory[times->n_memory++] = memory;
-    return true;
+    struct gate_memory *place = array_add(&times->memory, &times->n_memory, sizeof *place);
+    if (place)
+        *place = memory;
+    return place;
 }
 
 bool gate_times_memory(const struct gate_times *times, uint32_t cell, struct memory_rate *median)

@@ -135,19 +135,13 @@ bool cgroup_enter(const struct cgroup *group)
 
 bool cgroup_killed(const struct cgroup *group)
 {
-    char line[256];
-    unsigned long long count = 0;
-    if (!group->path)
-        return false;
-    char *path =
-        file_text("%s/%s", group->path, group->v2 ? "memory.events" : "memory.oom_control");
-    FILE *in = path ? fopen(path, "r") : NULL;
-    while (in && fgets(line, sizeof line, in) && sscanf(line, "oom_kill %llu", &count) != 1)
-        ;
-    if (in)
-        fclose(in);
+    uint64_t count = 0;
+    char *path = group->path ? file_text("%s/%s", group->path,
+                                         group->v2 ? "memory.events" : "memory.oom_control")
+                             : NULL;
+    bool killed = path && lb_file_number(path, "oom_kill ", &count) && count > 0;
     free(path);
-    return count > 0;
+    return killed;
 }
 
 void cgroup_close(struct cgroup *group)

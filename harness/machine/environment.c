@@ -15,7 +15,6 @@
 #include <fcntl.h>
 #include <gnu/libc-version.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -367,18 +366,6 @@ void environment_key(const json_t *e, char text[65])
     sha256_end(&hash, text);
 }
 
-static void warn(json_t *list, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void warn(json_t *list, const char *format, ...)
-{
-    char text[256];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    json_array_append_new(list, json_text(text));
-}
-
 /* "user nice system idle iowait irq softirq steal ...": all of it, and the steal time; 0 when not
  * known. */
 static double steal_time(const char *cpu_times, double *all)
@@ -406,33 +393,38 @@ json_t *environment_warnings(const json_t *e)
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     double all;
     if (*governor && strcmp(governor, "performance") != 0)
-        warn(list, "CPU governor is '%s': times vary with the frequency; expected 'performance'",
-             governor);
+        json_append_text(
+            list, "CPU governor is '%s': times vary with the frequency; expected 'performance'",
+            governor);
     if (atof(load) > 0.25 * (double)processors)
-        warn(list, "load average is %.2f: something else is running", atof(load));
+        json_append_text(list, "load average is %.2f: something else is running", atof(load));
     for (size_t i = 0; i < sizeof stalls / sizeof *stalls; i++) {
         const char *pressure = text_of(before, stalls[i].name);
         double share; /* "some avg10=1.23 ...": percent of the last ten seconds */
         if (sscanf(pressure, "some avg10=%lf", &share) == 1 && share >= 5)
-            warn(list, "processes waited for %s in %.0f%% of the last ten seconds", stalls[i].what,
-                 share);
+            json_append_text(list, "processes waited for %s in %.0f%% of the last ten seconds",
+                             stalls[i].what, share);
     }
     if (steal_time(text_of(before, "cpu_times"), &all) > 0.01 * all)
-        warn(list, "steal time above 1%% since boot: the hypervisor gives processors to others");
+        json_append_text(
+            list, "steal time above 1%% since boot: the hypervisor gives processors to others");
     if (atof(text_of(before, "temperature")) >= HOT)
-        warn(list, "the machine is at %.0f degrees: it may slow itself down to cool",
-             atof(text_of(before, "temperature")) / 1000);
+        json_append_text(list, "the machine is at %.0f degrees: it may slow itself down to cool",
+                         atof(text_of(before, "temperature")) / 1000);
     if (atol(text_of(e, "swap_total")) > atol(text_of(before, "swap_free")))
-        warn(list, "swap is in use (%s free)", text_of(before, "swap_free"));
+        json_append_text(list, "swap is in use (%s free)", text_of(before, "swap_free"));
     if (strstr(text_of(e, "model_fs"), "tmpfs"))
-        warn(list, "the model lies on %s: reads come from memory", text_of(e, "model_fs"));
+        json_append_text(list, "the model lies on %s: reads come from memory",
+                         text_of(e, "model_fs"));
     if (!*read_ahead)
         read_ahead = text_of(e, "result_read_ahead_kb");
     if (atoi(read_ahead) > 1024)
-        warn(list, "read-ahead of the device is %s KiB: mapped reads fetch more than asked",
-             read_ahead);
+        json_append_text(list,
+                         "read-ahead of the device is %s KiB: mapped reads fetch more than asked",
+                         read_ahead);
     if (strstr(BUILD_GIT_REVISION, "dirty"))
-        warn(list, "built from %s: with changes that no commit holds", BUILD_GIT_REVISION);
+        json_append_text(list, "built from %s: with changes that no commit holds",
+                         BUILD_GIT_REVISION);
     return list;
 }
 
@@ -450,11 +442,13 @@ json_t *environment_changes(const json_t *e)
     if (!after)
         return list;
     if (spent > 0 && stolen > 0.01 * spent)
-        warn(list, "steal time was %.1f%% during the run: the hypervisor gave processors to others",
-             100 * stolen / spent);
+        json_append_text(
+            list, "steal time was %.1f%% during the run: the hypervisor gave processors to others",
+            100 * stolen / spent);
     if (throttled > 0)
-        warn(list, "the processor slowed itself down %ld times during the run, to cool", throttled);
+        json_append_text(list, "the processor slowed itself down %ld times during the run, to cool",
+                         throttled);
     if (swapped > 1024)
-        warn(list, "%ld MiB went to swap during the run", swapped / 1024);
+        json_append_text(list, "%ld MiB went to swap during the run", swapped / 1024);
     return list;
 }

@@ -20,8 +20,7 @@ static enum lb_status open_storage(const struct probe_raw_work *work,
     struct storage_device device = {.bandwidth = o->device_bandwidth,
                                     .latency_ns = o->device_latency_ns,
                                     .queue_depth = o->device_queue_depth};
-    enum lb_status status = storage_open(o->storage, work->path, &how, sample->notice,
-                                         sizeof sample->notice, storage, err);
+    enum lb_status status = storage_open(o->storage, work->path, &how, NULL, 0, storage, err);
     if (status == LB_OK)
         snprintf(sample->used, sizeof sample->used, "%s", storage_name(*storage));
     if (status == LB_OK && (device.bandwidth > 0 || device.latency_ns > 0 || device.queue_depth))

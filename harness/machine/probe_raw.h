@@ -24,7 +24,6 @@ struct probe_raw_reading {
     double bandwidth; /* bytes/s */
     double busy_rate; /* bytes/s that all busy threads together read from memory */
     char used[16];    /* the back-end after fallback */
-    char notice[256]; /* about the fallback, or "" */
 };
 
 /* Files that are read through the page cache are dropped from it first, and that is verified. */

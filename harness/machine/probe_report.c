@@ -6,27 +6,12 @@
 #include "stats/stats.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-struct spread {
-    double median, min, max;
-};
-
-static struct spread spread_of(const double *x, uint32_t n)
+static struct stats_summary spread_of(const double *x, uint32_t n)
 {
-    struct spread s = {0};
-    double *copy = n ? malloc(n * sizeof *copy) : NULL;
-    if (!copy)
-        return s;
-    memcpy(copy, x, n * sizeof *copy);
-    s.median = stats_median(copy, n);
-    s.min = s.max = x[0];
-    for (uint32_t i = 1; i < n; i++) {
-        s.min = x[i] < s.min ? x[i] : s.min;
-        s.max = x[i] > s.max ? x[i] : s.max;
-    }
-    free(copy);
+    struct stats_summary s = {.n = 0};
+    if (n > 0)
+        (void)stats_summarise(x, n, &s);
     return s;
 }
 
@@ -53,7 +38,7 @@ static void print_offer(const char *name, const struct probe_offer *offer)
 
 static void print_spread(const double *x, uint32_t n)
 {
-    struct spread s = spread_of(x, n);
+    struct stats_summary s = spread_of(x, n);
     char median[32], range[80];
     snprintf(median, sizeof median, "%.3g GB/s", s.median * 1e-9);
     snprintf(range, sizeof range, "(%.3g to %.3g)", s.min * 1e-9, s.max * 1e-9);
@@ -71,8 +56,6 @@ static void print_cell(const struct probe_results *r, const struct probe_cell *c
     double share = compute_share(r, c);
     if (share >= 0)
         printf(" %7.0f %%", share * 100);
-    if (*c->used && strcmp(c->used, c->storage) != 0)
-        printf("  (as %s)", c->used);
     if (*c->failed)
         printf("  failed: %s", c->failed);
     putchar('\n');
@@ -134,7 +117,7 @@ static json_t *cell_as_json(const struct probe_results *r, const struct probe_ce
     double share = compute_share(r, c);
     if (c->storage) {
         json_object_set_new(object, "storage", json_text(c->storage));
-        json_object_set_new(object, "used", json_text(c->used));
+        json_object_set_new(object, "used", json_text(c->n_samples ? c->storage : ""));
         json_object_set_new(object, "block_bytes", json_integer(c->block_bytes));
         json_object_set_new(object, "queue_depth", json_integer(c->queue_depth));
     }

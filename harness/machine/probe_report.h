@@ -9,8 +9,7 @@
 
 /* The samples of one way to read, or (storage NULL) of the memory. */
 struct probe_cell {
-    const char *storage; /* as asked for */
-    char used[16];       /* as it was */
+    const char *storage;
     uint32_t block_bytes, queue_depth, busy_threads;
     double *bandwidth; /* [n_samples], bytes/s, in the order of measurement */
     double *busy_rate; /* [n_samples], bytes/s of the busy threads from memory */

@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "common/amounts.h"
+#include "common/array.h"
 #include "common/exit_codes.h"
 #include "common/file_io.h"
 #include "common/gbench_shim.h"
@@ -30,15 +31,10 @@ struct bench {
 
 struct micro_case *micro_add(struct micro_list *list, const char *format, ...)
 {
-    if ((list->count & (list->count - 1)) == 0) { /* full at every power of two */
-        size_t room = list->count ? 2 * list->count : 1;
-        struct micro_case *grown = lb_realloc(list->cases, room, sizeof *grown);
-        if (!grown)
-            return NULL;
-        list->cases = grown;
-    }
-    struct micro_case *c = &list->cases[list->count++];
-    *c = (struct micro_case){.events = 1};
+    struct micro_case *c = array_add(&list->cases, &list->count, sizeof *c);
+    if (!c)
+        return NULL;
+    c->events = 1;
     va_list args;
     va_start(args, format);
     vsnprintf(c->name, sizeof c->name, format, args);
@@ -333,7 +329,7 @@ int micro_run(const struct micro_options *o, struct lb_error *err)
             status = measure_all(&m, o, &list, &failed, err);
         close_micro(&m);
     }
-    lb_free(list.cases);
+    free(list.cases);
     if (status != LB_OK)
         return status == LB_ERR_INPUT ? EXIT_USAGE : EXIT_FAILED;
     return failed ? EXIT_FAILED : EXIT_OK;

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-const double route_shares[ROUTE_SHARES] = {0.125, 0.25, 0.5};
+static const double route_shares[ROUTE_SHARES] = {0.125, 0.25, 0.5};
 
 static double entropy_of(const uint64_t *uses, uint32_t n)
 {

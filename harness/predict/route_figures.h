@@ -9,8 +9,7 @@
 
 #include <stdio.h>
 
-enum { ROUTE_SHARES = 3 };
-extern const double route_shares[ROUTE_SHARES]; /* 0.125, 0.25, 0.5 */
+enum { ROUTE_SHARES = 3 }; /* of all experts: an eighth, a quarter, half */
 
 struct route_figures {
     /* entropy of a layer's choices over that of even ones: mean, least, most over the layers */

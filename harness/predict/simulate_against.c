@@ -5,20 +5,20 @@
 #include "common/file_io.h"
 #include "common/json_text.h"
 #include "result/document.h"
+#include "result/summary.h"
 #include "stats/stats.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* A cell as the result has it. */
 struct known {
     const json_t *json;
     struct settings settings;
-    struct sample *samples;
-    size_t n_samples;
-    char **texts; /* [options]: what the settings point into */
+    struct cell_samples samples; /* with a decode pass */
+    struct summary summary;      /* of them */
+    char **texts;                /* [options]: what the settings point into */
 };
 
 static enum lb_status no_memory(struct lb_error *err)
@@ -26,45 +26,11 @@ static enum lb_status no_memory(struct lb_error *err)
     return lb_fail(err, LB_ERR_NOMEM, "predictions: out of memory");
 }
 
-/* ---- a sample, a pass ---- */
-
-enum per_pass { WALL, COMPUTE, OTHER, BYTES, PROMPT_COMPUTE };
-
-static double of_sample(const struct sample *s, enum per_pass what)
-{
-    double prompts = (double)s->passes - s->n_pass;
-    switch (what) {
-    case WALL:
-        return sample_pass_ns(s);
-    case COMPUTE:
-        return (double)s->decode.compute_ns / s->n_pass;
-    case OTHER:
-        return (double)s->decode.other_ns / s->n_pass;
-    case BYTES:
-        return (double)s->decode.bytes_read / s->n_pass;
-    default:
-        return prompts > 0 ? (double)(s->all.compute_ns - s->decode.compute_ns) / prompts : 0;
-    }
-}
-
 /* ---- reading the result ---- */
-
-/* routes.csv in the result's folder; malloc, or NULL. */
-static char *routes_of(const char *path)
-{
-    struct stat info;
-    const char *slash = strrchr(path, '/');
-    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
-        return file_text("%s/routes.csv", path);
-    return slash ? file_text("%.*s/routes.csv", (int)(slash - path), path)
-                 : file_text("routes.csv");
-}
 
 static enum lb_status read_result(const char *path, json_t **document, struct lb_error *err)
 {
-    struct stat info;
-    bool directory = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-    char *file = directory ? file_text("%s/result.json", path) : strdup(path);
+    char *file = document_file(path, "result.json");
     enum lb_status status = file ? document_read(file, document, err) : no_memory(err);
     if (status == LB_OK)
         status = document_check(file, *document, err);
@@ -103,21 +69,23 @@ static enum lb_status read_cell(const json_t *json, struct known *k, struct lb_e
     json_t *sample;
     const char *where;
     *k = (struct known){.json = json};
-    k->samples = calloc(json_array_size(samples) + 1, sizeof *k->samples);
-    if (!k->samples || !read_settings(json_object_get(json, "options"), k))
+    k->samples.list = calloc(json_array_size(samples) + 1, sizeof *k->samples.list);
+    if (!k->samples.list || !read_settings(json_object_get(json, "options"), k))
         return no_memory(err);
     if (!json_is_string(json_object_get(json, "name")))
         return lb_fail(err, LB_ERR_INPUT, "a cell without a name");
     json_array_foreach(samples, i, sample)
     {
-        if (!sample_from_json(sample, &k->samples[k->n_samples], &where))
+        struct sample *to = &k->samples.list[k->samples.count];
+        if (!sample_from_json(sample, k->settings.engine.batch, to, &where))
             return lb_fail(err, LB_ERR_INPUT, "cell '%s': a sample's '%s' is missing or damaged",
                            json_string_value(json_object_get(json, "name")), where);
-        if (k->samples[k->n_samples].n_pass > 0 && of_sample(&k->samples[k->n_samples], WALL) > 0)
-            k->n_samples++;
+        if (sample_pass_ns(to) > 0)
+            k->samples.count++;
         else
-            sample_free(&k->samples[k->n_samples]);
+            sample_free(to);
     }
+    k->summary = summary_of(&k->samples, &(struct floor){.ns = 0});
     return LB_OK;
 }
 
@@ -125,12 +93,12 @@ static void free_known(struct known *k)
 {
     size_t count;
     options_table(&count);
-    for (size_t i = 0; i < k->n_samples; i++)
-        sample_free(&k->samples[i]);
+    for (size_t i = 0; i < k->samples.count; i++)
+        sample_free(&k->samples.list[i]);
     for (size_t i = 0; k->texts && i < count; i++)
         free(k->texts[i]);
     free(k->texts);
-    free(k->samples);
+    free(k->samples.list);
 }
 
 static enum lb_status read_model(const json_t *document, struct sim_model *model,
@@ -159,18 +127,22 @@ static enum lb_status read_model(const json_t *document, struct sim_model *model
 static uint32_t prompt_passes(const struct sample *s)
 {
     enum { MOST = 1000 };
-    uint64_t n = s->passes > s->n_pass ? s->passes - s->n_pass : 0;
+    uint64_t n = s->all.passes > s->n_pass ? s->all.passes - s->n_pass : 0;
     return n < MOST ? (uint32_t)n : MOST;
 }
 
-/* Median over the samples. */
-static double median_of(const struct known *k, enum per_pass what)
+/* Computing of a prompt's pass: median over the samples; NAN: there is no sample. */
+static double prompt_compute(const struct cell_samples *c)
 {
-    double *values = calloc(k->n_samples, sizeof *values), median = NAN;
-    for (size_t i = 0; values && i < k->n_samples; i++)
-        values[i] = of_sample(&k->samples[i], what);
-    if (values)
-        median = stats_median(values, k->n_samples);
+    double *values = calloc(c->count + 1, sizeof *values), median = NAN;
+    for (size_t i = 0; values && i < c->count; i++) {
+        const struct sample *s = &c->list[i];
+        double prompts = (double)s->all.passes - s->n_pass;
+        if (prompts > 0)
+            values[i] = (double)(s->all.compute_ns - s->decode.compute_ns) / prompts;
+    }
+    if (values && c->count > 0)
+        median = stats_median(values, c->count);
     free(values);
     return median;
 }
@@ -189,8 +161,8 @@ static bool is_plain(const struct known *k) /* nothing is slowed or made to fail
 static const struct known *reference_of(const struct known *cells, size_t n, const struct known *k)
 {
     for (size_t i = 0; i < n; i++)
-        if (is_resident(&cells[i]) && is_plain(&cells[i]) && cells[i].settings.memory_limit == 0 &&
-            cells[i].n_samples > 0 && matrix_same_work(&cells[i].settings, &k->settings))
+        if (matrix_shows_compute(&cells[i].settings) && cells[i].samples.count > 0 &&
+            matrix_same_work(&cells[i].settings, &k->settings))
             return &cells[i];
     return NULL;
 }
@@ -214,19 +186,19 @@ static enum lb_status predict(const struct sim_model *model, const struct known 
                               const struct route_trace *routes, struct sim_check *check,
                               struct lb_error *err)
 {
-    const struct sample *first = &k->samples[0];
+    const struct sample *first = &k->samples.list[0];
     struct sim_accesses accesses = {.routes = model->experts ? routes : NULL};
-    double compute = median_of(reference, COMPUTE);
+    double compute = reference->summary.compute_ns;
     struct settings settings = k->settings;
     if (settings.engine.cache_layers == 0 && settings.engine.cache_bytes == 0)
-        settings.engine.cache_bytes = first->cache_bytes; /* auto: what it came to */
+        settings.engine.cache_bytes = first->all.cache_bytes; /* auto: what it came to */
     struct sim_times times = {.layers_ns = compute,
-                              .other_ns = median_of(reference, OTHER),
-                              .first_pass = median_of(reference, PROMPT_COMPUTE) / compute,
+                              .other_ns = reference->summary.other_ns,
+                              .first_pass = prompt_compute(&reference->samples) / compute,
                               .bandwidth = bandwidth};
     check->cell = json_string_value(json_object_get(k->json, "name"));
-    check->measured_ns = median_of(k, WALL);
-    check->measured_bytes = median_of(k, BYTES);
+    check->measured_ns = k->summary.pass_ns;
+    check->measured_bytes = k->summary.bytes_read;
     enum lb_status status = sim_predict(model, &times, &accesses, &settings, prompt_passes(first),
                                         first->n_pass, &check->prediction, err);
     check->error = fabs(check->prediction.pass_ns / check->measured_ns - 1);
@@ -242,9 +214,9 @@ static enum lb_status predict_all(const struct sim_model *model, const struct kn
         const struct known *k = &cells[i], *reference = reference_of(cells, n, k);
         const json_t *floor = json_object_get(k->json, "floor");
         double bandwidth = json_number_value(json_object_get(floor, "bandwidth"));
-        if (is_resident(k) || k->n_samples == 0 || !is_plain(k))
+        if (is_resident(k) || k->samples.count == 0 || !is_plain(k))
             continue;
-        if (!reference || median_of(reference, COMPUTE) <= 0 ||
+        if (!reference || reference->summary.compute_ns <= 0 ||
             (bandwidth <= 0 && k->settings.engine.device_bandwidth <= 0)) {
             checks->n_left_out++;
             continue;
@@ -269,7 +241,7 @@ static enum lb_status predict_all(const struct sim_model *model, const struct kn
 enum lb_status sim_check_result(const char *path, struct sim_checks *checks, struct lb_error *err)
 {
     struct sim_model model = {.tensors = NULL};
-    char *routes = routes_of(path);
+    char *routes = document_file(path, "routes.csv");
     *checks = (struct sim_checks){.count = 0};
     enum lb_status status = read_result(path, &checks->document, err);
     const json_t *list = json_object_get(json_object_get(checks->document, "layerbench"), "cells");
@@ -393,10 +365,12 @@ enum lb_status sim_attach(struct results *r, struct lb_error *err)
     struct lb_error why = LB_ERROR_INIT;
     if (sim_check_result(r->directory, &checks, &why) != LB_OK)
         results_warn(r, "no predictions: %s", why.text);
-    for (size_t i = 0; why.code == LB_OK && i < checks.count; i++)
-        for (uint32_t k = 0; k < r->matrix->count; k++)
-            if (strcmp(r->matrix->cells[k].name, checks.list[i].cell) == 0)
-                results_attach(r, k, "prediction", prediction_json(&checks.list[i].prediction));
+    for (size_t i = 0; why.code == LB_OK && i < checks.count; i++) {
+        int cell = matrix_find(r->matrix, checks.list[i].cell);
+        if (cell >= 0)
+            results_attach(r, (uint32_t)cell, "prediction",
+                           prediction_json(&checks.list[i].prediction));
+    }
     sim_checks_free(&checks);
     return results_write(r, err);
 }

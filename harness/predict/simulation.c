@@ -7,6 +7,7 @@
 #include "predict/simulation.h"
 
 #include "base/memory.h"
+#include "common/array.h"
 #include "plan/pattern.h"
 #include "predict/simulate_against.h"
 #include "predict/simulate_profile.h"
@@ -29,13 +30,11 @@ struct made {
 
 static char *keep(struct made *m, char *text)
 {
-    char **grown = text ? realloc(m->texts, (m->n_texts + 1) * sizeof *grown) : NULL;
-    if (!grown) {
-        free(text);
-        return NULL;
-    }
-    m->texts = grown;
-    return m->texts[m->n_texts++] = text;
+    char **place = text ? array_add(&m->texts, &m->n_texts, sizeof *place) : NULL;
+    if (place)
+        return *place = text;
+    free(text);
+    return NULL;
 }
 
 static enum lb_status no_memory(struct lb_error *err)
@@ -55,14 +54,11 @@ static enum lb_status add_value(struct made *m, struct scenario_axis *axis, cons
         return status;
     }
     option_format(axis->option, &settings, canonical, sizeof canonical);
-    const char **grown = realloc(axis->texts, (axis->count + 1) * sizeof *grown);
     char *kept = keep(m, strdup(canonical));
-    if (grown)
-        axis->texts = grown;
-    if (!grown || !kept)
-        return no_memory(err);
-    axis->texts[axis->count++] = kept;
-    return LB_OK;
+    const char **place = kept ? array_add(&axis->texts, &axis->count, sizeof *place) : NULL;
+    if (place)
+        *place = kept;
+    return place ? LB_OK : no_memory(err);
 }
 
 /* One axis, unless it is varied again: values of the same option count together. */

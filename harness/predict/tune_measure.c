@@ -117,12 +117,13 @@ static enum lb_status measure_paths(const struct lb_options *o, struct tune_fact
     while (status == LB_OK && n-- > 0 && f->n_paths < TUNE_PATHS) { /* the best come last */
         if (!storage_is_tried(list[n]) || (f->n_paths > 0 && !list[n]->direct))
             continue;
+        struct lb_error why = LB_ERROR_INIT;
         status =
-            storage_open(list[n]->name, o->model_path, &options, NULL, 0, &open[f->n_paths], err);
+            storage_open(list[n]->name, o->model_path, &options, NULL, 0, &open[f->n_paths], &why);
         if (status == LB_OK)
             f->paths[f->n_paths++] = (struct tune_path){.storage = list[n]->name};
-        else if (status == LB_ERR_UNSUPPORTED)
-            status = LB_OK;
+        else
+            status = status == LB_ERR_UNSUPPORTED ? LB_OK : lb_fail(err, status, "%s", why.text);
     }
     size_t n_open = f->n_paths;
     if (status == LB_OK)

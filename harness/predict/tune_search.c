@@ -1,6 +1,7 @@
 /* tune_search: every combination of settings under the virtual clock, and the best of them. */
 #include "predict/tune.h"
 
+#include "common/array.h"
 #include "result/floor.h"
 
 #include <stdlib.h>
@@ -41,7 +42,7 @@ struct candidate {
 struct search {
     const struct tune_facts *facts;
     struct candidate *list;
-    size_t count, room;
+    size_t count;
 };
 
 /* The storage as the simulation knows it: a device, noticed late_ns after it is done. */
@@ -62,22 +63,16 @@ static enum lb_status predict(const struct tune_facts *f, const struct settings 
 static enum lb_status try(struct search *s, const struct settings *settings, size_t path,
                           struct lb_error *err)
 {
-    if (s->count == s->room) {
-        size_t room = s->room ? 2 * s->room : 256;
-        struct candidate *grown = realloc(s->list, room * sizeof *grown);
-        if (!grown)
-            return lb_fail(err, LB_ERR_NOMEM, "search: out of memory");
-        s->list = grown;
-        s->room = room;
-    }
-    s->list[s->count] = (struct candidate){.settings = *settings, .path = path};
     struct lb_error too_small = LB_ERROR_INIT;
     struct sim_prediction late;
-    if (predict(s->facts, settings, path, REACTION_NS, &late, &too_small) == LB_OK)
-        s->list[s->count++].late_ns = late.pass_ns;
-    else if (too_small.code != LB_ERR_INPUT) /* the unit does not fit: no candidate */
-        return lb_fail(err, too_small.code, "%s", too_small.text);
-    return LB_OK;
+    if (predict(s->facts, settings, path, REACTION_NS, &late, &too_small) != LB_OK)
+        return too_small.code == LB_ERR_INPUT /* the unit does not fit: no candidate */
+                   ? LB_OK
+                   : lb_fail(err, too_small.code, "%s", too_small.text);
+    struct candidate *c = array_add(&s->list, &s->count, sizeof *c);
+    if (c)
+        *c = (struct candidate){*settings, path, late.pass_ns};
+    return c ? LB_OK : lb_fail(err, LB_ERR_NOMEM, "search: out of memory");
 }
 
 /* The i-th choice of a kind, the default first. */

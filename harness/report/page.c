@@ -160,8 +160,8 @@ static void write_reproduce(FILE *out, struct subject *s)
         sha256_end(&state, hash);
     }
     for (size_t i = 0; i < view->n_cells && !*tokens; i++)
-        if (view->cells[i].n_samples > 0 && view->cells[i].samples[0].tokens_hash)
-            tokens = view->cells[i].samples[0].tokens_hash;
+        if (view->cells[i].samples.count > 0)
+            tokens = view->cells[i].samples.list[0].tokens_hash;
     fputs("<h3>Reproduce it</h3>\n", out);
     if (*command)
         html_print(out, "<pre><code>%s</code></pre>\n", command);

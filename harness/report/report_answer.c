@@ -66,7 +66,7 @@ static const char *say_best(struct result_view *view, const struct view_cell *be
 
 static const char *say_floor(struct result_view *view, const struct view_cell *best)
 {
-    const struct view_floor *floor = &best->floor;
+    const struct floor *floor = &best->floor;
     if (isnan(floor->ns) || floor->ns <= 0)
         return "How far that is from the best possible is not known: the result has no floor.";
     const char *made_of = isnan(floor->compute_ns) || isnan(floor->load_ns) ? ""
@@ -145,7 +145,7 @@ static const char *say_late(struct result_view *view, const struct view_cell *be
  */
 static const char *say_limit(struct result_view *view, const struct view_cell *best)
 {
-    const struct view_floor *floor = &best->floor;
+    const struct floor *floor = &best->floor;
     double pass = best->median.pass_ns, wait = best->median.wait_ns, busy = view_busy_ns(best);
     if (isnan(floor->ns) || isnan(floor->compute_ns) || isnan(floor->load_ns) ||
         best->pass.median < floor->ns)

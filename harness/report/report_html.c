@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void html_text(FILE *out, const char *text)
+static void html_text(FILE *out, const char *text)
 {
     for (; *text; text++) {
         switch (*text) {
@@ -184,7 +184,7 @@ static void cell_row(FILE *out, const struct result_view *view, const struct vie
         fprintf(out, "<td class=share style=\"--share:%.0f%%\">%.2f%s</td>", 100 * fmin(share, 1),
                 share, share > 1 ? "?" : "");
     cell_ms(out, c->median.wait_ns);
-    for (int o = 0; o < VIEW_OUTCOMES; o++)
+    for (int o = 0; o <= LB_MISS; o++)
         cell_value(out, c->median.outcomes[o], 3);
     cell_value(out, c->median.bytes_read / 1e6, 4);
     cell_value(out, decoded ? view_speed(c, c->pass.median) : NAN, 3);

@@ -9,7 +9,6 @@
 void html_head(FILE *out, const char *title); /* up to and with <body> */
 void html_tail(FILE *out);
 
-void html_text(FILE *out, const char *text); /* & < > " ' escaped */
 /* printf whose %s arguments are escaped; only %s, %d, %zu and %% are understood. */
 void html_print(FILE *out, const char *format, ...);
 

@@ -1,6 +1,7 @@
 /* access_log: layers.jsonl, line by line. See access_log.h. */
 #include "result/access_log.h"
 
+#include "common/array.h"
 #include "common/file_io.h"
 
 #include <errno.h>
@@ -16,27 +17,13 @@ struct interval {
 struct reader {
     struct result_view *view;
     struct access_log *log;
-    size_t capacity, units_capacity; /* of log->events, log->units */
     struct access_line line;
     struct interval *reads;
-    size_t n_reads, reads_capacity;
+    size_t n_reads;
     int64_t from, to;         /* the passes of this run that count */
     struct access_event last; /* the line before, to see where a pass or a run begins */
     bool any;
 };
-
-static bool grow(void **array, size_t *capacity, size_t count, size_t size)
-{
-    if (count < *capacity)
-        return true;
-    size_t larger = *capacity ? 2 * *capacity : 256;
-    void *block = realloc(*array, larger * size);
-    if (!block)
-        return false;
-    *array = block;
-    *capacity = larger;
-    return true;
-}
 
 static int by_start(const void *a, const void *b)
 {
@@ -79,10 +66,10 @@ static bool add_read(struct reader *r, int64_t ready_ns, int64_t read_ns)
 {
     if (read_ns <= 0)
         return true;
-    if (!grow((void **)&r->reads, &r->reads_capacity, r->n_reads, sizeof *r->reads))
-        return false;
-    r->reads[r->n_reads++] = (struct interval){ready_ns - read_ns, ready_ns};
-    return true;
+    struct interval *place = array_add(&r->reads, &r->n_reads, sizeof *place);
+    if (place)
+        *place = (struct interval){ready_ns - read_ns, ready_ns};
+    return place;
 }
 
 /* Units count where they make up their layer: a log of units that was full has a part of them. */
@@ -102,16 +89,17 @@ static void place_units(struct reader *r, const struct access_event *e)
 static bool keep_event(struct reader *r, const struct access_event *e)
 {
     struct access_log *log = r->log;
-    if (!grow((void **)&log->events, &r->capacity, log->n_events, sizeof *log->events))
+    struct access_event *kept = array_add(&log->events, &log->n_events, sizeof *kept);
+    if (!kept)
         return false;
-    struct access_event *kept = &log->events[log->n_events++];
     *kept = *e;
     kept->first_unit = log->n_all_units;
     kept->n_units = r->line.n_units;
     for (size_t i = 0; i < r->line.n_units; i++) {
-        if (!grow((void **)&log->units, &r->units_capacity, log->n_all_units, sizeof *log->units))
+        struct access_unit *unit = array_add(&log->units, &log->n_all_units, sizeof *unit);
+        if (!unit)
             return false;
-        log->units[log->n_all_units++] = r->line.units[i];
+        *unit = r->line.units[i];
     }
     return true;
 }

@@ -5,6 +5,19 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+
+char *document_file(const char *result, const char *name)
+{
+    struct stat about;
+    const char *slash = strrchr(result, '/');
+    bool there = stat(result, &about) == 0;
+    if (strcmp(name, "result.json") == 0 && !(there && S_ISDIR(about.st_mode)))
+        return strdup(result);
+    if (!there || S_ISDIR(about.st_mode))
+        return file_text("%s/%s", result, name);
+    return file_text("%.*s%s", slash ? (int)(slash + 1 - result) : 0, result, name);
+}
 
 enum lb_status document_read(const char *path, json_t **document, struct lb_error *err)
 {

@@ -11,6 +11,10 @@
 
 #define RESULT_SCHEMA_VERSION 1 /* layerbench.schema_version */
 
+/* Where a result has that file: `result` is its directory, or its result.json under whatever name;
+ * malloc, NULL when out of memory. */
+char *document_file(const char *result, const char *name);
+
 /* Parses the file; *document is the caller's to json_decref, NULL on failure. LB_ERR_INPUT: it
  * cannot be read, begins with a byte-order mark, or is not JSON. The error names file and place. */
 enum lb_status document_read(const char *path, json_t **document, struct lb_error *err);

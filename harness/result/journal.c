@@ -42,7 +42,7 @@ enum lb_status journal_read(const char *path,
         json_t *object = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
         const char *cell = json_string_value(json_object_get(object, "cell")), *where;
         struct sample sample;
-        if (cell && sample_from_json(json_object_get(object, "sample"), &sample, &where))
+        if (cell && sample_from_json(json_object_get(object, "sample"), 1, &sample, &where))
             status = take(ctx, cell, &sample, err);
         else
             status = lb_fail(err, LB_ERR_INPUT, "%s: line %zu: expected a cell and its sample",

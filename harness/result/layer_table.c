@@ -5,7 +5,6 @@
 #include "result/access_log.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 const char *const layer_quantities[LAYER_QUANTITIES] = {"wait", "read"};
 static const char *const columns[LAYER_VALUES] = {"mean", "min",  "p50", "p90",
@@ -62,8 +61,7 @@ enum lb_status layer_table_write(const char *directory, struct lb_error *err)
 {
     struct result_view view;
     struct access_log log = {.events = NULL};
-    char *text = NULL;
-    size_t length = 0;
+    struct file_stream to;
     enum lb_status status = view_open(directory, &view, err);
     if (status != LB_OK)
         return status;
@@ -74,13 +72,11 @@ enum lb_status layer_table_write(const char *directory, struct lb_error *err)
     }
     status = access_log_read(&view, no_cell, NULL, &log, err);
     access_log_close(&log);
+    if (status == LB_OK)
+        status = file_stream_open(path, &to, err);
     if (status == LB_OK) {
-        FILE *out = open_memstream(&text, &length);
-        if (out)
-            print_csv(&view, out);
-        status = out && fclose(out) == 0 ? file_replace(path, text, length, err)
-                                         : lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", path);
-        free(text);
+        print_csv(&view, to.out);
+        status = file_stream_finish(&to, err);
     }
     view_close(&view);
     return status;

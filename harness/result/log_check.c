@@ -19,9 +19,8 @@ static void count_line(void *ctx, const char *cell, int32_t rep)
     const struct matrix *m = c->results->matrix;
     uint32_t i = c->last;
     if (i >= m->count || strcmp(m->cells[i].name, cell) != 0)
-        for (i = 0; i < m->count && strcmp(m->cells[i].name, cell) != 0;)
-            i++;
-    if (i == m->count)
+        i = (uint32_t)matrix_find(m, cell);
+    if (i >= m->count)
         return;
     c->last = i;
     const struct cell_samples *samples = &c->results->by_cell[i];
@@ -31,7 +30,7 @@ static void count_line(void *ctx, const char *cell, int32_t rep)
 
 static uint64_t expected_lines(const struct sample *s)
 {
-    return *s->failed || s->accesses < s->log_dropped ? 0 : s->accesses - s->log_dropped;
+    return *s->failed || s->all.accesses < s->log_dropped ? 0 : s->all.accesses - s->log_dropped;
 }
 
 static void compare(const struct count *c, log_check_found *found, void *ctx)

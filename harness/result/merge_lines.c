@@ -1,8 +1,10 @@
 /* merge_lines: see merge_lines.h. */
 #include "result/merge_lines.h"
 
+#include "common/array.h"
 #include "common/file_io.h"
 #include "result/access_line.h"
+#include "result/document.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -31,13 +33,11 @@ static size_t head_length(const char *line)
 
 static bool add_segment(struct segments *s, struct segment segment)
 {
-    struct segment *grown = realloc(s->list, (s->n + 1) * sizeof *grown);
-    if (!grown)
-        return false;
     segment.found = s->n;
-    s->list = grown;
-    s->list[s->n++] = segment;
-    return true;
+    struct segment *place = array_add(&s->list, &s->n, sizeof *place);
+    if (place)
+        *place = segment;
+    return place;
 }
 
 /* Finds the segments of one log that the merged result wants. */
@@ -99,9 +99,7 @@ static bool copy(FILE *in, const struct segment *segment, FILE *out)
 /* NULL: there is none, or err. */
 static FILE *open_log(const char *result, struct lb_error *err)
 {
-    const char *slash = strrchr(result, '/');
-    int n = slash ? (int)(slash - result + 1) : 0;
-    char *path = file_text("%.*slayers.jsonl", n, result);
+    char *path = document_file(result, "layers.jsonl");
     FILE *log = path && file_exists(path) ? file_open(path, err) : NULL;
     free(path);
     return log;

@@ -9,6 +9,7 @@
 #include "result/merge_results.h"
 
 #include "common/file_io.h"
+#include "result/document.h"
 #include "result/gbench_file.h"
 #include "result/layer_table.h"
 #include "result/log_check.h"
@@ -232,14 +233,11 @@ static void note_machines(struct merge *m)
 static int64_t place_of(void *ctx, size_t file, const char *cell, int32_t rep)
 {
     const struct merge *m = ctx;
-    for (size_t i = 0; i < m->matrix.count; i++) {
-        const struct cell_samples *c = &m->results.by_cell[i];
-        if (strcmp(m->matrix.cells[i].name, cell) != 0)
-            continue;
-        for (size_t k = 0; k < c->count; k++)
-            if (c->list[k].rep == rep && c->list[k].origin == file)
-                return c->list[k].seq;
-    }
+    int i = matrix_find(&m->matrix, cell);
+    const struct cell_samples *c = i < 0 ? NULL : &m->results.by_cell[i];
+    for (size_t k = 0; c && k < c->count; k++)
+        if (c->list[k].rep == rep && c->list[k].origin == file)
+            return c->list[k].seq;
     return -1;
 }
 
@@ -272,8 +270,7 @@ static enum lb_status check_logs(struct merge *m, struct lb_error *err)
 {
     size_t n_logs = 0, n_without = 0;
     for (size_t i = 0; i < m->set.count && err->code == LB_OK; i++) {
-        const char *from = m->set.files[i].path, *slash = strrchr(from, '/');
-        char *path = file_text("%.*slayers.jsonl", slash ? (int)(slash - from + 1) : 0, from);
+        char *path = document_file(m->set.files[i].path, "layers.jsonl");
         struct lacking lacking = {m, path, err};
         bool there = path && file_exists(path), lacks = false;
         if (!path)
@@ -292,15 +289,6 @@ static enum lb_status check_logs(struct merge *m, struct lb_error *err)
                      "samples are missing",
                      n_without, m->set.count);
     return err->code;
-}
-
-static enum lb_status join_logs(struct merge *m, struct lb_error *err)
-{
-    char *to = file_text("%s/layers.jsonl", m->results.directory);
-    enum lb_status status = to ? merge_lines(&m->set, place_of, m, to, err)
-                               : lb_fail(err, LB_ERR_NOMEM, "merge: out of memory");
-    free(to);
-    return status;
 }
 
 static enum lb_status merge(struct merge *m, char *const *paths, size_t n, const char *out,
@@ -329,7 +317,7 @@ static enum lb_status merge(struct merge *m, char *const *paths, size_t n, const
     if (status == LB_OK)
         status = check_logs(m, err);
     if (status == LB_OK)
-        status = join_logs(m, err);
+        status = merge_lines(&m->set, place_of, m, m->results.files[LAYERS_JSONL], err);
     if (status != LB_OK)
         return status;
     results_warn_of_figures(&m->results);

@@ -1,6 +1,7 @@
 /* result_set: see result_set.h. */
 #include "result/result_set.h"
 
+#include "common/array.h"
 #include "common/file_io.h"
 #include "common/json_schema.h"
 #include "result/document.h"
@@ -17,10 +18,11 @@ static enum lb_status no_memory(struct lb_error *err)
     return lb_fail(err, LB_ERR_NOMEM, "results: out of memory");
 }
 
-static bool is_directory(const char *path, bool follow)
+/* Not a link to one. */
+static bool is_directory(const char *path)
 {
     struct stat about;
-    return (follow ? stat(path, &about) : lstat(path, &about)) == 0 && S_ISDIR(about.st_mode);
+    return lstat(path, &about) == 0 && S_ISDIR(about.st_mode);
 }
 
 /* ---- one file ---- */
@@ -73,14 +75,10 @@ static enum lb_status read_file(const char *path, json_t **document, struct lb_e
 
 enum lb_status result_set_add(const char *path, struct result_set *set, struct lb_error *err)
 {
-    struct result_file *grown = realloc(set->files, (set->count + 1) * sizeof *grown);
-    if (!grown)
-        return no_memory(err);
-    set->files = grown;
-    struct result_file *file = &set->files[set->count++];
-    *file = (struct result_file){
-        .path = is_directory(path, true) ? file_text("%s/result.json", path) : strdup(path)};
-    if (!file->path)
+    struct result_file *file = array_add(&set->files, &set->count, sizeof *file);
+    if (file)
+        file->path = document_file(path, "result.json");
+    if (!file || !file->path)
         return no_memory(err);
     enum lb_status status = read_file(file->path, &file->document, err);
     file->ours = json_object_get(file->document, "layerbench");
@@ -108,7 +106,7 @@ static enum lb_status add_runs(const char *directory, struct result_set *set, st
         char *file = run ? file_text("%s/result.json", run) : NULL;
         if (!file)
             status = no_memory(err);
-        else if (status == LB_OK && entries[i]->d_name[0] != '.' && is_directory(run, false) &&
+        else if (status == LB_OK && entries[i]->d_name[0] != '.' && is_directory(run) &&
                  file_exists(file))
             status = result_set_add(run, set, err);
         free(file);
@@ -126,10 +124,10 @@ static enum lb_status add_runs(const char *directory, struct result_set *set, st
 
 static enum lb_status add_path(const char *word, struct result_set *set, struct lb_error *err)
 {
-    char *file = file_text("%s/result.json", word);
+    char *file = document_file(word, "result.json");
     if (!file)
         return no_memory(err);
-    bool runs = is_directory(word, true) && !file_exists(file);
+    bool runs = file_exists(word) && !file_exists(file);
     free(file);
     return runs ? add_runs(word, set, err) : result_set_add(word, set, err);
 }
@@ -139,8 +137,7 @@ static enum lb_status add_word(const char *word, struct result_set *set, struct 
 {
     bool path = strchr(word, '/') || file_exists(word);
     char *baseline = path ? NULL : file_text("results/baselines/%s", word);
-    enum lb_status status =
-        add_path(baseline && is_directory(baseline, true) ? baseline : word, set, err);
+    enum lb_status status = add_path(baseline && file_exists(baseline) ? baseline : word, set, err);
     free(baseline);
     return status;
 }
@@ -161,14 +158,17 @@ enum lb_status result_set_read(const char *word, struct result_set *set, struct 
 enum lb_status result_set_join(struct result_set *set, struct result_set *more,
                                struct lb_error *err)
 {
-    struct result_file *grown = realloc(set->files, (set->count + more->count + 1) * sizeof *grown);
-    if (!grown)
-        return no_memory(err);
-    set->files = grown;
-    memcpy(grown + set->count, more->files, more->count * sizeof *grown);
-    set->count += more->count;
-    more->count = 0;
-    return LB_OK;
+    size_t n = 0;
+    for (struct result_file *place; n < more->count; n++) {
+        if (!(place = array_add(&set->files, &set->count, sizeof *place)))
+            break;
+        *place = more->files[n];
+    }
+    more->count -= n;
+    if (more->count == 0)
+        return LB_OK;
+    memmove(more->files, more->files + n, more->count * sizeof *more->files);
+    return no_memory(err);
 }
 
 void result_set_free(struct result_set *set)

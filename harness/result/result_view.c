@@ -201,6 +201,9 @@ enum lb_status view_open(const char *path, struct result_view *view, struct lb_e
 void view_close(struct result_view *view)
 {
     json_decref(view->root);
+    for (size_t i = 0; i < view->n_cells; i++)
+        for (size_t k = 0; k < view->cells[i].samples.count; k++)
+            sample_free(&view->cells[i].samples.list[k]);
     while (view->blocks) {
         struct view_block *next = view->blocks->next;
         free(view->blocks);

@@ -11,37 +11,13 @@
 
 #include "base/status.h"
 #include "engine.h"
-#include "sample/sample.h"
+#include "result/summary.h"
 #include "stats/histogram.h"
-#include "stats/stats.h"
 
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#define VIEW_OUTCOMES 4 /* indexed by enum lb_outcome */
-
-/* Passes are decode passes (the prompt's, where nothing was decoded). */
-struct view_sample {
-    int64_t rep, seq, start_ns;
-    double ttft_ns, prefill_ns;
-    double pass_ns; /* mean of its passes, because neighbouring passes load different layers */
-    double outcomes[VIEW_OUTCOMES], wait_ns, compute_ns, other_ns, bytes_read; /* in a pass, mean */
-    double wasted, peak_rss_bytes, major_faults;
-    struct sample_experts experts; /* NAN where there are none */
-    double tokens, draft_ns;       /* in a pass, mean: of all sequences; time of guessing them */
-    const char *tokens_hash;       /* "" when absent */
-};
-
-/* The least time of a pass and what it is made of; NAN where not recorded. */
-struct view_floor {
-    double ns;
-    double compute_ns;  /* resident compute */
-    double load_ns;     /* (bytes that a pass needs - cache) / bandwidth */
-    double all_load_ns; /* bytes that a pass needs / bandwidth */
-    double bandwidth;   /* bytes/s */
-};
 
 /* What layers.jsonl says of a cell's passes. */
 struct view_log {
@@ -56,23 +32,21 @@ struct view_cell {
     const char *name;
     const char *label; /* short: the options that vary in this result */
     const char *prefetch, *replacement;
-    const char *work;         /* options that change the work or the machine, as text */
-    const char *program;      /* of another program, for people; NULL: layerbench itself */
-    const char *problem;      /* why it has no figures, or NULL */
-    double cache;             /* in view.cache_unit; NAN when not given */
-    double cache_bytes;       /* as it took effect; NAN when not recorded */
-    double distance;          /* layers; NAN when not given */
-    double batch;             /* sequences */
-    bool reference;           /* resident, added by the run to measure compute alone */
-    const json_t *options;    /* object */
-    double predicted_pass_ns; /* of the simulator; NAN when the result has none */
-    struct view_sample *samples;
-    size_t n_samples;
-    struct stats_estimate pass; /* ns, of the samples */
-    struct view_sample median;  /* of each figure over the samples: outcomes and times of a pass */
-    struct view_floor floor;
+    const char *work;            /* options that change the work or the machine, as text */
+    const char *program;         /* of another program, for people; NULL: layerbench itself */
+    const char *problem;         /* why it has no figures, or NULL */
+    double cache;                /* in view.cache_unit; NAN when not given */
+    double cache_bytes;          /* as it took effect; NAN when not recorded */
+    double distance;             /* layers; NAN when not given */
+    double batch;                /* sequences */
+    bool reference;              /* resident, added by the run to measure compute alone */
+    const json_t *options;       /* object */
+    double predicted_pass_ns;    /* of the simulator; NAN when the result has none */
+    struct cell_samples samples; /* the sound ones */
+    struct summary median;       /* of them */
+    struct stats_estimate pass;  /* ns, of them */
+    struct floor floor;          /* as recorded; NAN where it was not */
     struct view_log log;
-    double acceptance[LB_DRAFT_MOST]; /* by place in a draft; NAN beyond what was drafted */
 };
 
 struct result_view {

@@ -30,12 +30,6 @@ static bool is_sound_at(const char *key, const json_t *value)
             json_integer_value(value) >= -NUMBER_MOST && json_integer_value(value) < 0);
 }
 
-static int64_t integer(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    return is_sound_at(key, value) ? json_integer_value(value) : 0;
-}
-
 /* The key of a number that is none of those, in a sample or what it holds; NULL: all are sound. */
 static const char *unsound(const json_t *json)
 {
@@ -123,7 +117,7 @@ static double number_option(struct result_view *view, const struct view_cell *ce
 
 double view_speed(const struct view_cell *cell, double pass_ns)
 {
-    return cell->median.tokens * 1e9 / (pass_ns + cell->median.draft_ns);
+    return cell->median.tokens_a_pass * 1e9 / (pass_ns + cell->median.draft_ns);
 }
 
 struct view_cell *view_cell(struct result_view *view, const char *name, bool add)
@@ -153,66 +147,6 @@ static double number(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
     return json_is_number(value) ? json_number_value(value) : NAN;
-}
-
-/* Sums over `passes`, from the sample's key "decode" or, where there is none, from the sample. */
-static void read_sums(const json_t *json, double passes, struct view_sample *sample)
-{
-    const json_t *outcomes = json_object_get(json, "outcomes");
-    for (int i = 0; i < VIEW_OUTCOMES; i++)
-        sample->outcomes[i] =
-            (double)integer(outcomes, lb_outcome_name((enum lb_outcome)i)) / passes;
-    sample->wait_ns = (double)integer(json, "wait_ns") / passes;
-    sample->compute_ns = (double)integer(json, "compute_ns") / passes;
-    sample->other_ns = (double)integer(json, "other_ns") / passes;
-    sample->bytes_read = (double)integer(json, "bytes_read") / passes;
-}
-
-/* Tokens of a pass and the time of drafting them. */
-static void read_tokens(const json_t *json, double passes, double batch, struct view_sample *sample)
-{
-    double tokens = number(json, "tokens"), draft_ns = number(json, "draft_ns");
-    sample->tokens = tokens > 0 && passes > 0 ? tokens / passes : batch;
-    sample->draft_ns = draft_ns > 0 && passes > 0 ? draft_ns / passes : 0;
-}
-
-/* False for a sample without times. */
-static bool read_sample(const struct result_view *view, const json_t *json, double batch,
-                        struct view_sample *sample)
-{
-    const json_t *passes = json_object_get(json, "pass_ns"), *pass;
-    const json_t *decode = json_object_get(json, "decode");
-    double n = 0;
-    size_t i;
-    *sample = (struct view_sample){
-        .rep = integer(json, "rep"),
-        .seq = integer(json, "seq"),
-        .start_ns = integer(json, "start_ns"),
-        .ttft_ns = (double)integer(json, "ttft_ns"),
-        .prefill_ns = (double)integer(json, "prefill_ns"),
-        .wasted = (double)integer(json, "wasted"),
-        .peak_rss_bytes = (double)integer(json, "peak_rss_bytes"),
-        .major_faults = (double)integer(json, "major_faults"),
-        .experts = sample_json_experts(json),
-        .tokens_hash = json_string_value(json_object_get(json, "tokens_hash")),
-    };
-    json_array_foreach(passes, i, pass)
-    {
-        n += json_number_value(pass) > 0;
-    }
-    read_tokens(json, n, batch, sample);
-    bool decoded = strcmp(view->pass_kind, "decode pass") == 0;
-    const json_t *usage = json_object_get(json, "usage");
-    sample->pass_ns = decoded ? sample_json_pass_ns(json) : sample->prefill_ns;
-    if (json_object_get(json, "printed")) { /* another program: only the whole is known */
-        sample->other_ns = sample->pass_ns;
-        sample->peak_rss_bytes = (double)integer(usage, "peak_rss_bytes");
-        sample->major_faults = (double)integer(usage, "major_faults");
-    } else if (decoded && decode)
-        read_sums(decode, n > 0 ? n : 1, sample);
-    else
-        read_sums(json, n + (sample->prefill_ns > 0), sample);
-    return sample->pass_ns > 0;
 }
 
 /* The cache as it took effect, from the first sample; where there is none, as asked for. */
@@ -250,75 +184,33 @@ static void decode_options(struct result_view *view, struct view_cell *cell, con
     cell->cache_bytes = number(json_array_get(json_object_get(json, "samples"), 0), "cache_bytes");
 }
 
-/* Medians of each figure over the samples, as in summary.h. */
+/* As in summary.h. */
 static void summarise(struct result_view *view, struct view_cell *cell)
 {
-#define FIELD(name) offsetof(struct view_sample, name)
-    static const size_t fields[] = {FIELD(pass_ns),
-                                    FIELD(ttft_ns),
-                                    FIELD(prefill_ns),
-                                    FIELD(wait_ns),
-                                    FIELD(compute_ns),
-                                    FIELD(other_ns),
-                                    FIELD(bytes_read),
-                                    FIELD(wasted),
-                                    FIELD(outcomes[0]),
-                                    FIELD(outcomes[1]),
-                                    FIELD(outcomes[2]),
-                                    FIELD(outcomes[3]),
-                                    FIELD(peak_rss_bytes),
-                                    FIELD(experts.demand_bytes),
-                                    FIELD(experts.hit_rate),
-                                    FIELD(experts.hit_rate_bytes),
-                                    FIELD(experts.per_token),
-                                    FIELD(experts.tokens),
-                                    FIELD(tokens),
-                                    FIELD(draft_ns),
-                                    FIELD(major_faults)};
-#undef FIELD
-    size_t n = cell->n_samples;
-    double *values = view_alloc(view, n, sizeof *values);
-    for (size_t k = 0; n > 0 && k < sizeof fields / sizeof *fields; k++) {
-        for (size_t i = 0; i < n; i++)
-            values[i] = *(const double *)((const char *)&cell->samples[i] + fields[k]);
-        *(double *)((char *)&cell->median + fields[k]) = stats_median(values, n);
+    cell->median = summary_of(&cell->samples, &cell->floor);
+    cell->pass = cell->median.estimate;
+    if (cell->median.foreign) { /* only the whole is known */
+        memset(cell->median.outcomes, 0, sizeof cell->median.outcomes);
+        cell->median.wait_ns = cell->median.compute_ns = cell->median.bytes_read = 0;
+        cell->median.other_ns = cell->median.pass_ns;
     }
-    for (size_t i = 0; i < n; i++) {
-        values[i] = cell->samples[i].pass_ns;
-        view->experts |= !isnan(cell->samples[i].experts.per_token);
-    }
-    cell->pass = stats_estimate(values, n);
-    if (n == 0 && !cell->problem)
+    view->experts |= cell->median.n > 0 && !isnan(cell->median.experts.per_token);
+    if (cell->median.n == 0 && !cell->problem)
         cell->problem = "no sample was measured";
 }
 
-static struct view_floor read_floor(const json_t *json)
+static struct floor read_floor(const json_t *json)
 {
     const json_t *floor = json_object_get(json, "floor");
     const json_t *sample = json_array_get(json_object_get(json, "samples"), 0);
-    struct view_floor f = {number(floor, "ns"), number(floor, "compute_ns"),
-                           number(floor, "load_ns"), number(floor, "all_load_ns"),
-                           number(floor, "bandwidth")};
+    struct floor f = {.ns = number(floor, "ns"),
+                      .compute_ns = number(floor, "compute_ns"),
+                      .load_ns = number(floor, "load_ns"),
+                      .all_load_ns = number(floor, "all_load_ns"),
+                      .bandwidth = number(floor, "bandwidth")};
     if (isnan(f.ns))
         f.ns = number(sample, "floor_ns");
     return f;
-}
-
-static void read_acceptance(const json_t *samples, struct view_cell *cell)
-{
-    for (size_t place = 0; place < LB_DRAFT_MOST; place++) {
-        double reached = 0, right = 0;
-        const json_t *sample;
-        size_t i;
-        json_array_foreach(samples, i, sample)
-        {
-            const json_t *of = json_object_get(sample, "draft_reached");
-            reached += json_number_value(json_array_get(of, place));
-            of = json_object_get(sample, "draft_right");
-            right += json_number_value(json_array_get(of, place));
-        }
-        cell->acceptance[place] = reached > 0 ? right / reached : NAN;
-    }
 }
 
 static void read_cell(struct result_view *view, const json_t *json, size_t index)
@@ -341,29 +233,34 @@ static void read_cell(struct result_view *view, const json_t *json, size_t index
     cell->problem = json_string_value(json_object_get(json, "invalid"));
     if (!cell->problem)
         cell->problem = json_string_value(json_object_get(json, "skipped"));
-    cell->samples = view_alloc(view, json_array_size(samples) + 1, sizeof *cell->samples);
+    cell->samples.list = view_alloc(view, json_array_size(samples) + 1, sizeof *cell->samples.list);
     size_t i, damaged = 0;
     json_array_foreach(samples, i, sample)
     {
         const char *key = unsound(sample);
-        if (key)
+        struct sample *to = &cell->samples.list[cell->samples.count];
+        if (key) {
             view_note(view,
                       "cell '%s': sample %zu: %s is no whole number from 0 to 10^18; left out",
                       name, i + 1, key);
-        else if (read_sample(view, sample, cell->batch, &cell->samples[cell->n_samples]))
-            cell->n_samples++;
-        else
+            continue;
+        }
+        sample_from_json_partly(sample, (uint32_t)cell->batch, to);
+        if (sample_pass_ns(to) > 0) {
+            cell->samples.count++;
+        } else {
+            sample_free(to);
             damaged++;
+        }
     }
     if (damaged)
         view_note(view, "cell '%s': %zu sample%s without times; left out", name, damaged,
                   damaged == 1 ? "" : "s");
-    if (failed && cell->n_samples > 0)
+    if (failed && cell->samples.count > 0)
         view_note(view, "cell '%s': %zu samples failed: %s", name,
                   json_array_size(json_object_get(json, "failures")), failed);
     else if (failed && !cell->problem)
         cell->problem = failed;
-    read_acceptance(samples, cell);
     summarise(view, cell);
 }
 
@@ -456,12 +353,11 @@ static void label_cells(struct result_view *view)
     }
 }
 
-/* Layers where every cell says its cache in layers, else MiB; decode where any cell decoded. */
-static void choose_units(struct result_view *view, const json_t *cells)
+/* Layers where every cell says its cache in layers, else MiB. */
+static void choose_unit(struct result_view *view, const json_t *cells)
 {
-    const json_t *cell, *sample;
-    size_t i, j;
-    bool decoded = false;
+    const json_t *cell;
+    size_t i;
     json_array_foreach(cells, i, cell)
     {
         const json_t *options = json_object_get(cell, "options");
@@ -469,20 +365,14 @@ static void choose_units(struct result_view *view, const json_t *cells)
             !json_is_number(json_object_get(options, "cache_layers")) &&
             json_object_get(options, "cache_bytes"))
             view->cache_unit = "MiB";
-        json_array_foreach(json_object_get(cell, "samples"), j, sample)
-        {
-            decoded = decoded || json_array_size(json_object_get(sample, "pass_ns")) > 0;
-        }
     }
-    if (!decoded)
-        view->pass_kind = "prompt pass";
 }
 
 void view_read_cells(struct result_view *view, const json_t *cells)
 {
     size_t i;
     const json_t *cell;
-    choose_units(view, cells);
+    choose_unit(view, cells);
     json_array_foreach(cells, i, cell)
     {
         read_cell(view, cell, i);

@@ -2,6 +2,7 @@
 #include "result/results.h"
 
 #include "base/clock.h"
+#include "common/array.h"
 #include "common/file_io.h"
 #include "common/folder_lock.h"
 #include "common/json_text.h"
@@ -26,6 +27,11 @@
 /* Everything is written when that took less than one part in so many of the time since. */
 #define WRITE_EVERY 20
 
+static const char *const file_names[N_RESULT_FILES] = {
+    [RESULT_JSON] = "result.json",     [LAYERS_JSONL] = "layers.jsonl",
+    [SAMPLES_JSONL] = "samples.jsonl", [ROUTES_CSV] = "routes.csv",
+    [SUMMARY_CSV] = "summary.csv",     [SUMMARY_MD] = "summary.md"};
+
 static enum lb_status no_memory(struct lb_error *err)
 {
     return lb_fail(err, LB_ERR_NOMEM, "results: out of memory");
@@ -40,12 +46,11 @@ static enum lb_status prepare(struct results *r, const char *directory, struct l
     r->warnings = json_array();
     r->attached = json_object();
     bool all = r->directory && r->by_cell && r->warnings && r->attached;
+    for (size_t i = 0; i < N_RESULT_FILES; i++) {
+        r->files[i] = file_text("%s/%s", directory, file_names[i]);
+        all = all && r->files[i];
+    }
     return all ? raw_paths_plan(r->matrix, &r->paths, err) : no_memory(err);
-}
-
-static char *path_of(const struct results *r, const char *name)
-{
-    return file_text("%s/%s", r->directory, name);
 }
 
 /* But for what a run leaves that was killed before its first result was there. */
@@ -125,13 +130,12 @@ static enum lb_status keep_sample(struct results *r, uint32_t cell, struct sampl
                                   struct lb_error *err)
 {
     struct cell_samples *c = &r->by_cell[cell];
-    struct sample *grown = realloc(c->list, (c->count + 1) * sizeof *grown);
-    if (!grown)
+    struct sample *place = array_add(&c->list, &c->count, sizeof *place);
+    if (!place)
         return no_memory(err);
     if (*sample->notice)
         results_warn(r, "%s: %s", r->matrix->cells[cell].name, sample->notice);
-    c->list = grown;
-    c->list[c->count++] = *sample;
+    *place = *sample;
     memset(sample, 0, sizeof *sample);
     return LB_OK;
 }
@@ -139,11 +143,8 @@ static enum lb_status keep_sample(struct results *r, uint32_t cell, struct sampl
 static bool is_known(void *ctx, const char *cell, int32_t rep)
 {
     const struct results *r = ctx;
-    for (uint32_t i = 0; i < r->matrix->count; i++) {
-        if (strcmp(r->matrix->cells[i].name, cell) == 0)
-            return results_has(r, i, rep);
-    }
-    return false;
+    int i = matrix_find(r->matrix, cell);
+    return i >= 0 && results_has(r, (uint32_t)i, rep);
 }
 
 /* A sample of the journal that result.json lacks. */
@@ -151,57 +152,42 @@ static enum lb_status take_journalled(void *ctx, const char *cell, struct sample
                                       struct lb_error *err)
 {
     struct results *r = ctx;
-    for (uint32_t i = 0; i < r->matrix->count; i++) {
-        if (strcmp(r->matrix->cells[i].name, cell) != 0)
-            continue;
-        if (!results_has(r, i, sample->rep))
-            return keep_sample(r, i, sample, err);
-        sample_free(sample);
-        return LB_OK;
-    }
+    int i = matrix_find(r->matrix, cell);
+    if (i >= 0 && !results_has(r, (uint32_t)i, sample->rep))
+        return keep_sample(r, (uint32_t)i, sample, err);
     sample_free(sample);
+    if (i >= 0)
+        return LB_OK;
     return lb_fail(err, LB_ERR_INPUT, "has a cell '%s' that does not belong to this run", cell);
 }
 
 enum lb_status results_resume(struct results *r, const char *directory, struct lb_error *err)
 {
     enum lb_status status = prepare(r, directory, err);
-    char *path = status == LB_OK ? path_of(r, "result.json") : NULL;
-    char *lines = path ? path_of(r, "layers.jsonl") : NULL;
-    char *journal = lines ? path_of(r, "samples.jsonl") : NULL;
-    char *routes = path ? path_of(r, "routes.csv") : NULL;
     json_t *document = NULL;
     if (status == LB_OK)
         status = folder_lock(directory, &r->lock, err);
     if (status != LB_OK)
-        goto done;
-    if (!path || !lines || !journal || !routes) {
-        status = no_memory(err);
-        goto done;
-    }
-    status = document_read(path, &document, err);
+        return status;
+    status = document_read(r->files[RESULT_JSON], &document, err);
     if (status == LB_OK)
-        status = document_check(path, document, err);
+        status = document_check(r->files[RESULT_JSON], document, err);
     if (status != LB_OK)
         goto done;
     status = results_from_json(r, document, err);
     if (status == LB_OK)
-        status = journal_read(journal, take_journalled, r, err);
+        status = journal_read(r->files[SAMPLES_JSONL], take_journalled, r, err);
     if (status == LB_OK)
-        status = log_check_forget(r, lines, err);
+        status = log_check_forget(r, r->files[LAYERS_JSONL], err);
     if (status == LB_OK)
-        status = layer_lines_mend(lines, is_known, r, err);
+        status = layer_lines_mend(r->files[LAYERS_JSONL], is_known, r, err);
     if (status == LB_OK)
-        status = route_lines_mend(routes, is_known, r, err);
+        status = route_lines_mend(r->files[ROUTES_CSV], is_known, r, err);
     if (status == LB_OK)
         go_on_in_time(r);
-    lb_error_prefix(err, "%s", path);
+    lb_error_prefix(err, "%s", r->files[RESULT_JSON]);
 done:
     json_decref(document);
-    free(journal);
-    free(routes);
-    free(lines);
-    free(path);
     return status;
 }
 
@@ -232,7 +218,16 @@ struct summary results_summary(const struct results *r, uint32_t cell)
     struct floor floor =
         summary_floor(&r->by_cell[cell], reference < 0 ? NULL : &r->by_cell[reference],
                       results_bandwidth(r, cell, &source));
-    return summary_of(&r->by_cell[cell], &floor, r->matrix->cells[cell].settings.engine.batch);
+    return summary_of(&r->by_cell[cell], &floor);
+}
+
+bool results_predicts(const struct results *r)
+{
+    struct summary_prediction p;
+    for (uint32_t i = 0; i < r->matrix->count; i++)
+        if (summary_prediction(&r->by_cell[i], 1, &p))
+            return true;
+    return false;
 }
 
 void results_attach(struct results *r, uint32_t cell, const char *key, json_t *value)
@@ -300,49 +295,39 @@ void results_warn_of_figures(struct results *r)
     }
 }
 
-static enum lb_status write_text(const struct results *r, const char *name,
+static enum lb_status write_text(const struct results *r, int file,
                                  void (*print)(const struct results *r, FILE *out),
                                  struct lb_error *err)
 {
-    char *path = path_of(r, name), *text = NULL;
-    size_t length = 0;
-    FILE *out = path ? open_memstream(&text, &length) : NULL;
-    enum lb_status status = LB_OK;
-    if (out) {
-        print(r, out);
-        status = fclose(out) == 0 ? file_replace(path, text, length, err) : no_memory(err);
-    } else {
-        status = no_memory(err);
-    }
-    free(text);
-    free(path);
-    return status;
+    struct file_stream to;
+    enum lb_status status = file_stream_open(r->files[file], &to, err);
+    if (status != LB_OK)
+        return status;
+    print(r, to.out);
+    return file_stream_finish(&to, err);
 }
 
 enum lb_status results_write(struct results *r, struct lb_error *err)
 {
     const int64_t begin_ns = lb_now_ns();
-    char *path = path_of(r, "result.json"), *journal = path_of(r, "samples.jsonl");
-    json_t *document = path ? results_to_json(r) : NULL;
+    json_t *document = results_to_json(r);
     char *text = document ? json_dumps(document, JSON_INDENT(1)) : NULL;
     enum lb_status status = LB_OK;
     if (document && !r->context)
         r->context = json_incref(json_object_get(document, "context"));
-    status = text ? file_replace(path, text, strlen(text), err)
+    status = text ? file_replace(r->files[RESULT_JSON], text, strlen(text), err)
                   : lb_fail(err, LB_ERR_STATE,
                             "%s: the result cannot be put into words "
                             "(out of memory, or Google Benchmark refused)",
                             r->directory);
     free(text);
     json_decref(document);
-    if (status == LB_OK && journal)
-        unlink(journal); /* all its samples are in result.json now */
-    free(journal);
-    free(path);
     if (status == LB_OK)
-        status = write_text(r, "summary.csv", summary_print_csv, err);
+        unlink(r->files[SAMPLES_JSONL]); /* all its samples are in result.json now */
     if (status == LB_OK)
-        status = write_text(r, "summary.md", summary_print_markdown, err);
+        status = write_text(r, SUMMARY_CSV, summary_print_csv, err);
+    if (status == LB_OK)
+        status = write_text(r, SUMMARY_MD, summary_print_markdown, err);
     r->written_ns = lb_now_ns();
     r->write_took_ns = r->written_ns - begin_ns;
     return status;
@@ -352,19 +337,13 @@ enum lb_status results_add(struct results *r, uint32_t cell, struct sample *samp
                            struct lb_error *err)
 {
     const char *name = r->matrix->cells[cell].name;
-    char *lines = path_of(r, "layers.jsonl"), *journal = path_of(r, "samples.jsonl");
-    char *routes = path_of(r, "routes.csv");
-    enum lb_status status = lines && journal && routes ? LB_OK : no_memory(err);
     summary_look_back(sample);
-    if (status == LB_OK && r->log)
-        status = layer_lines_append(lines, name, sample, err);
+    enum lb_status status =
+        r->log ? layer_lines_append(r->files[LAYERS_JSONL], name, sample, err) : LB_OK;
     if (status == LB_OK)
-        status = route_lines_append(routes, name, sample, err);
+        status = route_lines_append(r->files[ROUTES_CSV], name, sample, err);
     if (status == LB_OK)
-        status = journal_add(journal, name, sample, err);
-    free(journal);
-    free(routes);
-    free(lines);
+        status = journal_add(r->files[SAMPLES_JSONL], name, sample, err);
     if (status != LB_OK)
         return status;
     free(sample->log); /* on disk now */
@@ -391,6 +370,8 @@ void results_close(struct results *r)
     if (r->directory)
         folder_unlock(&r->lock);
     free(r->directory);
+    for (size_t i = 0; i < N_RESULT_FILES; i++)
+        free(r->files[i]);
     json_decref(r->context);
     json_decref(r->environment);
     json_decref(r->warnings);

@@ -22,9 +22,19 @@
 #include "study/matrix.h"
 #include "study/model_file.h"
 
+enum {
+    RESULT_JSON,
+    LAYERS_JSONL,
+    SAMPLES_JSONL,
+    ROUTES_CSV,
+    SUMMARY_CSV,
+    SUMMARY_MD,
+    N_RESULT_FILES
+};
+
 struct results {
-    char *directory;
-    int lock; /* on the directory, from open or resume to close */
+    char *directory, *files[N_RESULT_FILES]; /* in it */
+    int lock;                                /* on the directory, from open or resume to close */
     const struct scenario *scenario;
     const struct matrix *matrix;
     const char *model_path;
@@ -85,6 +95,8 @@ void results_warn_of_figures(struct results *results);
  */
 bool results_is_of_figures(const char *warning);
 struct summary results_summary(const struct results *results, uint32_t cell);
+/* Whether any cell guesses experts before their router chooses them. */
+bool results_predicts(const struct results *results);
 
 void results_close(struct results *results);
 

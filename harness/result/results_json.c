@@ -3,6 +3,7 @@
 #include "result/results_json.h"
 
 #include "common/amounts.h"
+#include "common/array.h"
 #include "common/gbench_shim.h"
 #include "common/json_text.h"
 #include "common/version.h"
@@ -99,7 +100,6 @@ json_t *results_options(const struct settings *settings)
 /* The samples of one cell in the order of their repetitions. */
 struct replay {
     const struct sample **samples;
-    uint32_t batch;
     double floor_ns;
     bool same_passes; /* all samples took as many; else each is told as its mean pass */
     int64_t mean_ns;
@@ -121,17 +121,17 @@ static void repeat(void *ctx, uint32_t index, struct gbench_result *result)
     double n = s->n_pass;
     r->mean_ns = llround(sample_pass_ns(s));
     result->iteration_ns = r->same_passes ? s->pass_ns : &r->mean_ns;
-    counter(result, "tokens_per_second", sample_tokens_per_s(s, r->batch));
+    counter(result, "tokens_per_second", sample_tokens_per_s(s));
     if (s->drafted > 0) {
-        counter(result, "tokens_a_pass", sample_tokens_a_pass(s, r->batch));
+        counter(result, "tokens_a_pass", sample_tokens_a_pass(s));
         counter(result, "drafts_kept", (double)s->drafts_kept / (double)s->drafted);
     }
     if (s->printed) /* of another program nothing else is known */
         return;
-    counter(result, "hit", (double)s->decode.hit / n);
+    counter(result, "hit", (double)s->decode.hits / n);
     counter(result, "prefetched", (double)s->decode.prefetched / n);
     counter(result, "late", (double)s->decode.late / n);
-    counter(result, "miss", (double)s->decode.miss / n);
+    counter(result, "miss", (double)s->decode.misses / n);
     counter(result, "bytes_read", (double)s->decode.bytes_read / n);
     counter(result, "wait_ms", (double)s->decode.wait_ns / n / 1e6);
     counter(result, "compute_ms", (double)s->decode.compute_ns / n / 1e6);
@@ -160,9 +160,8 @@ struct report {
 static void add_benchmark(struct report *report, const struct cell *cell, double floor_ns, size_t n)
 {
     struct replay *replay = &report->replays[report->n_benchmarks];
-    *replay = (struct replay){.samples = report->samples + report->n_samples - n,
-                              .batch = cell->settings.engine.batch,
-                              .floor_ns = floor_ns};
+    *replay =
+        (struct replay){.samples = report->samples + report->n_samples - n, .floor_ns = floor_ns};
     qsort(replay->samples, n, sizeof *replay->samples, by_repetition);
     uint32_t n_pass = replay->samples[0]->n_pass;
     replay->same_passes = n_pass > 0;
@@ -239,7 +238,7 @@ static json_t *floor_json(const struct results *r, uint32_t i, const struct summ
     json_object_set_new(object, "bandwidth", number_or_null(f->bandwidth));
     json_object_set_new(object, "bandwidth_source", json_text(source));
     /* what the passes made of it, waits and all */
-    json_object_set_new(object, "bandwidth_used", number_or_null(s->bytes / s->pass_ns * 1e9));
+    json_object_set_new(object, "bandwidth_used", number_or_null(s->bandwidth_used));
     return object;
 }
 
@@ -411,14 +410,12 @@ static enum lb_status take_sample(struct results *r, uint32_t cell, bool borrowe
                               "cell '%s' has repetition %d already, with other figures",
                               r->matrix->cells[cell].name, rep);
     }
-    struct sample *grown = realloc(c->list, (c->count + 1) * sizeof *grown);
-    if (!grown) {
+    struct sample *place = array_add(&c->list, &c->count, sizeof *place);
+    if (place)
+        *place = *sample;
+    else
         sample_free(sample);
-        return lb_fail(err, LB_ERR_NOMEM, "out of memory for samples");
-    }
-    c->list = grown;
-    c->list[c->count++] = *sample;
-    return LB_OK;
+    return place ? LB_OK : lb_fail(err, LB_ERR_NOMEM, "out of memory for samples");
 }
 
 /* What to add to a start time of the document to make it one of the result. */
@@ -439,7 +436,7 @@ static enum lb_status take_samples(struct results *r, uint32_t cell, const json_
     {
         struct sample sample;
         const char *where;
-        if (!sample_from_json(json, &sample, &where))
+        if (!sample_from_json(json, r->matrix->cells[cell].settings.engine.batch, &sample, &where))
             return lb_fail(err, LB_ERR_INPUT, "cell '%s': a sample's '%s' is missing or damaged",
                            r->matrix->cells[cell].name, where);
         sample.origin = origin;
@@ -458,10 +455,9 @@ static enum lb_status take_cell(struct results *r, const json_t *json, int64_t s
     static const char *const lists[] = {"samples", "failures"};
     static const char *const keys[] = {"profile", "prediction", "machine"};
     bool borrowed = json_is_true(json_object_get(json, "borrowed"));
-    uint32_t i = 0;
-    while (i < r->matrix->count && strcmp(r->matrix->cells[i].name, name ? name : "") != 0)
-        i++;
-    if (i == r->matrix->count)
+    int found = matrix_find(r->matrix, name ? name : "");
+    uint32_t i = (uint32_t)found;
+    if (found < 0)
         return lb_fail(err, LB_ERR_INPUT,
                        "has a cell '%s' that does not belong to this run (was it filtered "
                        "otherwise?)",

@@ -7,130 +7,94 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a sample contributes to one figure. */
-typedef double (*figure)(const struct sample *s);
-
 static double per_pass(const struct sample *s, double sum)
 {
     return sum / (s->n_pass ? s->n_pass : 1);
 }
 
-#define PER_PASS(name, field)                                                                      \
+#define FIGURE(name, value)                                                                        \
     static double name(const struct sample *s)                                                     \
     {                                                                                              \
-        return per_pass(s, (double)s->decode.field);                                               \
+        return (double)(value);                                                                    \
     }
-PER_PASS(hits, hit)
-PER_PASS(prefetched, prefetched)
-PER_PASS(late, late)
-PER_PASS(misses, miss)
-PER_PASS(wait, wait_ns)
-PER_PASS(compute, compute_ns)
-PER_PASS(other, other_ns)
-PER_PASS(bytes, bytes_read)
+#define PER_PASS(name, sum) FIGURE(name, per_pass(s, (double)(sum)))
+PER_PASS(hits, s->decode.hits)
+PER_PASS(prefetched, s->decode.prefetched)
+PER_PASS(late, s->decode.late)
+PER_PASS(misses, s->decode.misses)
+PER_PASS(wait, s->decode.wait_ns)
+PER_PASS(compute, s->decode.compute_ns)
+PER_PASS(other, s->decode.other_ns)
+PER_PASS(busy, s->decode.compute_ns + s->decode.other_ns)
+PER_PASS(bytes_read, s->decode.bytes_read)
+PER_PASS(drafted, s->drafted)
+PER_PASS(drafts_kept, s->drafts_kept)
+PER_PASS(draft_time, s->draft_ns)
+FIGURE(prefill, s->prefill_ns)
+FIGURE(first_token, s->ttft_ns)
+FIGURE(peak, s->printed ? (double)s->usage.peak_rss_bytes : (double)s->peak_rss_bytes)
+FIGURE(major_faults, s->printed ? (double)s->usage.major_faults : (double)s->major_faults)
+FIGURE(wasted, (double)s->all.wasted / (double)(s->all.passes ? s->all.passes : 1))
+FIGURE(demand, sample_experts(s).demand_bytes)
+FIGURE(expert_hits, sample_experts(s).hit_rate)
+FIGURE(expert_hit_bytes, sample_experts(s).hit_rate_bytes)
+FIGURE(experts_of_token, sample_experts(s).per_token)
+FIGURE(tokens_of_expert, sample_experts(s).tokens)
 
-static double prefill(const struct sample *s)
+/* A mean wait; NAN where there was no such access. */
+static double mean(int64_t ns, uint64_t n)
 {
-    return (double)s->prefill_ns;
+    return n > 0 ? (double)ns / (double)n : NAN;
 }
+FIGURE(cached_wait, mean(s->cached_wait_ns, s->decode.hits + s->decode.prefetched))
+FIGURE(uncached_wait, mean(s->uncached_wait_ns, s->decode.late + s->decode.misses))
 
-static double first_token(const struct sample *s)
-{
-    return (double)s->ttft_ns;
-}
-
-static double pass_time(const struct sample *s)
-{
-    return sample_pass_ns(s);
-}
-
-static double busy(const struct sample *s)
-{
-    return compute(s) + other(s);
-}
-
-static double drafted(const struct sample *s)
-{
-    return per_pass(s, (double)s->drafted);
-}
-
-static double drafts_kept(const struct sample *s)
-{
-    return per_pass(s, (double)s->drafts_kept);
-}
-
-static double draft_time(const struct sample *s)
-{
-    return per_pass(s, (double)s->draft_ns);
-}
-
-static double wasted(const struct sample *s)
-{
-    return (double)s->wasted / (double)(s->passes ? s->passes : 1);
-}
-
-static double peak(const struct sample *s)
-{
-    return (double)s->peak_rss_bytes;
-}
-
-static double cached_wait(const struct sample *s)
-{
-    double n = (double)(s->decode.hit + s->decode.prefetched);
-    return n > 0 ? (double)s->cached_wait_ns / n : NAN;
-}
-
-static double uncached_wait(const struct sample *s)
-{
-    double n = (double)(s->decode.late + s->decode.miss);
-    return n > 0 ? (double)s->uncached_wait_ns / n : NAN;
-}
-
-#define OF_EXPERTS(name, field)                                                                    \
-    static double name(const struct sample *s)                                                     \
-    {                                                                                              \
-        return sample_experts(s).field;                                                            \
-    }
-OF_EXPERTS(demand, demand_bytes)
-OF_EXPERTS(expert_hits, hit_rate)
-OF_EXPERTS(expert_hit_bytes, hit_rate_bytes)
-OF_EXPERTS(experts_of_token, per_token)
-OF_EXPERTS(tokens_of_expert, tokens)
+/* What a sample contributes to each figure, which is the median over the samples that have one. */
+static const struct {
+    size_t offset;
+    double (*of)(const struct sample *s);
+} figures[] = {
+#define OF(field) offsetof(struct summary, field)
+    {OF(prefill_ns), prefill},
+    {OF(ttft_ns), first_token},
+    {OF(tokens_a_pass), sample_tokens_a_pass},
+    {OF(token_ns), sample_token_ns},
+    {OF(drafted), drafted},
+    {OF(drafts_kept), drafts_kept},
+    {OF(draft_ns), draft_time},
+    {OF(outcomes[LB_HIT]), hits},
+    {OF(outcomes[LB_PREFETCHED]), prefetched},
+    {OF(outcomes[LB_LATE]), late},
+    {OF(outcomes[LB_MISS]), misses},
+    {OF(wait_ns), wait},
+    {OF(compute_ns), compute},
+    {OF(other_ns), other},
+    {OF(bytes_read), bytes_read},
+    {OF(cached_ns), cached_wait},
+    {OF(uncached_ns), uncached_wait},
+    {OF(wasted), wasted},
+    {OF(peak_rss_bytes), peak},
+    {OF(major_faults), major_faults},
+    {OF(experts.demand_bytes), demand},
+    {OF(experts.hit_rate), expert_hits},
+    {OF(experts.hit_rate_bytes), expert_hit_bytes},
+    {OF(experts.per_token), experts_of_token},
+    {OF(experts.tokens), tokens_of_expert},
+#undef OF
+};
 
 static bool usable(const struct sample *s)
 {
     return !*s->failed && s->n_pass > 0;
 }
 
-/* The figure of each usable sample, NANs left out; malloc. */
-static double *values_of(const struct cell_samples *c, figure f, size_t *count)
-{
-    double *values = malloc((c->count + 1) * sizeof *values);
-    *count = 0;
-    for (size_t i = 0; values && i < c->count; i++) {
-        double value = usable(&c->list[i]) ? f(&c->list[i]) : NAN;
-        if (!isnan(value))
-            values[(*count)++] = value;
-    }
-    return values;
-}
-
 /* NAN when there is none. */
-static double median_of(const struct cell_samples *c, figure f)
-{
-    size_t n;
-    double *values = values_of(c, f, &n), median = values && n > 0 ? stats_median(values, n) : NAN;
-    free(values);
-    return median;
-}
-
-/* NAN when there is none. */
-static double least_of(const struct cell_samples *c, figure f)
+static double least_of(const struct cell_samples *c, double (*of)(const struct sample *s))
 {
     double least = NAN;
     for (size_t i = 0; i < c->count; i++)
         if (usable(&c->list[i]))
-            least = fmin(least, f(&c->list[i])); /* fmin ignores NAN */
+            least = fmin(least, of(&c->list[i])); /* fmin ignores NAN */
     return least;
 }
 
@@ -159,8 +123,8 @@ bool summary_prediction(const struct cell_samples *c, size_t depth, struct summa
 /* What a decode pass needs: all layers, but for the experts that it does not use. */
 static double bytes_of_pass(const struct sample *s)
 {
-    return s->needed_bytes > 0 && s->n_pass > 0 ? (double)s->needed_bytes / s->n_pass
-                                                : (double)s->layer_bytes;
+    return s->decode.needed_bytes > 0 ? per_pass(s, (double)s->decode.needed_bytes)
+                                      : (double)s->layer_bytes;
 }
 
 /* Bytes that a decode pass must read, whatever is evicted for what. */
@@ -171,7 +135,7 @@ static double least_of_pass(const struct sample *s)
         return 0;
     if (s->clairvoyant_hit_bytes > 0)
         return needed - per_pass(s, (double)s->clairvoyant_hit_bytes);
-    return floor_least(needed, (double)s->cache_bytes);
+    return floor_least(needed, (double)s->all.cache_bytes);
 }
 
 void summary_look_back(struct sample *s)
@@ -180,7 +144,7 @@ void summary_look_back(struct sample *s)
     size_t n = 0;
     for (size_t i = 0; i < s->n_units; i++)
         n_units = s->units[i].unit >= n_units ? s->units[i].unit + 1 : n_units;
-    if (s->experts_needed == 0 || s->n_units != s->unit_accesses)
+    if (s->decode.experts_needed == 0 || s->n_units != s->all.unit_accesses)
         return;
     uint32_t *units = malloc((s->n_units + 1) * sizeof *units);
     double *bytes_of = calloc(n_units + 1, sizeof *bytes_of), needed = 0, least = NAN;
@@ -193,7 +157,7 @@ void summary_look_back(struct sample *s)
         needed += (double)a->weights;
     }
     if (units && bytes_of)
-        least = floor_clairvoyant(units, n, bytes_of, n_units, (double)s->cache_bytes);
+        least = floor_clairvoyant(units, n, bytes_of, n_units, (double)s->all.cache_bytes);
     if (needed > least)
         s->clairvoyant_hit_bytes = (uint64_t)(needed - least);
     free(units);
@@ -228,17 +192,6 @@ const char *summary_broken(const struct cell_samples *c)
     return NULL;
 }
 
-static void spread(const struct cell_samples *cell, struct summary *out)
-{
-    size_t n;
-    double *values = values_of(cell, pass_time, &n);
-    if (values && n > 0 && stats_summarise(values, n, &out->pass)) {
-        out->estimate = stats_estimate(values, n);
-        out->pass_ns = out->estimate.median;
-    }
-    free(values);
-}
-
 /* By place, over all samples. */
 static void acceptance(const struct cell_samples *cell, double of[LB_DRAFT_MOST])
 {
@@ -252,41 +205,43 @@ static void acceptance(const struct cell_samples *cell, double of[LB_DRAFT_MOST]
     }
 }
 
-/* The same with what the cell's batch decides. */
-static double median_with(const struct cell_samples *c, double batch,
-                          double (*of)(const struct sample *s, double batch))
+/* The figure of each usable sample, NANs left out. */
+static size_t values_of(const struct cell_samples *c, double (*of)(const struct sample *s),
+                        double *values)
 {
-    double *values = malloc((c->count + 1) * sizeof *values), median = NAN;
     size_t n = 0;
-    for (size_t i = 0; values && i < c->count; i++)
-        if (usable(&c->list[i]))
-            values[n++] = of(&c->list[i], batch);
-    if (n > 0)
-        median = stats_median(values, n);
-    free(values);
-    return median;
-}
-
-static double usage_peak(const struct sample *s)
-{
-    return (double)s->usage.peak_rss_bytes;
+    for (size_t i = 0; i < c->count; i++) {
+        values[n] = usable(&c->list[i]) ? of(&c->list[i]) : NAN;
+        n += !isnan(values[n]);
+    }
+    return n;
 }
 
 /* Another program says nothing of these. */
-static void leave_out(const struct cell_samples *cell, struct summary *s)
+static void leave_out(struct summary *s)
 {
-    double *const unknown[] = {&s->prefill_ns, &s->ttft_ns, &s->hit,         &s->prefetched,
-                               &s->late,       &s->miss,    &s->wait_ns,     &s->compute_ns,
-                               &s->other_ns,   &s->bytes,   &s->cached_ns,   &s->uncached_ns,
-                               &s->wasted,     &s->drafted, &s->drafts_kept, &s->draft_ns};
+    double *const unknown[] = {&s->prefill_ns,
+                               &s->ttft_ns,
+                               &s->outcomes[LB_HIT],
+                               &s->outcomes[LB_PREFETCHED],
+                               &s->outcomes[LB_LATE],
+                               &s->outcomes[LB_MISS],
+                               &s->wait_ns,
+                               &s->compute_ns,
+                               &s->other_ns,
+                               &s->bytes_read,
+                               &s->cached_ns,
+                               &s->uncached_ns,
+                               &s->wasted,
+                               &s->drafted,
+                               &s->drafts_kept,
+                               &s->draft_ns};
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
         *unknown[i] = NAN;
     s->foreign = true;
-    s->peak_rss_bytes = median_of(cell, usage_peak);
 }
 
-struct summary summary_of(const struct cell_samples *cell, const struct floor *floor,
-                          uint32_t batch)
+struct summary summary_of(const struct cell_samples *cell, const struct floor *floor)
 {
     struct summary s = {.floor = *floor};
     for (size_t i = 0; i < cell->count; i++) {
@@ -295,41 +250,31 @@ struct summary summary_of(const struct cell_samples *cell, const struct floor *f
         s.n_failed += *sample->failed != '\0';
         s.n_broken += sample->broken && json_array_size(sample->broken) > 0;
     }
-    if (s.n == 0)
+    double *values = malloc((cell->count + 1) * sizeof *values);
+    if (s.n == 0 || !values) {
+        free(values);
         return s;
-    spread(cell, &s);
-    s.prefill_ns = median_of(cell, prefill);
-    s.ttft_ns = median_of(cell, first_token);
-    s.hit = median_of(cell, hits);
-    s.prefetched = median_of(cell, prefetched);
-    s.late = median_of(cell, late);
-    s.miss = median_of(cell, misses);
-    s.wait_ns = median_of(cell, wait);
-    s.compute_ns = median_of(cell, compute);
-    s.other_ns = median_of(cell, other);
-    s.bytes = median_of(cell, bytes);
-    s.cached_ns = median_of(cell, cached_wait);
-    s.uncached_ns = median_of(cell, uncached_wait);
-    s.wasted = median_of(cell, wasted);
-    s.peak_rss_bytes = median_of(cell, peak);
-    s.experts = (struct sample_experts){.demand_bytes = median_of(cell, demand),
-                                        .hit_rate = median_of(cell, expert_hits),
-                                        .hit_rate_bytes = median_of(cell, expert_hit_bytes),
-                                        .per_token = median_of(cell, experts_of_token),
-                                        .tokens = median_of(cell, tokens_of_expert)};
-    s.tokens_a_pass = median_with(cell, batch, sample_tokens_a_pass);
-    s.token_ns = median_with(cell, batch, sample_token_ns);
+    }
+    size_t n = values_of(cell, sample_pass_ns, values);
+    (void)stats_summarise(values, n, &s.pass);
+    s.estimate = stats_estimate(values, n);
+    s.pass_ns = s.estimate.median;
+    s.outliers = (double)s.pass.outliers;
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        n = values_of(cell, figures[i].of, values);
+        *(double *)((char *)&s + figures[i].offset) = n > 0 ? stats_median(values, n) : NAN;
+    }
+    free(values);
+    for (size_t i = 0; i < cell->count && !s.foreign; i++)
+        if (cell->list[i].printed)
+            leave_out(&s);
     s.token_floor_ns = floor->ns / s.tokens_a_pass;
     s.tokens_per_s = 1e9 / s.token_ns;
-    s.drafted = median_of(cell, drafted);
-    s.drafts_kept = median_of(cell, drafts_kept);
-    s.draft_ns = median_of(cell, draft_time);
+    s.token_bytes = s.bytes_read / s.tokens_a_pass;
+    s.bandwidth_used = s.bytes_read / s.pass_ns * 1e9;
     acceptance(cell, s.acceptance);
     if (s.pass_ns > 0)
         s.share_of_floor = floor->ns / s.pass_ns;
-    for (size_t i = 0; i < cell->count && !s.foreign; i++)
-        if (cell->list[i].printed)
-            leave_out(cell, &s);
     if (floor->all_load_ns > 0)
         s.c_over_t = floor->compute_ns / floor->all_load_ns;
     return s;

@@ -21,17 +21,20 @@ struct summary {
     double pass_ns;                 /* median */
     struct stats_estimate estimate; /* of that median */
     struct stats_summary pass;
+    double outliers; /* of it */
     double prefill_ns, ttft_ns, tokens_per_s;
     double tokens_a_pass;            /* of all sequences together */
     double token_ns, token_floor_ns; /* pass and drafts over them; floor over them, 0: not known */
-    double drafted, drafts_kept;     /* per decode pass */
+    double token_bytes,
+        bandwidth_used;          /* bytes read over them; over the pass time, waits and all */
+    double drafted, drafts_kept; /* per decode pass */
     double draft_ns;
-    double acceptance[LB_DRAFT_MOST];   /* by place in the draft, how often it is kept once those
-                                         * before it are; NAN beyond what was drafted */
-    double hit, prefetched, late, miss; /* per decode pass */
-    double wait_ns, compute_ns, other_ns, bytes;
+    double acceptance[LB_DRAFT_MOST]; /* by place in the draft, how often it is kept once those
+                                       * before it are; NAN beyond what was drafted */
+    double outcomes[LB_MISS + 1];     /* indexed by enum lb_outcome; per decode pass, as the next */
+    double wait_ns, compute_ns, other_ns, bytes_read;
     double cached_ns, uncached_ns; /* mean wait of an access that found its layer, that did not */
-    double wasted, peak_rss_bytes;
+    double wasted, peak_rss_bytes, major_faults;
     struct sample_experts experts; /* of a mixture; NAN where there is none */
     struct floor floor;
     double share_of_floor; /* floor / pass time; 0: not known; above 1: the floor is wrong */
@@ -61,8 +64,6 @@ void summary_look_back(struct sample *sample);
  * resident cell that does the same work, or NULL: its least computation is the cell's. */
 struct floor summary_floor(const struct cell_samples *cell, const struct cell_samples *reference,
                            double bandwidth);
-/* batch: sequences that get a token in each decode pass. */
-struct summary summary_of(const struct cell_samples *cell, const struct floor *floor,
-                          uint32_t batch);
+struct summary summary_of(const struct cell_samples *cell, const struct floor *floor);
 
 #endif

@@ -17,7 +17,7 @@ const char *const summary_formats[] = {"csv", "json", "jsonl", "md", "sql", NULL
 struct row {
     struct summary s;
     struct summary_prediction predicted;
-    double reference, n, failed, invalid, outliers, bandwidth_used, token_bytes;
+    double reference, n, failed, invalid;
     struct summary_usage usage;
 };
 
@@ -55,15 +55,16 @@ static const struct column columns[] = {
     {"floor_ns", "ns a pass", "the least time a pass can take", S(floor.ns), ZERO_IS_NONE},
     {"share_of_floor", "share", "floor / pass; above 1 where the floor is wrong", S(share_of_floor),
      ZERO_IS_NONE},
-    {"hit", "accesses a pass", "in the cache since an earlier pass", S(hit), 0},
-    {"prefetched", "accesses a pass", "brought by prefetch, there when needed", S(prefetched), 0},
-    {"late", "accesses a pass", "the prefetch was still in flight", S(late), 0},
-    {"miss", "accesses a pass", "loaded on demand", S(miss), 0},
+    {"hit", "accesses a pass", "in the cache since an earlier pass", S(outcomes[LB_HIT]), 0},
+    {"prefetched", "accesses a pass", "brought by prefetch, there when needed",
+     S(outcomes[LB_PREFETCHED]), 0},
+    {"late", "accesses a pass", "the prefetch was still in flight", S(outcomes[LB_LATE]), 0},
+    {"miss", "accesses a pass", "loaded on demand", S(outcomes[LB_MISS]), 0},
     {"wasted", "units a pass", "prefetched and evicted unused", S(wasted), 0},
     {"wait_ns", "ns a pass", "the computation stood still for layers", S(wait_ns), 0},
     {"compute_ns", "ns a pass", "computing", S(compute_ns), 0},
     {"other_ns", "ns a pass", "the rest of a pass", S(other_ns), 0},
-    {"bytes_read", "bytes a pass", "from storage", S(bytes), 0},
+    {"bytes_read", "bytes a pass", "from storage", S(bytes_read), 0},
     {"cached_wait_ns", "ns an access", "mean wait of hits and prefetched", S(cached_ns), 0},
     {"uncached_wait_ns", "ns an access", "mean wait of late and missed ones", S(uncached_ns), 0},
     {"c_over_t", "ratio", "computing a pass over loading all layers", S(c_over_t), ZERO_IS_NONE},
@@ -73,9 +74,9 @@ static const struct column columns[] = {
     {"pass_cv", "share", "standard deviation over mean of the samples' pass times", S(pass.cv), 0},
     {"pass_p90_ns", "ns", "their 90th percentile, only where there are enough", S(pass.p90), 0},
     {"pass_p99_ns", "ns", "their 99th percentile, only where there are enough", S(pass.p99), 0},
-    {"outliers", "samples", "flagged, never removed", ROW(outliers), 0},
+    {"outliers", "samples", "flagged, never removed", S(outliers), 0},
     {"drift", "share", "last third of the samples over the first, less 1", S(pass.drift), 0},
-    {"bandwidth_used", "bytes/s", "bytes_read over pass_ns", ROW(bandwidth_used), 0},
+    {"bandwidth_used", "bytes/s", "bytes_read over pass_ns", S(bandwidth_used), 0},
     {"bandwidth_raw", "bytes/s", "that the floor rests on", S(floor.bandwidth), ZERO_IS_NONE},
     {"demand_bytes", "bytes a pass",
      "of mixtures of experts, empty elsewhere: weights that a pass needs, of experts and all else",
@@ -95,7 +96,7 @@ static const struct column columns[] = {
     {"token_ns", "ns a token", "passes and drafting over their tokens", S(token_ns), 0},
     {"token_floor_ns", "ns a token", "the floor of a pass over its tokens", S(token_floor_ns),
      ZERO_IS_NONE},
-    {"token_bytes", "bytes a token", "bytes_read over the tokens of a pass", ROW(token_bytes), 0},
+    {"token_bytes", "bytes a token", "bytes_read over the tokens of a pass", S(token_bytes), 0},
     {"drafted", "tokens a pass", "guessed and checked", S(drafted), 0},
     {"drafts_kept", "tokens a pass", "of these kept", S(drafts_kept), 0},
     {"draft_ns", "ns a pass", "guessing them", S(draft_ns), 0},
@@ -133,9 +134,6 @@ static bool row_of(const struct results *r, uint32_t i, struct row *row)
                         .n = (double)s.n,
                         .failed = (double)s.n_failed,
                         .invalid = (double)s.n_broken,
-                        .outliers = (double)s.pass.outliers,
-                        .bandwidth_used = s.bytes / s.pass_ns * 1e9,
-                        .token_bytes = s.bytes / s.tokens_a_pass,
                         .usage = summary_usage(&r->by_cell[i])};
     return summary_prediction(&r->by_cell[i], 1, &row->predicted);
 }
@@ -146,15 +144,6 @@ static double figure(const struct row *row, const struct column *c)
     double value = *(const double *)(const void *)((const char *)row + c->offset);
     bool none = (row->n == 0 && !(c->flags & COUNT)) || ((c->flags & ZERO_IS_NONE) && value <= 0);
     return none || !isfinite(value) ? NAN : value;
-}
-
-static bool predicts(const struct results *r)
-{
-    struct summary_prediction p;
-    for (uint32_t i = 0; i < r->matrix->count; i++)
-        if (summary_prediction(&r->by_cell[i], 1, &p))
-            return true;
-    return false;
 }
 
 /* ---- options ---- */
@@ -359,7 +348,7 @@ static void release(struct table *t)
 void summary_print_csv(const struct results *r, FILE *out)
 {
     struct table t = {.r = r,
-                      .predictions = predicts(r),
+                      .predictions = results_predicts(r),
                       .programs = r->scenario->n_peers > 0,
                       .printed = summary_usage_names(r),
                       .format = "csv",

@@ -30,10 +30,10 @@ static const char *why_no_figures(const struct results *r, uint32_t i)
 /* "3.1 / 13.5 / 0.4 / 0": whole numbers without a point. */
 static const char *outcomes(const struct summary *s, char *text, size_t size)
 {
-    const double values[] = {s->hit, s->prefetched, s->late, s->miss};
+    const double *values = s->outcomes;
     size_t n = 0;
-    snprintf(text, size, "%s", isnan(s->hit) ? "-" : "");
-    for (size_t i = 0; !isnan(s->hit) && i < 4 && n < size; i++) {
+    snprintf(text, size, "%s", isnan(s->outcomes[LB_HIT]) ? "-" : "");
+    for (size_t i = 0; !isnan(s->outcomes[LB_HIT]) && i < 4 && n < size; i++) {
         bool whole = fabs(values[i] - round(values[i])) < 0.05;
         n += (size_t)snprintf(text + n, size - n, "%s%.*f", i ? " / " : "", whole ? 0 : 1,
                               values[i]);
@@ -108,10 +108,10 @@ static void row_texts(const struct summary *s, char texts[COLUMNS][64])
         snprintf(texts[EFFICIENCY], size, "-");
     outcomes(s, texts[OUTCOMES], size);
     duration(s->wait_ns, texts[WAIT], size);
-    if (isnan(s->bytes))
+    if (isnan(s->bytes_read))
         snprintf(texts[BYTES], size, "-");
     else
-        amount_human_size(s->bytes, texts[BYTES], size);
+        amount_human_size(s->bytes_read, texts[BYTES], size);
     snprintf(texts[TOKENS], size, s->tokens_per_s < 1000 ? "%.3g" : "%.0f", s->tokens_per_s);
     if (s->c_over_t > 0)
         snprintf(texts[RATIO], size, "%.2g", s->c_over_t);
@@ -331,10 +331,11 @@ static void print_old_and_honest(const struct results *r, const struct leads *le
         row_texts(&s, t);
         markdown_leads(r, leads, i, out);
         fprintf(out, " %.1f | %.1f | %s | %s | %.1f | %s | %s | %s | %s |\n",
-                background ? s.miss : s.prefetched + s.late + s.miss, s.prefetched,
-                duration(s.cached_ns, cached, sizeof cached),
-                duration(s.uncached_ns, uncached, sizeof uncached), s.late, t[WAIT], t[PASS],
-                t[FLOOR], t[EFFICIENCY]);
+                background ? s.outcomes[LB_MISS]
+                           : s.outcomes[LB_PREFETCHED] + s.outcomes[LB_LATE] + s.outcomes[LB_MISS],
+                s.outcomes[LB_PREFETCHED], duration(s.cached_ns, cached, sizeof cached),
+                duration(s.uncached_ns, uncached, sizeof uncached), s.outcomes[LB_LATE], t[WAIT],
+                t[PASS], t[FLOOR], t[EFFICIENCY]);
     }
 }
 
@@ -371,21 +372,12 @@ static void print_drafts(const struct results *r, const struct leads *leads, FIL
         fprintf(out, " %.2f | %s | %s | %s | %.2f | %.2f | %s |", s.tokens_a_pass,
                 duration(s.token_ns, token, sizeof token),
                 duration(s.token_floor_ns > 0 ? s.token_floor_ns : NAN, least, sizeof least),
-                amount_human_size(s.bytes / s.tokens_a_pass, bytes, sizeof bytes), s.drafted,
-                s.drafts_kept, duration(s.draft_ns, drafting, sizeof drafting));
+                amount_human_size(s.token_bytes, bytes, sizeof bytes), s.drafted, s.drafts_kept,
+                duration(s.draft_ns, drafting, sizeof drafting));
         for (size_t k = 0; k < LB_DRAFT_MOST && !isnan(s.acceptance[k]); k++)
             fprintf(out, " %.2f", s.acceptance[k]);
         fputs(" |\n", out);
     }
-}
-
-static bool predicts(const struct results *r)
-{
-    struct summary_prediction p;
-    for (uint32_t i = 0; i < r->matrix->count; i++)
-        if (summary_prediction(&r->by_cell[i], 1, &p))
-            return true;
-    return false;
 }
 
 static void share(double value, FILE *out)
@@ -402,7 +394,7 @@ static void print_predictions(const struct results *r, const struct leads *leads
     static const char *const more[] = {"layers ahead",    "precision", "recall", "misses",
                                        "misses foreseen", "before",    "loads",  "in vain"};
     struct summary_prediction p;
-    if (!predicts(r))
+    if (!results_predicts(r))
         return;
     fputs("\n## Predictions\n\n"
           "Precision: of what was guessed of a layer, the share that its router then chose; "

@@ -307,7 +307,8 @@ static const struct sample *same_work_sample(const struct study_run *run, uint32
     const struct matrix *m = &run->matrix;
     for (size_t i = 0; i < m->count; i++) {
         const struct cell_samples *c = &run->results.by_cell[i];
-        if (!matrix_same_work(&m->cells[i].settings, &m->cells[cell].settings))
+        if (m->cells[i].work != m->cells[cell].work ||
+            !matrix_same_work(&m->cells[i].settings, &m->cells[cell].settings))
             continue;
         for (size_t k = 0; k < c->count; k++) {
             if (!*c->list[k].failed && c->list[k].first_prompt == first_prompt) {
@@ -329,7 +330,7 @@ static void check_sample(struct study_run *run, uint32_t cell, struct sample *sa
     const struct sample *other = same_work_sample(run, cell, sample->first_prompt, &other_cell);
     char *differs = other ? identities_compare(sample, other, other_cell) : NULL;
     if (differs)
-        json_array_append_new(sample->broken, json_text(differs));
+        json_append_text(sample->broken, "%s", differs);
     free(differs);
 }
 
@@ -361,7 +362,7 @@ static bool time_is_up(struct study_run *run, size_t next)
 static void say_sample(const struct study_run *run, uint32_t cell, const struct sample *sample)
 {
     const char *name = run->matrix.cells[cell].name;
-    const struct sample_sums *d = &sample->decode;
+    const struct lb_stats *d = &sample->decode;
     char kind[32] = "warm-up", pass[32], wait[32], bytes[32];
     if (!run->options->verbose)
         return;
@@ -377,7 +378,7 @@ static void say_sample(const struct study_run *run, uint32_t cell, const struct 
     amount_human_duration((double)d->wait_ns / n, wait, sizeof wait);
     amount_human_size((double)d->bytes_read / n, bytes, sizeof bytes);
     fprintf(stderr, "a pass %s, waiting %s, %s read, %.3g late, %.3g missed%s\n", pass, wait, bytes,
-            (double)d->late / n, (double)d->miss / n,
+            (double)d->late / n, (double)d->misses / n,
             json_array_size(sample->broken) > 0 ? "; INVALID" : "");
 }
 

@@ -9,6 +9,7 @@
 #include "sample/measure.h"
 
 #include "base/clock.h"
+#include "base/control_group.h"
 #include "base/random.h"
 #include "common/exit_codes.h"
 #include "sample/op_profile.h"
@@ -42,29 +43,11 @@ struct work {
     int32_t *known;                /* [batch][most] to replay, or NULL */
 };
 
-/* "read_bytes" of /proc/self/io: what the kernel fetched from storage for this process. */
+/* What the kernel fetched from storage for this process; -1: it does not say. */
 static int64_t kernel_bytes(void)
 {
-    char line[128];
-    long long bytes = -1;
-    FILE *in = fopen("/proc/self/io", "r");
-    while (in && fgets(line, sizeof line, in) && sscanf(line, "read_bytes: %lld", &bytes) != 1)
-        ;
-    if (in)
-        fclose(in);
-    return bytes;
-}
-
-static uint64_t peak_rss(void)
-{
-    char line[256];
-    unsigned long long kib = 0;
-    FILE *in = fopen("/proc/self/status", "r");
-    while (in && fgets(line, sizeof line, in) && sscanf(line, "VmHWM: %llu kB", &kib) != 1)
-        ;
-    if (in)
-        fclose(in);
-    return kib * 1024;
+    uint64_t bytes;
+    return lb_file_number("/proc/self/io", "read_bytes:", &bytes) ? (int64_t)bytes : -1;
 }
 
 static uint64_t mix(uint64_t hash, uint64_t word)
@@ -106,30 +89,15 @@ static uint64_t logits_hash(const struct work *w)
     return hash;
 }
 
-static struct sample_sums sums_of(const struct lb_stats *s)
+/* What has been added since; every field is a count or a sum of 64 bits, or means nothing here. */
+static struct lb_stats since(const struct lb_stats *before, struct lb_stats now)
 {
-    return (struct sample_sums){.hit = s->hits,
-                                .prefetched = s->prefetched,
-                                .late = s->late,
-                                .miss = s->misses,
-                                .bytes_read = s->bytes_read,
-                                .wall_ns = s->wall_ns,
-                                .compute_ns = s->compute_ns,
-                                .wait_ns = s->wait_ns,
-                                .other_ns = s->other_ns};
-}
-
-static struct sample_sums minus(struct sample_sums a, struct sample_sums b)
-{
-    return (struct sample_sums){.hit = a.hit - b.hit,
-                                .prefetched = a.prefetched - b.prefetched,
-                                .late = a.late - b.late,
-                                .miss = a.miss - b.miss,
-                                .bytes_read = a.bytes_read - b.bytes_read,
-                                .wall_ns = a.wall_ns - b.wall_ns,
-                                .compute_ns = a.compute_ns - b.compute_ns,
-                                .wait_ns = a.wait_ns - b.wait_ns,
-                                .other_ns = a.other_ns - b.other_ns};
+    const uint64_t *from = (const uint64_t *)before;
+    uint64_t *to = (uint64_t *)&now;
+    _Static_assert(sizeof now % sizeof *to == 0, "a field of another size");
+    for (size_t i = 0; i < sizeof now / sizeof *to; i++)
+        to[i] -= from[i];
+    return now;
 }
 
 /* The end of a text, at most prompt_tokens of it, into w->prompt; *n of them. */
@@ -218,21 +186,11 @@ static enum lb_status decode(struct work *w, struct sample *out, struct lb_error
         out->pass_ns[out->n_pass++] = wall;
         in_passes += wall;
     }
-    struct lb_stats after = lb_engine_stats(w->engine);
+    out->decode = since(&before, lb_engine_stats(w->engine));
     struct lb_drafts drafts = lb_decoder_drafts(w->decoder);
     take_drafts(&drafts, out);
     out->between_ns = lb_now_ns() - start - in_passes - out->draft_ns;
-    out->decode = minus(sums_of(&after), sums_of(&before));
-    out->needed_bytes = after.needed_bytes - before.needed_bytes;
-    out->experts_needed = after.experts_needed - before.experts_needed;
-    out->expert_layers = after.expert_layers - before.expert_layers;
     out->experts_used = lb_engine_model(w->engine).experts_used;
-    out->expert_choices = after.expert_choices - before.expert_choices;
-    out->expert_units = after.expert_units - before.expert_units;
-    out->expert_hits = after.expert_hits - before.expert_hits;
-    out->expert_bytes = after.expert_bytes - before.expert_bytes;
-    out->expert_hit_bytes = after.expert_hit_bytes - before.expert_hit_bytes;
-    out->allocations = after.allocations - before.allocations;
     out->prediction = prediction_json(w->engine);
     prediction_json_subtract(out->prediction, predicted_before);
     json_decref(predicted_before);
@@ -241,40 +199,19 @@ static enum lb_status decode(struct work *w, struct sample *out, struct lb_error
 
 static void collect(struct work *w, struct sample *out)
 {
-    struct lb_stats s = lb_engine_stats(w->engine);
     struct lb_effective e = lb_engine_effective(w->engine);
     struct lb_model_info info = lb_engine_model(w->engine);
     struct rusage usage;
-    out->all = sums_of(&s);
-    out->passes = s.passes;
-    out->accesses = s.accesses;
-    out->unit_accesses = s.unit_accesses;
-    out->units_needed = s.units_needed;
+    out->all = lb_engine_stats(w->engine);
+    out->all.resident_bytes += out->draft_bytes;
     out->layers = info.n_layers;
     out->log_dropped = lb_engine_log_dropped(w->engine);
-    out->wasted = s.wasted;
-    out->evictions = s.evictions;
-    out->protected_evictions = s.protected_evictions;
-    out->prefetches_started = s.prefetches_started;
-    out->prefetches_completed = s.prefetches_completed;
-    out->prefetches_cancelled = s.prefetches_cancelled;
-    out->prefetches_used = s.prefetches_used;
-    out->prefetches_failed = s.prefetches_failed;
-    out->prefetch_mean_ns = s.prefetch_mean_ns;
-    out->reads = s.reads;
-    out->read_errors = s.read_errors;
     out->file_bytes = info.file_bytes;
     out->layer_bytes = info.layer_bytes;
     out->model_resident_bytes = info.resident_bytes;
-    out->resident_bytes = s.resident_bytes + out->draft_bytes;
-    out->cache_bytes = s.cache_bytes;
-    out->kv_bytes = s.kv_bytes;
     out->cache_layers = e.cache_layers;
     out->threads = e.threads;
     out->drives = e.drives;
-    out->products_rows = s.products_rows;
-    out->products_streams = s.products_streams;
-    out->product_changes = s.product_changes;
     snprintf(out->tokens_hash, sizeof out->tokens_hash, "%016" PRIx64, tokens_hash(w));
     snprintf(out->logits_hash, sizeof out->logits_hash, "%016" PRIx64, logits_hash(w));
     snprintf(out->prefetch, sizeof out->prefetch, "%s", e.prefetch);
@@ -285,7 +222,9 @@ static void collect(struct work *w, struct sample *out)
     snprintf(out->kernels, sizeof out->kernels, "%s", e.kernels);
     snprintf(out->product, sizeof out->product, "%s", e.product);
     snprintf(out->notice, sizeof out->notice, "%s", lb_engine_notice(w->engine));
-    out->peak_rss_bytes = peak_rss();
+    uint64_t kib = 0;
+    (void)lb_file_number("/proc/self/status", "VmHWM:", &kib);
+    out->peak_rss_bytes = kib * 1024;
     if (getrusage(RUSAGE_SELF, &usage) == 0) {
         out->major_faults = (uint64_t)usage.ru_majflt;
         out->cpu_ns = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * INT64_C(1000000000) +
@@ -402,6 +341,11 @@ static enum lb_status passes(struct work *w, const struct measure *m, int64_t op
     out->n_log = lb_engine_drain(w->engine, out->log, m->log_capacity);
     out->n_units = lb_engine_drain_units(w->engine, out->units, UNITS_LOGGED);
     out->n_routes = lb_engine_drain_routes(w->engine, out->routes, ROUTES_LOGGED);
+    uint64_t dropped = s->log_routes ? lb_engine_routes_dropped(w->engine) : 0;
+    if (dropped > 0)
+        snprintf(out->notice, sizeof out->notice,
+                 "log_routes: %" PRIu64 " chosen experts found no room in the log, of %d", dropped,
+                 ROUTES_LOGGED);
     for (size_t i = 0; i < out->n_log; i++) {
         const struct lb_access *a = &out->log[i];
         bool there = a->outcome == LB_HIT || a->outcome == LB_PREFETCHED;

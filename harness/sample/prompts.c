@@ -1,6 +1,7 @@
 /* prompts: see prompts.h. */
 #include "sample/prompts.h"
 
+#include "common/array.h"
 #include "common/file_io.h"
 
 #include <jansson.h>
@@ -29,14 +30,12 @@ static char *text_of(const char *line, size_t length, bool jsonl)
 
 static enum lb_status add(struct prompts *p, char *text, struct lb_error *err)
 {
-    char **grown = realloc(p->texts, (p->count + 1) * sizeof *grown);
-    if (!grown) {
+    char **place = array_add(&p->texts, &p->count, sizeof *place);
+    if (place)
+        *place = text;
+    else
         free(text);
-        return lb_fail(err, LB_ERR_NOMEM, "prompts: out of memory");
-    }
-    p->texts = grown;
-    p->texts[p->count++] = text;
-    return LB_OK;
+    return place ? LB_OK : lb_fail(err, LB_ERR_NOMEM, "prompts: out of memory");
 }
 
 enum lb_status prompts_read(const char *path, struct prompts *p, struct lb_error *err)

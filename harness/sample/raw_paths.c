@@ -2,6 +2,7 @@
 #include "sample/raw_paths.h"
 
 #include "base/clock.h"
+#include "common/array.h"
 #include "common/file_io.h"
 #include "common/json_text.h"
 #include "machine/probe_raw.h"
@@ -64,14 +65,13 @@ static int path_named(struct raw_paths *paths, char *name, uint32_t cell)
             return (int)k;
         }
     }
-    struct raw_path *grown = name ? realloc(paths->list, (paths->count + 1) * sizeof *grown) : NULL;
-    if (!grown) {
+    struct raw_path *path = name ? array_add(&paths->list, &paths->count, sizeof *path) : NULL;
+    if (!path) {
         free(name);
         return -1;
     }
-    paths->list = grown;
-    paths->list[paths->count] = (struct raw_path){.name = name, .cell = cell};
-    return (int)paths->count++;
+    *path = (struct raw_path){.name = name, .cell = cell};
+    return (int)(path - paths->list);
 }
 
 enum lb_status raw_paths_plan(const struct matrix *matrix, struct raw_paths *paths,
@@ -129,12 +129,10 @@ static enum lb_status measure_in_process(const struct probe_raw_work *work, stru
 static enum lb_status add_sample(struct raw_path *path, struct raw_reading sample,
                                  struct lb_error *err)
 {
-    struct raw_reading *grown = realloc(path->samples, (path->count + 1) * sizeof *grown);
-    if (!grown)
-        return no_memory(err);
-    path->samples = grown;
-    path->samples[path->count++] = sample;
-    return LB_OK;
+    struct raw_reading *place = array_add(&path->samples, &path->count, sizeof *place);
+    if (place)
+        *place = sample;
+    return place ? LB_OK : no_memory(err);
 }
 
 enum lb_status raw_paths_measure(struct raw_paths *paths, size_t k, const struct matrix *matrix,

@@ -16,13 +16,6 @@
 #include <jansson.h>
 #include <stdio.h>
 
-/* Sums over passes, all times ns. */
-struct sample_sums {
-    uint64_t hit, prefetched, late, miss;
-    uint64_t bytes_read;
-    int64_t wall_ns, compute_ns, wait_ns, other_ns;
-};
-
 struct sample {
     int32_t rep;
     uint32_t seq;
@@ -35,40 +28,26 @@ struct sample {
     int64_t *pass_ns; /* each decode pass */
     uint32_t n_pass;
     int64_t between_ns; /* decode phase outside the passes and drafts */
-    /* decode, all sequences: tokens that the passes gave (0: results from before it was counted, a
-     * token of each sequence a pass); of drafts, those checked and those kept, time and memory */
+    /* decode, all sequences: tokens that the passes gave; of drafts, those checked and those kept,
+     * time and memory */
     uint64_t tokens, drafted, drafts_kept, draft_bytes;
     int64_t draft_ns;
     uint64_t first_prompt,
         prompt_length; /* of a file of prompts; tokens prefilled, all sequences */
     uint64_t draft_reached[LB_DRAFT_MOST], draft_right[LB_DRAFT_MOST]; /* see lb_drafts */
-    struct sample_sums all, decode;
+    struct lb_stats all, decode; /* since the open; what the decode passes added */
 
     int64_t cached_wait_ns,
         uncached_wait_ns; /* decode: waits of hit + prefetched, of late + miss */
-    uint64_t passes, layers, accesses, log_dropped;
-    /* units: had, and needed where the need arose; weights that the decode passes needed */
-    uint64_t unit_accesses, units_needed, needed_bytes;
-    /* of the decode passes of a mixture of experts, else 0: experts needed and layers that needed
-     * any (see lb_stats), experts of a token in a layer, choices (tokens x layers x experts); units
-     * of experts, those that were there, and the weights of both */
-    uint64_t experts_needed, expert_layers, experts_used, expert_choices;
-    uint64_t expert_units, expert_hits, expert_bytes, expert_hit_bytes;
-    uint64_t clairvoyant_hit_bytes; /* of needed_bytes, the most that can have been in the cache; 0:
-                                     * not known. Filled in by summary_look_back() */
-    uint64_t wasted, evictions, protected_evictions;
-    uint64_t prefetches_started, prefetches_completed, prefetches_cancelled, prefetches_used,
-        prefetches_failed;
-    int64_t prefetch_mean_ns;
-    uint64_t reads, read_errors;
-    int64_t kernel_bytes; /* read in the passes as the kernel counts it; -1: not known */
+    uint64_t layers, log_dropped;
+    uint64_t experts_used;          /* of a token in a layer of a mixture of experts */
+    uint64_t clairvoyant_hit_bytes; /* of decode.needed_bytes, the most that can have been in the
+                                     * cache; 0: not known. Filled in by summary_look_back() */
+    int64_t kernel_bytes;           /* read in the passes as the kernel counts it; -1: not known */
     uint64_t file_bytes, layer_bytes, model_resident_bytes;
-    uint64_t resident_bytes, cache_bytes, kv_bytes; /* memory of the engine */
-    uint64_t allocations;                           /* during the decode passes */
     uint64_t peak_rss_bytes, major_faults;
     int64_t cpu_ns; /* user and system, whole process */
     uint64_t cache_layers, threads, drives;
-    uint64_t products_rows, products_streams, product_changes; /* see lb_stats */
     int64_t cached_before_ppm; /* of the model file in the page cache; -1: not known */
     char tokens_hash[17], logits_hash[17];
     char prefetch[16], replacement[16], scheduler[16], predict[16], storage[16], kernels[16],
@@ -97,14 +76,11 @@ void sample_free(struct sample *sample);
 /* The pass time of a sample: the mean of its decode passes, because the loads of neighbouring
  * passes differ while their sum does not. 0 where nothing was decoded. */
 double sample_pass_ns(const struct sample *sample);
-/* The same of a sample as JSON, whatever else it lacks. */
-double sample_json_pass_ns(const json_t *sample);
-/* Tokens that a decode pass gave, of `batch` sequences together, how many came in a second of
- * passes and drafting, and the time of one. 0 where nothing was decoded. */
-double sample_tokens_a_pass(const struct sample *sample, double batch);
-double sample_tokens_per_s(const struct sample *sample, double batch);
-double sample_token_ns(const struct sample *sample, double batch);
-double sample_json_token_ns(const json_t *sample, double batch);
+/* Tokens that a decode pass gave, of all sequences, how many came in a second of passes and
+ * drafting, and the time of one. 0 where nothing was decoded. */
+double sample_tokens_a_pass(const struct sample *sample);
+double sample_tokens_per_s(const struct sample *sample);
+double sample_token_ns(const struct sample *sample);
 
 /* What decode passes needed of a mixture of experts, and found; NAN where there is none, or a layer
  * is one unit. */
@@ -115,12 +91,15 @@ struct sample_experts {
     double tokens;                   /* of the pass that an expert serves */
 };
 struct sample_experts sample_experts(const struct sample *sample);
-struct sample_experts sample_json_experts(const json_t *sample);
 
 /* Everything but the log. sample_from_json gives false when a field is missing or of a wrong
- * type; *where then names it. */
+ * type; *where then names it. batch: sequences, whose tokens results of before these were counted
+ * do not tell. */
 json_t *sample_to_json(const struct sample *sample);
-bool sample_from_json(const json_t *object, struct sample *sample, const char **where);
+bool sample_from_json(const json_t *object, uint32_t batch, struct sample *sample,
+                      const char **where);
+/* The same of whatever there is: what is missing or damaged is 0 or "". */
+void sample_from_json_partly(const json_t *object, uint32_t batch, struct sample *sample);
 
 /* What the process writes and the run reads: the JSON, then the logs. */
 bool sample_write(const struct sample *sample, FILE *out);

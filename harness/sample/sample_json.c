@@ -7,132 +7,115 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum field_kind { NUMBER, TEXT };
+enum {
+    LATER = 1,   /* results from before it was there lack it: then 0 or "" */
+    MIXTURE = 2, /* written of mixtures of experts alone, and later */
+};
 
 struct field {
     const char *name;
     size_t offset;
-    enum field_kind kind;
-    size_t size;  /* of a text's array */
-    bool later;   /* results from before it was there lack it: then 0 or "" */
-    bool mixture; /* written of mixtures of experts alone */
+    size_t size; /* of a text's array; 0: a number */
+    int flags;
 };
 
-#define NUMBER_OF(name)                                                                            \
+#define NUMBER(of, name, flags)                                                                    \
     {                                                                                              \
-#name, offsetof(struct sample, name), NUMBER, 0, false, false                              \
+#name, offsetof(struct sample, of name), 0, flags                                          \
     }
-#define TEXT_OF(name)                                                                              \
+#define TEXT(name, flags)                                                                          \
     {                                                                                              \
-#name, offsetof(struct sample, name), TEXT, sizeof((struct sample *)0)->name, false, false \
-    }
-
-#define LATER_NUMBER_OF(name)                                                                      \
-    {                                                                                              \
-#name, offsetof(struct sample, name), NUMBER, 0, true, false                               \
-    }
-#define MIXTURE_NUMBER_OF(name)                                                                    \
-    {                                                                                              \
-#name, offsetof(struct sample, name), NUMBER, 0, true, true                                \
-    }
-#define LATER_TEXT_OF(name)                                                                        \
-    {                                                                                              \
-#name, offsetof(struct sample, name), TEXT, sizeof((struct sample *)0)->name, true, false  \
+#name, offsetof(struct sample, name), sizeof((struct sample *)0)->name, flags              \
     }
 
 /* Numbers of 64 bits, signed or not: all below 2^63. */
-static const struct field fields[] = {
-    NUMBER_OF(start_ns),
-    NUMBER_OF(load_ns),
-    NUMBER_OF(ttft_ns),
-    NUMBER_OF(prefill_ns),
-    NUMBER_OF(between_ns),
-    NUMBER_OF(cached_wait_ns),
-    NUMBER_OF(uncached_wait_ns),
-    NUMBER_OF(passes),
-    NUMBER_OF(layers),
-    NUMBER_OF(accesses),
-    NUMBER_OF(log_dropped),
-    NUMBER_OF(wasted),
-    NUMBER_OF(evictions),
-    NUMBER_OF(protected_evictions),
-    NUMBER_OF(prefetches_started),
-    NUMBER_OF(prefetches_completed),
-    NUMBER_OF(prefetches_cancelled),
-    NUMBER_OF(prefetches_used),
-    NUMBER_OF(prefetches_failed),
-    NUMBER_OF(prefetch_mean_ns),
-    NUMBER_OF(reads),
-    NUMBER_OF(read_errors),
-    NUMBER_OF(kernel_bytes),
-    NUMBER_OF(file_bytes),
-    NUMBER_OF(layer_bytes),
-    NUMBER_OF(model_resident_bytes),
-    NUMBER_OF(resident_bytes),
-    NUMBER_OF(cache_bytes),
-    NUMBER_OF(kv_bytes),
-    NUMBER_OF(allocations),
-    NUMBER_OF(peak_rss_bytes),
-    NUMBER_OF(major_faults),
-    NUMBER_OF(cpu_ns),
-    NUMBER_OF(cache_layers),
-    NUMBER_OF(threads),
-    LATER_NUMBER_OF(drives),
-    LATER_NUMBER_OF(unit_accesses),
-    LATER_NUMBER_OF(units_needed),
-    LATER_NUMBER_OF(needed_bytes),
-    MIXTURE_NUMBER_OF(experts_needed),
-    MIXTURE_NUMBER_OF(expert_layers),
-    MIXTURE_NUMBER_OF(experts_used),
-    MIXTURE_NUMBER_OF(expert_choices),
-    MIXTURE_NUMBER_OF(expert_units),
-    MIXTURE_NUMBER_OF(expert_hits),
-    MIXTURE_NUMBER_OF(expert_bytes),
-    MIXTURE_NUMBER_OF(expert_hit_bytes),
-    MIXTURE_NUMBER_OF(clairvoyant_hit_bytes),
-    LATER_NUMBER_OF(products_rows),
-    LATER_NUMBER_OF(products_streams),
-    LATER_NUMBER_OF(product_changes),
-    LATER_NUMBER_OF(first_prompt),
-    LATER_NUMBER_OF(prompt_length),
-    LATER_NUMBER_OF(tokens),
-    LATER_NUMBER_OF(drafted),
-    LATER_NUMBER_OF(drafts_kept),
-    LATER_NUMBER_OF(draft_ns),
-    LATER_NUMBER_OF(draft_bytes),
-    NUMBER_OF(cached_before_ppm),
-    TEXT_OF(tokens_hash),
-    TEXT_OF(logits_hash),
-    TEXT_OF(prefetch),
-    TEXT_OF(replacement),
-    TEXT_OF(scheduler),
-    LATER_TEXT_OF(predict),
-    TEXT_OF(storage),
-    TEXT_OF(kernels),
-    LATER_TEXT_OF(product),
-    TEXT_OF(notice),
-};
+static const struct field fields[] = {NUMBER(, start_ns, 0),
+                                      NUMBER(, load_ns, 0),
+                                      NUMBER(, ttft_ns, 0),
+                                      NUMBER(, prefill_ns, 0),
+                                      NUMBER(, between_ns, 0),
+                                      NUMBER(, cached_wait_ns, 0),
+                                      NUMBER(, uncached_wait_ns, 0),
+                                      NUMBER(all., passes, 0),
+                                      NUMBER(, layers, 0),
+                                      NUMBER(all., accesses, 0),
+                                      NUMBER(, log_dropped, 0),
+                                      NUMBER(all., wasted, 0),
+                                      NUMBER(all., evictions, 0),
+                                      NUMBER(all., protected_evictions, 0),
+                                      NUMBER(all., prefetches_started, 0),
+                                      NUMBER(all., prefetches_completed, 0),
+                                      NUMBER(all., prefetches_cancelled, 0),
+                                      NUMBER(all., prefetches_used, 0),
+                                      NUMBER(all., prefetches_failed, 0),
+                                      NUMBER(all., prefetch_mean_ns, 0),
+                                      NUMBER(all., reads, 0),
+                                      NUMBER(all., read_errors, 0),
+                                      NUMBER(, kernel_bytes, 0),
+                                      NUMBER(, file_bytes, 0),
+                                      NUMBER(, layer_bytes, 0),
+                                      NUMBER(, model_resident_bytes, 0),
+                                      NUMBER(all., resident_bytes, 0),
+                                      NUMBER(all., cache_bytes, 0),
+                                      NUMBER(all., kv_bytes, 0),
+                                      NUMBER(decode., allocations, 0),
+                                      NUMBER(, peak_rss_bytes, 0),
+                                      NUMBER(, major_faults, 0),
+                                      NUMBER(, cpu_ns, 0),
+                                      NUMBER(, cache_layers, 0),
+                                      NUMBER(, threads, 0),
+                                      NUMBER(, drives, LATER),
+                                      NUMBER(all., unit_accesses, LATER),
+                                      NUMBER(all., units_needed, LATER),
+                                      NUMBER(decode., needed_bytes, LATER),
+                                      NUMBER(decode., experts_needed, MIXTURE),
+                                      NUMBER(decode., expert_layers, MIXTURE),
+                                      NUMBER(, experts_used, MIXTURE),
+                                      NUMBER(decode., expert_choices, MIXTURE),
+                                      NUMBER(decode., expert_units, MIXTURE),
+                                      NUMBER(decode., expert_hits, MIXTURE),
+                                      NUMBER(decode., expert_bytes, MIXTURE),
+                                      NUMBER(decode., expert_hit_bytes, MIXTURE),
+                                      NUMBER(, clairvoyant_hit_bytes, MIXTURE),
+                                      NUMBER(all., products_rows, LATER),
+                                      NUMBER(all., products_streams, LATER),
+                                      NUMBER(all., product_changes, LATER),
+                                      NUMBER(, first_prompt, LATER),
+                                      NUMBER(, prompt_length, LATER),
+                                      NUMBER(, tokens, LATER),
+                                      NUMBER(, drafted, LATER),
+                                      NUMBER(, drafts_kept, LATER),
+                                      NUMBER(, draft_ns, LATER),
+                                      NUMBER(, draft_bytes, LATER),
+                                      NUMBER(, cached_before_ppm, 0),
+                                      TEXT(tokens_hash, 0),
+                                      TEXT(logits_hash, 0),
+                                      TEXT(prefetch, 0),
+                                      TEXT(replacement, 0),
+                                      TEXT(scheduler, 0),
+                                      TEXT(predict, LATER),
+                                      TEXT(storage, 0),
+                                      TEXT(kernels, 0),
+                                      TEXT(product, LATER),
+                                      TEXT(notice, 0)};
 #define N_FIELDS (sizeof fields / sizeof *fields)
 
-struct sum_field {
-    const char *name;
-    size_t offset;
-};
-#define SUM_OF(name)                                                                               \
+#define OUTCOME(name, counter)                                                                     \
     {                                                                                              \
-#name, offsetof(struct sample_sums, name)                                                  \
+        name, offsetof(struct lb_stats, counter), 0, 0                                             \
     }
-static const struct sum_field outcome_fields[] = {SUM_OF(hit), SUM_OF(prefetched), SUM_OF(late),
-                                                  SUM_OF(miss)};
-static const struct sum_field sum_fields[] = {
-    SUM_OF(bytes_read), SUM_OF(wall_ns), SUM_OF(compute_ns), SUM_OF(wait_ns), SUM_OF(other_ns)};
-#define USAGE_OF(name)                                                                             \
+#define SUM(name) OUTCOME(#name, name)
+static const struct field outcome_fields[] = {OUTCOME("hit", hits),
+                                              OUTCOME("prefetched", prefetched),
+                                              OUTCOME("late", late), OUTCOME("miss", misses)};
+static const struct field sum_fields[] = {SUM(bytes_read), SUM(wall_ns), SUM(compute_ns),
+                                          SUM(wait_ns), SUM(other_ns)};
+#define USAGE(name)                                                                                \
     {                                                                                              \
-#name, offsetof(struct program_usage, name)                                                \
+#name, offsetof(struct program_usage, name), 0, LATER                                      \
     }
-static const struct sum_field usage_fields[] = {USAGE_OF(wall_ns), USAGE_OF(cpu_ns),
-                                                USAGE_OF(bytes_read), USAGE_OF(major_faults),
-                                                USAGE_OF(peak_rss_bytes)};
+static const struct field usage_fields[] = {USAGE(wall_ns), USAGE(cpu_ns), USAGE(bytes_read),
+                                            USAGE(major_faults), USAGE(peak_rss_bytes)};
 #define N_OUTCOMES (sizeof outcome_fields / sizeof *outcome_fields)
 #define N_SUMS     (sizeof sum_fields / sizeof *sum_fields)
 
@@ -161,94 +144,32 @@ static double ratio(uint64_t part, uint64_t of)
 
 struct sample_experts sample_experts(const struct sample *s)
 {
-    bool mixture = s->experts_needed > 0;
+    const struct lb_stats *d = &s->decode;
     return (struct sample_experts){
-        .demand_bytes = mixture ? ratio(s->needed_bytes, s->n_pass) : NAN,
-        .hit_rate = ratio(s->expert_hits, s->expert_units),
-        .hit_rate_bytes = ratio(s->expert_hit_bytes, s->expert_bytes),
-        .per_token = ratio(s->experts_needed * s->experts_used, s->expert_choices),
-        .tokens = ratio(s->expert_choices, s->experts_needed)};
+        .demand_bytes = d->experts_needed > 0 ? ratio(d->needed_bytes, s->n_pass) : NAN,
+        .hit_rate = ratio(d->expert_hits, d->expert_units),
+        .hit_rate_bytes = ratio(d->expert_hit_bytes, d->expert_bytes),
+        .per_token = ratio(d->experts_needed * s->experts_used, d->expert_choices),
+        .tokens = ratio(d->expert_choices, d->experts_needed)};
 }
 
-static uint64_t count_of(const json_t *sample, const char *key)
+double sample_tokens_a_pass(const struct sample *s)
 {
-    return (uint64_t)json_integer_value(json_object_get(sample, key));
+    return s->n_pass == 0 ? 0 : (double)s->tokens / s->n_pass;
 }
 
-struct sample_experts sample_json_experts(const json_t *sample)
+/* Of passes and the drafting for them. */
+double sample_token_ns(const struct sample *s)
 {
-    const struct sample s = {.n_pass =
-                                 (uint32_t)json_array_size(json_object_get(sample, "pass_ns")),
-                             .needed_bytes = count_of(sample, "needed_bytes"),
-                             .experts_needed = count_of(sample, "experts_needed"),
-                             .experts_used = count_of(sample, "experts_used"),
-                             .expert_choices = count_of(sample, "expert_choices"),
-                             .expert_units = count_of(sample, "expert_units"),
-                             .expert_hits = count_of(sample, "expert_hits"),
-                             .expert_bytes = count_of(sample, "expert_bytes"),
-                             .expert_hit_bytes = count_of(sample, "expert_hit_bytes")};
-    return sample_experts(&s);
+    return s->n_pass == 0 || s->tokens == 0
+               ? 0
+               : (double)(s->decode.wall_ns + s->draft_ns) / (double)s->tokens;
 }
 
-double sample_tokens_a_pass(const struct sample *s, double batch)
+double sample_tokens_per_s(const struct sample *s)
 {
-    return s->n_pass == 0 ? 0 : s->tokens > 0 ? (double)s->tokens / s->n_pass : batch;
-}
-
-/* A pass and the drafting for it. */
-static double step_ns(const struct sample *s)
-{
-    return s->n_pass > 0 ? sample_pass_ns(s) + (double)s->draft_ns / s->n_pass : 0;
-}
-
-double sample_tokens_per_s(const struct sample *s, double batch)
-{
-    double ns = step_ns(s);
-    return ns > 0 ? sample_tokens_a_pass(s, batch) * 1e9 / ns : 0;
-}
-
-double sample_token_ns(const struct sample *s, double batch)
-{
-    double tokens = sample_tokens_a_pass(s, batch);
-    return tokens > 0 ? step_ns(s) / tokens : 0;
-}
-
-/* As far as an integer holds it: a damaged result may say anything. */
-static int64_t bounded(double value)
-{
-    return value >= 9e18 ? (int64_t)9e18 : value > 0 ? (int64_t)value : 0;
-}
-
-/* Its passes, their number and sum. */
-static struct sample passes_of(const json_t *sample)
-{
-    struct sample s = {.n_pass = 0};
-    double sum = 0; /* exact up to 2^53 ns, 104 days */
-    size_t i;
-    json_t *pass;
-    json_array_foreach(json_object_get(sample, "pass_ns"), i, pass)
-    {
-        if (json_number_value(pass) > 0) {
-            sum += json_number_value(pass);
-            s.n_pass++;
-        }
-    }
-    s.decode.wall_ns = bounded(sum);
-    return s;
-}
-
-double sample_json_pass_ns(const json_t *sample)
-{
-    struct sample s = passes_of(sample);
-    return sample_pass_ns(&s);
-}
-
-double sample_json_token_ns(const json_t *sample, double batch)
-{
-    struct sample s = passes_of(sample);
-    s.tokens = (uint64_t)bounded(json_number_value(json_object_get(sample, "tokens")));
-    s.draft_ns = bounded(json_number_value(json_object_get(sample, "draft_ns")));
-    return sample_token_ns(&s, batch);
+    double ns = sample_token_ns(s);
+    return ns > 0 ? 1e9 / ns : 0;
 }
 
 /* ---- to JSON ---- */
@@ -276,7 +197,7 @@ static void add_places(json_t *object, const struct sample *s)
     json_decref(right);
 }
 
-static void add_sums(json_t *object, const struct sample_sums *sums)
+static void add_sums(json_t *object, const struct lb_stats *sums)
 {
     json_t *outcomes = json_object();
     for (size_t i = 0; i < N_OUTCOMES; i++)
@@ -339,11 +260,10 @@ json_t *sample_to_json(const struct sample *s)
     json_object_set_new(object, "decode", decode);
     for (size_t i = 0; i < N_FIELDS; i++) {
         const char *text = (const char *)s + fields[i].offset;
-        if (fields[i].mixture && s->experts_needed == 0)
-            continue;
-        json_object_set_new(object, fields[i].name,
-                            fields[i].kind == NUMBER ? number_at(s, fields[i].offset)
-                                                     : json_text(text));
+        if (fields[i].flags != MIXTURE || s->decode.experts_needed > 0)
+            json_object_set_new(object, fields[i].name,
+                                fields[i].size == 0 ? number_at(s, fields[i].offset)
+                                                    : json_text(text));
     }
     add_places(object, s);
     if (s->broken && json_array_size(s->broken) > 0)
@@ -359,44 +279,68 @@ json_t *sample_to_json(const struct sample *s)
 
 /* ---- from JSON ---- */
 
-static bool take_number(const json_t *object, const char *name, void *base, size_t offset)
+/* What could be wrong with a sample; NULL as long as nothing is. */
+struct reading {
+    const json_t *object;
+    const char *wrong;
+};
+
+static void note(struct reading *r, bool good, const char *name)
 {
-    json_t *value = json_object_get(object, name);
+    if (!good && !r->wrong)
+        r->wrong = name;
+}
+
+static void take(struct reading *r, const json_t *object, const struct field *f, void *base)
+{
+    json_t *value = json_object_get(object, f->name);
+    char *to = (char *)base + f->offset;
     int64_t number = json_integer_value(value);
-    memcpy((char *)base + offset, &number, sizeof number);
-    return json_is_integer(value);
+    const char *text = json_string_value(value);
+    note(r, (f->flags && !value) || (f->size ? text != NULL : json_is_integer(value)), f->name);
+    if (f->size)
+        snprintf(to, f->size, "%s", text ? text : "");
+    else
+        memcpy(to, &number, sizeof number);
 }
 
-static bool take_sums(const json_t *object, struct sample_sums *sums, const char **where)
+static void take_sums(struct reading *r, const json_t *object, struct lb_stats *sums)
 {
-    json_t *outcomes = json_object_get(object, "outcomes");
-    for (size_t i = 0; i < N_OUTCOMES; i++) {
-        *where = outcome_fields[i].name;
-        if (!take_number(outcomes, outcome_fields[i].name, sums, outcome_fields[i].offset))
-            return false;
-    }
-    for (size_t i = 0; i < N_SUMS; i++) {
-        *where = sum_fields[i].name;
-        if (!take_number(object, sum_fields[i].name, sums, sum_fields[i].offset))
-            return false;
-    }
-    return true;
+    const json_t *outcomes = json_object_get(object, "outcomes");
+    for (size_t i = 0; i < N_OUTCOMES; i++)
+        take(r, outcomes, &outcome_fields[i], sums);
+    for (size_t i = 0; i < N_SUMS; i++)
+        take(r, object, &sum_fields[i], sums);
 }
 
-static bool take_passes(const json_t *list, struct sample *s)
+/* As far as an integer holds it: a damaged result may say anything. */
+static int64_t bounded(double value)
 {
-    if (!json_is_array(list))
-        return false;
+    return value >= 9e18 ? (int64_t)9e18 : (int64_t)value;
+}
+
+static void take_passes(struct reading *r, struct sample *s)
+{
+    const json_t *list = json_object_get(r->object, "pass_ns");
+    double sum = 0; /* exact up to 2^53 ns, 104 days */
+    size_t i;
+    json_t *value;
     s->pass_ns = calloc(json_array_size(list) + 1, sizeof *s->pass_ns);
-    if (!s->pass_ns)
-        return false;
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        json_t *value = json_array_get(list, i);
-        if (!json_is_integer(value))
-            return false;
-        s->pass_ns[s->n_pass++] = json_integer_value(value);
+    note(r, s->pass_ns && json_is_array(list), "pass_ns");
+    json_array_foreach(s->pass_ns ? list : NULL, i, value)
+    {
+        note(r, json_is_integer(value), "pass_ns");
+        if (json_is_integer(value) && json_integer_value(value) > 0)
+            sum += (double)(s->pass_ns[s->n_pass++] = json_integer_value(value));
     }
-    return true;
+    s->decode.wall_ns = bounded(sum);
+}
+
+/* Results from before tokens were counted: one of each sequence a pass. */
+static void count_tokens(struct sample *s, uint32_t batch)
+{
+    if (s->tokens == 0)
+        s->tokens = (uint64_t)s->n_pass * batch;
 }
 
 static void take_places(const json_t *list, uint64_t *places)
@@ -405,84 +349,69 @@ static void take_places(const json_t *list, uint64_t *places)
         places[i] = (uint64_t)json_integer_value(json_array_get(list, i));
 }
 
-static bool take_fields(const json_t *object, struct sample *s, const char **where)
+static json_t *array_or_null(json_t *value)
 {
-    for (size_t i = 0; i < N_FIELDS; i++) {
-        *where = fields[i].name;
-        if (fields[i].later && !json_object_get(object, fields[i].name))
-            continue;
-        if (fields[i].kind == NUMBER) {
-            if (!take_number(object, fields[i].name, s, fields[i].offset))
-                return false;
-            continue;
-        }
-        const char *text = json_string_value(json_object_get(object, fields[i].name));
-        if (!text)
-            return false;
-        snprintf((char *)s + fields[i].offset, fields[i].size, "%s", text);
-    }
-    return true;
+    return json_is_array(value) ? json_incref(value) : NULL;
 }
 
-static void take_usage(const json_t *object, struct program_usage *usage)
-{
-    usage->bytes_read = -1;
-    for (size_t i = 0; i < sizeof usage_fields / sizeof *usage_fields; i++)
-        if (json_object_get(object, usage_fields[i].name))
-            (void)take_number(object, usage_fields[i].name, usage, usage_fields[i].offset);
-}
+/* Of another program (see peer.h), as well as its passes. */
+static const struct field printed_fields[] = {NUMBER(, start_ns, 0), NUMBER(, tokens, 0),
+                                              NUMBER(, cached_before_ppm, 0)};
 
-static bool take_printed(const json_t *object, struct sample *s, const char **where)
+/* What is wrong or missing; NULL: nothing. */
+static const char *read_sample(const json_t *object, uint32_t batch, struct sample *s)
 {
-    static const struct sum_field known[] = {
-        {"start_ns", offsetof(struct sample, start_ns)},
-        {"tokens", offsetof(struct sample, tokens)},
-        {"cached_before_ppm", offsetof(struct sample, cached_before_ppm)}};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        *where = known[i].name;
-        if (!take_number(object, known[i].name, s, known[i].offset))
-            return false;
-    }
-    for (uint32_t i = 0; i < s->n_pass; i++)
-        s->decode.wall_ns += s->pass_ns[i];
-    s->printed = json_incref(json_object_get(object, "printed"));
-    return true;
-}
-
-bool sample_from_json(const json_t *object, struct sample *s, const char **where)
-{
-    memset(s, 0, sizeof *s);
+    struct reading r = {.object = object};
     json_t *rep = json_object_get(object, "rep"), *seq = json_object_get(object, "seq");
     const char *failed = json_string_value(json_object_get(object, "failed"));
-    *where = json_is_integer(rep) ? "seq" : "rep";
-    if (!json_is_integer(rep) || !json_is_integer(seq))
-        return false;
+    memset(s, 0, sizeof *s);
+    note(&r, json_is_integer(rep), "rep");
+    note(&r, json_is_integer(seq), "seq");
     s->rep = (int32_t)json_integer_value(rep);
     s->seq = (uint32_t)json_integer_value(seq);
     if (failed) {
         snprintf(s->failed, sizeof s->failed, "%s", failed);
-        *where = "start_ns";
-        return take_number(object, "start_ns", s, offsetof(struct sample, start_ns));
+        take(&r, object, &fields[0], s); /* start_ns */
+        return r.wrong;
     }
-    *where = "pass_ns";
-    bool there = take_passes(json_object_get(object, "pass_ns"), s);
-    take_usage(json_object_get(object, "usage"), &s->usage);
-    if (there && json_is_object(json_object_get(object, "printed"))) {
-        if (take_printed(object, s, where))
-            return true;
-    } else if (there && take_sums(object, &s->all, where) &&
-               take_sums(json_object_get(object, "decode"), &s->decode, where) &&
-               take_fields(object, s, where)) {
-        take_places(json_object_get(object, "draft_reached"), s->draft_reached);
-        take_places(json_object_get(object, "draft_right"), s->draft_right);
-        json_t *broken = json_object_get(object, "broken");
-        s->broken = json_is_array(broken) ? json_incref(broken) : NULL;
-        s->prediction = json_incref(json_object_get(object, "prediction"));
-        s->profile = json_incref(json_object_get(object, "profile"));
-        return true;
+    take_passes(&r, s);
+    s->usage.bytes_read = -1;
+    for (size_t i = 0; i < sizeof usage_fields / sizeof *usage_fields; i++)
+        if (json_object_get(json_object_get(object, "usage"), usage_fields[i].name))
+            take(&r, json_object_get(object, "usage"), &usage_fields[i], &s->usage);
+    if (json_is_object(json_object_get(object, "printed"))) {
+        for (size_t i = 0; i < sizeof printed_fields / sizeof *printed_fields; i++)
+            take(&r, object, &printed_fields[i], s);
+        s->printed = json_incref(json_object_get(object, "printed"));
+        count_tokens(s, batch);
+        return r.wrong;
     }
-    sample_free(s);
-    return false;
+    int64_t wall_ns = s->decode.wall_ns;
+    take_sums(&r, object, &s->all);
+    take_sums(&r, json_object_get(object, "decode"), &s->decode);
+    s->decode.wall_ns = wall_ns;
+    for (size_t i = 0; i < N_FIELDS; i++)
+        take(&r, object, &fields[i], s);
+    count_tokens(s, batch);
+    take_places(json_object_get(object, "draft_reached"), s->draft_reached);
+    take_places(json_object_get(object, "draft_right"), s->draft_right);
+    s->broken = array_or_null(json_object_get(object, "broken"));
+    s->prediction = json_incref(json_object_get(object, "prediction"));
+    s->profile = json_incref(json_object_get(object, "profile"));
+    return r.wrong;
+}
+
+bool sample_from_json(const json_t *object, uint32_t batch, struct sample *s, const char **where)
+{
+    *where = read_sample(object, batch, s);
+    if (*where)
+        sample_free(s);
+    return !*where;
+}
+
+void sample_from_json_partly(const json_t *object, uint32_t batch, struct sample *s)
+{
+    (void)read_sample(object, batch, s);
 }
 
 /* ---- from process to process: both are the same program ---- */
@@ -526,7 +455,7 @@ bool sample_receive(FILE *in, struct sample *s)
     if (text && fread(text, 1, head[0], in) == head[0])
         object = json_loadb(text, head[0], 0, NULL);
     free(text);
-    bool done = object && sample_from_json(object, s, &where);
+    bool done = object && sample_from_json(object, 1, s, &where);
     json_decref(object);
     if (!done)
         return false;

@@ -1,8 +1,8 @@
 /*
  * cli: reads a command line by tables of options.
  *
- *   struct cli_group groups[] = {{"options", own, COUNT(own), &mine}, {NULL, NULL, 0, NULL}};
- *   struct cli cli = {"tokenize", "--model F [options] TEXT", "Prints token ids.", groups};
+ *   struct cli cli = {"tokenize", "--model F [options] TEXT", "Prints token ids.",
+ *                     CLI_OWN(own, &mine)};
  *   int code = cli_parse(&cli, &argc, argv);
  *   if (code >= 0)
  *       return code;
@@ -33,6 +33,16 @@ struct cli {
     const char *about;              /* a sentence or more */
     const struct cli_group *groups; /* ends with a group without options */
 };
+
+/* The groups of a command with options of its own alone. */
+#define CLI_OWN(own, target)                                                                       \
+    (const struct cli_group[])                                                                     \
+    {                                                                                              \
+        {"options", own, sizeof own / sizeof *own, target, 0},                                     \
+        {                                                                                          \
+            NULL, NULL, 0, NULL, 0                                                                 \
+        }                                                                                          \
+    }
 
 /* Fills the targets; leaves the words that are no options in argv[1..*argc). Returns -1 to go
  * on, or the exit code to return at once: 0 after --help, EXIT_USAGE after an error (printed). */

@@ -32,15 +32,15 @@ struct arm {
     size_t n;
 };
 
-static bool open_arm(struct arm *arm, const struct stats_blocked *samples, size_t n)
+/* sorted NULL: out of memory */
+static void open_arm(struct arm *arm, const struct stats_blocked *samples, size_t n)
 {
     arm->n = n;
     arm->sorted = malloc(n * sizeof *arm->sorted);
     if (!arm->sorted)
-        return false;
+        return;
     memcpy(arm->sorted, samples, n * sizeof *samples);
     qsort(arm->sorted, n, sizeof *arm->sorted, by_value);
-    return true;
 }
 
 /* times[b]: how often block b was drawn. */
@@ -78,58 +78,56 @@ static struct stats_interval middle(double *estimates, struct stats_bootstrap ho
     return interval;
 }
 
-bool stats_ratio_interval_blocks(const struct stats_blocked *base, size_t n_base,
-                                 const struct stats_blocked *head, size_t n_head, size_t n_blocks,
-                                 struct stats_bootstrap how, struct stats_interval *interval)
+/* b drawn by the blocks of a, or (n_b > 0) by blocks of its own. */
+static bool ratio_interval(struct arm *a, size_t n_a, struct arm *b, size_t n_b,
+                           struct stats_bootstrap how, struct stats_interval *interval)
 {
-    struct arm a = {0}, b = {0};
     double *estimates = malloc(how.rounds * sizeof *estimates);
-    uint32_t *times = malloc(n_blocks * sizeof *times);
-    bool good = estimates && times && open_arm(&a, base, n_base) && open_arm(&b, head, n_head);
+    uint32_t *times = malloc((n_a > n_b ? n_a : n_b) * sizeof *times);
+    bool good = estimates && times && a->sorted && b->sorted;
     uint64_t state = how.seed;
     for (uint32_t i = 0; good && i < how.rounds; i++) {
-        draw_blocks(times, n_blocks, &state);
-        estimates[i] = stats_ratio(resampled_median(&b, times), resampled_median(&a, times));
+        draw_blocks(times, n_a, &state);
+        double under = resampled_median(a, times);
+        if (n_b > 0)
+            draw_blocks(times, n_b, &state);
+        estimates[i] = stats_ratio(resampled_median(b, times), under);
     }
     if (good)
         *interval = middle(estimates, how);
-    free(a.sorted);
-    free(b.sorted);
+    free(a->sorted);
+    free(b->sorted);
     free(times);
     free(estimates);
     return good;
 }
 
+bool stats_ratio_interval_blocks(const struct stats_blocked *base, size_t n_base,
+                                 const struct stats_blocked *head, size_t n_head, size_t n_blocks,
+                                 struct stats_bootstrap how, struct stats_interval *interval)
+{
+    struct arm a = {0}, b = {0};
+    open_arm(&a, base, n_base);
+    open_arm(&b, head, n_head);
+    return ratio_interval(&a, n_blocks, &b, 0, how, interval);
+}
+
 /* Each sample a block of its own. */
-static bool open_loose(struct arm *arm, const double *x, size_t n)
+static void open_loose(struct arm *arm, const double *x, size_t n)
 {
     struct stats_blocked *samples = malloc(n * sizeof *samples);
     for (size_t i = 0; samples && i < n; i++)
         samples[i] = (struct stats_blocked){x[i], (uint32_t)i};
-    bool good = samples && open_arm(arm, samples, n);
+    if (samples)
+        open_arm(arm, samples, n);
     free(samples);
-    return good;
 }
 
 bool stats_ratio_interval(const double *base, size_t n_base, const double *head, size_t n_head,
                           struct stats_bootstrap how, struct stats_interval *interval)
 {
     struct arm a = {0}, b = {0};
-    double *estimates = malloc(how.rounds * sizeof *estimates);
-    uint32_t *times = malloc((n_base > n_head ? n_base : n_head) * sizeof *times);
-    bool good = estimates && times && open_loose(&a, base, n_base) && open_loose(&b, head, n_head);
-    uint64_t state = how.seed;
-    for (uint32_t i = 0; good && i < how.rounds; i++) {
-        draw_blocks(times, n_base, &state);
-        double under = resampled_median(&a, times);
-        draw_blocks(times, n_head, &state);
-        estimates[i] = stats_ratio(resampled_median(&b, times), under);
-    }
-    if (good)
-        *interval = middle(estimates, how);
-    free(a.sorted);
-    free(b.sorted);
-    free(times);
-    free(estimates);
-    return good;
+    open_loose(&a, base, n_base);
+    open_loose(&b, head, n_head);
+    return ratio_interval(&a, n_base, &b, n_head, how, interval);
 }

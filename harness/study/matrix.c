@@ -2,6 +2,7 @@
 #include "study/matrix.h"
 
 #include "base/random.h"
+#include "common/array.h"
 #include "common/file_io.h"
 
 #include <regex.h>
@@ -16,26 +17,39 @@ static enum lb_status no_memory(struct lb_error *err)
 
 static enum lb_status add_note(struct matrix *m, char *note, struct lb_error *err)
 {
-    char **grown = note ? realloc(m->notes, (m->n_notes + 1) * sizeof *grown) : NULL;
-    if (!grown) {
+    char **place = note ? array_add(&m->notes, &m->n_notes, sizeof *place) : NULL;
+    if (place)
+        *place = note;
+    else
         free(note);
-        return no_memory(err);
+    return place ? LB_OK : no_memory(err);
+}
+
+/* Different for work that differs, but for chance: comparing all options takes long. */
+static uint64_t work_of(const struct settings *settings)
+{
+    size_t count;
+    const struct option *table = options_table(&count);
+    uint64_t work = 0;
+    for (size_t i = 0; i < count; i++) {
+        char text[OPTION_LONGEST];
+        if (table[i].flags & OPTION_STREAMING)
+            continue;
+        option_format(&table[i], settings, text, sizeof text);
+        work = 31 * work + matrix_hash(text);
     }
-    m->notes = grown;
-    m->notes[m->n_notes++] = note;
-    return LB_OK;
+    return work;
 }
 
 static enum lb_status add_cell(struct matrix *m, struct cell cell, struct lb_error *err)
 {
-    struct cell *grown = cell.name ? realloc(m->cells, (m->count + 1) * sizeof *grown) : NULL;
-    if (!grown) {
+    cell.work = work_of(&cell.settings);
+    struct cell *place = cell.name ? array_add(&m->cells, &m->count, sizeof *place) : NULL;
+    if (place)
+        *place = cell;
+    else
         free(cell.name);
-        return no_memory(err);
-    }
-    m->cells = grown;
-    m->cells[m->count++] = cell;
-    return LB_OK;
+    return place ? LB_OK : no_memory(err);
 }
 
 /* `index` of each axis -> does an exclusion name this combination? */
@@ -82,13 +96,12 @@ static char *name_of(const struct scenario *s, const struct settings *settings)
     return name;
 }
 
-static bool has_name(const struct matrix *m, const char *name)
+int matrix_find(const struct matrix *m, const char *name)
 {
-    for (size_t i = 0; i < m->count; i++) {
+    for (size_t i = 0; i < m->count; i++)
         if (strcmp(m->cells[i].name, name) == 0)
-            return true;
-    }
-    return false;
+            return (int)i;
+    return -1;
 }
 
 static const char *why_skipped(const struct settings *settings)
@@ -117,7 +130,7 @@ static enum lb_status add_combination(const struct scenario *s, const size_t *in
     cell.peer = scenario_peer(s, cell.settings.program);
     cell.skipped = cell.peer ? NULL : why_skipped(&cell.settings);
     enum lb_status status = LB_OK;
-    bool merged = cell.name && has_name(m, cell.name);
+    bool merged = cell.name && matrix_find(m, cell.name) >= 0;
     if (asked && cell.name)
         status = add_note(m,
                           file_text("%s%scache_layers clamped to the model's %u layers%s", asked,
@@ -165,14 +178,10 @@ enum lb_status matrix_build(const struct scenario *s, uint32_t n_layers, struct 
 
 /* ---- reference cells ---- */
 
-/* Whether it shows compute alone: all layers there, nothing slowed, one token a pass, and enough
- * memory (a limit would let the kernel drop layers that are mapped). */
-static bool shows_compute(const struct cell *c)
+bool matrix_shows_compute(const struct settings *s)
 {
-    return !c->peer && strcmp(c->settings.engine.prefetch, "resident") == 0 &&
-           !*c->settings.engine.slow &&
-           strcmp(c->settings.engine.speculation.speculate, "off") == 0 &&
-           c->settings.memory_limit == 0;
+    return strcmp(s->engine.prefetch, "resident") == 0 && !*s->engine.slow && !*s->engine.fault &&
+           strcmp(s->engine.speculation.speculate, "off") == 0 && s->memory_limit == 0;
 }
 
 bool matrix_same_work(const struct settings *a, const struct settings *b)
@@ -194,7 +203,8 @@ bool matrix_same_work(const struct settings *a, const struct settings *b)
 int matrix_reference(const struct matrix *m, size_t i)
 {
     for (size_t k = 0; k < m->count; k++) {
-        if (shows_compute(&m->cells[k]) &&
+        if (!m->cells[k].peer && m->cells[k].work == m->cells[i].work &&
+            matrix_shows_compute(&m->cells[k].settings) &&
             matrix_same_work(&m->cells[i].settings, &m->cells[k].settings))
             return (int)k;
     }

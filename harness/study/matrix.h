@@ -16,6 +16,7 @@
 struct cell {
     char *name;
     struct settings settings; /* texts belong to the scenario */
+    uint64_t work;            /* the same of cells that do the same work */
     bool reference;           /* added by matrix_add_references, not asked for */
     bool borrowed;            /* a reference that belongs to another shard */
     const struct peer *peer;  /* another program; NULL: this one */
@@ -38,8 +39,15 @@ enum lb_status matrix_build(const struct scenario *scenario, uint32_t n_layers,
  * the compute part of the floor. */
 enum lb_status matrix_add_references(struct matrix *matrix, struct lb_error *err);
 
+/* The cell of that name, or -1. */
+int matrix_find(const struct matrix *matrix, const char *name);
+
 /* The resident cell that does the same work as cell i, or -1. */
 int matrix_reference(const struct matrix *matrix, size_t i);
+
+/* Whether such a cell shows compute alone: all layers there, nothing slowed, one token a pass, and
+ * enough memory (a limit would let the kernel drop layers that are mapped). */
+bool matrix_shows_compute(const struct settings *settings);
 
 /* The same computation: everything but how layers get there. Its results are bit-identical. */
 bool matrix_same_work(const struct settings *a, const struct settings *b);

@@ -79,6 +79,16 @@ expect() {
     fi
 }
 
+until_true() { # COMMAND...: within 10 s, or as long as the process $pid is there
+    local i
+    for ((i = 0; i < 2000; i++)); do
+        "$@" && return
+        [ -d "/proc/${pid:-self}" ] || return 1
+        sleep 0.005
+    done
+    return 1
+}
+
 synth() { # FILE OPTION...: a synthetic model, or the test ends
     "$LAYERBENCH" synth -o "$@" >/dev/null 2>"$work/err" || { cat "$work/err" && exit 1; }
 }

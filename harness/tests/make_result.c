@@ -134,12 +134,12 @@ static void join(struct lb_access *layer, const struct lb_access *unit)
 
 static void add_layer(struct sample *s, const struct lb_access *a)
 {
-    struct sample_sums *sums[] = {&s->all, a->prefill ? NULL : &s->decode};
+    struct lb_stats *sums[] = {&s->all, a->prefill ? NULL : &s->decode};
     for (int i = 0; i < 2 && sums[i]; i++) {
-        sums[i]->hit += a->outcome == LB_HIT;
+        sums[i]->hits += a->outcome == LB_HIT;
         sums[i]->prefetched += a->outcome == LB_PREFETCHED;
         sums[i]->late += a->outcome == LB_LATE;
-        sums[i]->miss += a->outcome == LB_MISS;
+        sums[i]->misses += a->outcome == LB_MISS;
         sums[i]->bytes_read += a->bytes;
         sums[i]->wait_ns += a->wait_ns;
         sums[i]->compute_ns += a->compute_ns;
@@ -193,16 +193,16 @@ static double slower(const struct made *m, uint32_t cell, int32_t rep)
 static void finish(struct sample *s, const struct made *m, const struct settings *settings)
 {
     s->n_pass = (uint32_t)m->passes;
-    s->passes = s->n_pass + 1;
+    s->all.passes = s->n_pass + 1;
     s->layers = (uint64_t)m->layers;
-    s->accesses = s->unit_accesses = s->units_needed = s->passes * s->layers;
+    s->all.accesses = s->all.unit_accesses = s->all.units_needed = s->all.passes * s->layers;
     s->layer_bytes = s->layers * LAYER_BYTES;
-    s->needed_bytes = s->n_pass * s->layer_bytes;
+    s->decode.needed_bytes = s->n_pass * s->layer_bytes;
     s->file_bytes = s->layer_bytes + RESIDENT_BYTES;
-    s->model_resident_bytes = s->resident_bytes = RESIDENT_BYTES;
+    s->model_resident_bytes = s->all.resident_bytes = RESIDENT_BYTES;
     s->cache_layers = settings->engine.cache_layers;
-    s->cache_bytes = s->cache_layers * LAYER_BYTES;
-    s->peak_rss_bytes = RESIDENT_BYTES + s->cache_bytes;
+    s->all.cache_bytes = s->cache_layers * LAYER_BYTES;
+    s->peak_rss_bytes = RESIDENT_BYTES + s->all.cache_bytes;
     s->kernel_bytes = s->cached_before_ppm = -1;
     s->threads = 2;
     for (uint32_t i = 0; i < s->n_pass; i++) {
@@ -267,8 +267,8 @@ static enum lb_status make_sample(const struct made *m, const struct settings *s
                                       .ctx = &recorder};
     enum lb_status status = virtual_run(&options, &result, err);
     free(units);
-    s->wasted = result.wasted;
-    s->evictions = result.evictions;
+    s->all.wasted = result.wasted;
+    s->all.evictions = result.evictions;
     finish(s, m, settings);
     return status;
 }

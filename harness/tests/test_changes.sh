@@ -10,14 +10,6 @@ scenario() { # REPETITIONS BANDWIDTH
         "matrix":{"prefetch":["sync","async"]},"fixed":{"threads":1,"cache_layers":2,"prompt_tokens":4,
         "generate_tokens":4,"storage":"pread","device":{"bandwidth":"%s"}}}' "$work/m.gguf" "$1" "$2" >"$work/s.json"
 }
-# becomes true when the command below has measured something
-wait_for() { # CONDITION...
-    for _ in $(seq 200); do
-        "$@" && return 0
-        sleep 0.05
-    done
-    return 1
-}
 has_samples() { [ "$(wc -l 2>/dev/null <"$work/r/layers.jsonl" || echo 0)" -gt 0 ]; }
 
 scenario 500 1GB/s
@@ -28,7 +20,7 @@ for change in "replaced:mv $work/new.gguf $work/m.gguf" "written to:dd if=$work/
     cp "$work/two.gguf" "$work/new.gguf"
     "$LAYERBENCH" run "$work/s.json" --no-plots -q --out "$work/r" >"$work/out" 2>"$work/err" &
     pid=$!
-    wait_for has_samples || fail "$change: no sample in 10 s"
+    until_true has_samples || fail "$change: no sample in 10 s"
     ${change#*:}
     wait $pid
     code=$?
@@ -46,21 +38,17 @@ done
 scenario 2 1GB/s
 rm -rf "$work/r"
 cp "$work/one.gguf" "$work/m.gguf"
-"$LAYERBENCH" run "$work/s.json" --no-plots -q --out "$work/r" >"$work/out" 2>&1 || fail "run: $(cat "$work/out")"
+answers 0 "" "$LAYERBENCH" run "$work/s.json" --no-plots -q --out "$work/r"
 jq '.layerbench.complete = false | .layerbench.cells[0].samples = []' "$work/r/result.json" >"$work/part" && cp "$work/part" "$work/r/result.json"
 cp "$work/two.gguf" "$work/m.gguf"
-"$LAYERBENCH" run "$work/s.json" --no-plots -q --out "$work/r" --resume >"$work/out" 2>"$work/err"
-code=$?
-[ $code = 2 ] && grep -q "another model" "$work/err" || fail "resumed with another model: exit code $code, '$(cat "$work/err")'"
+answers 2 "another model" "$LAYERBENCH" run "$work/s.json" --no-plots -q --out "$work/r" --resume
 cp "$work/one.gguf" "$work/m.gguf"
-"$LAYERBENCH" run "$work/s.json" --no-plots -q --out "$work/r" --resume >"$work/out" 2>"$work/err" || fail "resumed: $(cat "$work/err")"
+answers 0 "" "$LAYERBENCH" run "$work/s.json" --no-plots -q --out "$work/r" --resume
 for part in 1 2; do
     [ $part = 1 ] || cp "$work/two.gguf" "$work/m.gguf"
-    "$LAYERBENCH" run "$work/s.json" --no-plots -q --shard $part/2 --out "$work/part$part" >"$work/out" 2>&1 || fail "shard $part: $(cat "$work/out")"
+    answers 0 "" "$LAYERBENCH" run "$work/s.json" --no-plots -q --shard $part/2 --out "$work/part$part"
 done
-"$LAYERBENCH" merge "$work/part1" "$work/part2" --out "$work/merged" >"$work/out" 2>"$work/err"
-code=$?
-[ $code != 0 ] && grep -q "another model" "$work/err" || fail "merged two models: exit code $code, '$(cat "$work/err")'"
+answers 2 "another model" "$LAYERBENCH" merge "$work/part1" "$work/part2" --out "$work/merged"
 
 # gate: the model is another one when the head's turn comes
 cp "$work/one.gguf" "$work/m.gguf"

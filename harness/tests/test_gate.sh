@@ -44,7 +44,7 @@ expect 5 'another scenario' "$work/s.json" --baseline "$work/t.json"
 tampered '.schema_version = 2'
 expect 2 'baseline of version' "$work/s.json" --baseline "$work/t.json"
 echo '{"cells":' >"$work/t.json"
-expect 2 't.json: line' "$work/s.json" --baseline "$work/t.json"
+expect 2 't.json: damaged: line' "$work/s.json" --baseline "$work/t.json"
 # the baseline that is committed fits this program
 expect 0 'no regression' --baseline results/baselines/gate.json
 

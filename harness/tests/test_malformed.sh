@@ -179,7 +179,7 @@ spoil_text() { # KIND GOOD
     echo '"text"' >"$work/bad.json" && $kind "a text" "$work/bad.json"
     echo 'null' >"$work/bad.json" && $kind "null" "$work/bad.json"
     { cat "$from" && cat "$from"; } >"$work/bad.json" && $kind "two documents" "$work/bad.json"
-    { cat "$from" && echo '// end'; } >"$work/bad.json" && $kind "a comment" "$work/bad.json"
+    [ $kind = scenario ] || { { cat "$from" && echo "// end"; } >"$work/bad.json" && $kind "a comment" "$work/bad.json"; }
     { printf '\xef\xbb\xbf' && cat "$from"; } >"$work/bad.json" && $kind "byte order mark" "$work/bad.json"
     for ((i = 0; i < 1000; i++)); do printf "\\x$(printf %02x $((RANDOM % 256)))"; done >"$work/bad.json" && $kind "random bytes" "$work/bad.json"
 }

@@ -12,10 +12,7 @@ poison() {
     printf '%b' "$2" | dd of="$model" bs=1 seek="$at" conv=notrunc 2>/dev/null
 }
 fails() { # ARGUMENT...
-    "$LAYERBENCH" "$@" >"$work/out" 2>"$work/err" </dev/null
-    local code=$?
-    is $code 5 "$what, $1: exit code"
-    grep -q "not numbers" "$work/err" "$work/out" || fail "$what, $1: said '$(head -c 300 "$work/out" "$work/err")'"
+    answers 5 "not numbers" "$LAYERBENCH" "$@"
     grep -qiE '^-?(nan|inf)|no regression' "$work/out" && fail "$what, $1: printed '$(head -c 300 "$work/out")'"
 }
 scenario() { # NAME
@@ -39,10 +36,9 @@ all() { # WHAT TENSOR BYTES
 }
 scenario s
 cp "$sound" "$model"
-"$LAYERBENCH" gate "$work/s.json" --baseline "$work/baseline.json" --update-baseline >"$work/out" 2>&1 ||
-    fail "the sound model: $(cat "$work/out")"
+answers 0 "" "$LAYERBENCH" gate "$work/s.json" --baseline "$work/baseline.json" --update-baseline
 cp "$work/baseline.json" "$work/kept.json"
-"$LAYERBENCH" generate -m "$model" -p Once -n 3 -q >"$work/out" 2>&1 || fail "the sound model: $(cat "$work/out")"
+answers 0 "" "$LAYERBENCH" generate -m "$model" -p Once -n 3 -q
 all "NaN in a norm" blk.1.ffn_norm.weight '\x00\x00\xc0\x7f'
 all "an infinite scale of a block" blk.2.attn_q.weight '\x00\x7c'
 all "NaN in the head" output.weight '\x00\x7e'

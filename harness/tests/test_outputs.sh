@@ -110,10 +110,6 @@ fi
 # ---- interrupted: nothing temporary stays, the old file is whole
 # A shell starts what runs beside it with SIGINT ignored, which stays so.
 begin() { env --default-signal "$@" >out 2>&1 & pid=$!; }
-until_true() { # COMMAND...: within 10 s, or as long as the process is there
-    for ((i = 0; i < 2000; i++)); do "$@" && return; [ -d /proc/$pid ] || return 1; sleep 0.005; done
-    return 1
-}
 writes_unnamed() { ls -l /proc/$pid/fd 2>/dev/null | grep -q "$work/#.*(deleted)"; }
 names() { find . -maxdepth 1 -name '.layerbench*' | wc -l; }
 has_name() { [ "$(names)" = 1 ]; }

@@ -15,35 +15,37 @@
 static struct sample made_sample(int rep, double scale)
 {
     static int64_t passes[8][2];
-    struct sample s = {.rep = rep, .seq = (uint32_t)rep, .n_pass = 2, .passes = 3, .layers = 4};
+    struct sample s = {.rep = rep, .seq = (uint32_t)rep, .n_pass = 2, .layers = 4};
     passes[rep][0] = (int64_t)(20 * MS * scale);
     passes[rep][1] = (int64_t)(22 * MS * scale);
     s.pass_ns = passes[rep];
-    s.decode = (struct sample_sums){.hit = 1,
-                                    .prefetched = 2,
-                                    .late = 3,
-                                    .miss = 2,
-                                    .bytes_read = 5000,
-                                    .wall_ns = passes[rep][0] + passes[rep][1],
-                                    .compute_ns = (int64_t)(30 * MS * scale),
-                                    .wait_ns = (int64_t)(10 * MS * scale),
-                                    .other_ns = (int64_t)(2 * MS * scale)};
-    s.all = (struct sample_sums){.hit = 101,
-                                 .prefetched = 102,
-                                 .late = 103,
-                                 .miss = 104,
-                                 .bytes_read = 105000,
-                                 .wall_ns = (int64_t)(999 * MS),
-                                 .compute_ns = (int64_t)(888 * MS),
-                                 .wait_ns = (int64_t)(777 * MS),
-                                 .other_ns = (int64_t)(666 * MS)};
+    s.decode = (struct lb_stats){.hits = 1,
+                                 .prefetched = 2,
+                                 .late = 3,
+                                 .misses = 2,
+                                 .bytes_read = 5000,
+                                 .wall_ns = passes[rep][0] + passes[rep][1],
+                                 .compute_ns = (int64_t)(30 * MS * scale),
+                                 .wait_ns = (int64_t)(10 * MS * scale),
+                                 .other_ns = (int64_t)(2 * MS * scale)};
+    s.all = (struct lb_stats){.hits = 101,
+                              .prefetched = 102,
+                              .late = 103,
+                              .misses = 104,
+                              .bytes_read = 105000,
+                              .passes = 3,
+                              .wasted = 6,
+                              .cache_bytes = 3000,
+                              .wall_ns = (int64_t)(999 * MS),
+                              .compute_ns = (int64_t)(888 * MS),
+                              .wait_ns = (int64_t)(777 * MS),
+                              .other_ns = (int64_t)(666 * MS)};
+    s.tokens = 4;
     s.prefill_ns = (int64_t)(555 * MS);
     s.ttft_ns = (int64_t)(444 * MS);
     s.cached_wait_ns = 300;    /* of 3 hit or prefetched */
     s.uncached_wait_ns = 2000; /* of 5 late or missed */
-    s.wasted = 6;
     s.layer_bytes = 8000;
-    s.cache_bytes = 3000;
     s.peak_rss_bytes = 123456;
     snprintf(s.prefetch, sizeof s.prefetch, "async");
     return s;
@@ -61,17 +63,19 @@ static void figures(void)
     snprintf(list[3].failed, sizeof list[3].failed, "it failed");
     struct cell_samples cell = {list, 4};
     struct floor none = {0};
-    struct summary s = summary_of(&cell, &none, 2);
+    struct summary s = summary_of(&cell, &none);
     CHECK(s.n == 3 && s.n_failed == 1 && s.n_broken == 0);
     CHECK(near(s.pass_ns, 21 * MS * 1.1), "pass %g", s.pass_ns);
     CHECK(s.pass_ns == s.estimate.median && s.estimate.n == 3);
     CHECK(near(s.estimate.low, 21 * MS) && near(s.estimate.high, 21 * MS * 1.3));
     CHECK(near(s.prefill_ns, 555 * MS) && near(s.ttft_ns, 444 * MS));
     CHECK(near(s.tokens_per_s, 2e9 / s.pass_ns), "two sequences");
-    CHECK(s.hit == 0.5 && s.prefetched == 1 && s.late == 1.5 && s.miss == 1, "of decode passes");
+    CHECK(s.outcomes[LB_HIT] == 0.5 && s.outcomes[LB_PREFETCHED] == 1 &&
+              s.outcomes[LB_LATE] == 1.5 && s.outcomes[LB_MISS] == 1,
+          "of decode passes");
     CHECK(near(s.compute_ns, 15 * MS * 1.1) && near(s.wait_ns, 5 * MS * 1.1) &&
           near(s.other_ns, 1 * MS * 1.1));
-    CHECK(s.bytes == 2500 && s.cached_ns == 100 && s.uncached_ns == 400);
+    CHECK(s.bytes_read == 2500 && s.cached_ns == 100 && s.uncached_ns == 400);
     CHECK(s.wasted == 2, "per pass, prompts counted: %g", s.wasted);
     CHECK(s.peak_rss_bytes == 123456);
 }
@@ -92,27 +96,27 @@ static void floors(void)
     f = summary_floor(&cell, &reference, 2e5);
     CHECK(near(f.ns, 25 * MS) && near(f.load_ns, 25 * MS), "loading is the longer: %g", f.ns);
 
-    struct summary s = summary_of(&cell, &f, 1);
+    struct summary s = summary_of(&cell, &f);
     CHECK(near(s.share_of_floor, 25.0 / 21), "the share is not cut at 1: %g", s.share_of_floor);
     CHECK(floor_is_wrong(&s.floor, s.pass_ns), "a pass of 21 ms below a floor of 25");
     CHECK(!floor_is_wrong(&f, 25 * MS), "a pass at its floor");
     CHECK(near(s.c_over_t, 16.0 / 40), "%g", s.c_over_t);
 
-    streamed[0].needed_bytes = 4500 * streamed[0].n_pass; /* experts: 1,500 do not fit */
+    streamed[0].decode.needed_bytes = 4500 * streamed[0].n_pass; /* experts: 1,500 do not fit */
     f = summary_floor(&cell, &reference, 1e5);
     CHECK(near(f.load_ns, 15 * MS) && near(f.all_load_ns, 45 * MS), "%g", f.load_ns);
     streamed[0].clairvoyant_hit_bytes =
         2000 * streamed[0].n_pass; /* that is not all of the cache */
     f = summary_floor(&cell, &reference, 1e5);
     CHECK(near(f.load_ns, 25 * MS) && near(f.all_load_ns, 45 * MS), "%g", f.load_ns);
-    streamed[0].needed_bytes = streamed[0].clairvoyant_hit_bytes = 0;
+    streamed[0].decode.needed_bytes = streamed[0].clairvoyant_hit_bytes = 0;
     f = summary_floor(&cell, &reference, 0);
     CHECK(near(f.ns, 16 * MS) && f.load_ns == 0, "nothing is read: computing alone");
     f = summary_floor(&reference, &reference, 1e3);
     CHECK(near(f.ns, 16 * MS), "a resident cell loads nothing");
     f = summary_floor(&cell, NULL, 1e6);
     CHECK(f.ns == 0, "no floor without a resident cell");
-    streamed[0].cache_bytes = 9000;
+    streamed[0].all.cache_bytes = 9000;
     f = summary_floor(&cell, &reference, 1);
     CHECK(f.load_ns == 0, "the cache holds more than there is");
 }
@@ -123,7 +127,11 @@ static void mean_pass(void)
     json_t *json =
         json_pack("{s:[I, I]}", "pass_ns", (json_int_t)s.pass_ns[0], (json_int_t)s.pass_ns[1]);
     CHECK(near(sample_pass_ns(&s), 21 * MS));
-    CHECK(sample_json_pass_ns(json) == sample_pass_ns(&s), "one meaning in both forms");
+    struct sample partly;
+    sample_from_json_partly(json, 3, &partly);
+    CHECK(sample_pass_ns(&partly) == sample_pass_ns(&s), "of a sample that lacks the rest");
+    CHECK(near(sample_token_ns(&partly), 7 * MS), "a token of each sequence a pass");
+    sample_free(&partly);
     json_decref(json);
     s.n_pass = 0;
     CHECK(sample_pass_ns(&s) == 0);

@@ -30,7 +30,7 @@ done
 
 # ---- while one is at work: run, --resume and merge into its folder are refused, and it is named
 "$L" run long.json --out o2 --no-plots -q >long.out 2>&1 & pid=$!
-for ((i = 0; i < 500; i++)); do [ -s o2/samples.jsonl ] && break; sleep 0.02; done
+until_true [ -s o2/samples.jsonl ]
 for c in "run s.json --out o2 --no-plots" "run long.json --out o2 --no-plots --resume" "run long.json --out ./o2/ --no-plots --resume" "merge alone -o o2"; do
     "$L" $c >out 2>err; is $? 2 "$c: exit code"
     grep -qE "o2/?: is being written by another layerbench, process $pid$" err || fail "$c: $(cat err)"
