@@ -8,10 +8,15 @@
 #   make SANITIZE=thread     build/thread/     TSan
 #   make SANITIZE=fuzz       build/fuzz/       clang's ASan + UBSan and what libFuzzer counts (make fuzz)
 #   make ASYNC_PREFETCH=0    build/no-async/   without the async prefetch driver
+#   make STATIC=1            build/static/     a program that needs no shared library
 #   make CC=clang            as above, with clang
+#
+# CFLAGS, CXXFLAGS, CPPFLAGS, LDFLAGS are the user's, after ours: `make CFLAGS=-O2` keeps what the
+# sources need.
 
 ASYNC_PREFETCH ?= 1
 SANITIZE ?=
+STATIC ?= 0
 CC ?= cc
 CXX ?= g++
 
@@ -23,8 +28,7 @@ CC := clang
 CXX := clang++
 endif
 
-BUILD := build$(if $(SANITIZE),/$(SANITIZE))$(if $(filter 0,$(ASYNC_PREFETCH)),/no-async)
-PREFIX ?= /usr/local
+BUILD := build$(if $(SANITIZE),/$(SANITIZE))$(if $(filter 0,$(ASYNC_PREFETCH)),/no-async)$(if $(filter 1,$(STATIC)),/static)
 
 PACKAGES := jansson benchmark liburing libpcre2-8
 ifeq ($(filter help clean format setup run test quick-test fuzz,$(MAKECMDGOALS)),)
@@ -54,11 +58,18 @@ GIT_REVISION := $(shell git describe --always --dirty --abbrev=12 2>/dev/null ||
 
 # -ffp-contract=off: the same arithmetic in every file and compiler; kernels that
 # want fused multiply-add say so with intrinsics.
-CPPFLAGS += -Iengine -D_GNU_SOURCE -DLB_ASYNC_PREFETCH=$(ASYNC_PREFETCH)
-CFLAGS += -std=c11 $(OPT) -ffp-contract=off -pthread $(CWARN)
-CXXFLAGS += -std=c++17 $(OPT) -pthread $(WARN)
-PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
-LDLIBS += $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm -lstdc++ -pthread
+# -fPIC and hidden: one set of objects for the program and the shared library, which exports what
+# engine.h declares. -ffile-prefix-map: no folder of the build in what is built.
+OUR_CPPFLAGS := -Iengine -D_GNU_SOURCE -DLB_ASYNC_PREFETCH=$(ASYNC_PREFETCH)
+COMMON = $(OPT) -fPIC -fvisibility=hidden -pthread
+OUR_CFLAGS = -std=c11 $(COMMON) -ffp-contract=off $(CWARN)
+OUR_CXXFLAGS = -std=c++17 $(COMMON) $(WARN)
+COMPILE_C = $(CC) -ffile-prefix-map=$(CURDIR)=. $(OUR_CPPFLAGS) $(CPPFLAGS) $(OUR_CFLAGS) $(CFLAGS)
+COMPILE_CXX = $(CXX) -ffile-prefix-map=$(CURDIR)=. $(OUR_CPPFLAGS) $(CPPFLAGS) $(OUR_CXXFLAGS) $(CXXFLAGS)
+PKG_CONFIG := pkg-config $(if $(filter 1,$(STATIC)),--static)
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
+LINK = $(CXX) $(OPT) $(if $(filter 1,$(STATIC)),-static) $(LDFLAGS)
+LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lm -lstdc++ -pthread
 
 ENGINE_SRC := $(filter-out engine/tests/%,$(wildcard engine/*.c engine/*/*.c engine/*/*/*.c))
 # Kernels of another processor family are left out.
@@ -87,7 +98,7 @@ TEST_BIN := $(TEST_SRC:%.c=$(BUILD)/%) $(TEST_TOOLS:%.c=$(BUILD)/%) $(FUZZ_BIN)
 # Keep the objects of tests; a bare .SECONDARY would also stop the rules behind FORCE.
 .SECONDARY: $(TEST_SRC:%.c=$(BUILD)/%.o) $(TEST_TOOLS:%.c=$(BUILD)/%.o) $(FUZZ_SRC:%.c=$(BUILD)/%.o) $(BUILD)/engine/tests/fuzz_replay.o
 .PHONY: all help docs summaries gate setup run test fuzz fuzz-binaries quick-test test-binaries bench figures check-layering format check-format clean \
-        install compile_commands
+        install uninstall deb compile_commands
 
 all: $(BUILD)/layerbench $(BUILD)/libengine.a ## build build/layerbench and build/libengine.a
 
@@ -132,7 +143,7 @@ bench: $(BENCH_SRC:%.c=$(BUILD)/%) ## build and run the benchmarks of single roo
 
 $(BUILD)/layerbench: $(BUILD)/harness/main.o $(HARNESS_OBJ) $(BUILD)/libengine.a
 	$(call say,link $@)
-	$(Q)$(CXX) $(OPT) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) -o $@ $^ $(LIBS) $(LDLIBS)
 
 $(BUILD)/libengine.a: $(ENGINE_OBJ)
 	@rm -f $@
@@ -141,41 +152,41 @@ $(BUILD)/libengine.a: $(ENGINE_OBJ)
 
 $(BUILD)/engine/tests/fuzz_%: $(BUILD)/engine/tests/fuzz_%.o $(FUZZ_MAIN) $(BUILD)/libengine.a
 	$(call say,link $@)
-	$(Q)$(CXX) $(OPT) $(FUZZ_LINK) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) $(FUZZ_LINK) -o $@ $^ $(LIBS) $(LDLIBS)
 
 $(BUILD)/harness/tests/fuzz_%: $(BUILD)/harness/tests/fuzz_%.o $(FUZZ_MAIN) $(HARNESS_OBJ) $(BUILD)/libengine.a
 	$(call say,link $@)
-	$(Q)$(CXX) $(OPT) $(FUZZ_LINK) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) $(FUZZ_LINK) -o $@ $^ $(LIBS) $(LDLIBS)
 
 $(BUILD)/engine/tests/%: $(BUILD)/engine/tests/%.o $(BUILD)/libengine.a
 	$(call say,link $@)
-	$(Q)$(CXX) $(OPT) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) -o $@ $^ $(LIBS) $(LDLIBS)
 
 $(BUILD)/harness/tests/%: $(BUILD)/harness/tests/%.o $(HARNESS_OBJ) $(BUILD)/libengine.a
 	$(call say,link $@)
-	$(Q)$(CXX) $(OPT) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(LINK) -o $@ $^ $(LIBS) $(LDLIBS)
 
 # Instruction sets are per file, never for the whole program: chosen at run time.
-$(BUILD)/%_avx2.o: CFLAGS += -mavx2 -mfma -mf16c
-$(BUILD)/%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vbmi -mavx512vnni -mgfni -mfma -mf16c
+$(BUILD)/%_avx2.o: OUR_CFLAGS += -mavx2 -mfma -mf16c
+$(BUILD)/%_avx512.o: OUR_CFLAGS += -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vbmi -mavx512vnni -mgfni -mfma -mf16c
 ifeq ($(SANITIZE),fuzz) # minutes of compiling; fuzz targets run the portable ones
 $(BUILD)/engine/kernels/x86/%.o: OPT := -O1 -g
 endif
-$(BUILD)/%_neon.o: CFLAGS += -march=armv8.2-a+dotprod
-$(BUILD)/harness/%.o: CPPFLAGS += -Iharness $(PKG_CFLAGS)
+$(BUILD)/%_neon.o: OUR_CFLAGS += -march=armv8.2-a+dotprod
+$(BUILD)/harness/%.o: OUR_CPPFLAGS += -Iharness $(PKG_CFLAGS)
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,cc   $<)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(COMPILE_C) -MMD -MP -c -o $@ $<
 
 $(BUILD)/%.o: %.cc $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call say,c++  $<)
-	$(Q)$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(COMPILE_CXX) -MMD -MP -c -o $@ $<
 
 # Rebuild everything when compiler or flags change, and nothing otherwise.
-FLAGS_NOW := $(CC) $(CXX) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS)
+FLAGS_NOW := $(COMPILE_C) $(COMPILE_CXX)
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(FLAGS_NOW)' | cmp -s - $@ || echo '$(FLAGS_NOW)' > $@
@@ -189,15 +200,15 @@ $(BUILD)/embedded.list: FORCE
 	@mkdir -p $(@D)
 	@echo '$(EMBEDDED)' | cmp -s - $@ || echo '$(EMBEDDED)' > $@
 $(BUILD)/harness/common/embedded_files.o: $(BUILD)/harness/common/embedded_files.c $(BUILD)/flags
-	$(Q)$(CC) $(CPPFLAGS) -Iharness $(CFLAGS) -c -o $@ $<
+	$(Q)$(COMPILE_C) -Iharness -c -o $@ $<
 
 # What the result records about the build; rewritten only when it changes.
 $(BUILD)/build_info.h: FORCE
 	@mkdir -p $(@D)
-	@scripts/build-info '$(CC)' '$(CFLAGS)' '$(GIT_REVISION)' > $@.new
+	@scripts/build-info '$(CC)' '$(strip $(OUR_CFLAGS) $(CFLAGS))' '$(GIT_REVISION)' > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 $(BUILD)/harness/machine/environment.o: $(BUILD)/build_info.h
-$(BUILD)/harness/machine/environment.o: CPPFLAGS += -I$(BUILD)
+$(BUILD)/harness/machine/environment.o: OUR_CPPFLAGS += -I$(BUILD)
 
 BASELINES := $(sort $(wildcard results/baselines/*/result.json))
 figures: all ## redraw the figures of the committed results, without measuring
@@ -223,15 +234,41 @@ check-format: ## fail if a file is not formatted
 	clang-format --dry-run -Werror $$(git ls-files '*.c' '*.h' '*.cc')
 
 compile_commands: ## write compile_commands.json for editors
-	@scripts/compile-commands '$(CC) $(CPPFLAGS) -Iharness $(PKG_CFLAGS) $(CFLAGS)' $(ENGINE_SRC) $(HARNESS_SRC) harness/main.c $(TEST_SRC) $(TEST_TOOLS) > compile_commands.json
+	@scripts/compile-commands '$(COMPILE_C) -Iharness $(PKG_CFLAGS)' $(ENGINE_SRC) $(HARNESS_SRC) harness/main.c $(TEST_SRC) $(TEST_TOOLS) > compile_commands.json
 
-install: all ## install to $(DESTDIR)$(PREFIX)
-	install -D -m 755 $(BUILD)/layerbench $(DESTDIR)$(PREFIX)/bin/layerbench
-	install -d $(DESTDIR)$(PREFIX)/share/layerbench/plots $(DESTDIR)$(PREFIX)/share/layerbench/scenarios
-	install -m 644 plots/* $(DESTDIR)$(PREFIX)/share/layerbench/plots
-	install -m 644 scenarios/*.json $(DESTDIR)$(PREFIX)/share/layerbench/scenarios
-	install -d $(DESTDIR)$(PREFIX)/share/layerbench/scenarios/prompts
-	install -m 644 scenarios/prompts/*.jsonl $(DESTDIR)$(PREFIX)/share/layerbench/scenarios/prompts
+# The shared library, and an archive for those who link it: one object, in which only what engine.h
+# declares is left to see.
+VERSION := $(shell sed -n 's/.*LAYERBENCH_VERSION "\(.*\)"/\1/p' harness/common/version.h)
+ENGINE_PACKAGES := liburing libpcre2-8
+$(BUILD)/package/libengine.so.0: $(ENGINE_OBJ)
+	@mkdir -p $(@D)
+	$(call say,link $@)
+	$(Q)$(CC) -shared -Wl,-soname,$(@F) -Wl,-z,defs $(OPT) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs $(ENGINE_PACKAGES)) -lm -pthread
+OBJCOPY ?= objcopy
+$(BUILD)/package/libengine.a: $(ENGINE_OBJ)
+	@mkdir -p $(@D) && rm -f $@
+	$(call say,ar   $@)
+	$(Q)$(CC) -r -nostdlib -o $(@D)/engine.o $^
+	$(Q)$(OBJCOPY) --localize-hidden --strip-debug $(@D)/engine.o
+	$(Q)ar rcs $@ $(@D)/engine.o && rm $(@D)/engine.o
+$(BUILD)/package/man1: $(BUILD)/layerbench $(wildcard scripts/manual/*)
+	$(call say,man  $(@D))
+	$(Q)scripts/manual/write $< $(@D)/manual && rm -rf $@ $(@D)/completions && mv $(@D)/manual/* $(@D) && rmdir $(@D)/manual
+$(BUILD)/package/layerbench.pc: scripts/layerbench.pc.in harness/common/version.h FORCE
+	@mkdir -p $(@D)
+	@sed 's,@PREFIX@,$(PREFIX),; s,@LIBDIR@,$(LIBDIR),; s,@VERSION@,$(VERSION),; s,@PACKAGES@,$(ENGINE_PACKAGES),' $< > $@
+
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+PACKAGED := all $(addprefix $(BUILD)/package/,libengine.so.0 libengine.a man1 layerbench.pc)
+install: $(PACKAGED) ## install to $(DESTDIR)$(PREFIX): program, libraries, header, scenarios, manual
+	@scripts/install $(BUILD) '$(DESTDIR)' '$(PREFIX)' '$(LIBDIR)'
+
+uninstall: ## remove what install has put there
+	@scripts/install --remove '$(DESTDIR)' '$(PREFIX)'
+
+deb: $(PACKAGED) ## Debian packages, in build/deb
+	@scripts/package-deb $(BUILD)
 
 clean: ## remove everything that was built
 	rm -rf build compile_commands.json

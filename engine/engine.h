@@ -20,6 +20,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
 /* Guessing the tokens to come and checking several in one pass (struct lb_decoder). The text is the
  * same with every setting. */
 #define LB_DRAFT_MOST 32
@@ -437,5 +442,10 @@ struct lb_device {
     uint32_t queue_depth;
 };
 bool lb_device_preset(const char *name, struct lb_device *device);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -3,7 +3,7 @@
 #include "common/exit_codes.h"
 #include "common/nearest.h"
 #include "common/process.h"
-#include "common/version.h"
+#include "machine/environment.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -31,7 +31,7 @@ static void print_help(FILE *out)
     }
     fputs(
         "\n"
-        "layerbench COMMAND --help says more about one; layerbench --version prints the version.\n"
+        "layerbench COMMAND --help says more about one; layerbench --version says what was built.\n"
         "exit codes: 0 success, 1 regression found, 2 usage or bad input, 3 inconclusive,\n"
         "4 environments not comparable, 5 a benchmark failed or measured nothing\n",
         out);
@@ -75,7 +75,7 @@ int main(int argc, char **argv)
         return end(name, EXIT_OK);
     }
     if (strcmp(name, "--version") == 0) {
-        printf("layerbench %s\n", LAYERBENCH_VERSION);
+        environment_print_build(stdout);
         return end(name, EXIT_OK);
     }
     for (const struct command *c = commands; c->name; c++) {

@@ -10,6 +10,11 @@
 #ifndef BASE_STATUS_H
 #define BASE_STATUS_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
 enum lb_status {
     LB_OK = 0,
     LB_ERR_INPUT,       /* bad file, option or value: the caller can mend it */
@@ -39,5 +44,10 @@ void lb_error_prefix(struct lb_error *err, const char *format, ...)
 
 /* "input", "unsupported", ...: for logs and results. */
 const char *lb_status_name(enum lb_status code);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
 
 #endif

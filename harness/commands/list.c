@@ -2,6 +2,7 @@
 #include "commands/commands.h"
 #include "common/exit_codes.h"
 #include "common/json_text.h"
+#include "common/shipped.h"
 #include "engine.h"
 #include "figure/figure.h"
 #include "figure/plot_scripts.h"
@@ -9,7 +10,10 @@
 #include "settings/cli.h"
 #include "study/scenario_schema.h"
 
+#include <dirent.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct list {
@@ -63,6 +67,37 @@ static int print_figures(void)
     return EXIT_OK;
 }
 
+static int is_scenario(const struct dirent *entry)
+{
+    const char *end = strrchr(entry->d_name, '.');
+    return end && strcmp(end, ".json") == 0;
+}
+
+/* Those that `run NAME` finds, each with its question. */
+static int print_scenarios(void)
+{
+    char room[PATH_MAX];
+    const char *folder = shipped_file("scenarios", room, sizeof room);
+    struct dirent **entries;
+    int n = scandir(folder, &entries, is_scenario, alphasort);
+    if (n < 0)
+        return cli_fail("list", "no scenarios beside this program");
+    printf("%s:\n", folder);
+    for (int i = 0; i < n; i++) {
+        char path[PATH_MAX + NAME_MAX];
+        snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
+        json_t *scenario = json_load_file(path, 0, NULL);
+        const char *about = json_string_value(json_object_get(scenario, "about"));
+        if (about)
+            printf("  %-26.*s %.*s\n", (int)(strlen(entries[i]->d_name) - strlen(".json")),
+                   entries[i]->d_name, (int)strcspn(about, "?") + 1, about);
+        json_decref(scenario);
+        free(entries[i]);
+    }
+    free(entries);
+    return EXIT_OK;
+}
+
 static int print_schema(void)
 {
     json_t *schema = scenario_schema();
@@ -82,8 +117,8 @@ int command_list(int argc, char **argv)
         "Lists what can be chosen: policies, schedulers, storage, devices, kernels,\n"
         "shapes and tensor types of synthetic models; 'options': every option with its\n"
         "values and default; 'columns': those of summary.csv and of 'run -o'; 'figures':\n"
-        "what plot draws, each with its question; 'scenario-schema': the JSON Schema of\n"
-        "scenario files.",
+        "what plot draws, each with its question; 'scenarios': those that run finds by\n"
+        "their names; 'scenario-schema': the JSON Schema of scenario files.",
         groups};
     int code = cli_parse(&cli, &argc, argv);
     if (code >= 0)
@@ -94,6 +129,8 @@ int command_list(int argc, char **argv)
         (options.markdown ? scenario_print_options_markdown : scenario_print_options)(stdout);
         return EXIT_OK;
     }
+    if (argc == 2 && strcmp(wanted, "scenarios") == 0)
+        return print_scenarios();
     if (argc == 2 && strcmp(wanted, "scenario-schema") == 0)
         return print_schema();
     if (argc == 2 && strcmp(wanted, "columns") == 0) {
@@ -105,7 +142,8 @@ int command_list(int argc, char **argv)
     if (argc > 2 || (wanted && !lb_choice_at(wanted, 0, &any)))
         return cli_fail("list",
                         "'%s': expected at most one of prefetch, replacement, scheduler, storage, "
-                        "device, kernels, shape, quant, options, columns, scenario-schema, figures",
+                        "device, kernels, shape, quant, options, columns, figures, scenarios, "
+                        "scenario-schema",
                         argv[argc - 1]);
     json_t *root = json_object();
     for (size_t i = 0; i < N_KINDS; i++) {

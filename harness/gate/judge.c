@@ -15,6 +15,7 @@
 #include "common/json_text.h"
 #include "common/process.h"
 #include "common/progress.h"
+#include "common/shipped.h"
 #include "gate/gate_report.h"
 #include "machine/environment.h"
 #include "study/model_file.h"
@@ -127,9 +128,12 @@ static enum lb_status read_scenario(struct gate *g, const char *path, struct lb_
             gate_cells_make(&g->scenario, &g->matrix, g->model_paths, g->n_models, &g->cells, err);
     g->n_cells = g->n_models * g->matrix.count;
     if (status == LB_OK) {
-        g->baseline = g->options->baseline
-                          ? strdup(g->options->baseline)
-                          : file_text("results/baselines/%s.json", g->scenario.name);
+        char usual[PATH_MAX], room[PATH_MAX];
+        snprintf(usual, sizeof usual, "results/baselines/%s.json", g->scenario.name);
+        g->baseline =
+            strdup(g->options->baseline          ? g->options->baseline
+                   : g->options->update_baseline ? usual
+                                                 : shipped_file(usual, room, sizeof room));
         status = g->baseline ? LB_OK : no_memory(err);
     }
     return status;

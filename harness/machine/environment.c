@@ -8,6 +8,7 @@
 #include "common/process.h"
 #include "common/sha256.h"
 #include "common/version.h"
+#include "engine.h"
 #include "machine/page_cache.h"
 
 #include <dirent.h>
@@ -267,6 +268,17 @@ static void collect_build(json_t *e)
     environment_put(e, "async_prefetch", json_boolean(LB_ASYNC_PREFETCH != 0), "build");
     put_text(e, "libc", gnu_get_libc_version(), "gnu_get_libc_version");
     put_hash(e, "binary_sha256", process_program());
+}
+
+void environment_print_build(FILE *out)
+{
+    struct lb_choice kernels;
+    fprintf(out, "layerbench %s\nrevision %s\ncompiler %s\nkernels ", LAYERBENCH_VERSION,
+            BUILD_GIT_REVISION, BUILD_COMPILER);
+    for (size_t i = 0; lb_choice_at("kernels", i, &kernels); i++)
+        if (strcmp(kernels.name, "auto") != 0)
+            fprintf(out, " %s%s", kernels.name, kernels.available ? "" : " (not on this machine)");
+    fputc('\n', out);
 }
 
 static void put_command_line(json_t *e)

@@ -8,11 +8,15 @@
 #define ENVIRONMENT_H
 
 #include <jansson.h>
+#include <stdio.h>
 
 /* model: the model file, or NULL; directory: where the result goes (or ".").  */
 json_t *environment_collect(const char *model, const char *directory);
 /* Fills "after". */
 void environment_finish(json_t *environment);
+
+/* Version, revision, compiler and kernels of this program, a line each. */
+void environment_print_build(FILE *out);
 
 /* Texts: what makes figures unstable on this machine (governor, load, steal, swap, ...). */
 json_t *environment_warnings(const json_t *environment);

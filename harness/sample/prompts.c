@@ -3,8 +3,10 @@
 
 #include "common/array.h"
 #include "common/file_io.h"
+#include "common/shipped.h"
 
 #include <jansson.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +42,8 @@ static enum lb_status add(struct prompts *p, char *text, struct lb_error *err)
 
 enum lb_status prompts_read(const char *path, struct prompts *p, struct lb_error *err)
 {
+    char shipped[PATH_MAX];
+    path = shipped_file(path, shipped, sizeof shipped);
     *p = (struct prompts){NULL, 0};
     FILE *in = file_open(path, err);
     char *line = NULL;

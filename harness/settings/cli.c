@@ -62,6 +62,31 @@ static void print_help(const struct cli *cli)
     }
 }
 
+/* What print_help() says as lines of fields for programs (scripts/manual): "usage", "about",
+ * "group", and "option", letter, name, value, about, default, what is expected. */
+static void print_table(const struct cli *cli)
+{
+    char name[LONGEST_NAME], value[256], expected[320];
+    printf("usage\t%s\n", cli->usage);
+    for (const char *line = cli->about; *line;) {
+        int length = (int)strcspn(line, "\n");
+        printf("about\t%.*s\n", length, line);
+        line += length + (line[length] == '\n');
+    }
+    for (const struct cli_group *g = cli->groups; g->options; g++) {
+        printf("group\t%s\n", g->title);
+        for (const struct option *o = g->options; o < g->options + g->count; o++) {
+            if (o->flags & (g->left_out | OPTION_HIDDEN))
+                continue;
+            option_format(o, g->target, value, sizeof value);
+            option_expected(o, expected, sizeof expected);
+            printf("option\t%.1s\t%s\t%s\t%s\t%s\t%s\n", o->letter ? &o->letter : "",
+                   dashed(o->name, name, sizeof name), o->value ? o->value : "", o->about,
+                   o->kind == OPTION_FLAG ? "" : value, expected);
+        }
+    }
+}
+
 static const struct option *find(const struct cli *cli, const char *name, char letter,
                                  void **target)
 {
@@ -152,6 +177,10 @@ int cli_parse(const struct cli *cli, int *argc, char **argv)
     for (int i = 1; i < *argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             print_help(cli);
+            return EXIT_OK;
+        }
+        if (strcmp(argv[i], "--help-table") == 0) {
+            print_table(cli);
             return EXIT_OK;
         }
         if (strcmp(argv[i], "--") == 0) {

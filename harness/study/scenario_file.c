@@ -4,7 +4,9 @@
 #include "common/file_io.h"
 #include "common/json_text.h"
 #include "common/sha256.h"
+#include "common/shipped.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -136,10 +138,12 @@ static enum lb_status read_at(const char *path, int depth, struct sha256 *hash, 
 enum lb_status scenario_document(const char *path, json_t **document, char sha256[65],
                                  struct lb_error *err)
 {
+    char room[PATH_MAX];
     struct sha256 hash;
     *document = NULL;
     sha256_begin(&hash);
-    enum lb_status status = read_at(path, 0, &hash, document, err);
+    enum lb_status status =
+        read_at(shipped_scenario(path, room, sizeof room), 0, &hash, document, err);
     sha256_end(&hash, sha256);
     if (status != LB_OK) {
         json_decref(*document);

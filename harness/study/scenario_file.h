@@ -10,7 +10,8 @@
 
 #include "study/scenario.h"
 
-/* The document with what it includes in it; sha256: of all bytes read. */
+/* Of a file, or of the name of a scenario that comes with the program: the document with what it
+ * includes in it; sha256: of all bytes read. */
 enum lb_status scenario_document(const char *path, json_t **document, char sha256[65],
                                  struct lb_error *err);
 enum lb_status scenario_read(const char *path, struct scenario *scenario, struct lb_error *err);
