@@ -9,6 +9,7 @@
 #include "quant/quant.h"
 #include "storage/storage.h"
 #include "synth/synth.h"
+#include "text/chat.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -58,6 +59,13 @@ bool lb_choice_at(const char *kind, size_t i, struct lb_choice *choice)
     size_t n;
     if (strcmp(kind, "prefetch") == 0)
         return prefetch_at(i, choice);
+    if (strcmp(kind, "chat_template") == 0) {
+        const struct chat_format *format = i > 0 ? chat_at(i - 1) : NULL;
+        if (i > 0 && !format)
+            return false;
+        return choice_set(choice, format ? format->name : "auto",
+                          format ? format->before : "what the model's template is of", true);
+    }
     if (strcmp(kind, "speculate") == 0)
         return drafter_at(i, choice);
     if (strcmp(kind, "replacement") == 0) {

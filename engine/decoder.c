@@ -182,17 +182,33 @@ static void append(struct sequence *q, int32_t token)
         ngram_add(q->ngram, token);
 }
 
+static enum lb_status check_prompt(const struct lb_decoder *d, uint32_t sequence, size_t held,
+                                   size_t n, struct lb_error *err)
+{
+    if (sequence < d->batch && n >= 1 && held <= d->context && n <= d->context - held)
+        return LB_OK;
+    return lb_fail(err, LB_ERR_INPUT,
+                   "prompt of %zu tokens for sequence %" PRIu32 ": expected 1 to %zu"
+                   " and a sequence below %" PRIu32,
+                   n, sequence, held < d->context ? d->context - held : 0, d->batch);
+}
+
+/* The first token after what the sequence holds. */
+static void draw_first(struct lb_decoder *d, uint32_t sequence, struct lb_drawn *drawn)
+{
+    struct sequence *q = &d->sequences[sequence];
+    append(q, sampler_at(d->sampler, place_of(d, sequence), d->logits));
+    *drawn = (struct lb_drawn){.n = 1, .tokens = q->text + q->n - 1, .logits = d->logits};
+}
+
 enum lb_status lb_decoder_begin(struct lb_decoder *d, uint32_t sequence, const int32_t *tokens,
                                 size_t n, struct lb_drawn *drawn, struct lb_error *err)
 {
     struct lb_error local = LB_ERROR_INIT;
     if (!err)
         err = &local;
-    if (sequence >= d->batch || n < 1 || n > d->context)
-        return lb_fail(err, LB_ERR_INPUT,
-                       "prompt of %zu tokens for sequence %" PRIu32 ": expected 1 to %" PRIu32
-                       " and a sequence below %" PRIu32,
-                       n, sequence, d->context, d->batch);
+    if (check_prompt(d, sequence, 0, n, err) != LB_OK)
+        return err->code;
     struct sequence *q = &d->sequences[sequence];
     q->n = q->n_prompt = 0;
     lb_engine_truncate(d->engine, sequence, 0);
@@ -207,9 +223,51 @@ enum lb_status lb_decoder_begin(struct lb_decoder *d, uint32_t sequence, const i
     for (size_t i = 0; i < n; i++)
         append(q, tokens[i]);
     q->n_prompt = q->n;
-    int32_t token = sampler_at(d->sampler, place_of(d, sequence), d->logits);
-    append(q, token);
-    *drawn = (struct lb_drawn){.n = 1, .tokens = q->text + n, .logits = d->logits};
+    draw_first(d, sequence, drawn);
+    return LB_OK;
+}
+
+/* Forgets what a sequence has drawn beyond its first `held` tokens. */
+static void forget_beyond(struct lb_decoder *d, uint32_t sequence, uint32_t held)
+{
+    struct sequence *q = &d->sequences[sequence];
+    if (held == q->n)
+        return;
+    q->n = 0;
+    if (q->ngram)
+        ngram_clear(q->ngram);
+    while (q->n < held)
+        append(q, q->text[q->n]);
+    if (d->model)
+        draft_model_forget(d->model, sequence);
+    lb_engine_truncate(d->engine, sequence, held - 1);
+}
+
+enum lb_status lb_decoder_append(struct lb_decoder *d, uint32_t sequence, uint32_t held,
+                                 const int32_t *tokens, size_t n, struct lb_drawn *drawn,
+                                 struct lb_error *err)
+{
+    struct lb_error local = LB_ERROR_INIT;
+    if (!err)
+        err = &local;
+    struct sequence *q = sequence < d->batch ? &d->sequences[sequence] : NULL;
+    if (!q || held < 1 || held > q->n)
+        return lb_fail(err, LB_ERR_INPUT,
+                       "sequence %" PRIu32 ": %" PRIu32
+                       " tokens that stay: expected 1 to as many as it has",
+                       sequence, held);
+    if (check_prompt(d, sequence, held, n, err) != LB_OK)
+        return err->code;
+    forget_beyond(d, sequence, held);
+    memcpy(q->text + held, tokens, n * sizeof *tokens);
+    /* what was drawn last has not been fed */
+    enum lb_status status =
+        lb_engine_prefill(d->engine, sequence, q->text + held - 1, n + 1, false, d->logits, err);
+    if (status != LB_OK)
+        return status;
+    for (size_t i = 0; i < n; i++)
+        append(q, tokens[i]);
+    draw_first(d, sequence, drawn);
     return LB_OK;
 }
 

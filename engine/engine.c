@@ -106,6 +106,23 @@ static enum lb_status read_block(struct lb_engine *e, uint64_t offset, uint64_t 
     return status;
 }
 
+static void tell_opening(void *ctx, uint64_t done, uint64_t total)
+{
+    const struct lb_options *o = &((struct lb_engine *)ctx)->options;
+    if (o->progress)
+        o->progress(o->progress_ctx, true, done, total);
+}
+
+static void tell_prompt(void *ctx, uint32_t layer)
+{
+    const struct lb_engine *e = ctx;
+    const uint64_t n_layers = model_config(e->model)->n_layers;
+    if (e->prompt.total > 0)
+        e->options.progress(e->options.progress_ctx, false,
+                            e->prompt.before * n_layers + e->prompt.now * (layer + 1),
+                            e->prompt.total * n_layers);
+}
+
 static enum lb_status load_resident(struct lb_engine *e, struct lb_error *err)
 {
     const struct model_tensor *t = model_tensors(e->model, -1, &e->n_resident);
@@ -114,6 +131,9 @@ static enum lb_status load_resident(struct lb_engine *e, struct lb_error *err)
     if (!e->resident || !e->feed.resident_runs)
         return lb_fail(err, LB_ERR_NOMEM, "resident tensors: out of memory");
     e->feed.resident = t;
+    uint64_t total = 0, done = 0;
+    for (uint32_t i = 0; i < e->n_resident; i++)
+        total += t[i].bytes;
     for (uint32_t i = 0; i < e->n_resident; i++) {
         const uint8_t *data = NULL;
         enum lb_status status =
@@ -121,6 +141,7 @@ static enum lb_status load_resident(struct lb_engine *e, struct lb_error *err)
         if (status != LB_OK)
             return status;
         e->feed.resident_runs[i] = (struct model_run){.data = data, .last = t[i].n_rows};
+        tell_opening(e, done += t[i].bytes, total);
     }
     return LB_OK;
 }
@@ -276,6 +297,8 @@ static enum lb_status open_streamer(struct lb_engine *e, struct lb_error *err)
         .predict_depth = o->predict_depth,
         .protect = o->protect,
         .keep_always = strcmp(o->resident, "dense") == 0,
+        .loaded = tell_opening,
+        .loaded_ctx = e,
         .prefetch_distance = o->prefetch_distance,
         .cache_layers = o->cache_layers,
         .cache_bytes = o->cache_layers ? 0
@@ -484,6 +507,8 @@ static enum lb_status open_parts(struct lb_engine *e, struct lb_error *err)
     e->feed.streamer = e->streamer;
     e->feed.mapped = storage_map(e->storage);
     e->feed.log = e->log;
+    e->feed.layer_done = o->progress ? tell_prompt : NULL;
+    e->feed.layer_done_ctx = e;
     e->feed.unit_log = e->unit_log;
     e->feed.slow = o->slow;
     e->feed.slow_factor = o->slow_percent / 100;
@@ -641,7 +666,11 @@ enum lb_status lb_engine_prefill(struct lb_engine *e, uint32_t sequence, const i
         struct model_batch batch = {
             .n_tokens = chunk, .tokens = tokens + at, .sequences = e->sequences, .want = e->want};
         float *to = !logits || !all ? logits : logits + at * n_vocab;
+        e->prompt.before = at;
+        e->prompt.now = chunk;
+        e->prompt.total = n;
         enum lb_status status = pass(e, true, &batch, to, err);
+        e->prompt.total = 0;
         if (status != LB_OK) {
             model_session_truncate(e->session, sequence, before);
             return status;

@@ -81,8 +81,12 @@ struct lb_options {
     const char *prefill; /* "layers": chunks of a prompt go through a layer together, where weights
                           * stream: each is read once; "chunks": a pass each; default "layers" */
     struct lb_speculation speculation;
-    const char *kv;            /* "f16", "f32", "q8_0"; default "f32" */
-    bool profile;              /* time every operation */
+    const char *kv; /* "f16", "f32", "q8_0"; default "f32" */
+    bool profile;   /* time every operation */
+    /* While opening (bytes of what stays in memory) and in a prompt's passes (layers x tokens), on
+     * the calling thread; NULL: nobody is told. */
+    void (*progress)(void *ctx, bool opening, uint64_t done, uint64_t total);
+    void *progress_ctx;
     uint64_t seed;             /* of random replacement */
     size_t log_capacity;       /* access records kept until drained; 0: no log */
     size_t unit_log_capacity;  /* the same of units, where they are smaller than a layer; 0: none */
@@ -281,9 +285,15 @@ enum lb_status lb_engine_tokenize(struct lb_engine *engine, const char *text, si
                                   struct lb_text_options options, int32_t **ids, size_t *count,
                                   struct lb_error *err);
 /* A message as the model's chat template writes it, up to where the answer begins; special tokens
- * are to be recognised in it. *text allocated, free with lb_release. LB_ERR_UNSUPPORTED: the
+ * are to be recognised in it. `follows`: after an answer, whose end stands before it, unless the
+ * model has drawn it (`ended`). *text allocated, free with lb_release. LB_ERR_UNSUPPORTED: the
  * template is not one of the formats known here. */
-enum lb_status lb_engine_chat(struct lb_engine *engine, const char *message, char **text,
+struct lb_turn {
+    const char *message;
+    const char *chat_template; /* the name of a known format; NULL, "auto": the model's own */
+    bool follows, ended;
+};
+enum lb_status lb_engine_chat(struct lb_engine *engine, const struct lb_turn *turn, char **text,
                               struct lb_error *err);
 /* The text that `id` adds; *text is valid until the next call. id -1 flushes. */
 const char *lb_engine_detokenize(struct lb_engine *engine, int32_t id);
@@ -331,6 +341,11 @@ struct lb_drawn {
 enum lb_status lb_decoder_begin(struct lb_decoder *decoder, uint32_t sequence,
                                 const int32_t *tokens, size_t n, struct lb_drawn *drawn,
                                 struct lb_error *err);
+/* The same, after the first `held` (all, or fewer) of the tokens that the sequence has begun with
+ * and drawn: those stay, and are not computed again. */
+enum lb_status lb_decoder_append(struct lb_decoder *decoder, uint32_t sequence, uint32_t held,
+                                 const int32_t *tokens, size_t n, struct lb_drawn *drawn,
+                                 struct lb_error *err);
 /* replay: what follows the first token drawn; copied. */
 enum lb_status lb_decoder_know(struct lb_decoder *decoder, uint32_t sequence, const int32_t *tokens,
                                uint32_t n, struct lb_error *err);
@@ -421,7 +436,8 @@ enum lb_status lb_synth_routes(const struct lb_synth *synth, uint32_t sequence, 
                                void *ctx, struct lb_error *err);
 
 /* ---- what can be chosen: kind is "replacement", "scheduler", "predict", "storage", "kernels",
- * "device", "shape", "quant", "prefetch", "speculate"; returns false past the end. */
+ * "device", "shape", "quant", "prefetch", "speculate", "chat_template"; returns false past the end.
+ */
 struct lb_choice {
     const char *name, *about;
     bool available;   /* on this machine */

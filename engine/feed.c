@@ -494,7 +494,6 @@ static void predict(void *ctx, int layer, uint32_t depth, const uint32_t *expert
 static void release(void *ctx, int layer)
 {
     struct feed *feed = ctx;
-    (void)layer;
     drop_held(feed);
     if (!feed->in_layer)
         return;
@@ -508,6 +507,8 @@ static void release(void *ctx, int layer)
     feed->pass.wait_ns += a->wait_ns;
     if (feed->log)
         lb_ring_push(feed->log, a);
+    if (feed->layer_done)
+        feed->layer_done(feed->layer_done_ctx, (uint32_t)layer);
 }
 
 struct model_weights feed_weights(struct feed *feed)

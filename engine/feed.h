@@ -61,6 +61,8 @@ struct feed {
     struct model_run *resident_runs; /* owned: all rows of each resident tensor */
     const void **kept; /* owned: [tensors of all layers, those of experts once], the data of those
                         * that predictions ask for, or NULL */
+    void (*layer_done)(void *ctx, uint32_t layer); /* or NULL */
+    void *layer_done_ctx;
     const char *slow;  /* "", "compute" or "wait" */
     double slow_factor;
 

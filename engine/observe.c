@@ -196,25 +196,45 @@ enum lb_status lb_engine_tokenize(struct lb_engine *e, const char *text, size_t 
     return status ? status : tokenizer_encode(e->tokenizer, text, length, o, ids, count, err);
 }
 
-enum lb_status lb_engine_chat(struct lb_engine *e, const char *message, char **text,
-                              struct lb_error *err)
+/* The one of that name, or NULL or "auto": the model's own. */
+static enum lb_status find_format(const struct lb_engine *e, const char *name,
+                                  const struct chat_format **format, struct lb_error *err)
 {
     const char *template_text = NULL;
-    *text = NULL;
+    if (name && strcmp(name, "auto") != 0) {
+        for (size_t i = 0; (*format = chat_at(i)) != NULL; i++)
+            if (strcmp((*format)->name, name) == 0)
+                return LB_OK;
+        return lb_fail(err, LB_ERR_INPUT, "chat_template: '%s': expected a known format", name);
+    }
     enum lb_status status =
         gguf_get_text(e->file, "tokenizer.chat_template", true, &template_text, err);
     if (status != LB_OK)
         return status;
-    const struct chat_format *format = chat_find(template_text);
-    if (!format)
+    *format = chat_find(template_text);
+    if (!*format)
         return lb_fail(err, LB_ERR_UNSUPPORTED,
                        "%s: tokenizer.chat_template: not one of the known formats",
                        gguf_path(e->file));
-    size_t size = strlen(format->before) + strlen(message) + strlen(format->after) + 1;
+    return LB_OK;
+}
+
+enum lb_status lb_engine_chat(struct lb_engine *e, const struct lb_turn *turn, char **text,
+                              struct lb_error *err)
+{
+    const struct chat_format *format = NULL;
+    *text = NULL;
+    enum lb_status status = find_format(e, turn->chat_template, &format, err);
+    if (status != LB_OK)
+        return status;
+    const char *end = turn->follows && !turn->ended ? format->end : "";
+    const char *between = turn->follows ? format->between : "";
+    size_t size = strlen(end) + strlen(between) + strlen(format->before) + strlen(turn->message) +
+                  strlen(format->after) + 1;
     *text = lb_calloc(size, 1);
     if (!*text)
         return lb_fail(err, LB_ERR_NOMEM, "message: out of memory");
-    snprintf(*text, size, "%s%s%s", format->before, message, format->after);
+    snprintf(*text, size, "%s%s%s%s%s", end, between, format->before, turn->message, format->after);
     return LB_OK;
 }
 

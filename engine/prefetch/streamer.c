@@ -187,9 +187,10 @@ void streamer_stop(struct streamer *s)
 }
 
 /* Loads those of the first `end` units that fit, or that are to be kept. */
-static enum lb_status load_first(struct streamer *s, uint32_t end, bool kept_only,
-                                 struct lb_error *err)
+static enum lb_status load_first(struct streamer *s, const struct streamer_options *o, uint32_t end,
+                                 bool kept_only, struct lb_error *err)
 {
+    uint64_t done = 0;
     streamer_stop(s);
     pthread_mutex_lock(&s->mu);
     for (uint32_t i = 0; i < end && !s->broken; i++) {
@@ -202,6 +203,9 @@ static enum lb_status load_first(struct streamer *s, uint32_t end, bool kept_onl
         loader_add(s->loader, &request);
         if (s->n_loading > s->max_prefetches)
             streamer_run_loader(s);
+        done += s->layout->units[i].bytes;
+        if (o->loaded)
+            o->loaded(o->loaded_ctx, done, s->layout->bytes);
     }
     streamer_run_loader(s);
     enum lb_status status = s->broken ? streamer_load_error(s, err) : LB_OK;
@@ -391,9 +395,9 @@ enum lb_status streamer_open(const struct layout *layout, struct storage *storag
     if (status == LB_OK)
         status = start_driver(s, driver, err);
     if (status == LB_OK && options->keep_always)
-        status = load_first(s, s->n_units, true, err);
+        status = load_first(s, options, s->n_units, true, err);
     if (status == LB_OK && driver == &driver_resident)
-        status = load_first(s, s->n_units, false, err);
+        status = load_first(s, options, s->n_units, false, err);
     if (status != LB_OK) {
         streamer_close(s);
         return status;

@@ -52,6 +52,9 @@ struct streamer_options {
                          * load is never held back by it */
     uint32_t queue_depth, chunk_bytes;
     uint64_t seed; /* for random replacement */
+    /* with `resident` and keep_always: so many bytes of all layers are loaded or on their way */
+    void (*loaded)(void *ctx, uint64_t done, uint64_t total);
+    void *loaded_ctx;
 };
 
 /* What one access of a unit was like. Times in ns on lb_now_ns(). */

@@ -54,7 +54,8 @@ static void use_engine(const char *path)
         lb_engine_detokenize(engine, id);
     lb_engine_detokenize(engine, -1);
     err = (struct lb_error)LB_ERROR_INIT;
-    fuzz_check_error(lb_engine_chat(engine, "hello", &chat, &err), &err);
+    fuzz_check_error(lb_engine_chat(engine, &(struct lb_turn){.message = "hello"}, &chat, &err),
+                     &err);
     lb_release(chat);
     free(logits);
     lb_engine_close(engine);

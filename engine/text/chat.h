@@ -1,16 +1,22 @@
 /*
- * chat: one message of a user as the model's chat template writes it. Templates are programs
+ * chat: messages of a user as the model's chat template writes it. Templates are programs
  * (Jinja); they are not run, but told apart by the marks that they put.
  */
 #ifndef TEXT_CHAT_H
 #define TEXT_CHAT_H
 
+#include <stddef.h>
+
 struct chat_format {
     const char *name;
     const char *before, *after; /* the message; what stands after it begins the answer */
+    const char *end;            /* of an answer: a token, which the model draws */
+    const char *between;        /* this and the next message's `before` */
 };
 
 /* NULL: not one of the known formats. */
 const struct chat_format *chat_find(const char *template_text);
+/* The i-th known format, or NULL past the end. */
+const struct chat_format *chat_at(size_t i);
 
 #endif

@@ -16,6 +16,7 @@
     X(simulate, "predict the cells of a study without running them")                               \
     X(tune, "settings that make the best of a given memory")                                       \
     X(generate, "continue a prompt")                                                               \
+    X(chat, "talk with a model")                                                                   \
     X(perplexity, "how well a model predicts a text")                                              \
     X(eval, "logits after every position, to a file")                                              \
     X(tokenize, "token ids of a text")                                                             \

@@ -5,8 +5,10 @@
  */
 #include "base/clock.h"
 #include "commands/commands.h"
+#include "commands/text_loop.h"
 #include "common/amounts.h"
 #include "common/exit_codes.h"
+#include "common/file_io.h"
 #include "sample/op_profile.h"
 #include "settings/model_options.h"
 
@@ -15,10 +17,8 @@
 #include <string.h>
 
 struct generate {
-    const char *prompt, *profile;
-    uint32_t tokens, top_k;
-    double temperature, top_p;
-    uint64_t seed;
+    const char *prompt, *prompt_file, *profile;
+    struct text_options sampling;
     bool special, chat, quiet;
 };
 
@@ -27,13 +27,8 @@ static const char *const choices_profile[] = {"none", "ops", NULL};
 #define FIELD(name) offsetof(struct generate, name)
 static const struct option own[] = {
     {"prompt", "TEXT", "the text to continue", OPTION_TEXT, FIELD(prompt), .letter = 'p'},
-    {"tokens", "N", "how many tokens to generate", OPTION_COUNT, FIELD(tokens), .letter = 'n',
-     .min = 1},
-    {"temperature", "T", "0: always the likeliest token", OPTION_REAL, FIELD(temperature),
-     .max = 100},
-    {"top_k", "K", "sample from the K likeliest; 0: all", OPTION_COUNT, FIELD(top_k), .flags = 0},
-    {"top_p", "P", "sample from the likeliest that make up P", OPTION_REAL, FIELD(top_p), .max = 1},
-    {"seed", "N", "of sampling", OPTION_COUNT64, FIELD(seed), .flags = 0},
+    {"prompt_file", "FILE", "the text is all that is in this file; -: what comes on standard input",
+     OPTION_TEXT, FIELD(prompt_file), .letter = 'f'},
     {"special", NULL, "recognise special tokens in the prompt", OPTION_FLAG, FIELD(special),
      .flags = 0},
     {"chat", NULL, "the prompt is a message: put the model's chat template around it", OPTION_FLAG,
@@ -102,143 +97,121 @@ static void print_profiles(struct lb_engine *engine, const struct op_profile *pr
     }
 }
 
-static void put(const char *text)
-{
-    fputs(text, stdout);
-    fflush(stdout);
-}
-
-/* Prints what was drawn, up to a token that ends the text; false: there it ends. */
-static bool put_drawn(struct lb_engine *engine, const struct lb_drawn *drawn)
-{
-    for (uint32_t i = 0; i < drawn->n; i++) {
-        if (lb_engine_ends(engine, drawn->tokens[i]))
-            return false;
-        put(lb_engine_detokenize(engine, drawn->tokens[i]));
-    }
-    return true;
-}
-
 /* Prefill and the loop of drawing and decoding; prints as it goes. */
-static enum lb_status continue_text(struct lb_engine *engine, const struct generate *g,
-                                    const int32_t *ids, size_t n_ids, struct lb_decoder *decoder,
+static enum lb_status continue_text(struct text_loop *loop, const struct generate *g,
+                                    const char *prompt, const int32_t *ids, size_t n_ids,
                                     struct timing *timing, struct lb_error *err)
 {
-    struct lb_drawn drawn;
+    bool ended;
     int64_t start = lb_now_ns();
-    enum lb_status status = lb_decoder_begin(decoder, 0, ids, n_ids, &drawn, err);
+    enum lb_status status = text_loop_feed(loop, false, ids, n_ids, err);
     if (status != LB_OK)
         return status;
     timing->prefill_ns = lb_now_ns() - start;
     timing->prompt_tokens = n_ids;
-    if (strcmp(g->profile, "ops") == 0 && !op_profile_take(engine, &timing->prefill))
+    if (strcmp(g->profile, "ops") == 0 && !op_profile_take(loop->engine, &timing->prefill))
         return lb_fail(err, LB_ERR_NOMEM, "out of memory for a profile");
-    /* The prompt goes through the detokenizer too, so that the first new token joins it. */
-    for (size_t i = 0; i < n_ids; i++)
-        (void)lb_engine_detokenize(engine, ids[i]);
     if (!g->chat)
-        put(g->prompt);
-    /* the other sequences of a batch stay empty: they have no limit */
-    uint32_t batch = lb_engine_effective(engine).batch;
-    uint32_t *limits = calloc(batch, sizeof *limits);
-    struct lb_drawn *all = calloc(batch, sizeof *all);
-    if (!limits || !all)
-        status = lb_fail(err, LB_ERR_NOMEM, "out of memory for a step");
-    uint32_t left = g->tokens - 1;
-    bool goes_on = put_drawn(engine, &drawn);
-    while (status == LB_OK && goes_on && left > 0) {
-        limits[0] = left;
-        status = lb_decoder_step(decoder, limits, all, err);
-        if (status == LB_OK) {
-            goes_on = put_drawn(engine, &all[0]);
-            left -= all[0].n;
-        }
-    }
-    free(limits);
-    free(all);
-    timing->drafts = lb_decoder_drafts(decoder);
-    if (status == LB_OK) {
-        put(lb_engine_detokenize(engine, -1));
-        put("\n");
-    }
+        fputs(prompt, stdout);
+    status = text_loop_write(loop, g->sampling.tokens, NULL, &ended, err);
+    timing->drafts = lb_decoder_drafts(loop->decoder);
     return status;
 }
 
-static int generate(struct lb_engine *engine, const struct generate *g,
-                    const struct lb_speculation *speculation, struct timing *timing)
+static int generate(struct text_loop *loop, const struct generate *g, const char *prompt,
+                    struct timing *timing)
 {
     struct lb_error err = LB_ERROR_INIT;
-    struct lb_sampling sampling = {(float)g->temperature, g->top_k, (float)g->top_p, g->seed};
     struct lb_text_options how = {.bos = true, .special = g->special || g->chat};
-    struct lb_decoder *decoder = NULL;
-    const char *prompt = g->prompt;
     char *chat = NULL;
     int32_t *ids = NULL;
     size_t n_ids = 0;
-    uint32_t context = lb_engine_effective(engine).context;
-    if (lb_decoder_open(engine, speculation, &sampling, &decoder, &err) != LB_OK ||
-        (g->chat && lb_engine_chat(engine, prompt, &chat, &err) != LB_OK))
+    uint32_t context = lb_engine_effective(loop->engine).context;
+    const struct lb_turn turn = {prompt, g->sampling.chat_template, false, false};
+    if (g->chat && lb_engine_chat(loop->engine, &turn, &chat, &err) != LB_OK)
         goto done;
-    if (chat)
-        prompt = chat;
-    if (lb_engine_tokenize(engine, prompt, strlen(prompt), how, &ids, &n_ids, &err) != LB_OK)
+    const char *text = chat ? chat : prompt;
+    if (lb_engine_tokenize(loop->engine, text, strlen(text), how, &ids, &n_ids, &err) != LB_OK)
         goto done;
-    model_options_note_bos("generate", lb_engine_bos(engine), ids, n_ids);
+    model_options_note_bos("generate", lb_engine_bos(loop->engine), ids, n_ids);
     if (n_ids == 0)
         lb_fail(&err, LB_ERR_INPUT, "--prompt: '': expected text that gives at least one token");
-    else if (n_ids + g->tokens - 1 > context)
+    else if (n_ids + g->sampling.tokens - 1 > context)
         lb_fail(&err, LB_ERR_INPUT,
                 "%zu tokens of prompt and %u to generate: expected at most %u (--context)", n_ids,
-                g->tokens, context);
+                g->sampling.tokens, context);
     else
-        continue_text(engine, g, ids, n_ids, decoder, timing, &err);
+        continue_text(loop, g, prompt, ids, n_ids, timing, &err);
 done:
     lb_release(ids);
     lb_release(chat);
-    lb_decoder_close(decoder);
     return err.code == LB_OK ? EXIT_OK : model_options_error("generate", &err);
+}
+
+/* *prompt: of --prompt or of the file, then in *owned. -1 to go on, or the exit code. */
+static int find_prompt(const struct generate *g, const char **prompt, char **owned)
+{
+    struct lb_error err = LB_ERROR_INIT;
+    size_t length = 0;
+    *prompt = g->prompt;
+    if (!g->prompt == !g->prompt_file)
+        return cli_fail("generate", "%s: expected --prompt TEXT or --prompt-file FILE",
+                        g->prompt ? "two prompts" : "no prompt");
+    if (!g->prompt_file)
+        return -1;
+    if (file_read(g->prompt_file, owned, &length, &err) != LB_OK)
+        return model_options_open_error("generate", &err);
+    if (strlen(*owned) != length)
+        return cli_fail("generate", "--prompt-file: %s: expected text, not a byte 0 at %zu",
+                        g->prompt_file, strlen(*owned));
+    *prompt = *owned;
+    return -1;
 }
 
 int command_generate(int argc, char **argv)
 {
     struct settings settings = settings_default();
-    struct generate g = {.tokens = 64, .top_k = 40, .top_p = 0.95, .profile = "none"};
+    struct generate g = {
+        .sampling = {.tokens = 64, .top_k = 40, .top_p = 0.95, .chat_template = "auto"},
+        .profile = "none"};
     struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &g, 0},
+                                 text_options_group(&g.sampling),
                                  {"model", model_option, 1, &settings, 0},
                                  model_options_group(&settings),
                                  {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {"generate", "--model FILE --prompt TEXT [options]",
                       "Continues a prompt: text to stdout, timing to stderr.", groups};
+    const char *prompt;
+    char *owned = NULL;
     int code = cli_parse(&cli, &argc, argv);
     if (code >= 0)
         return code;
     if (argc > 1)
         return cli_fail("generate", "'%s': expected options only; the text goes after --prompt",
                         argv[1]);
-    if (!g.prompt)
-        return cli_fail("generate", "no prompt: expected --prompt TEXT");
     const struct lb_speculation *speculation = &settings.engine.speculation;
     if (strcmp(speculation->speculate, "replay") == 0)
         return cli_fail("generate", "--speculate replay: expected off, ngram or draft: what is "
                                     "replayed is known only in a run");
     settings.engine.profile = strcmp(g.profile, "ops") == 0;
     struct timing timing = {0};
-    struct lb_engine *engine;
-    int64_t start = lb_now_ns();
-    code = model_options_open("generate", &settings, &engine);
-    if (code != EXIT_OK)
-        return code;
-    timing.load_ns = lb_now_ns() - start;
-    code = generate(engine, &g, speculation, &timing);
+    struct text_loop loop = {.engine = NULL};
+    code = find_prompt(&g, &prompt, &owned);
+    if (code < 0)
+        code = text_loop_open("generate", &settings, &g.sampling, &loop);
+    timing.load_ns = loop.load_ns;
+    if (code == EXIT_OK)
+        code = generate(&loop, &g, prompt, &timing);
     if (code == EXIT_OK && !g.quiet) {
         print_timing(&timing);
         if (strcmp(speculation->speculate, "off") != 0)
             print_drafts(&timing.drafts, speculation->speculate);
-        model_options_summary(engine);
+        model_options_summary(loop.engine);
         if (settings.engine.profile)
-            print_profiles(engine, &timing.prefill);
+            print_profiles(loop.engine, &timing.prefill);
     }
     op_profile_free(&timing.prefill);
-    lb_engine_close(engine);
+    text_loop_close(&loop);
+    free(owned);
     return code;
 }
