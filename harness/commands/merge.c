@@ -21,24 +21,30 @@ int command_merge(int argc, char **argv)
     struct merge_options options = {NULL};
     struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &options, 0},
                                  {NULL, NULL, 0, NULL, 0}};
-    struct cli cli = {"merge", "RESULT... --out DIR",
-                      "Joins the results of shards, of machines, or of parts of one run.", groups};
+    struct cli cli = {
+        "merge", "RESULT... --out DIR",
+        "Joins the results of shards, of machines, or of parts of one run. Exit code 3:\n"
+        "samples are missing in all of them; which, is said and stands in the result.",
+        groups};
     int code = cli_parse(&cli, &argc, argv);
     if (code >= 0)
         return code;
     if (argc < 2 || !options.out)
         return cli_fail("merge", "expected %s", argc < 2 ? "at least one result" : "--out DIR");
     struct lb_error err = LB_ERROR_INIT;
-    json_t *warnings, *warning;
-    bool writing;
+    struct merged merged;
+    json_t *warning;
     size_t i;
-    if (merge_results(argv + 1, (size_t)(argc - 1), options.out, &warnings, &writing, &err) !=
-        LB_OK)
-        return writing ? model_options_error("merge", &err)
-                       : model_options_open_error("merge", &err);
-    json_array_foreach(warnings, i, warning)
+    if (merge_results(argv + 1, (size_t)(argc - 1), options.out, &merged, &err) != LB_OK)
+        return merged.writing ? model_options_error("merge", &err)
+                              : model_options_open_error("merge", &err);
+    json_array_foreach(merged.warnings, i, warning)
         fprintf(stderr, "note: %s\n", json_string_value(warning));
-    json_decref(warnings);
+    json_decref(merged.warnings);
     printf("result: %s/result.json\n", options.out);
-    return EXIT_OK;
+    if (merged.n_missing == 0)
+        return EXIT_OK;
+    fprintf(stderr, "layerbench merge: incomplete: %zu of %zu samples are missing\n",
+            merged.n_missing, merged.n_samples);
+    return EXIT_INCONCLUSIVE;
 }

@@ -186,14 +186,18 @@ static enum lb_status sort_warnings(struct results *r, struct lb_error *err)
 }
 
 /* Samples that no input has; the whole is complete when nothing is missing. */
-static void note_missing(struct merge *m)
+static void note_missing(struct merge *m, struct merged *merged)
 {
     struct results *r = &m->results;
     r->complete = !m->without_log;
     for (uint32_t i = 0; i < m->matrix.count; i++) {
         size_t n = r->by_cell[i].count;
-        if (m->matrix.cells[i].skipped || n >= r->repetitions)
+        if (m->matrix.cells[i].skipped)
             continue;
+        merged->n_samples += r->repetitions;
+        if (n >= r->repetitions)
+            continue;
+        merged->n_missing += r->repetitions - n;
         r->complete = false;
         results_warn(r, "merge: missing: %s: %zu of %u repetitions", m->matrix.cells[i].name,
                      r->repetitions - n, r->repetitions);
@@ -292,7 +296,7 @@ static enum lb_status check_logs(struct merge *m, struct lb_error *err)
 }
 
 static enum lb_status merge(struct merge *m, char *const *paths, size_t n, const char *out,
-                            bool *writing, struct lb_error *err)
+                            struct merged *merged, struct lb_error *err)
 {
     enum lb_status status = LB_OK;
     for (size_t i = 0; status == LB_OK && i < n; i++)
@@ -310,7 +314,7 @@ static enum lb_status merge(struct merge *m, char *const *paths, size_t n, const
         status = results_open(&m->results, out, err);
     if (status != LB_OK)
         return status;
-    *writing = true;
+    merged->writing = true;
     status = take_all(m, err);
     if (status == LB_OK)
         status = sort_warnings(&m->results, err);
@@ -321,21 +325,20 @@ static enum lb_status merge(struct merge *m, char *const *paths, size_t n, const
     if (status != LB_OK)
         return status;
     results_warn_of_figures(&m->results);
-    note_missing(m);
+    note_missing(m, merged);
     note_machines(m);
     status = results_write(&m->results, err);
     return status == LB_OK ? layer_table_write(out, err) : status;
 }
 
-enum lb_status merge_results(char *const *paths, size_t n, const char *out, json_t **warnings,
-                             bool *writing, struct lb_error *err)
+enum lb_status merge_results(char *const *paths, size_t n, const char *out, struct merged *merged,
+                             struct lb_error *err)
 {
     struct merge m = {.results = {0}};
-    *warnings = NULL;
-    *writing = false;
-    enum lb_status status = merge(&m, paths, n, out, writing, err);
+    *merged = (struct merged){.warnings = NULL};
+    enum lb_status status = merge(&m, paths, n, out, merged, err);
     if (status == LB_OK)
-        *warnings = json_incref(m.results.warnings);
+        merged->warnings = json_incref(m.results.warnings);
     results_close(&m.results);
     matrix_free(&m.matrix);
     scenario_free(&m.scenario);

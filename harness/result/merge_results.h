@@ -8,11 +8,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct merged {
+    json_t *warnings;            /* texts; the caller's to json_decref; NULL on failure */
+    size_t n_samples, n_missing; /* of the whole run; those that no input has */
+    bool writing;                /* the inputs were fine: a failure is one of writing */
+};
+
 /* Writes the joined result of n inputs (run directories or result.json files) to the directory
- * `out`, new or empty. *warnings: its warnings, texts, the caller's to json_decref; NULL on
- * failure. *writing: whether the inputs were fine, so that a failure is one of writing.
- * LB_ERR_INPUT: inputs that are damaged or do not belong together. */
-enum lb_status merge_results(char *const *paths, size_t n, const char *out, json_t **warnings,
-                             bool *writing, struct lb_error *err);
+ * `out`, new or empty. LB_ERR_INPUT: inputs that are damaged or do not belong together. */
+enum lb_status merge_results(char *const *paths, size_t n, const char *out, struct merged *merged,
+                             struct lb_error *err);
 
 #endif
