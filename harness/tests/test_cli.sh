@@ -31,7 +31,7 @@ expect 2 "layerbench generate: unknown option '--modle': did you mean --model?" 
 expect 2 "layerbench generate: --cache-layers: '0': expected a whole number of at least 1, or 'auto'" \
     "$run" generate --cache-layers 0
 expect 2 "layerbench generate: --device: '5': expected *" "$run" generate --device 5
-expect 2 "layerbench generate: no prompt: expected --prompt TEXT" "$run" generate --model x
+expect 2 "layerbench generate: no prompt: expected --prompt TEXT or --prompt-file FILE" "$run" generate --model x
 
 # ---- models
 expect 0 '' "$run" synth --shape tiny --quant Q4_K_M --layers 3 -o "$work/a.gguf"
