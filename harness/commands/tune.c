@@ -6,8 +6,10 @@
 #include "settings/model_options.h"
 
 #define FIELD(name) offsetof(struct tune_options, name)
+static const char *const words_memory[] = {"auto", NULL};
 static const struct option own[] = {
-    {"memory", "SIZE", "for the whole process", OPTION_SIZE, FIELD(memory), .min = 1 << 20},
+    {"memory", "SIZE", "for the whole process; auto: what is available now", OPTION_SIZE,
+     FIELD(memory), .min = 1 << 20, .words = words_memory},
     {"routes", "FILE",
      "of a mixture: what its routers chose (routes.csv); records some if not given", OPTION_TEXT,
      FIELD(routes), .flags = 0},
@@ -29,12 +31,12 @@ int command_tune(int argc, char **argv)
                                  model_options_group(&settings),
                                  {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {
-        "tune", "--model FILE --memory SIZE [options]",
+        "tune", "--model FILE [--memory SIZE] [options]",
         "Profiles a model on this machine, then searches the settings that make the\n"
-        "best of the memory by simulation. Prints them as options for generate. Of a mixture of\n"
-        "experts: what stays in memory, which expert leaves, what is predicted, over "
-        "routes\n"
-        "that it records or is given.",
+        "best of the memory by simulation. Prints a command line to copy, where every\n"
+        "byte of the memory goes, and what it gains over the default settings. Of a\n"
+        "mixture of experts: what stays in memory, which expert leaves, what is\n"
+        "predicted, over routes that it records or is given.",
         groups};
     int code = cli_parse(&cli, &argc, argv);
     if (code >= 0)
@@ -43,8 +45,6 @@ int command_tune(int argc, char **argv)
         return cli_fail("tune", "'%s': expected options only", argv[1]);
     if (!settings.engine.model_path)
         return cli_fail("tune", "no model: expected --model FILE");
-    if (o.memory == 0)
-        return cli_fail("tune", "no memory: expected --memory SIZE");
     struct lb_error err = LB_ERROR_INIT;
     if (tune_run(&o, &settings, &err) != LB_OK)
         return model_options_error("tune", &err);

@@ -15,7 +15,8 @@ struct unit {
 /* In each group: the order in which an exact text is tried. */
 static const struct unit size_units[] = {
     {"TiB", 0x1p40}, {"GiB", 0x1p30}, {"MiB", 0x1p20}, {"KiB", 0x1p10}, {"TB", 1e12},
-    {"GB", 1e9},     {"MB", 1e6},     {"kB", 1e3},     {"KB", 1e3},     {"B", 1},
+    {"GB", 1e9},     {"MB", 1e6},     {"kB", 1e3},     {"KB", 1e3},     {"T", 0x1p40},
+    {"G", 0x1p30},   {"M", 0x1p20},   {"K", 0x1p10},   {"k", 0x1p10},   {"B", 1},
 };
 static const struct unit rate_units[] = {
     {"TB/s", 1e12},    {"GB/s", 1e9},     {"MB/s", 1e6},     {"kB/s", 1e3},     {"KB/s", 1e3},
@@ -178,6 +179,13 @@ char *amount_human_size(double bytes, char *text, size_t size)
 {
     static const char *const names[] = {"B", "kB", "MB", "GB", "TB"};
     return human(bytes, names, COUNT(names), 1000, text, size);
+}
+
+char *amount_human_size_like(uint64_t like, double bytes, char *text, size_t size)
+{
+    static const char *const names[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    return like % (1 << 20) ? amount_human_size(bytes, text, size)
+                            : human(bytes, names, COUNT(names), 1024, text, size);
 }
 
 char *amount_human_duration(double ns, char *text, size_t size)

@@ -1,9 +1,10 @@
 /*
  * amounts: how people write amounts, and how layerbench prints them.
  *
- * Sizes are bytes: "4096", "16MiB", "1.5GB" (kB MB GB TB are powers of 1000, KiB MiB GiB TiB of
- * 1024). Bandwidths are sizes a second: "500MB/s". Durations carry a unit: "100us" (ns us ms s
- * min). The value_parse functions return false for anything else and then leave *value alone.
+ * Sizes are bytes: "4096", "16MiB", "1.5GB" (kB MB GB TB are powers of 1000, KiB MiB GiB TiB
+ * and K M G T of 1024). Bandwidths are sizes a second: "500MB/s". Durations carry a unit: "100us"
+ * (ns us ms s min). The value_parse functions return false for anything else and then leave *value
+ * alone.
  */
 #ifndef AMOUNTS_H
 #define AMOUNTS_H
@@ -26,6 +27,8 @@ void amount_format_duration(int64_t ns, char *text, size_t size);
 
 /* For people: three digits and the unit that fits ("4.08 GB", "12.3 ms"). Returns text. */
 char *amount_human_size(double bytes, char *text, size_t size);
+/* In MiB, GiB where `like` is a whole number of MiB, as sizes typed so are. */
+char *amount_human_size_like(uint64_t like, double bytes, char *text, size_t size);
 char *amount_human_duration(double ns, char *text, size_t size);
 
 #endif

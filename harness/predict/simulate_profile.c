@@ -76,6 +76,8 @@ enum lb_status sim_profile_measure(const struct settings *settings, struct sim_p
         take_log(profile, log, lb_engine_drain(engine, log, capacity));
     struct lb_stats stats = lb_engine_stats(engine);
     profile->fixed_bytes = stats.resident_bytes + stats.kv_bytes;
+    profile->kv_bytes = stats.kv_bytes;
+    profile->context = lb_engine_effective(engine).context;
     free(log);
     free(logits);
     free(counts);

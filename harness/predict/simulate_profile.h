@@ -15,6 +15,8 @@ struct sim_profile {
     double prompt_factor; /* compute of the prompt's pass as a multiple of a decode pass's */
     double bandwidth;     /* of the layers' reads, bytes/s, with the settings' storage and device */
     uint64_t fixed_bytes; /* memory beside the layers: resident tensors, workspace, KV caches */
+    uint64_t kv_bytes;    /* of these, the KV caches */
+    uint32_t context;     /* positions that they have */
 };
 
 /* Opens the model with the settings, but prefetch off. */

@@ -1,9 +1,9 @@
 /*
  * tune: from what a model takes on this machine to the settings that use a given memory best.
  *
- *   memory = 16 MiB + 1.02 x (resident tensors + workspace + KV caches + cache)
+ *   memory = program + 1.02 x (resident tensors + workspace + KV caches + cache)
  *
- * which is the most that a run of those settings may occupy.
+ * where the program is what this process takes before it opens a model, and 2 MiB.
  */
 #ifndef TUNE_H
 #define TUNE_H
@@ -26,6 +26,7 @@ struct tune_facts {
     struct sim_model model;
     struct sim_profile profile;
     struct route_trace routes; /* of a mixture: what decode passes chose */
+    uint64_t program_bytes;    /* of the process without a model */
     uint64_t cache_bytes;      /* what the memory leaves */
     struct tune_path paths[TUNE_PATHS];
     size_t n_paths;
@@ -56,7 +57,7 @@ enum lb_status tune_search(const struct tune_facts *facts, const struct settings
                            struct tune_choice *choice, struct lb_error *err);
 
 struct tune_options {
-    uint64_t memory;
+    uint64_t memory;    /* 0: what is available */
     const char *routes; /* of a mixture: recorded before; NULL: records some */
     const char *scenario;
     uint32_t passes;

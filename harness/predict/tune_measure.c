@@ -6,9 +6,10 @@
 #include "storage/storage.h"
 
 #include <string.h>
+#include <sys/resource.h>
 
-#define OVERHEAD      ((uint64_t)16 << 20) /* of the process */
-#define ROUND         ((uint64_t)1 << 16)  /* of the cache, so that it is short to write */
+#define PROGRAM_GROWS ((uint64_t)4 << 20) /* stacks of threads, rings, what the kernel keeps */
+#define ROUND         ((uint64_t)1 << 16) /* of the cache, so that it is short to write */
 #define SAMPLE_NS     150000000
 #define SAMPLES       5 /* of each path, in turns; the median counts */
 #define SMALL_READ    4096
@@ -23,7 +24,8 @@
 static enum lb_status split_memory(const struct settings *settings, uint64_t memory,
                                    struct tune_facts *f, struct lb_error *err)
 {
-    uint64_t usable = memory > OVERHEAD ? (uint64_t)((double)(memory - OVERHEAD) / 1.02) : 0;
+    const uint64_t program = f->program_bytes;
+    uint64_t usable = memory > program ? (uint64_t)((double)(memory - program) / 1.02) : 0;
     uint64_t fixed = f->profile.fixed_bytes, layer = f->model.layer_bytes / f->model.n_layers;
     char given[32], need[32], beside[32], each[32];
     if (usable >= fixed + layer) {
@@ -34,10 +36,12 @@ static enum lb_status split_memory(const struct settings *settings, uint64_t mem
         err, LB_ERR_INPUT,
         "--memory: %s is too little for '%s': expected at least %s (%s for embeddings, head, "
         "workspace and KV cache, %s for one layer); a smaller --context or --max-tokens needs less",
-        amount_human_size((double)memory, given, sizeof given), settings->engine.model_path,
-        amount_human_size((double)(fixed + layer) * 1.02 + OVERHEAD, need, sizeof need),
-        amount_human_size((double)fixed, beside, sizeof beside),
-        amount_human_size((double)layer, each, sizeof each));
+        amount_human_size_like(memory, (double)memory, given, sizeof given),
+        settings->engine.model_path,
+        amount_human_size_like(memory, (double)(fixed + layer) * 1.02 + (double)program, need,
+                               sizeof need),
+        amount_human_size_like(memory, (double)fixed, beside, sizeof beside),
+        amount_human_size_like(memory, (double)layer, each, sizeof each));
 }
 
 /* ---- storage ---- */
@@ -143,7 +147,11 @@ enum lb_status tune_measure(const struct settings *settings, uint64_t memory, co
     struct settings profiled = *settings;
     profiled.engine.cache_layers = 1;
     profiled.engine.cache_bytes = 0;
-    *f = (struct tune_facts){.model_state = lb_file_state_at(o->model_path)};
+    struct rusage usage;
+    *f = (struct tune_facts){.model_state = lb_file_state_at(o->model_path),
+                             .program_bytes = PROGRAM_GROWS};
+    if (getrusage(RUSAGE_SELF, &usage) == 0)
+        f->program_bytes += (uint64_t)usage.ru_maxrss * 1024;
     enum lb_status status = sim_model_of_file(o->model_path, &f->model, err);
     if (status == LB_OK)
         status = sim_profile_measure(&profiled, &f->profile, err);

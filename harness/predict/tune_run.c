@@ -7,12 +7,15 @@
  */
 #include "predict/tune.h"
 
+#include "base/available.h"
 #include "common/amounts.h"
 #include "common/file_io.h"
 #include "common/json_text.h"
 #include "result/results_json.h"
 #include "sample/runner.h"
 
+#include <ctype.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -128,17 +131,18 @@ static json_t *prediction_json(const struct sim_prediction *p)
                      "bytes_read", p->bytes, "tokens_per_second", p->tokens_per_s);
 }
 
-static enum lb_status print_json(const struct tune_facts *f, const struct tune_options *o,
+static enum lb_status print_json(const struct tune_facts *f, uint64_t given,
                                  const struct tune_choice *c, const struct measured *m,
                                  struct lb_error *err)
 {
     char *options = as_options(&c->settings);
     json_t *document = json_pack(
-        "{s:I, s:I, s:I, s:f, s:f, s:i, s:o, s:o, s:o, s:o}", "memory_bytes", (json_int_t)o->memory,
-        "fixed_bytes", (json_int_t)f->profile.fixed_bytes, "cache_bytes",
-        (json_int_t)f->cache_bytes, "bandwidth", c->bandwidth, "floor_ns", c->floor_ns,
-        "considered", (int)c->n_considered, "command_line", json_text(options), "options",
-        results_options(&c->settings), "prediction", prediction_json(&c->prediction),
+        "{s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:i, s:o, s:o, s:o, s:o}", "memory_bytes",
+        (json_int_t)given, "program_bytes", (json_int_t)f->program_bytes, "kv_bytes",
+        (json_int_t)f->profile.kv_bytes, "fixed_bytes", (json_int_t)f->profile.fixed_bytes,
+        "cache_bytes", (json_int_t)f->cache_bytes, "bandwidth", c->bandwidth, "floor_ns",
+        c->floor_ns, "considered", (int)c->n_considered, "command_line", json_text(options),
+        "options", results_options(&c->settings), "prediction", prediction_json(&c->prediction),
         "default_settings", c->usual.pass_ns > 0 ? prediction_json(&c->usual) : json_null());
     if (document && c->drafting.pass_ns > 0)
         json_object_set_new(document, "drafts",
@@ -184,32 +188,96 @@ static void print_drafts(const struct tune_choice *c)
             p->tokens_per_s / c->prediction.tokens_per_s, c->draft_tokens);
 }
 
-static enum lb_status print_text(const struct tune_facts *f, const struct tune_options *o,
-                                 const struct tune_choice *c, const struct measured *m,
-                                 struct lb_error *err)
+/* A word that a shell takes as it is, or between quotes. */
+static void print_word(const char *word)
 {
-    char memory[32], fixed[32], cache[32], layers[32], rate[32], peak[32];
+    bool plain = *word != '\0';
+    for (const char *p = word; *p; p++)
+        plain &= isalnum((unsigned char)*p) || strchr("/._-+,:@%=", *p) != NULL;
+    if (plain) {
+        fputs(word, stdout);
+        return;
+    }
+    putchar('\'');
+    for (const char *p = word; *p; p++)
+        fputs(*p == '\'' ? "'\\''" : (char[]){*p, '\0'}, stdout);
+    putchar('\'');
+}
+
+static void print_part(uint64_t like, uint64_t bytes, const char *format, ...)
+{
+    char size[32];
+    va_list args;
+    printf("%-10s %9s  ", "", amount_human_size_like(like, (double)bytes, size, sizeof size));
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    putchar('\n');
+}
+
+/* Bytes of the cache that no unit fits into. */
+static uint64_t too_small_for_a_unit(const struct tune_facts *f, const struct tune_choice *c)
+{
+    uint64_t unit = c->settings.engine.unit_bytes, layer = f->model.layer_bytes / f->model.n_layers;
+    if (strcmp(c->settings.engine.prefetch, "resident") == 0)
+        return f->cache_bytes - f->model.layer_bytes;
+    if (f->model.experts || unit == 1)
+        return 0; /* units of many sizes: there is one for every rest */
+    return f->cache_bytes % (unit > 2 ? unit : layer);
+}
+
+/* Where every byte of the memory goes. */
+static void print_memory(const struct tune_facts *f, const struct tune_options *o, uint64_t given,
+                         const struct tune_choice *c)
+{
+    const uint64_t fixed = f->profile.fixed_bytes, rest = too_small_for_a_unit(f, c);
+    const uint64_t named = f->program_bytes + fixed + f->cache_bytes;
+    char total[32], layers[32];
+    printf("memory     %9s%s\n", amount_human_size_like(given, (double)given, total, sizeof total),
+           o->memory == 0 ? "  available now" : "");
+    print_part(given, f->program_bytes, "the program without a model");
+    print_part(given, fixed - f->profile.kv_bytes, "embeddings, norm, head, workspace");
+    print_part(given, f->profile.kv_bytes, "keys and values of %u positions (--context, --kv)",
+               f->profile.context);
+    print_part(given, f->cache_bytes - rest, "cache, for %s of layers",
+               amount_human_size_like(given, (double)f->model.layer_bytes, layers, sizeof layers));
+    if (rest > 0)
+        print_part(given, rest, "%s",
+                   strcmp(c->settings.engine.prefetch, "resident") == 0
+                       ? "not needed: the whole model fits"
+                       : "not used: less than a unit");
+    print_part(given, given - named, "page tables and alignment (2%% of the above)");
+}
+
+static enum lb_status print_text(const struct tune_facts *f, const struct tune_options *o,
+                                 uint64_t given, const struct tune_choice *c,
+                                 const struct measured *m, struct lb_error *err)
+{
+    char rate[32], peak[32];
     char *options = as_options(&c->settings);
     uint32_t batch = c->settings.engine.batch;
     if (!options)
         return lb_fail(err, LB_ERR_NOMEM, "options: out of memory");
-    printf("%s\n", options);
+    fputs("layerbench generate --model ", stdout);
+    print_word(c->settings.engine.model_path);
+    printf(" --prompt 'Once upon a time' %s\n", options);
     free(options);
-    printf("memory     %s: %s beside the layers, %s for %s of layers; storage %s/s\n",
-           amount_human_size((double)o->memory, memory, sizeof memory),
-           amount_human_size((double)f->profile.fixed_bytes, fixed, sizeof fixed),
-           amount_human_size((double)f->cache_bytes, cache, sizeof cache),
-           amount_human_size((double)f->model.layer_bytes, layers, sizeof layers),
-           amount_human_size(c->bandwidth, rate, sizeof rate));
+    print_memory(f, o, given, c);
+    printf("storage    %s/s\n", amount_human_size(c->bandwidth, rate, sizeof rate));
     print_time("predicted", c->prediction.pass_ns, c->floor_ns, c->prediction.bytes, batch);
     if (c->usual.pass_ns > 0)
         print_time("default", c->usual.pass_ns, c->floor_ns, c->usual.bytes, batch);
+    if (c->usual.pass_ns > 0)
+        printf("gain       %.2f times as fast as the default settings with the same memory\n",
+               c->usual.pass_ns / c->prediction.pass_ns);
+    else
+        puts("gain       the default settings do not run: a layer does not fit into the cache");
     print_drafts(c);
     if (m->done) {
         print_time("measured", m->pass_ns, c->floor_ns, m->bytes, batch);
         printf("%-10s %+.1f%% of the prediction; peak memory %s\n", "",
                100 * (m->pass_ns / c->prediction.pass_ns - 1),
-               amount_human_size((double)m->peak_rss_bytes, peak, sizeof peak));
+               amount_human_size_like(given, (double)m->peak_rss_bytes, peak, sizeof peak));
     }
     return LB_OK;
 }
@@ -225,9 +293,14 @@ enum lb_status tune_run(const struct tune_options *o, const struct settings *set
         status = json_can_name(settings->engine.model_path, "the output", err);
     if (status == LB_OK && (o->scenario || o->json))
         status = json_can_name(settings->engine.speculation.draft_model, "the output", err);
+    const uint64_t given = o->memory > 0 ? o->memory : lb_memory_available().bytes;
+    if (status == LB_OK && given == 0)
+        status = lb_fail(err, LB_ERR_INPUT,
+                         "--memory: auto: this machine does not say how much is "
+                         "available: expected a size");
     if (status != LB_OK)
         return status;
-    status = tune_measure(settings, o->memory, o->routes, &facts, err);
+    status = tune_measure(settings, given, o->routes, &facts, err);
     if (status == LB_OK)
         status = tune_search(&facts, settings, &choice, err);
     if (status == LB_OK && o->scenario)
@@ -235,7 +308,8 @@ enum lb_status tune_run(const struct tune_options *o, const struct settings *set
     if (status == LB_OK && o->verify)
         status = verify(&facts, o, &choice, &measured, err);
     if (status == LB_OK)
-        status = (o->json ? print_json : print_text)(&facts, o, &choice, &measured, err);
+        status = o->json ? print_json(&facts, given, &choice, &measured, err)
+                         : print_text(&facts, o, given, &choice, &measured, err);
     tune_free(&facts);
     return status;
 }

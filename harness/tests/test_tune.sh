@@ -17,15 +17,18 @@ layers=$("$LAYERBENCH" inspect m.gguf --json | jq '[.tensors[] | select(.name | 
 common=(--model m.gguf --threads 1 --context 64 --max-tokens 16
     --device bandwidth=200MB/s,latency=20us)
 
-# what the memory leaves is exact: 16 MiB and 2% less
+# what the memory leaves is exact: the program itself and 2% less
 tune "${common[@]}" --memory 1GiB --json
 holds out ".options.prefetch == \"resident\" and .prediction.bytes_read == 0" "all fits"
 fixed=$(jq .fixed_bytes out)
-memory=$((16777216 + (fixed + layers / 2) * 102 / 100 + 65536))
+program=$(jq .program_bytes out)
+memory=$((program + (fixed + layers / 2) * 102 / 100 + 65536))
 tune "${common[@]}" --memory ${memory}B --json --scenario tuned.json --verify --passes 8
 check "half of the layers fit" [ $? = 0 ]
-holds out ".cache_bytes >= $layers / 2 - 65536 and .cache_bytes <= $layers / 2 + 65536" \
-    "the cache is what the memory leaves, in steps of 64 KiB"
+holds out ".cache_bytes >= $layers / 2 - 600000 and .cache_bytes <= $layers / 2 + 600000" \
+    "the cache is what the memory leaves (but for what the program takes each time)"
+holds out ".memory_bytes - (.program_bytes + 1.02 * (.fixed_bytes + .cache_bytes)) | . >= 0 and . < 70000" \
+    "nothing is set aside that has no name, beyond steps of 64 KiB"
 holds out '.options.cache_bytes == .cache_bytes' "it is what the options say"
 holds out '.considered > 50' "many settings were considered"
 holds out '.prediction.pass_ns > 0.999 * .floor_ns and .floor_ns > 0' "none beats the floor"
@@ -60,7 +63,23 @@ check "validate takes the scenario" "$LAYERBENCH" validate tuned.json
 check "run takes it" [ "$("$LAYERBENCH" run tuned.json --list | grep -c async)" = 1 ]
 
 tune "${common[@]}" --memory ${memory}B
-check "options come first" [ "$(head -c 11 out)" = "--prefetch " ]
+check "a whole command comes first" grep -q "^layerbench generate --model m.gguf --prompt 'Once upon a time' --prefetch " out
+(eval "$(head -n 1 out | sed "s,^layerbench,'$LAYERBENCH',") -n 2" >text 2>err)
+check "it runs as it is: $(head -1 err)" grep -q '^Once upon a time' text
+check "the gain is said" grep -q '^gain  *[0-9.]* times as fast as the default' out
+named() { # the parts of "memory", in bytes
+    sed -n '/^memory/,/^storage/p' out | awk '$2 ~ /[KMG]i?B$|^[kKMG]?B$/ { f["B"] = 1; f["kB"] = 1e3; f["MB"] = 1e6; f["GB"] = 1e9; f["KiB"] = 1024; f["MiB"] = 1048576; f["GiB"] = 1073741824
+        if ($1 == "memory") next
+        sum += $1 * f[$2] } END { printf "%d", sum }'
+}
+tune "${common[@]}" --memory 48MiB
+check "in the unit that was typed" grep -q '^memory  *48.0 MiB' out
+! sed -n '/^memory/,/^storage/p' out | grep -q ' [kMG]B ' || fail "two kinds of units: $(cat out)"
+check "the parts add up to what was given: $(named)" [ "$(named)" -gt $((47 << 20)) -a "$(named)" -lt $((49 << 20)) ]
+tune "${common[@]}" --memory 48M && check "48M is 48 MiB" grep -q '^memory  *48.0 MiB' out
+tune "${common[@]}" --memory 50MB && check "and 50 MB stay so" grep -q '^memory  *50.0 MB' out
+tune "${common[@]}" && check "without --memory: what is available" grep -q '^memory .* available now' out
+tune "${common[@]}" --memory auto --json && holds out '.memory_bytes > 1000000' "auto"
 check "then the prediction" grep -q '^predicted .* tok/s' out
 
 # a mixture of experts: its policy, what stays in memory, what is predicted
@@ -80,7 +99,6 @@ holds out '.prediction.bytes_read == 0' "of given routes: what they need fits"
 refused "no mixture of experts" "${common[@]}" --memory ${memory}B --routes routes.csv
 refused "expected the numbers of the experts" "${moe[@]}" --memory 42MiB --routes <(printf 'token,layer,experts\n0,0,x\n')
 refused "expected at least" "${common[@]}" --memory 1MiB
-refused "expected --memory SIZE" "${common[@]}"
 refused "expected --model FILE" --memory 1GiB
 refused "No such file" --model nowhere.gguf --memory 1GiB
 refused "'lots': expected a size" --model m.gguf --memory lots
