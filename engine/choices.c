@@ -9,7 +9,7 @@
 #include "quant/quant.h"
 #include "storage/storage.h"
 #include "synth/synth.h"
-#include "text/chat.h"
+#include "text/chat_format.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #include "engine_state.h"
 
 #include "base/memory.h"
-#include "text/chat.h"
+#include "text/chat_format.h"
 
 #include <stdio.h>
 #include <string.h>

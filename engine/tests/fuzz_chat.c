@@ -1,6 +1,6 @@
 /* fuzz: chat templates: which known format a template is, whatever it holds. */
 #include "tests/fuzz_input.h"
-#include "text/chat.h"
+#include "text/chat_format.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,6 +1,6 @@
 /* chat: which template is of which format. The templates are shortened from those of models. */
 #include "tests/check.h"
-#include "text/chat.h"
+#include "text/chat_format.h"
 
 static void is(const char *template_text, const char *expected)
 {

@@ -7,7 +7,7 @@
 #include "engine.h"
 #include "tests/check.h"
 #include "tests/settings.h"
-#include "text/chat.h"
+#include "text/chat_format.h"
 
 #include <string.h>
 #include <unistd.h>

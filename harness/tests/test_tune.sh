@@ -66,6 +66,7 @@ tune "${common[@]}" --memory ${memory}B
 check "a whole command comes first" grep -q "^layerbench generate --model m.gguf --prompt 'Once upon a time' --prefetch " out
 (eval "$(head -n 1 out | sed "s,^layerbench,'$LAYERBENCH',") -n 2" >text 2>err)
 check "it runs as it is: $(head -1 err)" grep -q '^Once upon a time' text
+check "then the prediction" grep -q '^predicted .* tok/s' out
 check "the gain is said" grep -q '^gain  *[0-9.]* times as fast as the default' out
 named() { # the parts of "memory", in bytes
     sed -n '/^memory/,/^storage/p' out | awk '$2 ~ /[KMG]i?B$|^[kKMG]?B$/ { f["B"] = 1; f["kB"] = 1e3; f["MB"] = 1e6; f["GB"] = 1e9; f["KiB"] = 1024; f["MiB"] = 1048576; f["GiB"] = 1073741824
@@ -80,7 +81,6 @@ tune "${common[@]}" --memory 48M && check "48M is 48 MiB" grep -q '^memory  *48.
 tune "${common[@]}" --memory 50MB && check "and 50 MB stay so" grep -q '^memory  *50.0 MB' out
 tune "${common[@]}" && check "without --memory: what is available" grep -q '^memory .* available now' out
 tune "${common[@]}" --memory auto --json && holds out '.memory_bytes > 1000000' "auto"
-check "then the prediction" grep -q '^predicted .* tok/s' out
 
 # a mixture of experts: its policy, what stays in memory, what is predicted
 synth moe.gguf --shape tiny-moe --quant Q4_K_M --layers 3

@@ -1,5 +1,5 @@
-/* chat: the known formats. See chat.h. */
-#include "text/chat.h"
+/* chat_format: the known formats. See chat_format.h. */
+#include "text/chat_format.h"
 
 #include <stddef.h>
 #include <string.h>

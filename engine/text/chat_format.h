@@ -1,9 +1,9 @@
 /*
- * chat: messages of a user as the model's chat template writes it. Templates are programs
+ * chat_format: messages of a user as the model's chat template writes it. Templates are programs
  * (Jinja); they are not run, but told apart by the marks that they put.
  */
-#ifndef TEXT_CHAT_H
-#define TEXT_CHAT_H
+#ifndef TEXT_CHAT_FORMAT_H
+#define TEXT_CHAT_FORMAT_H
 
 #include <stddef.h>
 
