@@ -37,6 +37,14 @@ $(error missing packages: run 'scripts/setup' once (it installs compilers, $(PAC
 endif
 endif
 
+# The C library does not matter: what is missing for a static program is the same with glibc and musl,
+# and musl's compiler has no C++, which Google Benchmark is made of.
+ifeq ($(STATIC),1)
+ifeq ($(shell $(CXX) -print-file-name=libbenchmark.a),libbenchmark.a)
+$(error STATIC=1: no libbenchmark.a: Debian's libbenchmark-dev has the shared library only. Build Google Benchmark (cmake -DBENCHMARK_ENABLE_TESTING=OFF) and say where it is: LIBRARY_PATH=FOLDER make STATIC=1)
+endif
+endif
+
 V ?= 0
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 Q := $(if $(filter 0,$(V)),@)

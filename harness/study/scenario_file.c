@@ -139,11 +139,16 @@ enum lb_status scenario_document(const char *path, json_t **document, char sha25
                                  struct lb_error *err)
 {
     char room[PATH_MAX];
-    struct sha256 hash;
+    const char *found = shipped_scenario(path, room, sizeof room);
     *document = NULL;
+    if (!strpbrk(found, "./") && strcmp(found, "-") != 0 && !file_exists(found)) /* a name */
+        return lb_fail(err, LB_ERR_INPUT,
+                       "%s: no such file, and no such scenario: layerbench list scenarios names "
+                       "those that come with it",
+                       path);
+    struct sha256 hash;
     sha256_begin(&hash);
-    enum lb_status status =
-        read_at(shipped_scenario(path, room, sizeof room), 0, &hash, document, err);
+    enum lb_status status = read_at(found, 0, &hash, document, err);
     sha256_end(&hash, sha256);
     if (status != LB_OK) {
         json_decref(*document);

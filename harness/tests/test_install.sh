@@ -22,6 +22,7 @@ answers 0 "^compiler .*" "$program" --version
 grep -q "^revision ." out && grep -q "^kernels .*generic" out || fail "--version: $(cat out)"
 answers 0 "prefetch=sync" "$program" run quick --list
 answers 0 "prefetch=sync" "$program" run scenarios/quick.json --list
+answers 2 "layerbench run: qick: no such file, and no such scenario: layerbench list" "$program" run qick
 answers 0 "  quick  *[A-Z]" "$program" list scenarios
 answers 0 "prompts=scenarios/prompts" "$program" run tokens-per-pass --list
 answers 0 "" "$program" gate
@@ -51,6 +52,13 @@ answers 1 "continue: nowhere.gguf" example/continue nowhere.gguf hello 6
 check "the example with the archive" cc -o static-engine example/continue.c $(pkg-config --cflags layerbench) \
     "$root/lib/libengine.a" $(pkg-config --libs --static layerbench | sed 's/-lengine//')
 is "$(LD_LIBRARY_PATH='' ./static-engine m.gguf hello 6 2>/dev/null)" "$(cat text)" "what it continues with"
+# shellcheck disable=SC2046
+if [ -e "$(cc -print-file-name=libc.a)" ] && [ -e "$(cc -print-file-name=liburing.a)" ]; then
+    check "the example, all static" cc -static -o static-engine example/continue.c $(pkg-config --cflags --libs --static layerbench) 2>out
+    is "$(./static-engine m.gguf hello 6 2>/dev/null)" "$(cat text)" "what it continues with, all static"
+else
+    part_skipped "no static program: no libc.a or liburing.a"
+fi
 cat >use.cc <<'END'
 #include <engine.h>
 #include <cstdio>
