@@ -18,6 +18,7 @@ static void test_sizes(void)
         {"4096", 4096},
         {"16MiB", 16 << 20},
         {"4GB", 4000000000},
+        {"1.5G", 3ULL << 29},
         {"1.5KiB", 1536},
         {"0", 0},
         {"1TiB", (uint64_t)1 << 40},
@@ -32,7 +33,7 @@ static void test_sizes(void)
         CHECK(amount_parse_size(text, &again) && again == bytes, "%s -> %s", good[i].text, text);
     }
     static const char *const bad[] = {"",    "x",    "-1",   "16 MiB", "16mib", "1e400GB",
-                                      "inf", "0x10", "5MBs", "nan",    "1G",    "99999999999TiB"};
+                                      "inf", "0x10", "5MBs", "nan",    "1g",    "99999999999TiB"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         uint64_t bytes = 7;
         CHECK(!amount_parse_size(bad[i], &bytes) && bytes == 7, "'%s' was taken", bad[i]);
