@@ -28,6 +28,7 @@
     X(merge, "join results of shards and machines")                                                \
     X(plot, "draw the figures of a result")                                                        \
     X(report, "one HTML page about results")                                                       \
+    X(datapoint, "one row of a result, to share")                                                  \
     X(trace, "a run as trace events, for Perfetto")                                                \
     X(compare, "what differs between two results")                                                 \
     X(history, "a metric over the results of many commits")                                        \

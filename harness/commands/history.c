@@ -170,7 +170,7 @@ int command_history(int argc, char **argv)
         return code;
     if (argc < 2)
         return cli_fail("history", "expected at least one result");
-    struct result_set set = {NULL, 0}, more;
+    struct result_set set = {.count = 0}, more;
     struct history history = {NULL, 0, 0};
     struct gate_rule rule = gate_rule_default();
     struct lb_error err = LB_ERROR_INIT;

@@ -22,7 +22,7 @@ struct list {
 
 static const struct option own[] = {
     {"json", NULL, "print JSON", OPTION_FLAG, offsetof(struct list, json), .flags = 0},
-    {"markdown", NULL, "options: as a table in Markdown", OPTION_FLAG,
+    {"markdown", NULL, "options, keys: as a table in Markdown", OPTION_FLAG,
      offsetof(struct list, markdown), .flags = OPTION_HIDDEN},
 };
 
@@ -116,9 +116,10 @@ int command_list(int argc, char **argv)
         "list", "[--json] [KIND]",
         "Lists what can be chosen: policies, schedulers, storage, devices, kernels,\n"
         "shapes and tensor types of synthetic models; 'options': every option with its\n"
-        "values and default; 'columns': those of summary.csv and of 'run -o'; 'figures':\n"
-        "what plot draws, each with its question; 'scenarios': those that run finds by\n"
-        "their names; 'scenario-schema': the JSON Schema of scenario files.",
+        "values, unit and default; 'keys': those of a scenario; 'columns': those of\n"
+        "summary.csv and of 'run -o'; 'figures': what plot draws, each with its question;\n"
+        "'scenarios': those that run finds by their names; 'scenario-schema': the JSON\n"
+        "Schema of scenario files.",
         groups};
     int code = cli_parse(&cli, &argc, argv);
     if (code >= 0)
@@ -133,6 +134,10 @@ int command_list(int argc, char **argv)
         return print_scenarios();
     if (argc == 2 && strcmp(wanted, "scenario-schema") == 0)
         return print_schema();
+    if (argc == 2 && strcmp(wanted, "keys") == 0) {
+        scenario_print_keys(stdout, options.markdown);
+        return EXIT_OK;
+    }
     if (argc == 2 && strcmp(wanted, "columns") == 0) {
         summary_print_columns(stdout);
         return EXIT_OK;
@@ -142,8 +147,8 @@ int command_list(int argc, char **argv)
     if (argc > 2 || (wanted && !lb_choice_at(wanted, 0, &any)))
         return cli_fail("list",
                         "'%s': expected at most one of prefetch, replacement, scheduler, storage, "
-                        "device, kernels, shape, quant, options, columns, figures, scenarios, "
-                        "scenario-schema",
+                        "device, kernels, shape, quant, options, keys, columns, figures, "
+                        "scenarios, scenario-schema",
                         argv[argc - 1]);
     json_t *root = json_object();
     for (size_t i = 0; i < N_KINDS; i++) {

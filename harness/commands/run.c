@@ -4,8 +4,11 @@
 #include "commands/commands.h"
 #include "common/exit_codes.h"
 #include "common/file_io.h"
+#include "common/process.h"
+#include "common/terminal.h"
 #include "figure/draw.h"
 #include "report/page.h"
+#include "report/report_answer.h"
 #include "result/summary_table.h"
 #include "result/summary_text.h"
 #include "run/study_run.h"
@@ -15,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define FIELD(name) offsetof(struct study_run_options, name)
 static const char *const words_scenario[] = {"as the scenario says", NULL};
@@ -75,6 +79,13 @@ static const struct option own[] = {
      .letter = 'v'},
 };
 
+/* The command line, and the scenarios among its words. */
+struct call {
+    int argc;
+    char **argv, **paths; /* NULL: none, the scenario is the sweep */
+    size_t n_paths;
+};
+
 static void print_list(const struct study_run *run)
 {
     for (size_t i = 0; i < run->matrix.count; i++)
@@ -112,6 +123,16 @@ static FILE *said(const struct study_run_options *o)
     return o->output ? stderr : stdout;
 }
 
+/* Which setting is best, by how much, and what limits it. */
+static void print_answer(const char *directory)
+{
+    struct result_view view;
+    struct lb_error err = LB_ERROR_INIT;
+    if (view_open(directory, &view, &err) == LB_OK)
+        terminal_wrap(stdout, report_answer_line(&view), 0, 0, terminal_width(STDOUT_FILENO));
+    view_close(&view);
+}
+
 /* printed: whether a table for programs has been begun. */
 static void print_end(struct study_run *run, bool *printed)
 {
@@ -121,8 +142,10 @@ static void print_end(struct study_run *run, bool *printed)
         summary_print_markdown_table(r, stdout);
     else if (o->output)
         summary_print_rows(r, o->output, !*printed, stdout);
-    else if (!o->quiet)
+    else if (!o->quiet) {
         summary_print_table(r, stdout, cli_colour());
+        print_answer(r->directory);
+    }
     *printed = true;
     fflush(stdout);
     study_run_say_warnings(run);
@@ -181,13 +204,57 @@ static bool draw(const struct study_run *run)
     return drawn && good;
 }
 
-static int measure(struct study_run *run, bool *printed)
+/* A word as a shell takes it. */
+static void put_word(const char *word, FILE *out)
+{
+    if (*word && !word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                    "-_./=,:+@%")]) {
+        fprintf(out, " %s", word);
+        return;
+    }
+    fputs(" '", out);
+    for (; *word; word++)
+        fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, out);
+    fputc('\'', out);
+}
+
+/* For a run that is stopped: the command that goes on with this scenario, the i-th of n. */
+static void prepare_last_words(const struct study_run *run, const struct call *call, size_t i)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return;
+    fputs("\nlayerbench run: stopped; what was measured is kept. To go on:\nlayerbench run", out);
+    for (int k = 1; k < call->argc; k++) {
+        bool other = false;
+        for (size_t p = 0; call->paths && p < call->n_paths; p++)
+            other |= p != i && call->argv[k] == call->paths[p];
+        if (!other && strcmp(call->argv[k], "--resume") != 0)
+            put_word(call->argv[k], out);
+    }
+    fputs(" --resume", out);
+    if (!run->options->out) {
+        fputs(" --out", out);
+        put_word(run->results.directory, out);
+    }
+    fputc('\n', out);
+    if (fclose(out) == 0)
+        process_say_at_end(text);
+    free(text);
+}
+
+static int measure(struct study_run *run, const struct call *call, size_t i, bool *printed)
 {
     struct lb_error err = LB_ERROR_INIT;
     enum lb_status status = study_run_open(run, &err);
     if (status != LB_OK)
         return model_options_open_error("run", &err);
-    if (study_run_measure(run, &err) != LB_OK)
+    prepare_last_words(run, call, i);
+    status = study_run_measure(run, &err);
+    process_say_at_end(NULL);
+    if (status != LB_OK)
         return model_options_error("run", &err);
     print_end(run, printed);
     bool drawn = draw(run);
@@ -195,9 +262,11 @@ static int measure(struct study_run *run, bool *printed)
     return code == EXIT_OK && !drawn ? EXIT_FAILED : code;
 }
 
-/* All are checked before the first is measured. paths NULL: the one of the command line. */
-static int run_all(const struct study_run_options *o, char **paths, size_t n)
+/* All are checked before the first is measured. */
+static int run_all(const struct study_run_options *o, const struct call *call)
 {
+    char **const paths = call->paths;
+    const size_t n = paths ? call->n_paths : 1;
     struct study_run *runs = calloc(n, sizeof *runs);
     int code = runs ? EXIT_OK : cli_fail("run", "out of memory");
     for (size_t i = 0; runs && i < n && code == EXIT_OK; i++) {
@@ -214,7 +283,7 @@ static int run_all(const struct study_run_options *o, char **paths, size_t n)
         else if (o->dry_run)
             print_order(&runs[i]);
         else
-            one = measure(&runs[i], &printed);
+            one = measure(&runs[i], call, i, &printed);
         code = one > code ? one : code;
     }
     if (checked && o->output && !o->list && !o->dry_run)
@@ -252,11 +321,18 @@ int command_run(int argc, char **argv)
         "threads=2\n"
         "  layerbench run scenarios/units.json -m F --set device=none -o csv > units.csv",
         CLI_OWN(own, &o)};
+    struct call call = {.argc = argc, .argv = calloc((size_t)argc + 1, sizeof *argv)};
+    if (!call.argv)
+        return cli_fail("run", "out of memory");
+    memcpy(call.argv, argv, (size_t)argc * sizeof *argv);
     int code = cli_parse(&cli, &argc, argv);
+    call.paths = argc > 1 ? argv + 1 : NULL;
+    call.n_paths = (size_t)argc - 1;
     if (code < 0)
         code = check(&o, argc - 1);
     if (code < 0)
-        code = run_all(&o, argc > 1 ? argv + 1 : NULL, argc > 1 ? (size_t)argc - 1 : 1);
+        code = run_all(&o, &call);
     sweep_free(&o.sweep);
+    free(call.argv);
     return code;
 }

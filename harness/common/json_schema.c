@@ -233,8 +233,8 @@ static enum lb_status check_keyword(struct walk *walk, const json_t *schema, con
                                     const json_t *argument, const json_t *value,
                                     const struct place *place)
 {
-    static const char *const notes[] = {"$schema", "$id",         "$defs",   "title",
-                                        "default", "description", "examples"};
+    static const char *const notes[] = {"$schema", "$id",         "$defs",    "title",
+                                        "default", "description", "examples", "unit"};
     for (size_t i = 0; i < sizeof notes / sizeof *notes; i++)
         if (strcmp(keyword, notes[i]) == 0)
             return LB_OK;

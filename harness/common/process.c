@@ -31,12 +31,26 @@ void process_take_along(pid_t group)
     along = group;
 }
 
+static char last_words[8192];
+
+void process_say_at_end(const char *text)
+{
+    last_words[0] = '\0'; /* none while it is written */
+    size_t n = text ? strlen(text) : 0;
+    if (n > 0 && n < sizeof last_words) {
+        memcpy(last_words + 1, text + 1, n);
+        last_words[0] = text[0];
+    }
+}
+
 /* SIG_DFL is back (SA_RESETHAND), and the signal is held back until this returns. */
 static void end(int number)
 {
     if (along > 0)
         kill(-along, SIGKILL);
     lb_outputs_remove();
+    if (last_words[0])
+        (void)!write(STDERR_FILENO, last_words, strlen(last_words));
     raise(number);
 }
 

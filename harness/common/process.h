@@ -10,8 +10,8 @@
  * 2. A signal that ends the program removes its temporary files first (as whoever started it
  *    wants: what is ignored stays ignored).
  * 3. A file that grows beyond the limit on file sizes is an error of write(), not a death.
- * 4. JSON that finds no memory ends the program (exit code 5): a document that lacks a part would be
- *    taken for whole.
+ * 4. JSON that finds no memory ends the program (exit code 5): a document that lacks a part would
+ * be taken for whole.
  */
 void process_begin(void);
 
@@ -21,5 +21,8 @@ void process_take_along(pid_t group);
 /* What to run, or to read, for this program again, whatever has become of its file; without /proc,
  * as it was started, from the folder where it was. */
 const char *process_program(void);
+
+/* What a signal that ends the process has to say, on standard error; NULL: nothing (any more). */
+void process_say_at_end(const char *text);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * progress: one line on standard error that is drawn again and again, with the time left; nothing
- * at all where standard error is no terminal.
+ * progress: one line on standard error that is drawn again and again, with the time left; where
+ * standard error is no terminal, a line now and then.
  */
 #ifndef PROGRESS_H
 #define PROGRESS_H
@@ -10,8 +10,8 @@
 
 struct progress {
     const char *label;
-    bool shown;
-    int64_t start_ns, drawn_ns;
+    bool shown, terminal;
+    int64_t start_ns, drawn_ns, pause_ns;
 };
 
 struct progress progress_begin(const char *label);

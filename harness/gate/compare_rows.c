@@ -2,6 +2,7 @@
 #include "gate/compare_rows.h"
 
 #include "common/array.h"
+#include "common/file_io.h"
 #include "result/gbench_file.h"
 #include "sample/sample.h"
 
@@ -44,12 +45,31 @@ static double tokens_per_second(const json_t *sample, double batch)
     return of_sample(sample, batch, sample_tokens_per_s);
 }
 
+/* Of a decode pass. */
+static double of_pass(const json_t *sample, const char *key)
+{
+    const size_t n = json_array_size(json_object_get(sample, "pass_ns"));
+    return n > 0 ? number(json_object_get(sample, "decode"), key) / (double)n : NAN;
+}
+
+static double wait_ns(const json_t *sample, double batch)
+{
+    (void)batch;
+    return of_pass(sample, "wait_ns");
+}
+
+static double bytes_read(const json_t *sample, double batch)
+{
+    (void)batch;
+    return of_pass(sample, "bytes_read");
+}
+
 static const struct compare_metric metrics[] = {
     {"pass", "ns", false, .of = pass_ns},
     {"ttft", "ns", false, .key = "ttft_ns"},
     {"prefill", "ns", false, .key = "prefill_ns"},
-    {"wait", "ns", false, .key = "wait_ns"},
-    {"bytes_read", "bytes", false, .key = "bytes_read"},
+    {"wait", "ns", false, .of = wait_ns},
+    {"bytes_read", "bytes", false, .of = bytes_read},
     {"tokens_per_second", "1/s", true, .of = tokens_per_second},
 };
 #define N_METRICS (sizeof metrics / sizeof *metrics)
@@ -117,8 +137,9 @@ static bool check_scenarios(struct comparison *c, const struct result_set *sets[
 
 /* ---- one cell ---- */
 
-struct sides { /* one cell in both sets */
-    const char *name;
+struct sides {            /* one cell in both sets */
+    const char *name;     /* for people */
+    const char *names[2]; /* in each */
     const struct result_set *sets[2];
 };
 
@@ -136,7 +157,7 @@ static size_t count_samples(const struct sides *s, int side)
     size_t n = 0;
     double batch;
     for (size_t i = 0; i < s->sets[side]->count; i++)
-        n += json_array_size(samples_of(&s->sets[side]->files[i], s->name, &batch));
+        n += json_array_size(samples_of(&s->sets[side]->files[i], s->names[side], &batch));
     return n;
 }
 
@@ -147,7 +168,8 @@ static double *values_of(const struct sides *s, int side, const struct compare_m
     double *values = malloc((count_samples(s, side) + 1) * sizeof *values), batch;
     *n = 0;
     for (size_t i = 0; values && i < s->sets[side]->count; i++) {
-        const json_t *samples = samples_of(&s->sets[side]->files[i], s->name, &batch), *sample;
+        const json_t *samples = samples_of(&s->sets[side]->files[i], s->names[side], &batch),
+                     *sample;
         size_t k;
         json_array_foreach(samples, k, sample)
         {
@@ -244,7 +266,7 @@ static bool check_cell(struct comparison *c, const struct sides *s)
     for (int side = 0; side < 2; side++) {
         for (size_t i = 0; i < s->sets[side]->count; i++) {
             const struct result_file *file = &s->sets[side]->files[i];
-            const json_t *cell = result_cell(file, s->name), *sample;
+            const json_t *cell = result_cell(file, s->names[side]), *sample;
             const char *here = result_cell_machine(file, cell);
             size_t k;
             if (!cell)
@@ -280,7 +302,7 @@ static bool check_there(struct comparison *c, const struct sides *s, bool *both)
     const char *why[2] = {NULL, NULL};
     for (int side = 0; side < 2; side++) {
         for (size_t i = 0; i < s->sets[side]->count; i++) {
-            const json_t *cell = result_cell(&s->sets[side]->files[i], s->name);
+            const json_t *cell = result_cell(&s->sets[side]->files[i], s->names[side]);
             static const char *const reasons[] = {"invalid", "failed", "skipped"};
             has[side] = has[side] || cell;
             skipped = skipped || json_object_get(cell, "skipped");
@@ -349,6 +371,13 @@ bool compare_sets(const struct gate_rule *rule, const struct result_set *base,
     *c = (struct comparison){0};
     if (!check_scenarios(c, sets))
         return false;
+    if (base->cell && head->cell) {
+        c->title = file_text("%s : %s", base->cell, head->cell);
+        struct sides s = {c->title, {base->cell, head->cell}, {base, head}};
+        return c->title && compare_cell(rule, c, &s);
+    }
+    if (base->cell || head->cell)
+        return add_problem(c, COMPARE_NO_SAMPLES, "expected a cell of both results, or of neither");
     for (int side = 0; side < 2; side++) {
         for (size_t i = 0; i < sets[side]->count; i++) {
             size_t k;
@@ -356,7 +385,7 @@ bool compare_sets(const struct gate_rule *rule, const struct result_set *base,
             json_array_foreach(json_object_get(sets[side]->files[i].ours, "cells"), k, cell)
             {
                 const char *name = json_string_value(json_object_get(cell, "name"));
-                struct sides s = {name, {base, head}};
+                struct sides s = {name, {name, name}, {base, head}};
                 if (!seen_before(sets, side, i, name) && !compare_cell(rule, c, &s))
                     return false;
             }
@@ -371,5 +400,6 @@ void compare_free(struct comparison *c)
 {
     free(c->rows);
     free(c->problems);
+    free(c->title);
     *c = (struct comparison){0};
 }

@@ -1,6 +1,9 @@
 /*
  * compare_rows: two sets of results, cell by cell and metric by metric. Pure: no files, no output.
  *
+ * Where each side names one cell, these two are compared. Times and bytes are those of a decode
+ * pass, but for ttft and prefill.
+ *
  * A row is the ratio of medians, head / base, with its 99% bootstrap interval, and a verdict:
  *   different  the interval excludes 1, the ratio is off by more than 2%, and a two-sided
  *              Mann-Whitney test agrees at 1% (which takes 5 samples an arm)
@@ -46,6 +49,7 @@ struct comparison {
     size_t n_rows;
     struct compare_problem *problems;
     size_t n_problems;
+    char *title; /* of a pair of cells that were named */
 };
 
 struct compare_metric {

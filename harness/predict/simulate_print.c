@@ -47,8 +47,7 @@ void sim_print_table(const struct sim_row *rows, size_t n, FILE *out)
 {
     int width = widest_name(rows, n);
     fprintf(out, "%-*s %10s %10s %10s  %-25s %10s %10s %8s %8s %6s\n", width, "cell", "pass",
-            "floor", "floor/pass", "hit/pref/late/miss", "wait", "bytes", "optimum", "tok/s",
-            "c/t");
+            "floor", "of floor", "hit/pref/late/miss", "wait", "bytes", "optimum", "tok/s", "c/t");
     for (size_t i = 0; i < n; i++) {
         const struct sim_prediction *p = &rows[i].p;
         char pass[TEXT], floor[TEXT], wait[TEXT], bytes[TEXT], best[TEXT], outcomes[TEXT];

@@ -166,7 +166,7 @@ static void print_time(const char *what, double pass_ns, double floor_ns, double
                        uint32_t batch)
 {
     char pass[32], floor[32], read[32];
-    printf("%-10s %s a pass (%.3g tok/s), reading %s; floor %s, share %.2f\n", what,
+    printf("%-10s %s a pass (%.3g tok/s), reading %s; floor %s, share of floor %.2f\n", what,
            amount_human_duration(pass_ns, pass, sizeof pass), batch * 1e9 / pass_ns,
            amount_human_size(bytes, read, sizeof read),
            amount_human_duration(floor_ns, floor, sizeof floor), floor_ns / pass_ns);

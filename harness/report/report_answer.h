@@ -13,4 +13,7 @@ struct report_answer {
 
 struct report_answer report_answer(struct result_view *view);
 
+/* The first and the third as one sentence, with the share of the floor. */
+const char *report_answer_line(struct result_view *view);
+
 #endif

@@ -273,57 +273,6 @@ static void write_events(struct writer *w, const struct view_cell *cell,
 
 /* ---- which cell ---- */
 
-/* Whether each word of the text is part of the cell's name or label. */
-static bool has_words(const struct view_cell *cell, const char *text)
-{
-    char word[128];
-    for (text += strspn(text, " ,"); *text; text += strspn(text, " ,")) {
-        size_t length = strcspn(text, " ,");
-        snprintf(word, sizeof word, "%.*s", (int)length, text);
-        if (!strstr(cell->name, word) && !strstr(cell->label, word))
-            return false;
-        text += length;
-    }
-    return true;
-}
-
-/* By name or label; else the only one that has all words of the text. Returns view->n_cells when
- * there is none, and counts in *matches. */
-static size_t find_cell(const struct result_view *view, const char *text, size_t *matches)
-{
-    size_t found = view->n_cells;
-    *matches = 0;
-    for (size_t i = 0; i < view->n_cells; i++) {
-        const struct view_cell *cell = &view->cells[i];
-        if (text && (strcmp(cell->name, text) == 0 || strcmp(cell->label, text) == 0)) {
-            *matches = 1;
-            return i;
-        }
-        if (!text || has_words(cell, text)) {
-            found = i;
-            ++*matches;
-        }
-    }
-    return found;
-}
-
-static enum lb_status choose_cell(const struct result_view *view,
-                                  const struct trace_options *options, size_t *cell,
-                                  struct lb_error *err)
-{
-    size_t matches;
-    *cell = find_cell(view, options->cell, &matches);
-    if (matches == 1)
-        return LB_OK;
-    if (matches == 0)
-        return lb_fail(err, LB_ERR_INPUT, "no cell '%s' in the result (the first of %zu is '%s')",
-                       options->cell ? options->cell : "", view->n_cells,
-                       view->n_cells ? view->cells[0].label : "");
-    return lb_fail(err, LB_ERR_INPUT,
-                   "%zu cells match '%s', '%s' for one: give --cell more exactly", matches,
-                   options->cell ? options->cell : "", view->cells[*cell].name);
-}
-
 static bool is_cell(void *ctx, size_t cell)
 {
     return cell == *(size_t *)ctx;
@@ -388,11 +337,11 @@ enum lb_status trace_write(const char *path, const struct trace_options *options
     if (status != LB_OK)
         return status;
     if (view.document) /* else only the log knows the cells */
-        status = choose_cell(&view, options, &cell, err);
+        status = view_find_cell(&view, options->cell, &cell, err);
     if (status == LB_OK)
         status = access_log_read(&view, view.document ? is_cell : any_cell, &cell, &log, err);
     if (status == LB_OK && !view.document)
-        status = choose_cell(&view, options, &cell, err);
+        status = view_find_cell(&view, options->cell, &cell, err);
     if (status == LB_OK) {
         n = find_run(&log, cell, options->rep, &first);
         status = n ? write_run(&view, cell, &log, first, n, out, err)
@@ -414,7 +363,7 @@ enum lb_status trace_write_folded(const char *path, const struct trace_options *
     enum lb_status status = view_open(path, &view, err);
     if (status != LB_OK)
         return status;
-    status = choose_cell(&view, options, &cell, err);
+    status = view_find_cell(&view, options->cell, &cell, err);
     if (status == LB_OK) {
         const json_t *cells = json_object_get(view.document, "cells"), *json, *profile = NULL, *op;
         json_array_foreach(cells, i, json)

@@ -6,6 +6,7 @@
 #include "common/json_schema.h"
 #include "result/document.h"
 #include "result/gbench_file.h"
+#include "result/result_view.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -142,11 +143,36 @@ static enum lb_status add_word(const char *word, struct result_set *set, struct 
     return status;
 }
 
+/* RESULT:CELL */
+static enum lb_status add_cell(const char *path, const char *cell, struct result_set *set,
+                               struct lb_error *err)
+{
+    struct result_view view = VIEW_EMPTY;
+    size_t i;
+    enum lb_status status = result_set_add(path, set, err);
+    if (status == LB_OK)
+        status = view_open(set->files[0].path, &view, err);
+    if (status == LB_OK && (status = view_find_cell(&view, cell, &i, err)) != LB_OK)
+        lb_error_prefix(err, "%s", path);
+    if (status == LB_OK && !(set->cell = strdup(view.cells[i].name)))
+        status = no_memory(err);
+    view_close(&view);
+    return status;
+}
+
 enum lb_status result_set_read(const char *word, struct result_set *set, struct lb_error *err)
 {
-    *set = (struct result_set){NULL, 0};
+    *set = (struct result_set){.count = 0};
     if (file_exists(word)) /* also a name with a comma in it */
         return add_word(word, set, err);
+    for (const char *colon = strchr(word, ':'); colon; colon = strchr(colon + 1, ':')) {
+        char *path = file_text("%.*s", (int)(colon - word), word);
+        bool named = path && file_exists(path);
+        enum lb_status found = named ? add_cell(path, colon + 1, set, err) : LB_OK;
+        free(path);
+        if (named)
+            return found;
+    }
     char *copy = strdup(word), *rest = copy, *part;
     enum lb_status status = copy ? LB_OK : no_memory(err);
     while (status == LB_OK && (part = strsep(&rest, ",")) != NULL)
@@ -178,7 +204,8 @@ void result_set_free(struct result_set *set)
         json_decref(set->files[i].document);
     }
     free(set->files);
-    *set = (struct result_set){NULL, 0};
+    free(set->cell);
+    *set = (struct result_set){.count = 0};
 }
 
 /* ---- what a result says of itself ---- */

@@ -4,6 +4,7 @@
  * Named by a word: a run directory, a result.json, a directory of run directories (its `latest` and
  * other links are left out), the name of a directory of results/baselines, or several of these with
  * commas between them. A file of Google Benchmark is one too (gbench_file.h).
+ * RESULT:CELL is one cell of it, by its name or words that only it has.
  */
 #ifndef RESULT_SET_H
 #define RESULT_SET_H
@@ -24,6 +25,7 @@ struct result_file {
 struct result_set {
     struct result_file *files; /* in the order of their paths where they come from a directory */
     size_t count;              /* at least 1 */
+    char *cell;                /* the one that was named, or NULL: all */
 };
 
 /* LB_ERR_INPUT with path, place and what was expected. Whatever the outcome, free it. */

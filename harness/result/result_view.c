@@ -7,6 +7,7 @@
 #include "settings/options.h"
 #include "study/model_file.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -210,4 +211,64 @@ void view_close(struct result_view *view)
         view->blocks = next;
     }
     *view = (struct result_view){.dir = NULL};
+}
+
+/* Not as a part of another word: 'sync' is none of 'async', 'C=6' none of 'C=64'. */
+static bool has_word(const char *text, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *at = strstr(text, word); at; at = strstr(at + 1, word)) {
+        bool begins = at == text || !isalnum((unsigned char)at[-1]);
+        if (begins && !isalnum((unsigned char)at[n]))
+            return true;
+    }
+    return false;
+}
+
+/* Whether each word of the text is part of the cell's name or label. */
+static bool has_words(const struct view_cell *cell, const char *text)
+{
+    char word[128];
+    for (text += strspn(text, " ,"); *text; text += strspn(text, " ,")) {
+        size_t length = strcspn(text, " ,");
+        snprintf(word, sizeof word, "%.*s", (int)length, text);
+        if (!has_word(cell->name, word) && !has_word(cell->label, word))
+            return false;
+        text += length;
+    }
+    return true;
+}
+
+/* By name or label; else the only one that has all words of the text. Returns view->n_cells when
+ * there is none, and counts in *matches. */
+static size_t find_cell(const struct result_view *view, const char *text, size_t *matches)
+{
+    size_t found = view->n_cells;
+    *matches = 0;
+    for (size_t i = 0; i < view->n_cells; i++) {
+        const struct view_cell *cell = &view->cells[i];
+        if (text && (strcmp(cell->name, text) == 0 || strcmp(cell->label, text) == 0)) {
+            *matches = 1;
+            return i;
+        }
+        if (!text || has_words(cell, text)) {
+            found = i;
+            ++*matches;
+        }
+    }
+    return found;
+}
+
+enum lb_status view_find_cell(const struct result_view *view, const char *text, size_t *cell,
+                              struct lb_error *err)
+{
+    size_t matches;
+    *cell = find_cell(view, text, &matches);
+    if (matches == 1)
+        return LB_OK;
+    if (matches == 0)
+        return lb_fail(err, LB_ERR_INPUT, "no cell '%s' in the result (the first of %zu is '%s')",
+                       text ? text : "", view->n_cells, view->n_cells ? view->cells[0].label : "");
+    return lb_fail(err, LB_ERR_INPUT, "%zu cells match '%s', '%s' for one: name it more exactly",
+                   matches, text ? text : "", view->cells[*cell].name);
 }

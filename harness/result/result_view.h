@@ -32,6 +32,7 @@ struct view_cell {
     const char *name;
     const char *label; /* short: the options that vary in this result */
     const char *prefetch, *replacement;
+    const char *task;            /* options that say what there is to do (OPTION_TASK), as text */
     const char *work;            /* options that change the work or the machine, as text */
     const char *program;         /* of another program, for people; NULL: layerbench itself */
     const char *problem;         /* why it has no figures, or NULL */
@@ -92,6 +93,11 @@ void *view_grow(struct result_view *view, void *array, size_t count, size_t size
 
 /* The cell of that name, added (without samples) where `add` says so; NULL when unknown. */
 struct view_cell *view_cell(struct result_view *view, const char *name, bool add);
+
+/* The cell of that name or label; else the only one that has all words of the text (with spaces or
+ * commas between them) in either. */
+enum lb_status view_find_cell(const struct result_view *view, const char *text, size_t *cell,
+                              struct lb_error *err);
 
 /* An option as text ("" when absent), numbers as written. */
 const char *view_option(struct result_view *view, const struct view_cell *cell, const char *key);

@@ -93,19 +93,27 @@ static const char *work_text(struct result_view *view, const char *key, const ch
     return view_text(view, "%.*s", (int)strcspn(name, "."), name);
 }
 
-const char *view_work(struct result_view *view, const struct view_cell *cell, const char *except)
+/* Of the options with one of the flags, or that tell the work where they are 0: what varies. */
+static const char *varying(struct result_view *view, const struct view_cell *cell, unsigned flags,
+                           const char *except)
 {
     size_t count;
     const struct option *table = options_table(&count);
     const char *text = "";
     for (size_t k = 0; k < count; k++) {
         const char *name = table[k].name;
-        if (!tells_work(&table[k]) || strcmp(name, except) == 0 || !option_varies(view, name))
+        bool wanted = flags ? (table[k].flags & flags) != 0 : tells_work(&table[k]);
+        if (!wanted || strcmp(name, except) == 0 || !option_varies(view, name))
             continue;
         text = view_text(view, "%s%s%s", text, *text ? ", " : "",
                          work_text(view, name, view_option(view, cell, name)));
     }
     return text;
+}
+
+const char *view_work(struct result_view *view, const struct view_cell *cell, const char *except)
+{
+    return varying(view, cell, 0, except);
 }
 
 static double number_option(struct result_view *view, const struct view_cell *cell, const char *key)
@@ -134,6 +142,7 @@ struct view_cell *view_cell(struct result_view *view, const char *name, bool add
                                .prefetch = "",
                                .replacement = "",
                                .work = "",
+                               .task = "",
                                .cache = NAN,
                                .cache_bytes = NAN,
                                .distance = NAN,
@@ -377,8 +386,10 @@ void view_read_cells(struct result_view *view, const json_t *cells)
     {
         read_cell(view, cell, i);
     }
-    for (i = 0; i < view->n_cells; i++)
+    for (i = 0; i < view->n_cells; i++) {
         view->cells[i].work = view_work(view, &view->cells[i], "");
+        view->cells[i].task = varying(view, &view->cells[i], OPTION_TASK, "");
+    }
     label_cells(view);
     for (i = 0; i < view->n_cells; i++)
         if (view->cells[i].problem)

@@ -230,6 +230,48 @@ bool results_predicts(const struct results *r)
     return false;
 }
 
+struct summary *results_summaries(const struct results *r)
+{
+    struct summary *list = calloc(r->matrix->count + 1, sizeof *list);
+    for (uint32_t i = 0; list && i < r->matrix->count; i++)
+        list[i] = results_summary(r, i);
+    return list;
+}
+
+/* The first cell that has the same task as cell i. */
+static uint32_t task_of(const struct results *r, const uint32_t *tasks, uint32_t i)
+{
+    for (uint32_t k = 0; k < i; k++)
+        if (tasks[k] == k &&
+            matrix_same_task(&r->matrix->cells[k].settings, &r->matrix->cells[i].settings))
+            return k;
+    return i;
+}
+
+double *results_relative(const struct results *r, const struct summary *list)
+{
+    const uint32_t n = (uint32_t)r->matrix->count;
+    uint32_t *tasks = calloc(n + 1, sizeof *tasks);
+    double *least = calloc(2 * (n + 1), sizeof *least), *relative = calloc(n + 1, sizeof *relative);
+    for (uint32_t i = 0; tasks && least && i < n; i++) {
+        const struct cell *cell = &r->matrix->cells[i];
+        bool streams = strcmp(cell->settings.engine.prefetch, "resident") != 0;
+        least[2 * i] = least[2 * i + 1] = NAN;
+        tasks[i] = task_of(r, tasks, i);
+        double *fastest = &least[2 * tasks[i] + streams];
+        if (list[i].n > 0 && !cell->reference)
+            *fastest = fmin(*fastest, list[i].token_ns);
+    }
+    for (uint32_t i = 0; tasks && least && relative && i < n; i++) {
+        const double *of = &least[2 * tasks[i]];
+        bool told = list[i].n > 0 && !r->matrix->cells[i].reference;
+        relative[i] = told ? list[i].token_ns / (isnan(of[1]) ? of[0] : of[1]) : NAN;
+    }
+    free(tasks);
+    free(least);
+    return relative;
+}
+
 void results_attach(struct results *r, uint32_t cell, const char *key, json_t *value)
 {
     const char *name = r->matrix->cells[cell].name;

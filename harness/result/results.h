@@ -95,6 +95,12 @@ void results_warn_of_figures(struct results *results);
  */
 bool results_is_of_figures(const char *warning);
 struct summary results_summary(const struct results *results, uint32_t cell);
+/* Of all cells; malloc, NULL: out of memory. */
+struct summary *results_summaries(const struct results *results);
+/* Of each cell, the time of a token over that of the fastest cell that streams (of all, where none
+ * does) and has the same task (matrix_same_task); NAN: not measured, or an
+ * added reference cell. malloc, NULL: out of memory. */
+double *results_relative(const struct results *results, const struct summary *summaries);
 /* Whether any cell guesses experts before their router chooses them. */
 bool results_predicts(const struct results *results);
 

@@ -17,7 +17,7 @@ const char *const summary_formats[] = {"csv", "json", "jsonl", "md", "sql", NULL
 struct row {
     struct summary s;
     struct summary_prediction predicted;
-    double reference, n, failed, invalid;
+    double relative, reference, n, failed, invalid;
     struct summary_usage usage;
 };
 
@@ -55,6 +55,10 @@ static const struct column columns[] = {
     {"floor_ns", "ns a pass", "the least time a pass can take", S(floor.ns), ZERO_IS_NONE},
     {"share_of_floor", "share", "floor / pass; above 1 where the floor is wrong", S(share_of_floor),
      ZERO_IS_NONE},
+    {"relative", "ratio",
+     "time of a token over that of the fastest cell that streams and has the same task (prompt, "
+     "tokens, device, page cache, memory limit)",
+     ROW(relative), 0},
     {"hit", "accesses a pass", "in the cache since an earlier pass", S(outcomes[LB_HIT]), 0},
     {"prefetched", "accesses a pass", "brought by prefetch, there when needed",
      S(outcomes[LB_PREFETCHED]), 0},
@@ -124,20 +128,6 @@ static const struct column columns[] = {
 };
 #define N_COLUMNS (sizeof columns / sizeof *columns)
 
-/* Whether the cell predicts. */
-static bool row_of(const struct results *r, uint32_t i, struct row *row)
-{
-    struct summary s = results_summary(r, i);
-    *row = (struct row){.s = s,
-                        .predicted = {NAN, NAN, NAN, NAN, NAN, NAN, NAN},
-                        .reference = r->matrix->cells[i].reference,
-                        .n = (double)s.n,
-                        .failed = (double)s.n_failed,
-                        .invalid = (double)s.n_broken,
-                        .usage = summary_usage(&r->by_cell[i])};
-    return summary_prediction(&r->by_cell[i], 1, &row->predicted);
-}
-
 /* NAN: none. */
 static double figure(const struct row *row, const struct column *c)
 {
@@ -191,12 +181,29 @@ struct table {
     const struct option **options;
     bool *numeric;
     size_t n_options;
+    struct summary *summaries; /* of cells */
+    double *relative;
     bool scenario, predictions, programs; /* columns */
     json_t *printed;                      /* by other programs: names; or NULL */
     const char *format;
     FILE *out;
     bool first; /* field of its row */
 };
+
+static void row_of(const struct table *t, uint32_t i, struct row *row)
+{
+    const struct results *r = t->r;
+    struct summary s = t->summaries[i];
+    *row = (struct row){.s = s,
+                        .relative = t->relative[i],
+                        .predicted = {NAN, NAN, NAN, NAN, NAN, NAN, NAN},
+                        .reference = r->matrix->cells[i].reference,
+                        .n = (double)s.n,
+                        .failed = (double)s.n_failed,
+                        .invalid = (double)s.n_broken,
+                        .usage = summary_usage(&r->by_cell[i])};
+    (void)summary_prediction(&r->by_cell[i], 1, &row->predicted);
+}
 
 static bool is(const struct table *t, const char *format)
 {
@@ -264,7 +271,7 @@ static void put_row(struct table *t, uint32_t i)
     const struct cell *cell = &t->r->matrix->cells[i];
     struct row row;
     char text[OPTION_LONGEST];
-    row_of(t->r, i, &row);
+    row_of(t, i, &row);
     t->first = true;
     if (t->scenario)
         put_text(t, "scenario", t->r->scenario->name);
@@ -335,7 +342,9 @@ static bool prepare(struct table *t, size_t n)
 {
     t->options = calloc(n + 1, sizeof *t->options);
     t->numeric = calloc(n + 1, sizeof *t->numeric);
-    return t->options && t->numeric;
+    t->summaries = results_summaries(t->r);
+    t->relative = t->summaries ? results_relative(t->r, t->summaries) : NULL;
+    return t->options && t->numeric && t->relative;
 }
 
 static void release(struct table *t)
@@ -343,6 +352,8 @@ static void release(struct table *t)
     free(t->options);
     free(t->numeric);
     json_decref(t->printed);
+    free(t->summaries);
+    free(t->relative);
 }
 
 void summary_print_csv(const struct results *r, FILE *out)

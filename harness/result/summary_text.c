@@ -3,9 +3,12 @@
 
 #include "common/amounts.h"
 #include "common/json_text.h"
+#include "common/terminal.h"
+#include "common/text_table.h"
 #include "result/summary_usage.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- pieces ---- */
@@ -41,12 +44,32 @@ static const char *outcomes(const struct summary *s, char *text, size_t size)
     return text;
 }
 
+/* Of all cells. */
+struct figures {
+    struct summary *summaries;
+    double *relative;
+};
+
+static bool figures_of(const struct results *r, struct figures *f)
+{
+    f->summaries = results_summaries(r);
+    f->relative = f->summaries ? results_relative(r, f->summaries) : NULL;
+    return f->relative != NULL;
+}
+
+static void figures_free(struct figures *f)
+{
+    free(f->summaries);
+    free(f->relative);
+}
+
 /* The texts of one row; what the table and Markdown share. */
 enum {
     PASS,
     INTERVAL,
+    RELATIVE,
     FLOOR,
-    EFFICIENCY,
+    SHARE,
     OUTCOMES,
     WAIT,
     BYTES,
@@ -61,9 +84,9 @@ enum {
     COLUMNS
 };
 static const char *const titles[COLUMNS] = {
-    "pass",        "interval", "floor",         "floor/pass",   "hit/pref/late/miss",
-    "wait",        "bytes",    "tok/s",         "c/t",          "demand",
-    "expert hits", "of bytes", "experts/token", "tokens/expert"};
+    "pass",     "interval",      "relative",     "floor", "share of floor", "hit/pref/late/miss",
+    "wait",     "bytes",         "tok/s",        "c/t",   "demand",         "expert hits",
+    "of bytes", "experts/token", "tokens/expert"};
 
 static int columns_of(const struct results *r)
 {
@@ -90,7 +113,7 @@ static void expert_texts(const struct sample_experts *e, char texts[COLUMNS][64]
     }
 }
 
-static void row_texts(const struct summary *s, char texts[COLUMNS][64])
+static void row_texts(const struct summary *s, double relative, char texts[COLUMNS][64])
 {
     char low[24], high[24];
     size_t size = sizeof texts[0];
@@ -100,12 +123,16 @@ static void row_texts(const struct summary *s, char texts[COLUMNS][64])
     else
         snprintf(texts[INTERVAL], size, "%s - %s", duration(s->estimate.low, low, sizeof low),
                  duration(s->estimate.high, high, sizeof high));
+    if (isnan(relative))
+        snprintf(texts[RELATIVE], size, "-");
+    else
+        snprintf(texts[RELATIVE], size, "%.2f", relative);
     duration(s->floor.ns > 0 ? s->floor.ns : NAN, texts[FLOOR], size);
     if (s->share_of_floor > 0)
-        snprintf(texts[EFFICIENCY], size, "%.2f%s", s->share_of_floor,
+        snprintf(texts[SHARE], size, "%.2f%s", s->share_of_floor,
                  floor_is_wrong(&s->floor, s->pass_ns) ? "?" : "");
     else
-        snprintf(texts[EFFICIENCY], size, "-");
+        snprintf(texts[SHARE], size, "-");
     outcomes(s, texts[OUTCOMES], size);
     duration(s->wait_ns, texts[WAIT], size);
     if (isnan(s->bytes_read))
@@ -125,7 +152,6 @@ static void row_texts(const struct summary *s, char texts[COLUMNS][64])
 enum { MAX_LEADS = 16 };
 struct leads {
     const struct option *options[MAX_LEADS];
-    int widths[MAX_LEADS];
     size_t count;
 };
 
@@ -165,14 +191,7 @@ static struct leads leads_of(const struct results *r)
         const struct option *o = r->scenario->axes[a].option;
         if (a > 0 && !varies(r, o))
             continue;
-        size_t k = leads.count++, width = strlen(o->name);
-        leads.options[k] = o;
-        for (size_t i = 0; i < r->matrix->count; i++) {
-            char text[OPTION_LONGEST];
-            size_t n = strlen(lead_text(&r->matrix->cells[i], &leads, k, text, sizeof text));
-            width = n > width ? n : width;
-        }
-        leads.widths[k] = (int)width;
+        leads.options[leads.count++] = o;
     }
     return leads;
 }
@@ -189,58 +208,100 @@ static const char *bar(double share, char *text, size_t size)
     return text;
 }
 
-/* What a terminal has room for beyond the usual columns. */
-static void print_more(const char *demand, const char *hits, int columns, FILE *out)
+/* Where each figure stands on a terminal, and which leave first where it is narrow. */
+enum { BAR = COLUMNS, N = COLUMNS + 1 };
+static const struct {
+    int text, leaves;
+} shown[] = {{N, 9},         {PASS, TEXT_TABLE_ALWAYS},
+             {INTERVAL, 10}, {RELATIVE, 1},
+             {FLOOR, 4},     {BAR, 13},
+             {SHARE, 2},     {OUTCOMES, 11},
+             {WAIT, 5},      {BYTES, 6},
+             {TOKENS, 3},    {RATIO, 8},
+             {DEMAND, 12},   {HITS, 7}};
+#define N_SHOWN (sizeof shown / sizeof *shown)
+
+static size_t choose_columns(const struct leads *leads, int last, struct text_column *columns,
+                             int *texts)
 {
-    if (columns > USUAL)
-        fprintf(out, " %8s %11s", demand, hits);
-    fputc('\n', out);
+    size_t n = 0;
+    for (; n < leads->count; n++)
+        columns[n] = (struct text_column){leads->options[n]->name, true, TEXT_TABLE_ALWAYS};
+    for (size_t k = 0; k < N_SHOWN; k++) {
+        int text = shown[k].text;
+        if (text < COLUMNS && text >= last)
+            continue;
+        texts[n] = text;
+        columns[n++] = (struct text_column){text == BAR ? ""
+                                            : text == N ? "n"
+                                                        : titles[text],
+                                            false, shown[k].leaves};
+    }
+    return n;
 }
 
-static void print_row(const struct results *r, uint32_t i, int columns, FILE *out, bool colour)
+static void put_figures(struct text_table *t, const struct results *r, uint32_t i,
+                        const struct figures *f, size_t n_leads, const int *texts, bool colour)
 {
-    struct summary s = results_summary(r, i);
-    char t[COLUMNS][64], drawn[64];
-    if (s.n == 0) {
-        fprintf(out, "%2zu  %s\n", s.n, why_no_figures(r, i));
-        return;
+    const struct summary *s = &f->summaries[i];
+    char values[COLUMNS][64], drawn[64];
+    const char *tint = !colour || s->foreign      ? ""
+                       : s->share_of_floor >= 0.9 ? "\033[32m"
+                       : s->share_of_floor >= 0.6 ? "\033[33m"
+                                                  : "\033[31m";
+    const char *plain = colour ? "\033[0m" : "";
+    row_texts(s, f->relative[i], values);
+    for (size_t k = n_leads; k < t->n_columns; k++) {
+        if (texts[k] == N)
+            text_table_put(t, i, k, "%zu", s->n);
+        else if (texts[k] == BAR)
+            text_table_put(t, i, k, "%s%s%s", tint, bar(s->share_of_floor, drawn, sizeof drawn),
+                           plain);
+        else if (texts[k] == SHARE)
+            text_table_put(t, i, k, "%s%s%s", tint, values[SHARE], plain);
+        else
+            text_table_put(t, i, k, "%s", values[texts[k]]);
     }
-    row_texts(&s, t);
-    const char *tint = !colour || s.foreign      ? ""
-                       : s.share_of_floor >= 0.9 ? "\033[32m"
-                       : s.share_of_floor >= 0.6 ? "\033[33m"
-                                                 : "\033[31m";
-    fprintf(out, "%2zu %8s %19s %8s  %s%s %4s%s %20s %8s %8s %6s %6s", s.n, t[PASS], t[INTERVAL],
-            t[FLOOR], tint, bar(s.share_of_floor, drawn, sizeof drawn), t[EFFICIENCY],
-            colour ? "\033[0m" : "", t[OUTCOMES], t[WAIT], t[BYTES], t[TOKENS], t[RATIO]);
-    print_more(t[DEMAND], t[HITS], columns, out);
     const char *broken = summary_broken(&r->by_cell[i]);
-    if (s.n_failed > 0)
-        fprintf(out, "    %zu failed: %s\n", s.n_failed, why_no_figures(r, i));
+    if (s->n_failed > 0)
+        text_table_say(t, i, "%zu failed: %s", s->n_failed, why_no_figures(r, i));
     if (broken)
-        fprintf(out, "    INVALID: %s\n", broken);
+        text_table_say(t, i, "INVALID: %s", broken);
+}
+
+static void print_cells(const struct results *r, const struct figures *f, int width, bool colour,
+                        FILE *out)
+{
+    struct leads leads = leads_of(r);
+    struct text_column columns[MAX_LEADS + N_SHOWN];
+    int texts[MAX_LEADS + N_SHOWN];
+    struct text_table t;
+    size_t n = choose_columns(&leads, columns_of(r), columns, texts);
+    if (text_table_open(&t, columns, n, r->matrix->count)) {
+        for (uint32_t i = 0; i < r->matrix->count; i++) {
+            char text[OPTION_LONGEST];
+            for (size_t k = 0; k < leads.count; k++)
+                text_table_put(&t, i, k, "%s",
+                               lead_text(&r->matrix->cells[i], &leads, k, text, sizeof text));
+            if (f->summaries[i].n > 0)
+                put_figures(&t, r, i, f, leads.count, texts, colour);
+            else
+                text_table_say(&t, i, "%s", why_no_figures(r, i));
+        }
+        text_table_print(&t, width, "a wider terminal or summary.md shows them", out);
+    }
+    text_table_free(&t);
 }
 
 void summary_print_table(const struct results *r, FILE *out, bool colour)
 {
-    struct leads leads = leads_of(r);
-    const int columns = columns_of(r);
     char routing[96];
+    struct figures f;
     if (r->model.synthetic_routing)
         fprintf(out, "%s\n", model_routing_text(&r->model.routing, routing, sizeof routing));
-    for (size_t k = 0; k < leads.count; k++)
-        fprintf(out, "%-*s ", leads.widths[k], leads.options[k]->name);
-    fprintf(out, "%2s %8s %19s %8s  %15s %20s %8s %8s %6s %6s", "n", titles[PASS], titles[INTERVAL],
-            titles[FLOOR], titles[EFFICIENCY], titles[OUTCOMES], titles[WAIT], titles[BYTES],
-            titles[TOKENS], titles[RATIO]);
-    print_more(titles[DEMAND], titles[HITS], columns, out);
-    for (uint32_t i = 0; i < r->matrix->count; i++) {
-        char text[OPTION_LONGEST];
-        for (size_t k = 0; k < leads.count; k++)
-            fprintf(out, "%-*s ", leads.widths[k],
-                    lead_text(&r->matrix->cells[i], &leads, k, text, sizeof text));
-        print_row(r, i, columns, out, colour);
-    }
+    if (figures_of(r, &f))
+        print_cells(r, &f, terminal_width(fileno(out)), colour, out);
+    figures_free(&f);
     summary_usage_notes(r, out);
 }
 
@@ -269,14 +330,15 @@ static void markdown_title(const struct leads *leads, const char *const *more, s
     fputc('\n', out);
 }
 
-static void print_figures(const struct results *r, const struct leads *leads, FILE *out)
+static void print_figures(const struct results *r, const struct figures *f,
+                          const struct leads *leads, FILE *out)
 {
     const char *more[COLUMNS + 1] = {"n"};
     const int columns = columns_of(r);
     memcpy(more + 1, titles, sizeof titles);
     markdown_title(leads, more, (size_t)columns + 1, out);
     for (uint32_t i = 0; i < r->matrix->count; i++) {
-        struct summary s = results_summary(r, i);
+        struct summary s = f->summaries[i];
         char t[COLUMNS][64];
         markdown_leads(r, leads, i, out);
         fprintf(out, " %zu%s |", s.n,
@@ -290,7 +352,7 @@ static void print_figures(const struct results *r, const struct leads *leads, FI
             fputc('\n', out);
             continue;
         }
-        row_texts(&s, t);
+        row_texts(&s, f->relative[i], t);
         for (int k = 0; k < columns; k++)
             fprintf(out, " %s |", t[k]);
         fputc('\n', out);
@@ -300,11 +362,15 @@ static void print_figures(const struct results *r, const struct leads *leads, FI
 void summary_print_markdown_table(const struct results *r, FILE *out)
 {
     struct leads leads = leads_of(r);
-    print_figures(r, &leads, out);
+    struct figures f;
+    if (figures_of(r, &f))
+        print_figures(r, &f, &leads, out);
+    figures_free(&f);
 }
 
 /* The figures by which earlier work judged prefetching, beside the ones that tell. */
-static void print_old_and_honest(const struct results *r, const struct leads *leads, FILE *out)
+static void print_old_and_honest(const struct results *r, const struct figures *f,
+                                 const struct leads *leads, FILE *out)
 {
     static const char *const more[] = {"synchronous loads",
                                        "prefetch hits",
@@ -314,7 +380,7 @@ static void print_old_and_honest(const struct results *r, const struct leads *le
                                        "wait",
                                        "pass",
                                        "floor",
-                                       "floor/pass"};
+                                       "share of floor"};
     fputs("\n## The usual figures beside the honest ones\n\n"
           "Synchronous loads (what the computing thread reads itself: every load without a "
           "background thread, misses with one) and prefetch hits say how a layer came, not how "
@@ -323,19 +389,19 @@ static void print_old_and_honest(const struct results *r, const struct leads *le
           out);
     markdown_title(leads, more, sizeof more / sizeof *more, out);
     for (uint32_t i = 0; i < r->matrix->count; i++) {
-        struct summary s = results_summary(r, i);
+        struct summary s = f->summaries[i];
         char cached[32], uncached[32], t[COLUMNS][64];
         if (s.n == 0 || r->matrix->cells[i].reference || s.foreign)
             continue;
         bool background = strcmp(r->matrix->cells[i].settings.engine.prefetch, "async") == 0;
-        row_texts(&s, t);
+        row_texts(&s, f->relative[i], t);
         markdown_leads(r, leads, i, out);
         fprintf(out, " %.1f | %.1f | %s | %s | %.1f | %s | %s | %s | %s |\n",
                 background ? s.outcomes[LB_MISS]
                            : s.outcomes[LB_PREFETCHED] + s.outcomes[LB_LATE] + s.outcomes[LB_MISS],
                 s.outcomes[LB_PREFETCHED], duration(s.cached_ns, cached, sizeof cached),
                 duration(s.uncached_ns, uncached, sizeof uncached), s.outcomes[LB_LATE], t[WAIT],
-                t[PASS], t[FLOOR], t[EFFICIENCY]);
+                t[PASS], t[FLOOR], t[SHARE]);
     }
 }
 
@@ -442,9 +508,12 @@ void summary_print_markdown(const struct results *r, FILE *out)
         out,
         "Model %s (%s, %u layers of together %s); %u repetitions, seed %llu%s. Pass: median of "
         "the samples' mean decode pass. Interval: 95%% of that median by order statistics; below "
-        "%d samples there is none: least to most. Floor: the least time a pass can take, the "
+        "%d samples there is none: least to most. Relative: time of a token over that of the "
+        "fastest that streams. "
+        "Floor: the least time a pass can take, the "
         "larger of resident compute and (bytes that a pass needs - cache) / bandwidth, each the "
-        "best that was seen in the run; a pass below it, marked ?, shows that it is wrong. "
+        "best that was seen in the run; a pass below it, marked ?, shows that it is wrong. Share "
+        "of floor: floor over pass. "
         "Outcomes, wait and bytes are per decode pass.\n\n%s%s%s",
         r->model_path, amount_human_size((double)r->model.file_bytes, model, sizeof model),
         r->model.n_layers, amount_human_size((double)r->model.layer_bytes, layers, sizeof layers),
@@ -458,8 +527,12 @@ void summary_print_markdown(const struct results *r, FILE *out)
               "tokens/expert: how many of them one expert serves.\n\n",
               out);
     struct leads leads = leads_of(r);
-    print_figures(r, &leads, out);
-    print_old_and_honest(r, &leads, out);
+    struct figures f;
+    if (figures_of(r, &f)) {
+        print_figures(r, &f, &leads, out);
+        print_old_and_honest(r, &f, &leads, out);
+    }
+    figures_free(&f);
     print_drafts(r, &leads, out);
     print_predictions(r, &leads, out);
     summary_usage_markdown(r, out);

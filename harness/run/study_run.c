@@ -24,13 +24,60 @@
 #include <time.h>
 #include <unistd.h>
 
+/* What follows the cell's name; all of it where it begins with none. */
+static const char *without_cell(const char *text)
+{
+    const char *end = strstr(text, ": "), *equals = strchr(text, '=');
+    bool named = end && ((equals && equals < end) || strncmp(text, "reference", 9) == 0);
+    return named ? end + 2 : text;
+}
+
+/* The same of several cells, whatever the numbers. */
+static bool same_kind(const char *a, const char *b)
+{
+    static const char numbers[] = "0123456789.+-";
+    const char *x = without_cell(a), *y = without_cell(b);
+    if (x == a || y == b)
+        return false;
+    for (;;) {
+        x += strspn(x, numbers);
+        y += strspn(y, numbers);
+        if (*x != *y)
+            return false;
+        if (!*x)
+            return true;
+        x++, y++;
+    }
+}
+
+static const char *warning_at(const struct study_run *run, size_t i)
+{
+    return json_string_value(json_array_get(run->results.warnings, i));
+}
+
+static bool told_before(const struct study_run *run, size_t i)
+{
+    for (size_t k = run->n_said; k < i; k++)
+        if (same_kind(warning_at(run, k), warning_at(run, i)))
+            return true;
+    return false;
+}
+
 void study_run_say_warnings(struct study_run *run)
 {
-    const json_t *warnings = run->results.warnings;
-    for (; run->n_said < json_array_size(warnings); run->n_said++) {
-        if (!run->options->quiet)
-            fprintf(stderr, "note: %s\n", json_string_value(json_array_get(warnings, run->n_said)));
+    const size_t count = json_array_size(run->results.warnings);
+    for (size_t i = run->n_said; i < count && !run->options->quiet; i++) {
+        size_t others = 0;
+        char more[64] = "";
+        if (told_before(run, i))
+            continue;
+        for (size_t k = i + 1; k < count; k++)
+            others += same_kind(warning_at(run, i), warning_at(run, k));
+        if (others > 0)
+            snprintf(more, sizeof more, " (and %zu more cells: see summary.md)", others);
+        fprintf(stderr, "note: %s%s\n", warning_at(run, i), more);
     }
+    run->n_said = count;
 }
 
 /* ---- what is to be measured ---- */

@@ -2,8 +2,8 @@
  * study_run: one scenario measured: its samples in their seeded order, each checked and kept as it
  * comes, so that a run that is stopped at any moment can be gone on with.
  *
- * 1. study_run_prepare: read or make the scenario, find or make its model, lay out the cells, filter,
- * shard, add the reference cells; 2. study_run_open: a new result, or one to resume; 3.
+ * 1. study_run_prepare: read or make the scenario, find or make its model, lay out the cells,
+ * filter, shard, add the reference cells; 2. study_run_open: a new result, or one to resume; 3.
  * study_run_measure: sample after sample. Each may fail; study_run_close after any of them.
  */
 #ifndef STUDY_RUN_H
@@ -21,9 +21,9 @@ struct study_run_options {
     const char *output;        /* summary_formats; NULL: the table for people */
     struct sweep sweep;        /* options set and varied */
     const char *save_scenario; /* a file; NULL: none */
-    uint32_t repetitions;     /* 0: as the scenario says */
-    uint32_t budget, timeout; /* s; of all, of one sample; 0: none */
-    uint64_t seed;            /* STUDY_RUN_NO_SEED: the scenario's */
+    uint32_t repetitions;      /* 0: as the scenario says */
+    uint32_t budget, timeout;  /* s; of all, of one sample; 0: none */
+    uint64_t seed;             /* STUDY_RUN_NO_SEED: the scenario's */
     bool list, dry_run, resume, quiet, verbose, no_plots;
 };
 
@@ -49,7 +49,8 @@ enum lb_status study_run_prepare(struct study_run *run, const char *path, struct
 enum lb_status study_run_open(struct study_run *run, struct lb_error *err);
 /* With progress on a terminal. What was measured before an error is kept. */
 enum lb_status study_run_measure(struct study_run *run, struct lb_error *err);
-/* Prints the warnings of the result that are new since the last call, unless it is to be quiet. */
+/* Prints the warnings of the result that are new since the last call, those of one kind as one
+ * line, unless it is to be quiet. */
 void study_run_say_warnings(struct study_run *run);
 void study_run_close(struct study_run *run);
 

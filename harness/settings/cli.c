@@ -3,6 +3,7 @@
 
 #include "common/exit_codes.h"
 #include "common/nearest.h"
+#include "common/terminal.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -35,19 +36,20 @@ static const char *dashed(const char *name, char *out, size_t size)
 
 static void print_option(const struct option *o, const void *target)
 {
-    char name[LONGEST_NAME], left[128], value[OPTION_LONGEST], expected[320];
+    char name[LONGEST_NAME], left[128], value[OPTION_LONGEST], expected[320],
+        text[OPTION_LONGEST + 1024];
     snprintf(left, sizeof left, "%s--%s%s%s",
              o->letter ? (char[]){'-', o->letter, ',', ' ', '\0'} : "",
              dashed(o->name, name, sizeof name), o->value ? " " : "", o->value ? o->value : "");
     option_format(o, target, value, sizeof value);
-    printf("  %-28s %s", left, o->about);
-    if (o->kind == OPTION_CHOICE) {
-        option_expected(o, expected, sizeof expected);
-        printf(" (%s)", expected);
-    }
-    if (o->kind != OPTION_FLAG && value[0])
-        printf(" [%s]", value);
-    putchar('\n');
+    bool told = o->kind != OPTION_FLAG && o->kind != OPTION_BOOL && o->kind != OPTION_TEXT &&
+                o->kind != OPTION_CUSTOM;
+    option_expected(o, expected, sizeof expected);
+    snprintf(text, sizeof text, "%s%s%s%s%s%s%s", o->about, told ? " (" : "", told ? expected : "",
+             told ? ")" : "", o->kind != OPTION_FLAG && value[0] ? " [" : "",
+             o->kind != OPTION_FLAG ? value : "", o->kind != OPTION_FLAG && value[0] ? "]" : "");
+    int used = printf("  %-28s ", left);
+    terminal_wrap(stdout, text, (size_t)used, 31, terminal_width(STDOUT_FILENO));
 }
 
 static void print_help(const struct cli *cli)

@@ -60,7 +60,7 @@ static void expect_range(const struct option *o, char *text, size_t size)
 {
     char part[64];
     bool amount = o->kind == OPTION_SIZE || o->kind == OPTION_SIZE32;
-    if (o->max > 0) {
+    if (o->max > 0 && o->max < 0x1p53) {
         snprintf(part, sizeof part, " from %.15g to %.15g", o->min, o->max);
         append(text, size, part);
     } else if (o->min != 0 || o->kind == OPTION_COUNT || o->kind == OPTION_COUNT64) {

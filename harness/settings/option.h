@@ -36,6 +36,7 @@ enum option_flag {
     OPTION_STREAMING = 4, /* how layers get to the computation, and tokens are guessed: changes no
                            * result */
     OPTION_MACHINE = 8,   /* what the computation runs on: times of different ones do not compare */
+    OPTION_TASK = 16, /* what there is to do, and with what: not a setting to choose for speed */
 };
 
 struct option {
@@ -50,6 +51,7 @@ struct option {
     const char *const *words;   /* names for the numbers 0, 1, ...; NULL-terminated, or NULL */
     const char *const *choices; /* NULL-terminated, or NULL */
     const char *choice_kind;    /* for lb_choice_at(), or NULL */
+    const char *unit;           /* of a number that is no size; NULL: none */
     /* OPTION_CUSTOM: set gives false for a text that is not understood */
     bool (*set)(void *target, const char *text);
     void (*format)(const void *target, char *text, size_t size);

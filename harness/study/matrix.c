@@ -184,13 +184,15 @@ bool matrix_shows_compute(const struct settings *s)
            strcmp(s->engine.speculation.speculate, "off") == 0 && s->memory_limit == 0;
 }
 
-bool matrix_same_work(const struct settings *a, const struct settings *b)
+/* In the options whose flags under `mask` are `wanted`. */
+static bool same_options(const struct settings *a, const struct settings *b, unsigned mask,
+                         unsigned wanted)
 {
     size_t count;
     const struct option *table = options_table(&count);
     for (size_t i = 0; i < count; i++) {
         char x[OPTION_LONGEST], y[OPTION_LONGEST];
-        if (table[i].flags & OPTION_STREAMING)
+        if ((table[i].flags & mask) != wanted)
             continue;
         option_format(&table[i], a, x, sizeof x);
         option_format(&table[i], b, y, sizeof y);
@@ -198,6 +200,16 @@ bool matrix_same_work(const struct settings *a, const struct settings *b)
             return false;
     }
     return true;
+}
+
+bool matrix_same_work(const struct settings *a, const struct settings *b)
+{
+    return same_options(a, b, OPTION_STREAMING, 0);
+}
+
+bool matrix_same_task(const struct settings *a, const struct settings *b)
+{
+    return same_options(a, b, OPTION_TASK, OPTION_TASK);
 }
 
 int matrix_reference(const struct matrix *m, size_t i)

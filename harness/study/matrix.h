@@ -52,6 +52,10 @@ bool matrix_shows_compute(const struct settings *settings);
 /* The same computation: everything but how layers get there. Its results are bit-identical. */
 bool matrix_same_work(const struct settings *a, const struct settings *b);
 
+/* The same to do in the same place, so that times compare: prompt and tokens, device, limits. How
+ * many threads or sequences do it is a setting. */
+bool matrix_same_task(const struct settings *a, const struct settings *b);
+
 /* Stable 64-bit hash of a cell's name (FNV-1a): shards are cut by it. */
 uint64_t matrix_hash(const char *name);
 

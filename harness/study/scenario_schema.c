@@ -3,6 +3,7 @@
 
 #include "common/json_text.h"
 #include "settings/options.h"
+#include "study/sweep.h"
 
 #include <stdbool.h>
 #include <string.h>
@@ -105,13 +106,24 @@ static void default_of(const struct option *o, char *text, size_t size)
         snprintf(text, size, "the processors available, at most 16");
 }
 
+static const char *unit_of(const struct option *o)
+{
+    return is_size(o) ? "bytes" : o->unit;
+}
+
 static json_t *option_schema(const struct option *o)
 {
     char text[OPTION_LONGEST];
+    struct lb_error none = LB_ERROR_INIT; /* of this machine, no value for all */
     json_t *schema = json_object(), *value = value_schema(o);
     default_of(o, text, sizeof text);
+    json_t *usual = *text ? sweep_value(o, text, &none) : NULL;
     json_object_set_new(schema, "description",
                         json_sprintf("%s%s%s", o->about, *text ? "; default: " : "", text));
+    if (usual)
+        json_object_set_new(schema, "default", usual);
+    if (unit_of(o))
+        json_object_set_new(schema, "unit", json_string(unit_of(o)));
     json_object_update(schema, value);
     json_decref(value);
     return schema;
@@ -122,50 +134,70 @@ static json_t *option_schema(const struct option *o)
 /* What stands beside the options; %s: where their properties go. */
 static const char skeleton[] =
     "{\"$schema\": \"https://json-schema.org/draft/2020-12/schema\","
-    "\"$id\": \"layerbench/scenario-1\","
+    "\"$id\": \"urn:layerbench:schema:scenario:1\","
     "\"title\": \"A layerbench scenario: one question, and the settings that answer it\","
     "\"type\": \"object\","
-    "\"required\": [\"name\", \"about\", \"model\", \"matrix\"],"
+    "\"anyOf\": [{\"required\": [\"name\", \"about\", \"model\", \"matrix\"]},"
+    " {\"required\": [\"include\"]}],"
     "\"additionalProperties\": false,"
     "\"properties\": {"
     "\"$schema\": {\"description\": \"of this file, for editors\", \"type\": \"string\"},"
-    "\"name\": {\"description\": \"names the folder of its results\", \"type\": \"string\","
+    "\"include\": {\"description\": \"a file, or a list of files, beside this one, whose keys are"
+    " these too unless they stand here; of fixed and matrix, each option by itself\","
+    " \"anyOf\": [{\"type\": \"string\", \"minLength\": 1}, {\"type\": \"array\","
+    " \"items\": {\"type\": \"string\", \"minLength\": 1}}]},"
+    "\"name\": {\"description\": \"names the folder of its results: letters, digits, - _ .\", "
+    "\"type\": \"string\","
     " \"pattern\": \"^[A-Za-z0-9][A-Za-z0-9._-]*$\"},"
     "\"about\": {\"description\": \"the question it asks and how to read the answer\","
     " \"type\": \"string\", \"minLength\": 1},"
-    "\"expected_minutes\": {\"description\": \"of the whole run\", \"type\": \"number\","
+    "\"expected_minutes\": {\"description\": \"how long the run takes\", \"unit\": \"minutes\", "
+    "\"type\": \"number\","
     " \"minimum\": 0},"
     "\"expected_reading\": {\"description\": \"what the answer should look like\","
     " \"type\": \"string\", \"minLength\": 1},"
     "\"model\": {\"description\": \"a file, or one to make\", \"type\": \"object\","
     " \"additionalProperties\": false, \"properties\": {"
-    "\"path\": {\"type\": \"string\", \"minLength\": 1},"
-    "\"synth\": {\"type\": \"object\", \"required\": [\"shape\", \"quant\"],"
+    "\"path\": {\"description\": \"a GGUF file, looked up beside the scenario first\", \"type\": "
+    "\"string\", \"minLength\": 1},"
+    "\"synth\": {\"description\": \"one that is made when it is needed\", \"type\": \"object\", "
+    "\"required\": [\"shape\", \"quant\"],"
     " \"additionalProperties\": false, \"properties\": {"
-    "\"shape\": {\"type\": \"string\", \"minLength\": 1},"
-    "\"quant\": {\"anyOf\": [{\"type\": \"string\", \"minLength\": 1},"
-    " {\"description\": \"a model of each, for the gate\", \"type\": \"array\", \"minItems\": 1,"
-    " \"items\": {\"type\": \"string\"}}]},"
-    "\"seed\": {\"type\": \"integer\", \"minimum\": 0},"
-    "\"layers\": {\"type\": \"integer\", \"minimum\": 1},"
-    "\"routing_skew\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 10},"
-    "\"routing_persistence\": {\"type\": \"number\", \"minimum\": 0, \"maximum\": 1}}}}},"
+    "\"shape\": {\"description\": \"a name of 'layerbench list shape'\", \"type\": \"string\", "
+    "\"minLength\": 1},"
+    "\"quant\": {\"description\": \"a name of 'layerbench list quant', or for the gate a list\","
+    " \"anyOf\": [{\"type\": \"string\", \"minLength\": 1},"
+    " {\"type\": \"array\", \"minItems\": 1, \"items\": {\"type\": \"string\"}}]},"
+    "\"seed\": {\"description\": \"of its weights\", \"default\": 1, \"type\": \"integer\", "
+    "\"minimum\": 0},"
+    "\"layers\": {\"description\": \"as many as the shape has, if not given\", \"unit\": "
+    "\"layers\", \"type\": \"integer\", \"minimum\": 1},"
+    "\"routing_skew\": {\"description\": \"of a mixture: how uneven its experts are chosen; 0: all"
+    " alike\", \"type\": \"number\", \"minimum\": 0, \"maximum\": 10},"
+    "\"routing_persistence\": {\"description\": \"how much a token's choice is that of the one"
+    " before; 0: not at all\", \"unit\": \"share\", \"type\": \"number\", \"minimum\": 0, "
+    "\"maximum\": 1}}}}},"
     "\"engine\": {\"description\": \"another program to measure: the name of one in"
     " scenarios/engines, a definition, or a list of these, 'layerbench' among them, each a cell"
     " beside the others\","
     " \"anyOf\": [{\"$ref\": \"#/$defs/program\"}, {\"type\": \"array\", \"minItems\": 1,"
     " \"items\": {\"$ref\": \"#/$defs/program\"}}]},"
-    "\"fixed\": {\"description\": \"options of every cell\", \"type\": \"object\","
+    "\"fixed\": {\"description\": \"options of every cell, each with its value\", \"type\": "
+    "\"object\","
     " \"additionalProperties\": false},"
-    "\"matrix\": {\"description\": \"options that vary: a cell for each combination\","
+    "\"matrix\": {\"description\": \"options that vary, each with a list of values: a cell for "
+    "each combination, 10000 at most\","
     " \"type\": \"object\", \"additionalProperties\": false},"
-    "\"exclude\": {\"description\": \"combinations that are left out\", \"type\": \"array\","
+    "\"exclude\": {\"description\": \"combinations that are left out: objects of options and "
+    "values\", \"type\": \"array\","
     " \"items\": {\"type\": \"object\", \"additionalProperties\": false}},"
-    "\"repetitions\": {\"description\": \"samples of each cell; default: 3\","
+    "\"repetitions\": {\"description\": \"samples of each cell that count\", \"default\": 3, "
+    "\"unit\": \"samples\","
     " \"type\": \"integer\", \"minimum\": 1},"
-    "\"warmup\": {\"description\": \"samples before them that do not count; default: 1\","
+    "\"warmup\": {\"description\": \"samples of each cell before them that do not count\", "
+    "\"default\": 1, \"unit\": \"samples\","
     " \"type\": \"integer\", \"minimum\": 0},"
-    "\"seed\": {\"description\": \"of the order of samples and of the prompts; default: 1\","
+    "\"seed\": {\"description\": \"of the order of samples and of the prompts\", \"default\": 1,"
     " \"type\": \"integer\", \"minimum\": 0}}}";
 
 /* study/peer.h */
@@ -223,11 +255,13 @@ static void print_options(FILE *out, bool markdown)
         if (depends_on_processor(o))
             snprintf(expected, sizeof expected, "a name of 'layerbench list %s'", o->choice_kind);
         default_of(o, usual, sizeof usual);
-        const char *shown = *usual ? usual : "-";
+        const char *shown = *usual ? usual : "-", *unit = unit_of(o);
         if (markdown)
-            fprintf(out, "| `%s` | %s | %s | %s |\n", o->name, o->about, expected, shown);
+            fprintf(out, "| `%s` | %s | %s | %s | %s |\n", o->name, o->about, expected,
+                    unit ? unit : "", shown);
         else
-            fprintf(out, "%s: %s\n    %s; default: %s\n", o->name, o->about, expected, shown);
+            fprintf(out, "%s: %s\n    %s%s%s; default: %s\n", o->name, o->about, expected,
+                    unit ? "; unit: " : "", unit ? unit : "", shown);
     }
 }
 
@@ -238,6 +272,42 @@ void scenario_print_options(FILE *out)
 
 void scenario_print_options_markdown(FILE *out)
 {
-    fputs("| option | meaning | values | default |\n|---|---|---|---|\n", out);
+    fputs("| option | meaning | values | unit | default |\n|---|---|---|---|---|\n", out);
     print_options(out, true);
+}
+
+/* Of a key: "model.synth.seed", what it means, its unit and default; then of those in it. */
+static void print_keys(const json_t *properties, const char *prefix, bool markdown, FILE *out)
+{
+    const char *key;
+    json_t *schema;
+    json_object_foreach((json_t *)properties, key, schema)
+    {
+        char path[128];
+        const char *unit = json_string_value(json_object_get(schema, "unit"));
+        const json_t *usual = json_object_get(schema, "default");
+        const char *about = json_string_value(json_object_get(schema, "description"));
+        char number[32] = "";
+        snprintf(path, sizeof path, "%s%s", prefix, key);
+        if (usual)
+            snprintf(number, sizeof number, "%lld", (long long)json_integer_value(usual));
+        if (markdown)
+            fprintf(out, "| `%s` | %s | %s | %s |\n", path, about ? about : "", unit ? unit : "",
+                    number);
+        else
+            fprintf(out, "%s: %s%s%s%s%s\n", path, about ? about : "", unit ? "; unit: " : "",
+                    unit ? unit : "", usual ? "; default: " : "", number);
+        snprintf(path, sizeof path, "%s%s.", prefix, key);
+        if (strcmp(key, "fixed") != 0 && strcmp(key, "matrix") != 0) /* options */
+            print_keys(json_object_get(schema, "properties"), path, markdown, out);
+    }
+}
+
+void scenario_print_keys(FILE *out, bool markdown)
+{
+    json_t *schema = scenario_schema();
+    if (markdown)
+        fputs("| key | meaning | unit | default |\n|---|---|---|---|\n", out);
+    print_keys(json_object_get(schema, "properties"), "", markdown, out);
+    json_decref(schema);
 }

@@ -8,6 +8,7 @@
 #define SCENARIO_SCHEMA_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 /* The schema; NULL when out of memory. */
@@ -17,5 +18,7 @@ json_t *scenario_schema(void);
  * terminal or as a table in Markdown. */
 void scenario_print_options(FILE *out);
 void scenario_print_options_markdown(FILE *out);
+/* The keys of a scenario, but for options. */
+void scenario_print_keys(FILE *out, bool markdown);
 
 #endif

@@ -42,8 +42,7 @@ static bool has_ranges(const struct option *o)
            o->kind == OPTION_REAL;
 }
 
-/* The value as it would stand in a scenario; NULL: it is none. */
-static json_t *value_of(const struct option *o, const char *text, struct lb_error *err)
+json_t *sweep_value(const struct option *o, const char *text, struct lb_error *err)
 {
     struct settings settings = settings_default();
     uint64_t whole;
@@ -119,7 +118,7 @@ static enum lb_status add_range(const struct option *o, const char *text, const 
             return lb_fail(err, LB_ERR_INPUT, "'%s': expected at most %d values", text,
                            MATRIX_MOST);
         format(o, number, one, sizeof one);
-        json_t *value = value_of(o, one, err);
+        json_t *value = sweep_value(o, one, err);
         if (!value)
             return err->code;
         json_array_append_new(list, value);
@@ -131,14 +130,14 @@ static enum lb_status add_part(const struct option *o, const char *text, json_t 
 {
     struct lb_error ignored = LB_ERROR_INIT;
     struct range range;
-    json_t *value = value_of(o, text, &ignored);
+    json_t *value = sweep_value(o, text, &ignored);
     if (value) {
         json_array_append_new(list, value);
         return LB_OK;
     }
     if (has_ranges(o) && parse_range(o, text, &range))
         return add_range(o, text, &range, list, err);
-    (void)value_of(o, text, err); /* its error */
+    (void)sweep_value(o, text, err); /* its error */
     return err->code;
 }
 
@@ -146,7 +145,7 @@ static enum lb_status add_values(const struct option *o, const char *text, json_
                                  struct lb_error *err)
 {
     struct lb_error ignored = LB_ERROR_INIT;
-    json_t *whole = value_of(o, text, &ignored);
+    json_t *whole = sweep_value(o, text, &ignored);
     char *copy = strdup(text), *rest = copy, *part;
     enum lb_status status =
         copy ? LB_OK : lb_fail(err, LB_ERR_NOMEM, "out of memory for '%s'", text);
@@ -180,7 +179,7 @@ static enum lb_status set_one(const char *text, json_t *document, struct lb_erro
 {
     const char *values;
     const struct option *o = split(text, &values, err);
-    json_t *value = o ? value_of(o, values, err) : NULL;
+    json_t *value = o ? sweep_value(o, values, err) : NULL;
     if (value) {
         scenario_put(document, "fixed", o->name, value);
         return LB_OK;

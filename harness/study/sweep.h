@@ -29,6 +29,9 @@ struct sweep {
 bool sweep_add(struct sweep_list *list, const char *text);
 void sweep_free(struct sweep *sweep);
 
+/* The option's value as it would stand in a scenario; NULL: it is none. */
+json_t *sweep_value(const struct option *o, const char *text, struct lb_error *err);
+
 /* "cache_layers=2,4": its option, and its values, as they would stand in a scenario, to the list
  * that *lists (an object) has for the option. NULL: an error. */
 const struct option *sweep_values(const char *text, json_t *lists, struct lb_error *err);

@@ -88,7 +88,7 @@ static inline void fuzz_figures(FILE *out)
 
 static inline void fuzz_compare(void)
 {
-    struct result_set sets[2] = {{NULL, 0}, {NULL, 0}};
+    struct result_set sets[2] = {{.count = 0}, {.count = 0}};
     struct comparison comparison = {0};
     struct gate_rule rule = gate_rule_default();
     struct lb_error err = LB_ERROR_INIT;

@@ -43,9 +43,9 @@ is "$(verdict pass)" different "five against five without overlap"
 expect 0 '"verdict"' "$base" "$work/one.json" --json
 is "$(verdict pass)" unknown "one sample"
 is "$(jq '[.comparisons[] | select(.metric == "pass")][0].low' "$work/out")" null "interval of one sample"
-expect 0 '"verdict"' "$base" "$(changed "$base" '.layerbench.cells[].samples[].bytes_read += 1')" --json
+expect 0 '"verdict"' "$base" "$(changed "$base" '.layerbench.cells[].samples[].decode.bytes_read += 1')" --json
 is "$(verdict bytes_read)" different "counts differ exactly"
-expect 0 '"verdict"' "$(changed "$base" '.layerbench.cells[].samples[].wait_ns = 0')" "$base" --json
+expect 0 '"verdict"' "$(changed "$base" '.layerbench.cells[].samples[].decode.wait_ns = 0')" "$base" --json
 is "$(verdict wait)" different "from nothing to something"
 is "$(jq '[.comparisons[] | select(.metric == "wait")][0].ratio' "$work/out")" null "ratio to nothing"
 
