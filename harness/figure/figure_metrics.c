@@ -37,8 +37,8 @@ METRIC(compute_ms, figure_ms(c->median.compute_ns))
 METRIC(other_ms, figure_ms(c->median.other_ns))
 METRIC(prefill_ms, figure_ms(c->median.prefill_ns))
 METRIC(ttft_ms, figure_ms(c->median.ttft_ns))
-/* what page faults read is not counted */
-METRIC(read_mib, c->median.bytes_read > 0 || !(c->median.major_faults > 0)
+/* what page faults read is not counted, nor what another program reads in a pass */
+METRIC(read_mib, c->median.bytes_read > 0 || !(c->median.major_faults > 0 || c->program)
                      ? c->median.bytes_read / 0x1p20
                      : NAN)
 METRIC(read_ms, c->median.bytes_read / c->floor.bandwidth * 1e3)
@@ -107,6 +107,8 @@ static const char *field(struct result_view *view, const struct view_cell *c, co
     const struct figure_metric *metric;
     if (strcmp(column, "cell") == 0)
         return view_text(view, "\"%s\"", c->label);
+    if (strcmp(column, "prefetch") == 0) /* of another program, which */
+        return view_text(view, "\"%s\"", c->prefetch);
     if (strncmp(column, "low_", 4) == 0 && (metric = find_metric(column + 4)))
         pass_ns = c->pass.low;
     else if (strncmp(column, "high_", 5) == 0 && (metric = find_metric(column + 5)))
