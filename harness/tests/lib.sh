@@ -48,7 +48,7 @@ check() { # WHAT COMMAND...: the command succeeds
 }
 holds() { # FILE FILTER WHAT [SHOWN]: jq finds it true; SHOWN is a filter of what to show if not
     checks=$((checks + 1))
-    jq -e "$2" "$1" >/dev/null || fail "$3: $(jq -c "[${4:-$2}]" "$1" 2>&1 | head -c 300)"
+    { [ -s "$1" ] && jq -e "$2" "$1" >/dev/null; } || fail "$3: $(jq -c "[${4:-$2}]" "$1" 2>&1 | head -c 300)"
 }
 
 # answers CODE TEXT COMMAND...: the exit code, and TEXT in what it prints (out and err in $work). A
