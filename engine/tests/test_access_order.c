@@ -50,6 +50,7 @@ static void made_models(void)
         check_file(made_path("order.gguf"));
         CHECK(models_seen == (uint32_t)i + 1, "%s", architectures[i]);
     }
+    unlink(made_path("order.gguf"));
     made_clean();
 }
 
