@@ -4,7 +4,7 @@
 needs jq
 
 # ---- results of layerbench, made from a committed one: a step of 10% at the fifth commit ----
-jq -c '.layerbench.cells |= map(select(.name == "prefetch=async/replacement=belady/cache_layers=6/prefetch_distance=2")) | .benchmarks = []' \
+jq -c '.layerbench.cells |= map(select(.name == "prefetch=async/replacement=belady/cache_layers=6/prefetch_distance=2/batch=1")) | .benchmarks = []' \
     results/baselines/quick/result.json >"$work/one.json"
 holds "$work/one.json" '.layerbench.cells[0].samples | length >= 5' "the committed result has the samples for this"
 result() { # NUMBER SCALE [FILTER]
