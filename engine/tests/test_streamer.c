@@ -101,6 +101,7 @@ struct rig {
     struct storage *storage;
     struct streamer *s;
     uint32_t next; /* unit */
+    bool blocking; /* off, sync */
     struct streamer_counters expected;
     uint64_t wrong; /* runs whose bytes were not the file's */
 };
@@ -123,7 +124,9 @@ static enum lb_status open_rig(struct rig *rig, const struct model *m, const str
 {
     char notice[200];
     struct storage_options so = {.queue_depth = x->o.queue_depth, .io_threads = 2};
-    *rig = (struct rig){.m = m};
+    *rig = (struct rig){.m = m,
+                        .blocking = strcmp(x->o.prefetch, "off") == 0 ||
+                                    strcmp(x->o.prefetch, "sync") == 0};
     enum lb_status s = storage_open(settings_storage(x->storage, m->path), m->path, &so, notice,
                                     sizeof notice, &rig->storage, err);
     if (s == LB_OK && x->fault.nth)
@@ -207,9 +210,12 @@ static enum lb_status step(struct rig *rig, int64_t compute_ns, struct lb_error 
     const uint8_t *const *frames;
     struct streamer_access a;
     uint32_t unit = rig->next;
+    uint64_t reads = streamer_counters(rig->s).reads;
     enum lb_status s = streamer_acquire(rig->s, unit, &frames, &a, err);
     if (s != LB_OK)
         return s;
+    /* Reading ahead inside an access makes it wait, whatever the unit's own outcome. */
+    CHECK(!rig->blocking || streamer_counters(rig->s).reads == reads || a.wait_ns > 0);
     record(rig, unit, frames, &a);
     for (int64_t end = lb_now_ns() + compute_ns; lb_now_ns() < end;)
         ;
