@@ -1,7 +1,7 @@
 /*
  * tile256_avx2: 16 rows of a type with blocks of 256 against two tokens or more. See tile_avx2.h.
  *
- * For each block of the rows: unpack; then for two tokens at a time
+ * For each block of the rows: unpack; then for up to four tokens at a time
  *   1. per group of the block: pairs of products as words, added up for as long as they fit, times
  *      the group scale;
  *   2. M, or what an offset of the weights adds too much, from the sums of the activations;

@@ -79,11 +79,6 @@ INLINE void unpack_scales(uint32_t type, const uint8_t *const b[16], int half, s
     }
 }
 
-INLINE __m512i broadcast32(const void *at)
-{
-    return _mm512_set1_epi32(load32(at));
-}
-
 /* n tokens (a constant), from `cell` on, against the tile. */
 INLINE void multiply(uint32_t type, const int n, const struct tile256 *tile,
                      const struct input_view *v, size_t cell, struct tile_ahead ahead, float *sums)
@@ -141,48 +136,10 @@ INLINE void multiply(uint32_t type, const int n, const struct tile256 *tile,
     }
 }
 
-INLINE void all_tokens(uint32_t type, const struct tile256 *tile, const struct input_view *v,
-                       size_t cell, struct tile_ahead ahead, float *sums)
-{
-    const struct tile_ahead whole = ahead;
-    for (uint32_t t = 0, n; t < v->n_tokens; t += n) {
-        n = tokens_at_once(v->n_tokens - t);
-        ahead = tile_ahead_part(whole, t, t + n, v->n_tokens);
-        float *to = sums + t * TILE_ROWS;
-        switch (n) {
-        case 6:
-            multiply(type, 6, tile, v, cell + t, ahead, to);
-            break;
-        case 5:
-            multiply(type, 5, tile, v, cell + t, ahead, to);
-            break;
-        case 4:
-            multiply(type, 4, tile, v, cell + t, ahead, to);
-            break;
-        case 3:
-            multiply(type, 3, tile, v, cell + t, ahead, to);
-            break;
-        case 2:
-            multiply(type, 2, tile, v, cell + t, ahead, to);
-            break;
-        default:
-            multiply(type, 1, tile, v, cell + t, ahead, to);
-        }
-    }
-}
-
 /* Unpacked, types differ in their mins and the number of their groups only. */
-#define ALL_TOKENS(name, type)                                                                     \
-    static __attribute__((noinline)) void name(const struct tile256 *tile,                         \
-                                               const struct input_view *v, size_t cell,            \
-                                               struct tile_ahead ahead, float *sums)               \
-    {                                                                                              \
-        all_tokens(type, tile, v, cell, ahead, sums);                                              \
-    }
-
-ALL_TOKENS(with_8_mins, QUANT_Q4_K)
-ALL_TOKENS(with_16_mins, QUANT_Q2_K)
-ALL_TOKENS(without_mins, QUANT_Q6_K)
+ALL_TOKENS(with_8_mins, QUANT_Q4_K, tile256)
+ALL_TOKENS(with_16_mins, QUANT_Q2_K, tile256)
+ALL_TOKENS(without_mins, QUANT_Q6_K, tile256)
 
 void tile256_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
                     uint32_t row_end, void *scratch)

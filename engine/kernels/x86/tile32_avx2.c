@@ -1,9 +1,9 @@
 /*
  * tile32_avx2: 16 rows of a type with blocks of 32 against two tokens or more. See tile_avx2.h.
  *
- * For each group of eight blocks of the rows: unpack; then for two tokens at a time, block after
- * block, (I d + S m) scale, added up over four blocks and then to the sums of row and token: the
- * order of generic.h.
+ * For each group of eight blocks of the rows: unpack; then for up to four tokens at a time, block
+ * after block, (I d + S m) scale, added up over four blocks and then to the sums of row and token:
+ * the order of generic.h.
  */
 #include "kernels/x86/tile_avx2.h"
 /* after the vectors that it is made of */

@@ -39,7 +39,7 @@ INLINE void multiply(uint32_t type, const int n, const struct blocks32 *b,
             __m512i w1 = _mm512_load_si512(tile->w[8 * j + (uint32_t)k][1]);
 #pragma GCC unroll 8
             for (int t = 0; t < n; t++) {
-                __m512i quad = _mm512_set1_epi32(load32(x + GROUP * t + 32 * j + 4 * k));
+                __m512i quad = broadcast32(x + GROUP * t + 32 * j + 4 * k);
                 part[t][0] = _mm512_dpbusd_epi32(part[t][0], w0, quad);
                 part[t][1] = _mm512_dpbusd_epi32(part[t][1], w1, quad);
             }
@@ -66,50 +66,9 @@ INLINE void multiply(uint32_t type, const int n, const struct blocks32 *b,
         }
 }
 
-INLINE void all_tokens(uint32_t type, const struct blocks32 *b, const struct input_view *v,
-                       size_t cell, struct tile_ahead ahead, float *sums)
-{
-    const struct tile_ahead whole = ahead;
-    for (uint32_t t = 0, n; t < v->n_tokens; t += n) {
-        n = tokens_at_once(v->n_tokens - t);
-        ahead = tile_ahead_part(whole, t, t + n, v->n_tokens);
-        float *to = sums + t * TILE_ROWS;
-        switch (n) {
-        case 6:
-            multiply(type, 6, b, v, cell + t, ahead, to);
-            break;
-        case 5:
-            multiply(type, 5, b, v, cell + t, ahead, to);
-            break;
-        case 4:
-            multiply(type, 4, b, v, cell + t, ahead, to);
-            break;
-        case 3:
-            multiply(type, 3, b, v, cell + t, ahead, to);
-            break;
-        case 2:
-            multiply(type, 2, b, v, cell + t, ahead, to);
-            break;
-        default:
-            multiply(type, 1, b, v, cell + t, ahead, to);
-        }
-    }
-}
-
 /* Unpacked, types differ in having mins only. */
-static __attribute__((noinline)) void with_mins(const struct blocks32 *b,
-                                                const struct input_view *v, size_t cell,
-                                                struct tile_ahead ahead, float *sums)
-{
-    all_tokens(QUANT_Q4_1, b, v, cell, ahead, sums);
-}
-
-static __attribute__((noinline)) void without_mins(const struct blocks32 *b,
-                                                   const struct input_view *v, size_t cell,
-                                                   struct tile_ahead ahead, float *sums)
-{
-    all_tokens(QUANT_Q4_0, b, v, cell, ahead, sums);
-}
+ALL_TOKENS(with_mins, QUANT_Q4_1, blocks32)
+ALL_TOKENS(without_mins, QUANT_Q4_0, blocks32)
 
 void tile32_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
                    uint32_t row_end, void *scratch)

@@ -88,6 +88,11 @@ INLINE void store_scales32(uint32_t type, const uint16_t halfs[16], float out[16
     _mm512_store_ps(out, scales32_of_16(type, _mm256_loadu_si256((const void *)halfs)));
 }
 
+INLINE __m512i broadcast32(const void *at)
+{
+    return _mm512_set1_epi32(load32(at));
+}
+
 /* y of the tile's rows, from sums[n_tokens][TILE_ROWS] */
 INLINE void tile_store(const struct kernels_product *p, const float *sums, uint32_t row,
                        uint32_t n_rows)
@@ -101,5 +106,38 @@ INLINE void tile_store(const struct kernels_product *p, const float *sums, uint3
                                   _mm512_load_ps(sums + t * TILE_ROWS + 16));
     }
 }
+
+/* All tokens, up to TOKENS_AT_ONCE at a time, by multiply of a type that stands for others like it;
+ * `what` is a tile or blocks of one. */
+#define ALL_TOKENS(name, type, what)                                                               \
+    static __attribute__((noinline)) void name(const struct what *tile,                            \
+                                               const struct input_view *v, size_t cell,            \
+                                               struct tile_ahead ahead, float *sums)               \
+    {                                                                                              \
+        for (uint32_t t = 0, n; t < v->n_tokens; t += n) {                                         \
+            n = tokens_at_once(v->n_tokens - t);                                                   \
+            const struct tile_ahead part = tile_ahead_part(ahead, t, t + n, v->n_tokens);          \
+            float *to = sums + t * TILE_ROWS;                                                      \
+            switch (n) {                                                                           \
+            case 6:                                                                                \
+                multiply(type, 6, tile, v, cell + t, part, to);                                    \
+                break;                                                                             \
+            case 5:                                                                                \
+                multiply(type, 5, tile, v, cell + t, part, to);                                    \
+                break;                                                                             \
+            case 4:                                                                                \
+                multiply(type, 4, tile, v, cell + t, part, to);                                    \
+                break;                                                                             \
+            case 3:                                                                                \
+                multiply(type, 3, tile, v, cell + t, part, to);                                    \
+                break;                                                                             \
+            case 2:                                                                                \
+                multiply(type, 2, tile, v, cell + t, part, to);                                    \
+                break;                                                                             \
+            default:                                                                               \
+                multiply(type, 1, tile, v, cell + t, part, to);                                    \
+            }                                                                                      \
+        }                                                                                          \
+    }
 
 #endif
