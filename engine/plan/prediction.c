@@ -11,7 +11,6 @@ struct prediction {
     const struct predictor *predictor;
     const struct plan_routes *routes;
     uint32_t depth, n_units, n_layers, n_words;
-    uint32_t *layer_of;    /* [n_units] */
     uint32_t *first, *end; /* [n_layers] units that are not always needed */
     uint64_t *passes;      /* [n_layers] in which its need was revealed */
     uint32_t *last_need;   /* [n_layers] */
@@ -61,7 +60,7 @@ static void set_bit(uint64_t *bits, uint32_t i, bool value)
 static void find_layers(struct prediction *p, const struct prediction_options *o)
 {
     for (uint32_t i = 0; i < p->n_units; i++) {
-        uint32_t layer = p->layer_of[i] = o->layer_of[i];
+        uint32_t layer = o->layer_of[i];
         p->since_ns[i] = -1;
         if (o->always[i])
             continue;
@@ -92,7 +91,6 @@ enum lb_status prediction_open(const struct prediction_options *o, struct predic
     p->n_layers = o->n_layers;
     p->n_words = o->n_units / 64 + 1;
     const size_t by_layer = (size_t)p->depth * p->n_layers;
-    p->layer_of = lb_calloc(p->n_units, sizeof *p->layer_of);
     p->first = lb_calloc(p->n_layers, sizeof *p->first);
     p->end = lb_calloc(p->n_layers, sizeof *p->end);
     p->passes = lb_calloc(p->n_layers, sizeof *p->passes);
@@ -106,9 +104,9 @@ enum lb_status prediction_open(const struct prediction_options *o, struct predic
     p->sums = lb_calloc(p->depth, sizeof *p->sums);
     p->units = lb_calloc(p->n_units, sizeof *p->units);
     p->confidence = lb_calloc(p->n_units, sizeof *p->confidence);
-    if (!p->layer_of || !p->first || !p->end || !p->passes || !p->last_need || !p->needed ||
-        !p->guessed || !p->has_guess || !p->since_ns || !p->begun || !p->scores || !p->sums ||
-        !p->units || !p->confidence) {
+    if (!p->first || !p->end || !p->passes || !p->last_need || !p->needed || !p->guessed ||
+        !p->has_guess || !p->since_ns || !p->begun || !p->scores || !p->sums || !p->units ||
+        !p->confidence) {
         prediction_close(p);
         return lb_fail(err, LB_ERR_NOMEM, "predictions: out of memory");
     }
@@ -121,7 +119,6 @@ void prediction_close(struct prediction *p)
 {
     if (!p)
         return;
-    lb_free(p->layer_of);
     lb_free(p->first);
     lb_free(p->end);
     lb_free(p->passes);
@@ -236,7 +233,7 @@ static void take_guess(struct prediction *p, struct future *future, uint32_t lay
         future_forget(future, i);
     p->has_guess[index_of(p, layer, depth)] = true;
     for (uint32_t i = 0; i < n; i++) {
-        assert(p->layer_of[units[i]] == layer);
+        assert(units[i] >= p->first[layer] && units[i] < p->end[layer]);
         float sure = confidence ? confidence[i] : precision(p, depth);
         set_bit(guessed_at(p, depth), units[i], true);
         if (p->since_ns[units[i]] < 0)

@@ -49,8 +49,8 @@ struct prediction_options {
     const struct predictor *predictor;
     uint32_t depth; /* layers ahead, at least 1 */
     uint32_t n_units, n_layers;
-    const uint32_t *layer_of;         /* [n_units] ascending; copied */
-    const bool *always;               /* [n_units] copied */
+    const uint32_t *layer_of;         /* [n_units] ascending; read at open */
+    const bool *always;               /* [n_units] likewise */
     const struct plan_routes *routes; /* for a predictor that asks for them; else NULL */
 };
 
