@@ -70,9 +70,8 @@ static void assign_slots(struct model_session *s, const uint32_t *kept, uint32_t
     struct session_experts *x = s->experts;
     const uint32_t stride = s->options.max_tokens * e->used; /* choices of a full chunk */
     memset(x->first, 0, (e->count + 1) * sizeof *x->first);
-    x->n_slots = 0;
     for (uint32_t chunk = 0; chunk < n_chunks; chunk++)
-        for (uint32_t i = 0; i < kept[chunk] * e->used; i++, x->n_slots++)
+        for (uint32_t i = 0; i < kept[chunk] * e->used; i++)
             x->first[x->chosen[chunk * stride + i] + 1]++;
     x->one = n_chunks == 1 && kept[0] == 1;
     x->n_needed = 0;
@@ -81,14 +80,15 @@ static void assign_slots(struct model_session *s, const uint32_t *kept, uint32_t
             x->needed[x->n_needed++] = i;
         x->first[i + 1] += x->first[i];
     }
-    for (uint32_t chunk = n_chunks;
-         chunk-- > 0;) /* backwards: first[i + 1] comes down to first[i] */
+    const uint32_t n_slots = x->first[e->count];
+    /* backwards: first[i + 1] comes down to first[i] */
+    for (uint32_t chunk = n_chunks; chunk-- > 0;)
         for (uint32_t i = chunk * stride + kept[chunk] * e->used; i-- > chunk * stride;) {
             x->slot[i] = --x->first[x->chosen[i] + 1];
             x->token[x->slot[i]] = i / e->used;
         }
     memmove(x->first, x->first + 1, e->count * sizeof *x->first);
-    x->first[e->count] = x->n_slots;
+    x->first[e->count] = n_slots;
 }
 
 static void tell_routes(const struct model_session *s)

@@ -192,10 +192,9 @@ struct session_experts {
     uint32_t *first;             /* [count + 1] first slot of an expert */
     uint32_t *needed, n_needed;  /* [count] experts that some token chose, ascending */
     uint32_t base;               /* token of the pass that the chunk at hand begins with */
-    uint32_t n_slots;
-    bool one; /* token in the pass: the input of all is its input */
-    uint32_t at;     /* needed experts before this one are done, where none are taken */
-    float *gathered; /* [row][n_embd] input of the experts in one job */
+    bool one;                    /* token in the pass: the input of all is its input */
+    uint32_t at;                 /* needed experts before this one are done, where none are taken */
+    float *gathered;             /* [row][n_embd] input of the experts in one job */
     void *input[SESSION_FORMATS]; /* the same, prepared */
     float *out;                   /* [slot][n_embd] */
     float *shared;                /* [token][n_embd] of the shared expert */
