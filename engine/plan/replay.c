@@ -7,7 +7,7 @@
 struct replay {
     struct cache *cache;
     struct future *future;
-    bool told; /* the policy asks what is needed next */
+    bool told; /* the policy asks what is needed next; to others nothing is told */
     const uint32_t *frames_of;
     uint64_t position;
     struct replay_result result;
@@ -21,19 +21,6 @@ void replay_look_ahead(struct replay_access *block, size_t n, uint64_t before, u
         block[i].ahead = ahead <= UINT32_MAX ? (uint32_t)ahead : 0;
         next[unit] = here;
     }
-}
-
-/* Policies that do not ask the future get one in which nothing is known: that costs nothing. */
-static enum lb_status open_future(struct replay *r, uint32_t n_units, struct lb_error *err)
-{
-    r->told = cache_asks_future(r->cache);
-    if (r->told)
-        return future_open_told(n_units, &r->future, err);
-    bool *always = lb_calloc(n_units, sizeof *always);
-    enum lb_status status = always ? future_open_cycle(n_units, always, &r->future, err)
-                                   : lb_fail(err, LB_ERR_NOMEM, "replay: out of memory");
-    lb_free(always);
-    return status;
 }
 
 /* Frames of so many units of mean size, of those that there are; the largest fits. */
@@ -67,11 +54,12 @@ enum lb_status replay_open(const struct replay_options *options, struct replay *
     r->frames_of = options->frames_of;
     enum lb_status status = cache_open(&co, options->n_units, options->frames_of, &r->cache, err);
     if (status == LB_OK)
-        status = open_future(r, options->n_units, err);
+        status = future_open_told(options->n_units, &r->future, err);
     if (status != LB_OK) {
         replay_close(r);
         return status;
     }
+    r->told = cache_asks_future(r->cache);
     *out = r;
     return LB_OK;
 }
