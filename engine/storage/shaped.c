@@ -29,15 +29,8 @@ static void stamp(void *own, struct held *held)
     held->due_ns = *free_ns + s->device.latency_ns;
 }
 
-/* Several devices: due times are in no order, as where they are put off when a read is done. */
-static void finish(void *own, struct held *held)
-{
-    (void)own;
-    (void)held;
-}
-
 static const struct wrapper_hooks one_device = {.stamp = stamp};
-static const struct wrapper_hooks several = {.stamp = stamp, .finish = finish};
+static const struct wrapper_hooks several = {.any_order = true, .stamp = stamp};
 
 enum lb_status storage_shape(struct storage *inner, const struct storage_device *device,
                              struct storage **storage, struct lb_error *err)

@@ -21,7 +21,7 @@ static void finish(void *own, struct held *held)
     held->due_ns = held->done.done_ns + (int64_t)ceil((double)(took > 0 ? took : 0) * s->factor);
 }
 
-static const struct wrapper_hooks hooks = {.stamp = stamp, .finish = finish};
+static const struct wrapper_hooks hooks = {.any_order = true, .stamp = stamp, .finish = finish};
 
 enum lb_status storage_slow(struct storage *inner, double factor, struct storage **storage,
                             struct lb_error *err)

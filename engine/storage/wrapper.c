@@ -117,7 +117,7 @@ static int64_t next_due(const struct wrapper *w, int missing, int64_t now, bool 
         const struct held *held = &w->items[i];
         if (!held->complete)
             *inner_first = true;
-        else if (held->due_ns > now && w->hooks->finish)
+        else if (held->due_ns > now && w->hooks->any_order)
             earliest = held->due_ns < earliest ? held->due_ns : earliest;
         else if (held->due_ns > now && --missing == 0)
             return held->due_ns;

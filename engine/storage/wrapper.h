@@ -19,11 +19,12 @@ struct held {
 };
 
 struct wrapper_hooks {
-    /* required; called in order of submission, may put off due_ns (set to submit_ns). Without
-     * `finish`, due times that are put off must not decrease from one read to the next. */
+    /* due times that are put off may decrease from one read to the next */
+    bool any_order;
+    /* required; called in order of submission, may put off due_ns (set to submit_ns) */
     void (*stamp)(void *own, struct held *held);
     /* optional; called when the inner read is done (`done` is filled in), in order of completion;
-     * may put off due_ns, in any order */
+     * may put off due_ns */
     void (*finish)(void *own, struct held *held);
     /* optional; before a faulty read is given out */
     void (*spoil)(void *own, struct held *held);
