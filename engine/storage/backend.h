@@ -14,9 +14,7 @@ struct storage {
     /* fixed after open */
     const struct storage_ops *ops;
     void *ctx;
-    const char *name; /* of the back-end under all wrappers */
-    bool direct;      /* likewise */
-    bool copied;      /* likewise */
+    const struct storage_ops *backend; /* under all wrappers */
     uint64_t file_bytes;
     uint32_t depth;
     uint32_t n_copies;

@@ -12,12 +12,12 @@ static enum lb_status failed(const struct storage *s, const struct storage_done 
                              struct lb_error *err)
 {
     if (done->result < 0)
-        return lb_fail(err, LB_ERR_IO, "storage %s: reading %llu bytes failed: %s", s->name,
+        return lb_fail(err, LB_ERR_IO, "storage %s: reading %llu bytes failed: %s", storage_name(s),
                        (unsigned long long)done->tag, strerror(-done->result));
     return lb_fail(err, LB_ERR_IO,
                    "storage %s: a read of %llu bytes gave %d: the file became shorter while it was "
                    "read",
-                   s->name, (unsigned long long)done->tag, done->result);
+                   storage_name(s), (unsigned long long)done->tag, done->result);
 }
 
 uint64_t storage_span(const struct storage *s, uint64_t offset, uint64_t bytes, uint64_t *begin)

@@ -89,10 +89,7 @@ static enum lb_status open_one(const struct storage_ops *ops, const char *path,
         lb_free(s);
         return status;
     }
-    s->ops = ops;
-    s->name = ops->name;
-    s->direct = ops->direct;
-    s->copied = ops->copied;
+    s->ops = s->backend = ops;
     s->depth = options->queue_depth;
     s->n_copies = count_copies(options);
     *storage = s;
@@ -183,7 +180,7 @@ enum storage_submit storage_submit(struct storage *s, const struct storage_read 
 {
     assert(read->bytes > 0 && read->bytes <= READ_MAX);
     assert(read->buffer || s->ops->map);
-    assert(!s->direct ||
+    assert(!s->backend->direct ||
            (read->offset % STORAGE_ALIGN == 0 && (uintptr_t)read->buffer % STORAGE_ALIGN == 0 &&
             (read->bytes % STORAGE_ALIGN == 0 || read->offset + read->bytes >= s->file_bytes)));
     struct storage_read to_copy = *read;
@@ -260,17 +257,17 @@ void storage_drop(struct storage *s, uint64_t offset, uint64_t bytes)
 
 const char *storage_name(const struct storage *s)
 {
-    return s->name;
+    return s->backend->name;
 }
 
 bool storage_copied(const struct storage *s)
 {
-    return s->copied;
+    return s->backend->copied;
 }
 
 uint32_t storage_align(const struct storage *s)
 {
-    return s->direct ? STORAGE_ALIGN : 1;
+    return s->backend->direct ? STORAGE_ALIGN : 1;
 }
 
 uint64_t storage_file_bytes(const struct storage *s)

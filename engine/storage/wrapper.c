@@ -229,9 +229,7 @@ enum lb_status wrapper_open(struct storage *inner, uint32_t depth,
     w->items = items;
     outer->ops = &wrapper_ops;
     outer->ctx = w;
-    outer->name = inner->name;
-    outer->direct = inner->direct;
-    outer->copied = inner->copied;
+    outer->backend = inner->backend;
     outer->file_bytes = inner->file_bytes;
     outer->depth = depth;
     outer->n_copies = inner->n_copies;
