@@ -45,12 +45,20 @@ static enum lb_status open_copy(const char *path, bool direct, struct sources *s
     return s->n > 1 ? check_copy(path, &s->of[0], &s->of[s->n - 1], err) : LB_OK;
 }
 
+uint32_t sources_count(const char *copies)
+{
+    uint32_t n = copies && *copies ? 2 : 1;
+    for (; copies && *copies; copies++)
+        n += *copies == ',';
+    return n;
+}
+
 enum lb_status sources_open(const char *path, const char *copies, bool direct,
                             struct sources *sources, struct lb_error *err)
 {
     sources->n = 0;
     enum lb_status status = open_copy(path, direct, sources, err);
-    while (status == LB_OK && copies && *copies) {
+    for (uint32_t n = sources_count(copies); status == LB_OK && sources->n < n;) {
         char one[4096];
         size_t length = strcspn(copies, ",");
         snprintf(one, sizeof one, "%.*s", (int)length, copies);

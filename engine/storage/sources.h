@@ -11,6 +11,8 @@ struct sources {
     uint32_t n;
 };
 
+/* Of a file and the copies in such a list. */
+uint32_t sources_count(const char *copies);
 /* path, then the paths in `copies` (comma-separated; NULL or "": none). Errors as of source_open;
  * LB_ERR_INPUT also: too many, or one that differs in its size or in samples of its bytes. */
 enum lb_status sources_open(const char *path, const char *copies, bool direct,

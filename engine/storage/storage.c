@@ -1,6 +1,7 @@
 /* storage: the list of back-ends, opening one or the best, counters, blocking reads. */
 #include "base/memory.h"
 #include "storage/backend.h"
+#include "storage/sources.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -62,24 +63,17 @@ static void check_ops(const struct storage_ops *ops)
     (void)ops;
 }
 
-static uint32_t count_copies(const struct storage_options *options)
-{
-    uint32_t n = 1;
-    for (const char *at = options->copies; at && *at; at = strchr(at + 1, ','))
-        n++;
-    return n;
-}
-
 static enum lb_status open_one(const struct storage_ops *ops, const char *path,
                                const struct storage_options *options, struct storage **storage,
                                struct lb_error *err)
 {
     check_ops(ops);
+    const uint32_t n_copies = sources_count(options->copies);
     struct storage *s = lb_calloc(1, sizeof *s);
     if (!s)
         return lb_fail(err, LB_ERR_NOMEM, "out of memory for the storage");
     enum lb_status status =
-        count_copies(options) == 1 || ops->copies
+        n_copies == 1 || ops->copies
             ? ops->open(path, options, &s->ctx, &s->file_bytes, err)
             : lb_fail(err, LB_ERR_INPUT,
                       "storage '%s' reads one file: with copies of the model expected pread, "
@@ -91,7 +85,7 @@ static enum lb_status open_one(const struct storage_ops *ops, const char *path,
     }
     s->ops = s->backend = ops;
     s->depth = options->queue_depth;
-    s->n_copies = count_copies(options);
+    s->n_copies = n_copies;
     *storage = s;
     return LB_OK;
 }

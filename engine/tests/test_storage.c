@@ -401,6 +401,12 @@ static void copies(const char *name)
     CHECK(of[0] == DEPTH / 2 && of[1] == DEPTH / 2, "%u and %u", of[0], of[1]);
     storage_close(storage);
     lb_free(buffer);
+    char two[80];
+    snprintf(two, sizeof two, "%s,", copy);
+    options.copies = two;
+    CHECK(storage_open(name, path, &options, notice, sizeof notice, &storage, &err) == LB_ERR_INPUT,
+          "%s: a copy without a name", name);
+    options.copies = copy;
     FILE *f = fopen(copy, "r+");
     CHECK(f && fputc(fixture_byte(0) ^ 1, f) != EOF && fclose(f) == 0);
     CHECK(storage_open(name, path, &options, notice, sizeof notice, &storage, &err) ==
