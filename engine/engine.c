@@ -155,13 +155,15 @@ static bool asks_routers(const struct lb_engine *e)
 /* What predictions ask for of each layer stays in memory beside the cache. */
 static enum lb_status load_kept(struct lb_engine *e, struct lb_error *err)
 {
-    uint32_t n, n_layers = model_config(e->model)->n_layers;
+    const uint32_t n_layers = model_config(e->model)->n_layers;
+    const size_t width = model_most_tensors(e->model);
+    uint32_t n;
     if (!asks_routers(e))
         return LB_OK;
-    uint32_t most = n_layers * model_most_tensors(e->model);
-    e->feed.model = e->model;
-    e->kept = lb_calloc(most, sizeof *e->kept);
-    if (!e->kept)
+    e->kept = lb_calloc(n_layers * width, sizeof *e->kept);
+    e->feed.kept = lb_calloc(n_layers * width, sizeof *e->feed.kept);
+    e->feed.kept_width = width;
+    if (!e->kept || !e->feed.kept)
         return lb_fail(err, LB_ERR_NOMEM, "tensors of routers: out of memory");
     for (uint32_t layer = 0; layer < n_layers; layer++) {
         const struct model_tensor *t = model_tensors(e->model, (int)layer, &n);
@@ -171,10 +173,9 @@ static enum lb_status load_kept(struct lb_engine *e, struct lb_error *err)
                 continue;
             enum lb_status status =
                 read_block(e, t[id].file_offset, t[id].bytes, &e->kept[e->n_kept++], &data, err);
-            if (status == LB_OK)
-                status = feed_keep(&e->feed, layer, id, data, err);
             if (status != LB_OK)
                 return status;
+            e->feed.kept[layer * width + id] = data;
         }
     }
     return LB_OK;

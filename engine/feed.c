@@ -458,28 +458,10 @@ static enum lb_status take(void *ctx, int layer, uint32_t *experts, uint32_t max
 
 /* ---- predictions ---- */
 
-/* Index into feed->kept: a layer has fewer tensors than the widest. */
-static size_t index_of_kept(const struct feed *feed, uint32_t layer, uint32_t id)
-{
-    return (size_t)layer * model_most_tensors(feed->model) + id;
-}
-
-enum lb_status feed_keep(struct feed *feed, uint32_t layer, uint32_t id, const void *data,
-                         struct lb_error *err)
-{
-    const size_t n = model_config(feed->model)->n_layers * model_most_tensors(feed->model);
-    if (!feed->kept)
-        feed->kept = lb_calloc(n, sizeof *feed->kept);
-    if (!feed->kept)
-        return lb_fail(err, LB_ERR_NOMEM, "weights: out of memory");
-    feed->kept[index_of_kept(feed, layer, id)] = data;
-    return LB_OK;
-}
-
 static const void *kept(void *ctx, int layer, uint32_t id)
 {
     const struct feed *feed = ctx;
-    return feed->kept ? feed->kept[index_of_kept(feed, (uint32_t)layer, id)] : NULL;
+    return feed->kept ? feed->kept[(size_t)layer * feed->kept_width + id] : NULL;
 }
 
 static void predict(void *ctx, int layer, uint32_t depth, const uint32_t *experts, uint32_t n)

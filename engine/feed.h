@@ -59,11 +59,12 @@ struct feed {
     uint32_t *first_tensor; /* owned: [n_layers + 1], index into these */
     const struct model_tensor *resident;
     struct model_run *resident_runs; /* owned: all rows of each resident tensor */
-    const void **kept; /* owned: [tensors of all layers, those of experts once], the data of those
-                        * that predictions ask for, or NULL */
+    const void **kept; /* owned: [layer][kept_width, by tensor] data of those that predictions ask
+                        * for, NULL of the others; or NULL */
+    size_t kept_width;
     void (*layer_done)(void *ctx, uint32_t layer); /* or NULL */
     void *layer_done_ctx;
-    const char *slow;  /* "", "compute" or "wait" */
+    const char *slow; /* "", "compute" or "wait" */
     double slow_factor;
 
     /* where the pass is */
@@ -87,13 +88,9 @@ struct feed {
 enum lb_status feed_layout_tensors(const struct model *model, struct layout_tensor **tensors,
                                    uint32_t *count, struct lb_error *err);
 
-/* Sets up a zeroed feed whose not-owned fields and resident_runs are filled in. */
+/* Sets up a zeroed feed whose not-owned fields, resident_runs and kept are filled in. */
 enum lb_status feed_open(struct feed *feed, struct lb_error *err);
 void feed_close(struct feed *feed);
-
-/* Tensor `id` of a layer is at `data`, for predictions, until the feed is closed. LB_ERR_NOMEM */
-enum lb_status feed_keep(struct feed *feed, uint32_t layer, uint32_t id, const void *data,
-                         struct lb_error *err);
 
 struct model_weights feed_weights(struct feed *feed);
 
