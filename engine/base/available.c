@@ -1,4 +1,4 @@
-/* available: reads /proc/meminfo and the memory cgroup's limit and use. See available.h. */
+/* available: reads /proc/meminfo, limits and use of memory cgroups, RLIMIT_AS. See available.h. */
 #include "base/available.h"
 
 #include "base/control_group.h"
@@ -40,6 +40,13 @@ static void take_left(void *ctx, const char *folder, bool v2)
     *least = left < *least ? left : *least;
 }
 
+/* What a limit leaves counts if it is less; UINT64_MAX: there is none. */
+static void limit_to(struct lb_available *available, uint64_t left)
+{
+    if (left != UINT64_MAX && (available->bytes == 0 || left < available->bytes))
+        *available = (struct lb_available){.bytes = left, .limited = true};
+}
+
 struct lb_available lb_memory_available_in(const char *root)
 {
     struct lb_available available = {0};
@@ -49,12 +56,12 @@ struct lb_available lb_memory_available_in(const char *root)
     if (lb_file_number(file, "MemAvailable:", &available.bytes))
         available.bytes *= 1024;
     lb_control_groups(root, "memory", take_left, &left);
-    if (left != UINT64_MAX && (available.bytes == 0 || left < available.bytes))
-        available = (struct lb_available){.bytes = left, .limited = true};
+    limit_to(&available, left);
     return available;
 }
 
-/* What RLIMIT_AS leaves for more mappings; UINT64_MAX: there is no limit. */
+/* What RLIMIT_AS leaves for more mappings: at least 1, 0 being the unknown; UINT64_MAX: there is no
+ * limit. */
 static uint64_t address_space_left(void)
 {
     struct rlimit limit;
@@ -63,14 +70,12 @@ static uint64_t address_space_left(void)
         return UINT64_MAX;
     (void)lb_file_number("/proc/self/statm", "", &pages);
     uint64_t use = pages * (uint64_t)sysconf(_SC_PAGESIZE);
-    return limit.rlim_cur > use ? limit.rlim_cur - use : 0;
+    return limit.rlim_cur > use ? limit.rlim_cur - use : 1;
 }
 
 struct lb_available lb_memory_available(void)
 {
     struct lb_available available = lb_memory_available_in("");
-    uint64_t left = address_space_left();
-    if (left != UINT64_MAX && (available.bytes == 0 || left < available.bytes))
-        available = (struct lb_available){.bytes = left > 0 ? left : 1, .limited = true};
+    limit_to(&available, address_space_left());
     return available;
 }

@@ -7,15 +7,16 @@
 
 struct lb_available {
     uint64_t bytes; /* 0: unknown */
-    bool limited;   /* by a memory cgroup: what is left there is for its processes alone */
+    bool limited;   /* by a memory cgroup or RLIMIT_AS: what they leave is for no one else */
 };
 
 /* MemAvailable, or what the memory cgroup (v1 or v2), one above it, or the limit on the address
- * space leaves, if that is less. Pages
- * of files count as left: the kernel drops them before a limit is enforced. */
+ * space (RLIMIT_AS) leaves, if that is less. Pages of files count as left: the kernel drops them
+ * before a limit is enforced. */
 struct lb_available lb_memory_available(void);
 
-/* The same with the files below `root` instead of "" (root/proc, root/sys), for tests. */
+/* The same without RLIMIT_AS, with the files below `root` instead of "" (root/proc, root/sys), for
+ * tests. */
 struct lb_available lb_memory_available_in(const char *root);
 
 #endif

@@ -1,5 +1,4 @@
-/* processors: see processors.h. Files: cpu.cfs_quota_us and cpu.cfs_period_us (v1), cpu.max (v2).
- */
+/* processors: see processors.h. Reads cpu.cfs_quota_us, cpu.cfs_period_us (v1), cpu.max (v2). */
 #include "base/processors.h"
 
 #include "base/control_group.h"
