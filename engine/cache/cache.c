@@ -1,6 +1,7 @@
 /* cache: state of the units, budget and choice of victims. See cache.h. */
 #include "cache/cache.h"
 
+#include "base/bits.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "cache/policy.h"
@@ -398,7 +399,7 @@ static void set_absent(struct cache *cache, uint32_t unit)
     struct cache_unit *u = &cache->units[unit];
     u->state = CACHE_ABSENT;
     u->fresh = false;
-    cache->held[unit / 64] &= ~(UINT64_C(1) << unit % 64);
+    lb_set_bit(cache->held, unit, false);
     cache->units_held--;
     cache->frames_held -= u->frames;
     group_of(cache, unit)->units_held--;
@@ -427,7 +428,7 @@ void cache_begin_load(struct cache *cache, uint32_t unit, bool prefetch)
     u->state = CACHE_LOADING;
     u->fresh = prefetch;
     u->loaded_seq = u->used_seq = ++cache->sequence;
-    cache->held[unit / 64] |= UINT64_C(1) << unit % 64;
+    lb_set_bit(cache->held, unit, true);
     cache->units_held++;
     cache->frames_held += u->frames;
     group_of(cache, unit)->units_held++;
@@ -476,7 +477,7 @@ void cache_unpin(struct cache *cache, uint32_t unit)
 static bool unit_sane(const struct cache *cache, uint32_t i, struct lb_error *err)
 {
     const struct cache_unit *u = &cache->units[i];
-    bool held = cache->held[i / 64] >> i % 64 & 1;
+    bool held = lb_has_bit(cache->held, i);
     if (held != (u->state != CACHE_ABSENT))
         return lb_fail(err, LB_ERR_STATE, "unit %u: held bit %d in state %d", i, held,
                        (int)u->state),

@@ -1,6 +1,7 @@
 /* furthest: see furthest.h. */
 #include "cache/furthest.h"
 
+#include "base/bits.h"
 #include "base/memory.h"
 #include "cache/unit_heap.h"
 
@@ -68,13 +69,13 @@ static void look_again(struct furthest *f, uint32_t unit)
 
 void furthest_touch(struct furthest *furthest, uint32_t unit)
 {
-    furthest->member[unit / 64] |= UINT64_C(1) << unit % 64;
+    lb_set_bit(furthest->member, unit, true);
     look_again(furthest, unit);
 }
 
 void furthest_remove(struct furthest *furthest, uint32_t unit)
 {
-    furthest->member[unit / 64] &= ~(UINT64_C(1) << unit % 64);
+    lb_set_bit(furthest->member, unit, false);
     forget(furthest, unit);
 }
 

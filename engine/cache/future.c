@@ -1,6 +1,7 @@
 /* future: see future.h. */
 #include "cache/future.h"
 
+#include "base/bits.h"
 #include "base/memory.h"
 
 #include <assert.h>
@@ -39,17 +40,6 @@ struct future {
     uint64_t *told; /* [n_units] */
 };
 
-static bool has_bit(const uint64_t *bits, uint32_t i)
-{
-    return bits[i / 64] >> i % 64 & 1;
-}
-
-static void set_bit(uint64_t *bits, uint32_t i, bool value)
-{
-    uint64_t bit = UINT64_C(1) << i % 64;
-    bits[i / 64] = value ? bits[i / 64] | bit : bits[i / 64] & ~bit;
-}
-
 /* ---- open and close ---- */
 
 enum lb_status future_open_cycle(uint32_t n_units, const bool *always, struct future **out,
@@ -79,7 +69,7 @@ enum lb_status future_open_cycle(uint32_t n_units, const bool *always, struct fu
         return lb_fail(err, LB_ERR_NOMEM, "future of accesses: out of memory");
     }
     for (uint32_t i = 0; i < n_units; i++)
-        set_bit(f->always, i, !always || always[i]);
+        lb_set_bit(f->always, i, !always || always[i]);
     for (uint32_t i = 0; i < f->n_words; i++) {
         f->known[i] = f->always[i];
         f->n_always += (uint32_t)__builtin_popcountll(f->always[i]);
@@ -198,10 +188,10 @@ static uint64_t next_in_cycle(const struct future *f, uint32_t unit, uint64_t fr
 {
     uint64_t turn = turn_of(f, unit, from);
     *kind = FUTURE_EXACT;
-    if (has_bit(f->always, unit))
+    if (lb_has_bit(f->always, unit))
         return turn;
-    if (has_bit(f->known, unit) && is_this_turn(f, unit, turn)) {
-        if (!has_bit(f->revealed, unit))
+    if (lb_has_bit(f->known, unit) && is_this_turn(f, unit, turn)) {
+        if (!lb_has_bit(f->revealed, unit))
             *kind = FUTURE_PREDICTED;
         return turn;
     }
@@ -241,7 +231,7 @@ static uint64_t first_in_cycle(const struct future *f, uint64_t from, uint64_t t
     uint64_t at = first_turn(f, f->known, held, from);
     while (at <= to) {
         uint32_t unit = (uint32_t)(at % f->n_units);
-        if (has_bit(f->always, unit) || is_this_turn(f, unit, at))
+        if (lb_has_bit(f->always, unit) || is_this_turn(f, unit, at))
             return at;
         uint64_t next = first_turn(f, f->known, held, at + 1);
         if (next >= from + f->n_units)
@@ -295,7 +285,7 @@ static double accesses_before(const struct future *f, uint64_t position)
 
 bool future_is_always(const struct future *future, uint32_t unit)
 {
-    return future->is_cycle && has_bit(future->always, unit);
+    return future->is_cycle && lb_has_bit(future->always, unit);
 }
 
 uint32_t future_at(const struct future *future, uint64_t position)
@@ -306,8 +296,8 @@ uint32_t future_at(const struct future *future, uint64_t position)
         return future->order[i];
     }
     uint32_t unit = (uint32_t)(position % future->n_units);
-    bool needed = has_bit(future->always, unit) ||
-                  (has_bit(future->known, unit) && is_this_turn(future, unit, position));
+    bool needed = lb_has_bit(future->always, unit) ||
+                  (lb_has_bit(future->known, unit) && is_this_turn(future, unit, position));
     return needed ? unit : FUTURE_UNKNOWN;
 }
 
@@ -356,7 +346,7 @@ void future_tell(struct future *future, uint32_t unit, uint64_t position)
 
 double future_likelihood(const struct future *future, uint32_t unit)
 {
-    if (!future->is_cycle || has_bit(future->always, unit) || has_bit(future->revealed, unit))
+    if (!future->is_cycle || lb_has_bit(future->always, unit) || lb_has_bit(future->revealed, unit))
         return 1;
     if (future->confidence[unit] > 0)
         return (double)future->confidence[unit];
@@ -375,7 +365,7 @@ uint64_t future_first(const struct future *future, uint64_t from, uint64_t to, c
     for (uint64_t i = from; i <= to; i++) {
         if (!future->cyclic && i >= future->length)
             return FUTURE_NEVER;
-        if (!held || !has_bit(held, future_at(future, i)))
+        if (!held || !lb_has_bit(held, future_at(future, i)))
             return i;
     }
     return FUTURE_NEVER;
@@ -402,7 +392,7 @@ uint32_t future_n_revealed(const struct future *future)
 
 bool future_is_revealed(const struct future *future, uint32_t unit)
 {
-    return future->is_cycle && has_bit(future->revealed, unit);
+    return future->is_cycle && lb_has_bit(future->revealed, unit);
 }
 
 uint64_t future_demand_end(const struct future *future)
@@ -437,7 +427,7 @@ void future_forget(struct future *f, uint32_t unit)
     assert(f->is_cycle);
     if (f->confidence[unit] > 0) {
         f->confidence[unit] = 0;
-        set_bit(f->known, unit, has_bit(f->revealed, unit));
+        lb_set_bit(f->known, unit, lb_has_bit(f->revealed, unit));
     }
 }
 
@@ -447,10 +437,10 @@ uint64_t future_reveal(struct future *f, const uint32_t *units, uint32_t n, uint
     if (n == 0)
         return position;
     uint32_t first = units[0], end = first + 1; /* the stretch */
-    assert(!has_bit(f->always, first));
-    while (first > 0 && !has_bit(f->always, first - 1))
+    assert(!lb_has_bit(f->always, first));
+    while (first > 0 && !lb_has_bit(f->always, first - 1))
         first--;
-    while (end < f->n_units && !has_bit(f->always, end))
+    while (end < f->n_units && !lb_has_bit(f->always, end))
         end++;
     /* its turn is the one that the position lies in, else the next one */
     uint64_t start = turn_of(f, first, position);
@@ -464,9 +454,9 @@ uint64_t future_reveal(struct future *f, const uint32_t *units, uint32_t n, uint
     for (uint32_t i = 0; i < n; i++) {
         assert(units[i] >= first && units[i] < end);
         uint64_t at = start + (units[i] - first);
-        f->n_revealed += !has_bit(f->revealed, units[i]);
-        set_bit(f->revealed, units[i], true);
-        set_bit(f->known, units[i], true);
+        f->n_revealed += !lb_has_bit(f->revealed, units[i]);
+        lb_set_bit(f->revealed, units[i], true);
+        lb_set_bit(f->known, units[i], true);
         least = at < least ? at : least;
         f->end = at > f->end ? at : f->end;
     }
@@ -478,9 +468,9 @@ void future_predict(struct future *f, const uint32_t *units, uint32_t n, float c
 {
     assert(f->is_cycle && confidence > 0 && confidence < 1);
     for (uint32_t i = 0; i < n; i++) {
-        if (has_bit(f->always, units[i]) || has_bit(f->revealed, units[i]))
+        if (lb_has_bit(f->always, units[i]) || lb_has_bit(f->revealed, units[i]))
             continue;
-        set_bit(f->known, units[i], true);
+        lb_set_bit(f->known, units[i], true);
         if (confidence > f->confidence[units[i]])
             f->confidence[units[i]] = confidence;
     }
@@ -490,7 +480,7 @@ uint64_t future_reach(struct future *f, uint32_t unit, uint64_t position)
 {
     if (!f->is_cycle)
         return future_at(f, position) == unit ? position : FUTURE_NEVER;
-    if (has_bit(f->revealed, unit))
+    if (lb_has_bit(f->revealed, unit))
         return position;
     /* none that is needed before is left out */
     uint64_t next = first_turn(f, f->always, f->reached, position);
@@ -498,7 +488,7 @@ uint64_t future_reach(struct future *f, uint32_t unit, uint64_t position)
     if (next == FUTURE_NEVER || next % f->n_units != unit ||
         (f->n_revealed > 0 && first_turn(f, f->revealed, NULL, position) < next))
         return FUTURE_NEVER;
-    set_bit(f->reached, unit, true);
+    lb_set_bit(f->reached, unit, true);
     move_to(f, certain);
     return certain;
 }
@@ -507,15 +497,15 @@ uint64_t future_used(struct future *f, uint32_t unit, uint64_t position)
 {
     if (!f->is_cycle)
         return position + 1;
-    if (has_bit(f->always, unit)) {
-        set_bit(f->done, unit, true);
-        for (uint32_t at; has_bit(f->done, at = (uint32_t)(position % f->n_units)); position++) {
-            set_bit(f->done, at, false);
-            set_bit(f->reached, at, false);
+    if (lb_has_bit(f->always, unit)) {
+        lb_set_bit(f->done, unit, true);
+        for (uint32_t at; lb_has_bit(f->done, at = (uint32_t)(position % f->n_units)); position++) {
+            lb_set_bit(f->done, at, false);
+            lb_set_bit(f->reached, at, false);
         }
-    } else if (has_bit(f->revealed, unit)) {
-        set_bit(f->revealed, unit, false);
-        set_bit(f->known, unit, false);
+    } else if (lb_has_bit(f->revealed, unit)) {
+        lb_set_bit(f->revealed, unit, false);
+        lb_set_bit(f->known, unit, false);
         f->uses[unit] += f->weight;
         f->all_uses += f->weight;
         f->n_revealed--;

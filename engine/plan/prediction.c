@@ -1,6 +1,7 @@
 /* prediction: see prediction.h. */
 #include "plan/prediction.h"
 
+#include "base/bits.h"
 #include "base/memory.h"
 #include "plan/predictor.h"
 
@@ -44,17 +45,6 @@ const struct predictor *predictor_find(const char *name)
         if (strcmp(list[i]->name, name) == 0)
             return list[i];
     return NULL;
-}
-
-static bool has_bit(const uint64_t *bits, uint32_t i)
-{
-    return bits[i / 64] >> i % 64 & 1;
-}
-
-static void set_bit(uint64_t *bits, uint32_t i, bool value)
-{
-    uint64_t bit = UINT64_C(1) << i % 64;
-    bits[i / 64] = value ? bits[i / 64] | bit : bits[i / 64] & ~bit;
 }
 
 static void find_layers(struct prediction *p, const struct prediction_options *o)
@@ -153,11 +143,11 @@ static void judge(struct prediction *p, uint32_t layer, uint32_t depth, uint32_t
     uint64_t *guessed = guessed_at(p, depth);
     struct prediction_score now = {.needed = n};
     for (uint32_t i = p->first[layer]; i < p->end[layer]; i++) {
-        if (!has_bit(guessed, i))
+        if (!lb_has_bit(guessed, i))
             continue;
         now.guessed++;
-        now.right += has_bit(p->needed, i);
-        set_bit(guessed, i, false);
+        now.right += lb_has_bit(p->needed, i);
+        lb_set_bit(guessed, i, false);
     }
     bool *has = &p->has_guess[index_of(p, layer, depth)];
     struct prediction_score *to[] = {&p->scores[index_of(p, layer, depth)], &p->sums[depth - 1]};
@@ -173,10 +163,10 @@ void prediction_revealed(struct prediction *p, uint32_t layer, const uint32_t *u
                          const uint8_t *outcome_of, int64_t now_ns)
 {
     for (uint32_t i = p->first[layer]; i < p->end[layer]; i++)
-        set_bit(p->needed, i, false);
+        lb_set_bit(p->needed, i, false);
     for (uint32_t i = 0; i < n; i++) {
         bool foreseen = p->since_ns[units[i]] >= 0;
-        set_bit(p->needed, units[i], true);
+        lb_set_bit(p->needed, units[i], true);
         if (outcome_of[units[i]] == 0)
             continue;
         p->counters.misses++;
@@ -188,8 +178,8 @@ void prediction_revealed(struct prediction *p, uint32_t layer, const uint32_t *u
     for (uint32_t depth = 1; depth <= p->depth; depth++)
         judge(p, layer, depth, n);
     for (uint32_t i = p->first[layer]; i < p->end[layer]; i++) {
-        p->counters.vain += has_bit(p->begun, i) && !has_bit(p->needed, i);
-        set_bit(p->begun, i, false);
+        p->counters.vain += lb_has_bit(p->begun, i) && !lb_has_bit(p->needed, i);
+        lb_set_bit(p->begun, i, false);
         p->since_ns[i] = -1;
     }
 }
@@ -197,7 +187,7 @@ void prediction_revealed(struct prediction *p, uint32_t layer, const uint32_t *u
 void prediction_began(struct prediction *p, uint32_t unit)
 {
     p->counters.loads++;
-    set_bit(p->begun, unit, true);
+    lb_set_bit(p->begun, unit, true);
 }
 
 void prediction_break_off(struct prediction *p)
@@ -205,7 +195,7 @@ void prediction_break_off(struct prediction *p)
     memset(p->guessed, 0, (size_t)p->depth * p->n_words * sizeof *p->guessed);
     memset(p->has_guess, 0, (size_t)p->depth * p->n_layers * sizeof *p->has_guess);
     for (uint32_t i = 0; i < p->n_units; i++) {
-        p->counters.vain += has_bit(p->begun, i);
+        p->counters.vain += lb_has_bit(p->begun, i);
         p->since_ns[i] = -1;
     }
     memset(p->begun, 0, p->n_words * sizeof *p->begun);
@@ -235,7 +225,7 @@ static void take_guess(struct prediction *p, struct future *future, uint32_t lay
     for (uint32_t i = 0; i < n; i++) {
         assert(units[i] >= p->first[layer] && units[i] < p->end[layer]);
         float sure = confidence ? confidence[i] : precision(p, depth);
-        set_bit(guessed_at(p, depth), units[i], true);
+        lb_set_bit(guessed_at(p, depth), units[i], true);
         if (p->since_ns[units[i]] < 0)
             p->since_ns[units[i]] = now_ns;
         future_predict(future, &units[i], 1, sure);
@@ -272,7 +262,7 @@ void prediction_told(struct prediction *p, struct future *future, uint32_t layer
 
 bool prediction_was_needed(const struct prediction *p, uint32_t unit)
 {
-    return has_bit(p->needed, unit);
+    return lb_has_bit(p->needed, unit);
 }
 
 uint32_t prediction_last_need(const struct prediction *p, uint32_t layer)
