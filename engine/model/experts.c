@@ -335,9 +335,8 @@ static enum lb_status biases(struct model_session *s)
     return status;
 }
 
-void experts_sum(struct model_session *s, uint32_t first)
+void experts_sum(struct model_session *s)
 {
-    s->experts->base = first;
     session_share(s, s->n_tokens, stage_chunk(s->model->config.n_embd * experts_of(s)->used),
                   sum_tokens);
     profile_lap(s, OP_EXPERT_SUM);
@@ -345,7 +344,6 @@ void experts_sum(struct model_session *s, uint32_t first)
 
 enum lb_status expert_feed_forward(struct model_session *s)
 {
-    s->experts->base = 0;
     enum lb_status status = norm(s);
     if (status == LB_OK)
         status = route(s);
@@ -356,13 +354,12 @@ enum lb_status expert_feed_forward(struct model_session *s)
     if (status == LB_OK)
         status = run_needed(s);
     if (status == LB_OK)
-        experts_sum(s, 0);
+        experts_sum(s);
     return status;
 }
 
-enum lb_status experts_choose(struct model_session *s, uint32_t first)
+enum lb_status experts_choose(struct model_session *s)
 {
-    s->experts->base = first;
     enum lb_status status = norm(s);
     if (status == LB_OK)
         status = choose(s);

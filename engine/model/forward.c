@@ -95,6 +95,8 @@ static uint32_t select_chunk(struct model_session *s, const struct model_batch *
     s->cosine = s->all.cosine + first * pairs;
     s->sine = s->all.sine + first * pairs;
     s->position = s->all.position + first;
+    if (s->experts)
+        s->experts->base = first;
     if (chunks_of(s, batch) > 1) { /* one sequence */
         s->segments[0].n_tokens = s->n_tokens;
         s->segments[0].pos0 = s->length[s->segments[0].sequence] + first;
@@ -196,16 +198,16 @@ static enum lb_status layer_of_experts(struct model_session *s, const struct mod
         uint32_t first = select_chunk(s, batch, i);
         status = attention(s, batch->want ? batch->want + first : NULL);
         if (status == LB_OK)
-            status = experts_choose(s, first);
+            status = experts_choose(s);
         s->residual = false; /* its h waits for the experts */
         s->all.kept[i] = s->n_tokens;
     }
     if (status == LB_OK)
         status = experts_run(s, s->all.kept, n);
     for (uint32_t i = 0; status == LB_OK && i < n; i++) {
-        uint32_t first = select_chunk(s, batch, i);
+        select_chunk(s, batch, i);
         s->n_tokens = s->input.n_tokens = s->all.kept[i];
-        experts_sum(s, first);
+        experts_sum(s);
         s->residual = true;
         stage_settle(s);
     }

@@ -279,11 +279,11 @@ enum lb_status feed_forward_whole(struct model_session *s, const struct session_
 enum lb_status dense_feed_forward(struct model_session *s);
 enum lb_status expert_feed_forward(struct model_session *s);
 /* The same where chunks go through the layer together: `choose` for each of them (and what all
- * tokens share), then `run` for all, each needed expert once; then `sum` for each. `first` is where
- * a chunk begins in the pass; chunk i, of max_tokens, has kept[i] tokens. */
-enum lb_status experts_choose(struct model_session *s, uint32_t first);
+ * tokens share), then `run` for all, each needed expert once; then `sum` for each. Chunk i, of
+ * max_tokens, has kept[i] tokens. */
+enum lb_status experts_choose(struct model_session *s);
 enum lb_status experts_run(struct model_session *s, const uint32_t *kept, uint32_t n_chunks);
-void experts_sum(struct model_session *s, uint32_t first);
+void experts_sum(struct model_session *s);
 
 /* ---- gate_ahead.c ---- */
 
