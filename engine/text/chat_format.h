@@ -1,5 +1,5 @@
 /*
- * chat_format: messages of a user as the model's chat template writes it. Templates are programs
+ * chat_format: messages of a user as the model's chat template writes them. Templates are programs
  * (Jinja); they are not run, but told apart by the marks that they put.
  */
 #ifndef TEXT_CHAT_FORMAT_H
