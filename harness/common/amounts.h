@@ -3,7 +3,7 @@
  *
  * Sizes are bytes: "4096", "16MiB", "1.5GB" (kB MB GB TB are powers of 1000, KiB MiB GiB TiB
  * and K M G T of 1024). Bandwidths are sizes a second: "500MB/s". Durations carry a unit: "100us"
- * (ns us ms s min). The value_parse functions return false for anything else and then leave *value
+ * (ns us ms s min). The amount_parse functions return false for anything else and then leave *value
  * alone.
  */
 #ifndef AMOUNTS_H
