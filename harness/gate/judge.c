@@ -2,8 +2,8 @@
  * judge: see judge.h.
  *
  * 1. read the scenario, find its model (of commands: their metrics); 2. exact counts against the
- * committed baseline; 3. with
- * --base, times of both binaries in turns; 4. the report in all forms asked for, and the exit code.
+ * committed baseline; 3. with --base, times of both binaries in turns; 4. the report in all forms
+ * asked for, and the exit code.
  */
 #include "gate/judge.h"
 
@@ -23,7 +23,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -305,18 +304,6 @@ static enum lb_status check_counts(struct gate *g, struct lb_error *err)
     return status;
 }
 
-static void warn(struct gate *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void warn(struct gate *g, const char *format, ...)
-{
-    char text[512];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    json_array_append_new(g->warnings, json_text(text));
-}
-
 /* The environment once more: had it changed, the arms would not have been measured on one machine.
  */
 static void check_machine(struct gate *g)
@@ -356,9 +343,10 @@ static void note_oddities(struct gate *g)
         name_memory(g, row);
         size_t outliers = row->result.outliers[0] + row->result.outliers[1];
         if (row->result.first_is_slowest)
-            warn(g, "%s: the first sample is the slowest: not warmed up?", row->name);
+            json_append_text(g->warnings, "%s: the first sample is the slowest: not warmed up?",
+                             row->name);
         if (outliers > 0)
-            warn(g, "%s: %zu outliers (kept)", row->name, outliers);
+            json_append_text(g->warnings, "%s: %zu outliers (kept)", row->name, outliers);
     }
 }
 
