@@ -250,8 +250,6 @@ static int compare(const struct compare_options *o, char **words)
 int command_compare(int argc, char **argv)
 {
     struct compare_options o = {0};
-    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &o, 0},
-                                 {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {
         "compare", "BASE HEAD [options]",
         "Prints, for each cell and metric, the ratio of HEAD to BASE with its 99% interval, and\n"
@@ -261,7 +259,7 @@ int command_compare(int argc, char **argv)
         "RESULT:CELL RESULT:CELL compares two cells, by their names or words that only they "
         "have.\n"
         "Refuses results of different work (exit code 5) or machines (4).",
-        groups};
+        CLI_OWN(own, &o)};
     int code = cli_parse(&cli, &argc, argv);
     if (code >= 0)
         return code;

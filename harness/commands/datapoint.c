@@ -36,13 +36,11 @@ static enum lb_status choose(struct result_view *view, const char *name,
 int command_datapoint(int argc, char **argv)
 {
     struct datapoint_command command = {.cell = NULL};
-    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &command, 0},
-                                 {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {"datapoint", "RESULT [options]",
                       "Prints one row to share: processor, memory, drive, shape of the model, "
                       "setting, tokens/s,\n"
                       "share of floor, version; no names of machines, files or people.",
-                      groups};
+                      CLI_OWN(own, &command)};
     int code = cli_parse(&cli, &argc, argv);
     if (code >= 0)
         return code;

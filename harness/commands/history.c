@@ -155,8 +155,6 @@ static enum lb_status draw(const struct history *h, const char *out, struct lb_e
 int command_history(int argc, char **argv)
 {
     struct history_options o = {NULL, NULL, false};
-    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &o, 0},
-                                 {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {
         "history", "RESULT... [options]",
         "Prints each metric over the results in the order of their time, with the interval of its\n"
@@ -164,7 +162,7 @@ int command_history(int argc, char **argv)
         "is\n"
         "what 'compare' takes: run directories, directories of them, names in results/baselines,\n"
         "files of Google Benchmark. Results were not measured in turns: 'gate' judges, this shows.",
-        groups};
+        CLI_OWN(own, &o)};
     int code = cli_parse(&cli, &argc, argv);
     if (code >= 0)
         return code;

@@ -110,8 +110,6 @@ static int print_schema(void)
 int command_list(int argc, char **argv)
 {
     struct list options = {0};
-    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &options, 0},
-                                 {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {
         "list", "[--json] [KIND]",
         "Lists what can be chosen: policies, schedulers, storage, devices, kernels,\n"
@@ -120,7 +118,7 @@ int command_list(int argc, char **argv)
         "summary.csv and of 'run -o'; 'figures': what plot draws, each with its question;\n"
         "'scenarios': those that run finds by their names; 'scenario-schema': the JSON\n"
         "Schema of scenario files.",
-        groups};
+        CLI_OWN(own, &options)};
     int code = cli_parse(&cli, &argc, argv);
     if (code >= 0)
         return code;

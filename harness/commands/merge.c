@@ -19,13 +19,11 @@ static const struct option own[] = {
 int command_merge(int argc, char **argv)
 {
     struct merge_options options = {NULL};
-    struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &options, 0},
-                                 {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {
         "merge", "RESULT... --out DIR",
         "Joins the results of shards, of machines, or of parts of one run. Exit code 3:\n"
         "samples are missing in all of them; which, is said and stands in the result.",
-        groups};
+        CLI_OWN(own, &options)};
     int code = cli_parse(&cli, &argc, argv);
     if (code >= 0)
         return code;
