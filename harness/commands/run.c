@@ -5,6 +5,7 @@
 #include "common/exit_codes.h"
 #include "common/file_io.h"
 #include "common/process.h"
+#include "common/shell_word.h"
 #include "common/terminal.h"
 #include "figure/draw.h"
 #include "report/page.h"
@@ -204,20 +205,6 @@ static bool draw(const struct study_run *run)
     return drawn && good;
 }
 
-/* A word as a shell takes it. */
-static void put_word(const char *word, FILE *out)
-{
-    if (*word && !word[strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                    "-_./=,:+@%")]) {
-        fprintf(out, " %s", word);
-        return;
-    }
-    fputs(" '", out);
-    for (; *word; word++)
-        fputs(*word == '\'' ? "'\\''" : (char[]){*word, '\0'}, out);
-    fputc('\'', out);
-}
-
 /* For a run that is stopped: the command that goes on with this scenario, the i-th of n. */
 static void prepare_last_words(const struct study_run *run, const struct call *call, size_t i)
 {
@@ -231,13 +218,15 @@ static void prepare_last_words(const struct study_run *run, const struct call *c
         bool other = false;
         for (size_t p = 0; call->paths && p < call->n_paths; p++)
             other |= p != i && call->argv[k] == call->paths[p];
-        if (!other && strcmp(call->argv[k], "--resume") != 0)
-            put_word(call->argv[k], out);
+        if (!other && strcmp(call->argv[k], "--resume") != 0) {
+            fputc(' ', out);
+            shell_word(call->argv[k], out);
+        }
     }
     fputs(" --resume", out);
     if (!run->options->out) {
-        fputs(" --out", out);
-        put_word(run->results.directory, out);
+        fputs(" --out ", out);
+        shell_word(run->results.directory, out);
     }
     fputc('\n', out);
     if (fclose(out) == 0)

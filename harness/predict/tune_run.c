@@ -11,10 +11,10 @@
 #include "common/amounts.h"
 #include "common/file_io.h"
 #include "common/json_text.h"
+#include "common/shell_word.h"
 #include "result/results_json.h"
 #include "sample/runner.h"
 
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -188,22 +188,6 @@ static void print_drafts(const struct tune_choice *c)
             p->tokens_per_s / c->prediction.tokens_per_s, c->draft_tokens);
 }
 
-/* A word that a shell takes as it is, or between quotes. */
-static void print_word(const char *word)
-{
-    bool plain = *word != '\0';
-    for (const char *p = word; *p; p++)
-        plain &= isalnum((unsigned char)*p) || strchr("/._-+,:@%=", *p) != NULL;
-    if (plain) {
-        fputs(word, stdout);
-        return;
-    }
-    putchar('\'');
-    for (const char *p = word; *p; p++)
-        fputs(*p == '\'' ? "'\\''" : (char[]){*p, '\0'}, stdout);
-    putchar('\'');
-}
-
 static void print_part(uint64_t like, uint64_t bytes, const char *format, ...)
 {
     char size[32];
@@ -259,7 +243,7 @@ static enum lb_status print_text(const struct tune_facts *f, const struct tune_o
     if (!options)
         return lb_fail(err, LB_ERR_NOMEM, "options: out of memory");
     fputs("layerbench generate --model ", stdout);
-    print_word(c->settings.engine.model_path);
+    shell_word(c->settings.engine.model_path, stdout);
     printf(" --prompt 'Once upon a time' %s\n", options);
     free(options);
     print_memory(f, o, given, c);
