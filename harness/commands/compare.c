@@ -101,17 +101,6 @@ static bool print_json(const struct gate_rule *rule, const struct result_set set
 
 /* ---- tables ---- */
 
-static void human(const struct compare_row *row, int side, char *text, size_t size)
-{
-    double value = row->median[side];
-    if (strcmp(row->unit, "ns") == 0)
-        amount_human_duration(value, text, size);
-    else if (strcmp(row->unit, "bytes") == 0)
-        amount_human_size(value, text, size);
-    else
-        snprintf(text, size, "%.4g%s%s", value, *row->unit ? " " : "", row->unit);
-}
-
 /* "0.981 to 1.004", or "-". */
 static const char *interval(const struct compare_row *row, int digits, char *text, size_t size)
 {
@@ -139,8 +128,8 @@ static void print_markdown(const struct comparison *c)
     for (size_t i = 0; i < c->n_rows; i++) {
         const struct compare_row *r = &c->rows[i];
         char base[64], head[64], range[64];
-        human(r, 0, base, sizeof base);
-        human(r, 1, head, sizeof head);
+        amount_human(r->median[0], r->unit, base, sizeof base);
+        amount_human(r->median[1], r->unit, head, sizeof head);
         printf("| %s | %s | %s | %s | %zu, %zu | %.4f | %s | %s |\n", r->cell, r->metric, base,
                head, r->n[0], r->n[1], r->ratio, interval(r, 4, range, sizeof range),
                compare_relation_name(r->relation));
@@ -159,8 +148,8 @@ static void print_table(const struct comparison *c)
             printf("%s%s\n  %-18s %12s %12s %7s  %6s  %-17s %s\n", i ? "\n" : "", r->cell, "metric",
                    "base", "head", "n", "ratio", "99% interval", "verdict");
         cell = r->cell;
-        human(r, 0, base, sizeof base);
-        human(r, 1, head, sizeof head);
+        amount_human(r->median[0], r->unit, base, sizeof base);
+        amount_human(r->median[1], r->unit, head, sizeof head);
         printf("  %-18s %12s %12s %3zu,%3zu  %6.3f  %-17s %s%s%s\n", r->metric, base, head, r->n[0],
                r->n[1], r->ratio, interval(r, 3, range, sizeof range),
                colour && different ? "\033[1m" : "", compare_relation_name(r->relation),

@@ -35,16 +35,6 @@ static const struct option own[] = {
     {"json", NULL, "print JSON", OPTION_FLAG, FIELD(json), .flags = 0},
 };
 
-static void human(const struct history_series *s, double value, char text[48])
-{
-    if (strcmp(s->unit, "ns") == 0)
-        amount_human_duration(value, text, 48);
-    else if (strcmp(s->unit, "bytes") == 0)
-        amount_human_size(value, text, 48);
-    else
-        snprintf(text, 48, "%.4g%s%s", value, *s->unit ? " " : "", s->unit);
-}
-
 static void print_table(const struct history *h)
 {
     for (size_t i = 0; i < h->n_series; i++) {
@@ -53,9 +43,9 @@ static void print_table(const struct history *h)
         for (size_t k = 0; k < s->n_points; k++) {
             const struct history_point *p = &s->points[k];
             char label[32], value[48], low[48], high[48], ratio[32] = "";
-            human(s, p->value.median, value);
-            human(s, p->value.low, low);
-            human(s, p->value.high, high);
+            amount_human(p->value.median, s->unit, value, sizeof value);
+            amount_human(p->value.low, s->unit, low, sizeof low);
+            amount_human(p->value.high, s->unit, high, sizeof high);
             if (p->mark == HISTORY_CHANGED)
                 snprintf(ratio, sizeof ratio, " by %+.1f%%%s", 100 * (p->ratio - 1),
                          (p->ratio > 1) == s->higher_is_better ? ", better" : ", worse");

@@ -193,3 +193,13 @@ char *amount_human_duration(double ns, char *text, size_t size)
     static const char *const names[] = {"ns", "us", "ms", "s"};
     return human(ns, names, COUNT(names), 1000, text, size);
 }
+
+char *amount_human(double value, const char *unit, char *text, size_t size)
+{
+    if (strcmp(unit, "ns") == 0)
+        return amount_human_duration(value, text, size);
+    if (strcmp(unit, "bytes") == 0)
+        return amount_human_size(value, text, size);
+    snprintf(text, size, "%.4g%s%s", value, *unit ? " " : "", unit);
+    return text;
+}

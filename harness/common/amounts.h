@@ -30,5 +30,7 @@ char *amount_human_size(double bytes, char *text, size_t size);
 /* In MiB, GiB where `like` is a whole number of MiB, as sizes typed so are. */
 char *amount_human_size_like(uint64_t like, double bytes, char *text, size_t size);
 char *amount_human_duration(double ns, char *text, size_t size);
+/* Of a metric: unit "ns", "bytes", any other ("0.123 1/s") or "". */
+char *amount_human(double value, const char *unit, char *text, size_t size);
 
 #endif

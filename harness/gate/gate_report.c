@@ -6,7 +6,6 @@
 #include "common/json_text.h"
 
 #include <math.h>
-#include <string.h>
 
 const char *gate_report_outcome(int exit_code)
 {
@@ -26,12 +25,7 @@ const char *gate_report_outcome(int exit_code)
 
 static const char *human(const struct gate_times_row *row, double value, char text[64])
 {
-    if (isnan(value))
-        return "-";
-    if (strcmp(row->metric->unit, "ns") == 0)
-        return amount_human_duration(value, text, 64);
-    snprintf(text, 64, "%.4g%s%s", value, *row->metric->unit ? " " : "", row->metric->unit);
-    return text;
+    return isnan(value) ? "-" : amount_human(value, row->metric->unit, text, 64);
 }
 
 static const char *percent(double value, char text[64])
