@@ -41,11 +41,6 @@ static const struct option own[] = {
 
 /* ---- JSON ---- */
 
-static json_t *real(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static json_t *set_json(const struct result_set *set)
 {
     json_t *list = json_array();
@@ -66,14 +61,14 @@ static json_t *row_json(const struct compare_row *row)
     json_object_set_new(object, "cell", json_text(row->cell));
     json_object_set_new(object, "metric", json_text(row->metric));
     json_object_set_new(object, "unit", json_text(row->unit));
-    json_object_set_new(object, "base", real(row->median[0]));
-    json_object_set_new(object, "head", real(row->median[1]));
+    json_object_set_new(object, "base", json_number(row->median[0]));
+    json_object_set_new(object, "head", json_number(row->median[1]));
     json_object_set_new(object, "n_base", json_integer((json_int_t)row->n[0]));
     json_object_set_new(object, "n_head", json_integer((json_int_t)row->n[1]));
-    json_object_set_new(object, "ratio", real(row->ratio));
-    json_object_set_new(object, "low", real(row->interval.low));
-    json_object_set_new(object, "high", real(row->interval.high));
-    json_object_set_new(object, "p", real(row->p));
+    json_object_set_new(object, "ratio", json_number(row->ratio));
+    json_object_set_new(object, "low", json_number(row->interval.low));
+    json_object_set_new(object, "high", json_number(row->interval.high));
+    json_object_set_new(object, "p", json_number(row->p));
     json_object_set_new(object, "verdict", json_text(compare_relation_name(row->relation)));
     return object;
 }

@@ -15,7 +15,6 @@
 #include "settings/cli.h"
 #include "settings/model_options.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,11 +54,6 @@ static void print_table(const struct history *h)
     }
 }
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static json_t *series_json(const struct history_series *s)
 {
     json_t *points = json_array();
@@ -71,12 +65,12 @@ static json_t *series_json(const struct history_series *s)
         json_object_set_new(point, "path", json_text(p->file->path));
         json_object_set(point, "started_realtime_ns",
                         json_object_get(p->file->ours, "started_realtime_ns"));
-        json_object_set_new(point, "median", number(p->value.median));
-        json_object_set_new(point, "low", number(p->value.low));
-        json_object_set_new(point, "high", number(p->value.high));
+        json_object_set_new(point, "median", json_number(p->value.median));
+        json_object_set_new(point, "low", json_number(p->value.low));
+        json_object_set_new(point, "high", json_number(p->value.high));
         json_object_set_new(point, "n", json_integer((json_int_t)p->value.n));
         json_object_set_new(point, "mark", json_text(history_mark_name(p->mark)));
-        json_object_set_new(point, "ratio", number(p->ratio));
+        json_object_set_new(point, "ratio", json_number(p->ratio));
         json_array_append_new(points, point);
     }
     return json_pack("{s:o, s:o, s:o, s:o}", "cell", json_text(s->cell), "metric",

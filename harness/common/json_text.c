@@ -1,6 +1,7 @@
 /* json_text: jansson refuses invalid UTF-8; model files and /proc may hold it. */
 #include "common/json_text.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -40,6 +41,11 @@ json_t *json_text(const char *text)
     value = json_stringn(mended, used);
     free(mended);
     return value;
+}
+
+json_t *json_number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
 }
 
 enum lb_status json_can_name(const char *path, const char *what, struct lb_error *err)

@@ -8,6 +8,8 @@
 
 /* NULL when out of memory. text NULL gives null. */
 json_t *json_text(const char *text);
+/* null where it is not finite. */
+json_t *json_number(double value);
 /* One more text in an array, as by printf. */
 void json_append_text(json_t *array, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A path is of use only as it is: LB_ERR_INPUT where it is not UTF-8, so that `what` ("the

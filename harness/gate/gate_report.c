@@ -156,11 +156,6 @@ void gate_report_markdown(const struct gate_report *r, FILE *out)
 
 /* ---- JSON ---- */
 
-static json_t *real(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static json_t *count_json(const struct gate_count *c)
 {
     json_t *object = json_object();
@@ -181,21 +176,21 @@ static json_t *row_json(const struct gate_times_row *row)
     json_object_set_new(object, "unit", json_text(row->metric->unit));
     json_object_set_new(object, "verdict", json_text(gate_verdict_name(r->verdict)));
     json_object_set_new(object, "reason", json_text(r->reason));
-    json_object_set_new(object, "base", real(r->median[0]));
-    json_object_set_new(object, "head", real(r->median[1]));
+    json_object_set_new(object, "base", json_number(r->median[0]));
+    json_object_set_new(object, "head", json_number(r->median[1]));
     json_object_set_new(object, "n",
                         json_integer((json_int_t)(r->n[0] < r->n[1] ? r->n[0] : r->n[1])));
-    json_object_set_new(object, "ratio", real(r->ratio));
-    json_object_set_new(object, "low", real(r->interval.low));
-    json_object_set_new(object, "high", real(r->interval.high));
-    json_object_set_new(object, "p", real(r->p_worse));
-    json_object_set_new(object, "cv", real(r->cv));
-    json_object_set_new(object, "least_effect", real(r->least_effect));
+    json_object_set_new(object, "ratio", json_number(r->ratio));
+    json_object_set_new(object, "low", json_number(r->interval.low));
+    json_object_set_new(object, "high", json_number(r->interval.high));
+    json_object_set_new(object, "p", json_number(r->p_worse));
+    json_object_set_new(object, "cv", json_number(r->cv));
+    json_object_set_new(object, "least_effect", json_number(r->least_effect));
     json_object_set_new(object, "outliers",
                         json_integer((json_int_t)(r->outliers[0] + r->outliers[1])));
     json_object_set_new(object, "measured_again", json_boolean(row->measured_again));
     json_object_set_new(object, "first_verdict", json_text(gate_verdict_name(row->first.verdict)));
-    json_object_set_new(object, "first_ratio", real(row->first.ratio));
+    json_object_set_new(object, "first_ratio", json_number(row->first.ratio));
     return object;
 }
 
@@ -203,7 +198,7 @@ static json_t *sample_json(const struct gate_report *r, const struct gate_time_s
 {
     json_t *object = json_object(), *values = json_object();
     for (size_t i = 0; i < r->plan->n_metrics; i++)
-        json_object_set_new(values, r->plan->metrics[i]->name, real(s->values[i]));
+        json_object_set_new(values, r->plan->metrics[i]->name, json_number(s->values[i]));
     json_object_set_new(object, "seq", json_integer(s->seq));
     json_object_set_new(object, "cell", json_text(r->plan->cells[s->cell].name));
     json_object_set_new(object, "block", json_integer(s->block));
@@ -248,7 +243,7 @@ json_t *gate_report_json(const struct gate_report *r)
     json_object_set_new(root, "slowed", json_text(r->slowed));
     json_object_set_new(root, "exit_code", json_integer(r->exit_code));
     json_object_set_new(root, "outcome", json_text(gate_report_outcome(r->judged)));
-    json_object_set_new(root, "took_s", real(r->took_s));
+    json_object_set_new(root, "took_s", json_number(r->took_s));
     json_object_set_new(root, "environment", json_deep_copy(r->environment));
     json_object_set_new(root, "warnings", json_deep_copy(r->warnings));
     json_object_set_new(root, "counts", counts);

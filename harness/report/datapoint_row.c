@@ -22,11 +22,6 @@ static json_t *environment(const struct result_view *view, const char *key)
     return known(json_object_get(json_object_get(all, key), "value"));
 }
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 /* Options that say most, and those that are not as usual. */
 static bool tells(const struct option *o, const json_t *value, const json_t *usual)
 {
@@ -82,7 +77,7 @@ static json_t *drive_json(struct result_view *view, const struct view_cell *cell
         json_object_set(drive, "emulated", (json_t *)emulated);
     else
         json_object_set_new(drive, "kind", json_text(kind));
-    json_object_set_new(drive, "bytes_per_second", number(cell->floor.bandwidth));
+    json_object_set_new(drive, "bytes_per_second", json_number(cell->floor.bandwidth));
     return drive;
 }
 
@@ -111,9 +106,9 @@ json_t *datapoint_json(struct result_view *view, const struct view_cell *cell)
     json_object_set_new(row, "model", model_json(view));
     json_object_set_new(row, "setting", setting_json(view, cell));
     json_object_set_new(row, "samples", json_integer((json_int_t)cell->pass.n));
-    json_object_set_new(row, "tokens_per_second", number(view_speed(cell, cell->pass.median)));
-    json_object_set_new(row, "pass_ns", number(cell->pass.median));
-    json_object_set_new(row, "share_of_floor", number(share > 0 ? share : NAN));
+    json_object_set_new(row, "tokens_per_second", json_number(view_speed(cell, cell->pass.median)));
+    json_object_set_new(row, "pass_ns", json_number(cell->pass.median));
+    json_object_set_new(row, "share_of_floor", json_number(share > 0 ? share : NAN));
     json_object_set(row, "version", environment(view, "version"));
     json_object_set(row, "revision", environment(view, "git_revision"));
     return row;
