@@ -143,7 +143,7 @@ struct sides {            /* one cell in both sets */
     const struct result_set *sets[2];
 };
 
-static const json_t *samples_of(const struct result_file *file, const char *name, double *batch)
+const json_t *compare_samples(const struct result_file *file, const char *name, double *batch)
 {
     const json_t *cell = result_cell(file, name);
     *batch = number(json_object_get(cell, "options"), "batch");
@@ -157,7 +157,7 @@ static size_t count_samples(const struct sides *s, int side)
     size_t n = 0;
     double batch;
     for (size_t i = 0; i < s->sets[side]->count; i++)
-        n += json_array_size(samples_of(&s->sets[side]->files[i], s->names[side], &batch));
+        n += json_array_size(compare_samples(&s->sets[side]->files[i], s->names[side], &batch));
     return n;
 }
 
@@ -168,7 +168,7 @@ static double *values_of(const struct sides *s, int side, const struct compare_m
     double *values = malloc((count_samples(s, side) + 1) * sizeof *values), batch;
     *n = 0;
     for (size_t i = 0; values && i < s->sets[side]->count; i++) {
-        const json_t *samples = samples_of(&s->sets[side]->files[i], s->names[side], &batch),
+        const json_t *samples = compare_samples(&s->sets[side]->files[i], s->names[side], &batch),
                      *sample;
         size_t k;
         json_array_foreach(samples, k, sample)

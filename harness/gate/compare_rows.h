@@ -66,6 +66,9 @@ struct compare_metric compare_metric_of_key(const char *key);
 double compare_metric_value(const struct compare_metric *metric, const json_t *sample,
                             double batch);
 
+/* The samples of a cell, NULL where none count; *batch: sequences of each. */
+const json_t *compare_samples(const struct result_file *file, const char *cell, double *batch);
+
 /* Rows of all cells that both have, in the order of base. The cells of skipped or failed
  * measurements become problems. false: out of memory. Free it in any case. */
 bool compare_sets(const struct gate_rule *rule, const struct result_set *base,

@@ -57,11 +57,8 @@ struct values {
 static bool add_values(struct values *v, const struct result_file *file, const char *cell,
                        const struct compare_metric *metric)
 {
-    const json_t *json = result_cell(file, cell), *sample;
-    const json_t *options = json_object_get(json, "options");
-    const json_t *samples =
-        json_object_get(json, "invalid") ? NULL : json_object_get(json, "samples");
-    double batch = json_number_value(json_object_get(options, "batch"));
+    double batch;
+    const json_t *samples = compare_samples(file, cell, &batch), *sample;
     double *grown = realloc(v->list, (v->n + json_array_size(samples) + 1) * sizeof *grown);
     size_t i;
     if (!grown)
@@ -69,7 +66,7 @@ static bool add_values(struct values *v, const struct result_file *file, const c
     v->list = grown;
     json_array_foreach(samples, i, sample)
     {
-        double value = compare_metric_value(metric, sample, batch > 0 ? batch : 1);
+        double value = compare_metric_value(metric, sample, batch);
         if (isfinite(value))
             v->list[v->n++] = value;
     }
