@@ -47,10 +47,9 @@ static json_t *setting_json(struct result_view *view, const struct view_cell *ce
         json_t *value = json_object_get(cell->options, o->name);
         if (!value || !tells(o, value, json_object_get(usual, o->name)))
             continue;
-        bool size = o->kind == OPTION_SIZE || o->kind == OPTION_SIZE32;
         if (o->kind == OPTION_TEXT)
             json_object_set_new(setting, o->name, json_text("a file"));
-        else if (size)
+        else if (option_is_size(o))
             json_object_set_new(setting, o->name,
                                 json_text(view_option_label(view, cell, o->name)));
         else

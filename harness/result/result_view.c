@@ -120,7 +120,7 @@ const char *view_option_label(struct result_view *view, const struct view_cell *
     const char *value = view_option(view, cell, key);
     size_t count;
     const struct option *table = options_table(&count), *option = option_find(table, count, key);
-    bool size = option && (option->kind == OPTION_SIZE || option->kind == OPTION_SIZE32);
+    bool size = option && option_is_size(option);
     uint64_t bytes;
     char text[32];
     if (!size || !amount_parse_size(value, &bytes))

@@ -143,7 +143,7 @@ static double number_of(const struct option *o, const char *text)
 {
     uint64_t whole;
     double real;
-    if (o->kind == OPTION_SIZE || o->kind == OPTION_SIZE32)
+    if (option_is_size(o))
         return amount_parse_size(text, &whole) ? (double)whole : NAN;
     bool number = o->kind == OPTION_COUNT || o->kind == OPTION_COUNT64 || o->kind == OPTION_REAL;
     return number && amount_parse_real(text, &real) ? real : NAN;
@@ -152,8 +152,8 @@ static double number_of(const struct option *o, const char *text)
 /* An option of numbers, whatever the result; one of several words is none. */
 static bool is_number_kind(const struct option *o)
 {
-    return (o->kind == OPTION_SIZE || o->kind == OPTION_SIZE32 || o->kind == OPTION_COUNT ||
-            o->kind == OPTION_COUNT64 || o->kind == OPTION_REAL) &&
+    return (option_is_size(o) || o->kind == OPTION_COUNT || o->kind == OPTION_COUNT64 ||
+            o->kind == OPTION_REAL) &&
            !(o->words && o->words[1]);
 }
 

@@ -31,6 +31,11 @@ static bool is_number(enum option_kind kind)
            kind == OPTION_DURATION;
 }
 
+bool option_is_size(const struct option *o)
+{
+    return o->kind == OPTION_SIZE || o->kind == OPTION_SIZE32;
+}
+
 static double largest(const struct option *o)
 {
     if (o->max > 0)
@@ -59,12 +64,11 @@ static void expect_choice(const struct option *o, char *text, size_t size)
 static void expect_range(const struct option *o, char *text, size_t size)
 {
     char part[64];
-    bool amount = o->kind == OPTION_SIZE || o->kind == OPTION_SIZE32;
     if (o->max > 0 && o->max < 0x1p53) {
         snprintf(part, sizeof part, " from %.15g to %.15g", o->min, o->max);
         append(text, size, part);
     } else if (o->min != 0 || o->kind == OPTION_COUNT || o->kind == OPTION_COUNT64) {
-        if (amount)
+        if (option_is_size(o))
             amount_format_size((uint64_t)o->min, part, sizeof part);
         else
             snprintf(part, sizeof part, "%.15g", o->min);

@@ -70,6 +70,9 @@ void option_format(const struct option *option, const void *target, char *text, 
 /* "a whole number of at least 1, or 'auto'" */
 void option_expected(const struct option *option, char *text, size_t size);
 
+/* Of bytes. */
+bool option_is_size(const struct option *option);
+
 /* By name, with '-' and '_' taken as the same; NULL when there is none. */
 const struct option *option_find(const struct option *options, size_t count, const char *name);
 

@@ -120,11 +120,11 @@ static bool device_text(json_t *object, char *text, size_t size)
 
 bool scenario_option_text(const struct option *o, json_t *value, char *text, size_t size)
 {
-    bool amount = o->kind == OPTION_COUNT || o->kind == OPTION_COUNT64 || o->kind == OPTION_SIZE ||
-                  o->kind == OPTION_SIZE32;
+    bool count = o->kind == OPTION_COUNT || o->kind == OPTION_COUNT64;
+    bool amount = count || option_is_size(o);
     bool real = o->kind == OPTION_REAL || o->kind == OPTION_BANDWIDTH;
     if (json_is_string(value)) {
-        bool word = amount && !(o->kind == OPTION_SIZE || o->kind == OPTION_SIZE32);
+        bool word = count;
         for (const char *const *w = o->words; word && w && *w; w++)
             word = strcmp(*w, json_string_value(value)) != 0;
         if (word || o->kind == OPTION_REAL) /* "8" is no number */

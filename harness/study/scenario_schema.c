@@ -12,11 +12,6 @@
 
 /* ---- one option ---- */
 
-static bool is_size(const struct option *o)
-{
-    return o->kind == OPTION_SIZE || o->kind == OPTION_SIZE32;
-}
-
 static json_t *words_of(const char *const *words)
 {
     json_t *list = json_array();
@@ -50,7 +45,7 @@ static json_t *number_schema(const struct option *o)
                                "minimum", json_integer((json_int_t)o->min));
     if (o->max > 0 && o->max < 0x1p53)
         json_object_set_new(number, "maximum", json_integer((json_int_t)o->max));
-    if (is_size(o)) { /* "16MiB", or one of the words */
+    if (option_is_size(o)) { /* "16MiB", or one of the words */
         char pattern[256] = "^(" SIZE_PATTERN;
         for (const char *const *word = o->words; word && *word; word++) {
             strncat(pattern, "|", sizeof pattern - strlen(pattern) - 1);
@@ -108,7 +103,7 @@ static void default_of(const struct option *o, char *text, size_t size)
 
 static const char *unit_of(const struct option *o)
 {
-    return is_size(o) ? "bytes" : o->unit;
+    return option_is_size(o) ? "bytes" : o->unit;
 }
 
 static json_t *option_schema(const struct option *o)

@@ -31,14 +31,9 @@ void sweep_free(struct sweep *sweep)
 
 /* ---- values ---- */
 
-static bool is_size(const struct option *o)
-{
-    return o->kind == OPTION_SIZE || o->kind == OPTION_SIZE32;
-}
-
 static bool has_ranges(const struct option *o)
 {
-    return is_size(o) || o->kind == OPTION_COUNT || o->kind == OPTION_COUNT64 ||
+    return option_is_size(o) || o->kind == OPTION_COUNT || o->kind == OPTION_COUNT64 ||
            o->kind == OPTION_REAL;
 }
 
@@ -51,7 +46,7 @@ json_t *sweep_value(const struct option *o, const char *text, struct lb_error *e
         return NULL;
     if (o->kind == OPTION_REAL && amount_parse_real(text, &real))
         return json_real(real);
-    if (has_ranges(o) && !is_size(o) && amount_parse_count(text, &whole))
+    if (has_ranges(o) && !option_is_size(o) && amount_parse_count(text, &whole))
         return json_integer((json_int_t)whole);
     return json_text(text);
 }
@@ -61,7 +56,7 @@ static bool number_of(const struct option *o, const char *text, double *number)
     uint64_t whole;
     if (o->kind == OPTION_REAL)
         return amount_parse_real(text, number);
-    if (!(is_size(o) ? amount_parse_size : amount_parse_count)(text, &whole))
+    if (!(option_is_size(o) ? amount_parse_size : amount_parse_count)(text, &whole))
         return false;
     *number = (double)whole;
     return true;
@@ -69,7 +64,7 @@ static bool number_of(const struct option *o, const char *text, double *number)
 
 static void format(const struct option *o, double number, char *text, size_t size)
 {
-    if (is_size(o))
+    if (option_is_size(o))
         amount_format_size((uint64_t)number, text, size);
     else
         snprintf(text, size, "%.12g", number);
