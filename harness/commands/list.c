@@ -125,7 +125,7 @@ int command_list(int argc, char **argv)
     const char *wanted = argc > 1 ? argv[1] : NULL;
     struct lb_choice any;
     if (argc == 2 && strcmp(wanted, "options") == 0) {
-        (options.markdown ? scenario_print_options_markdown : scenario_print_options)(stdout);
+        scenario_print_options(stdout, options.markdown);
         return EXIT_OK;
     }
     if (argc == 2 && strcmp(wanted, "scenarios") == 0)

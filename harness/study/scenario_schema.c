@@ -237,10 +237,12 @@ json_t *scenario_schema(void)
 
 /* ---- for people ---- */
 
-static void print_options(FILE *out, bool markdown)
+void scenario_print_options(FILE *out, bool markdown)
 {
     size_t count;
     const struct option *table = options_table(&count);
+    if (markdown)
+        fputs("| option | meaning | values | unit | default |\n|---|---|---|---|---|\n", out);
     for (size_t i = 0; i < count; i++) {
         const struct option *o = &table[i];
         char expected[320], usual[256];
@@ -258,17 +260,6 @@ static void print_options(FILE *out, bool markdown)
             fprintf(out, "%s: %s\n    %s%s%s; default: %s\n", o->name, o->about, expected,
                     unit ? "; unit: " : "", unit ? unit : "", shown);
     }
-}
-
-void scenario_print_options(FILE *out)
-{
-    print_options(out, false);
-}
-
-void scenario_print_options_markdown(FILE *out)
-{
-    fputs("| option | meaning | values | unit | default |\n|---|---|---|---|---|\n", out);
-    print_options(out, true);
 }
 
 /* Of a key: "model.synth.seed", what it means, its unit and default; then of those in it. */

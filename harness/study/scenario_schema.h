@@ -16,8 +16,7 @@ json_t *scenario_schema(void);
 
 /* Every option that is not hidden, a row each: name, values, default, meaning. As text for a
  * terminal or as a table in Markdown. */
-void scenario_print_options(FILE *out);
-void scenario_print_options_markdown(FILE *out);
+void scenario_print_options(FILE *out, bool markdown);
 /* The keys of a scenario, but for options. */
 void scenario_print_keys(FILE *out, bool markdown);
 
