@@ -1,6 +1,7 @@
 /* history_points: see history_points.h. */
 #include "gate/history_points.h"
 
+#include "common/array.h"
 #include "result/gbench_file.h"
 
 #include <math.h>
@@ -175,13 +176,9 @@ static enum lb_status add_metric(const struct gate_rule *rule, const struct resu
     size_t i;
     json_array_foreach(json_object_get(newest->ours, "cells"), i, cell)
     {
-        struct history_series *grown = realloc(h->series, (h->n_series + 1) * sizeof *grown);
-        if (!grown)
-            return no_memory(err);
-        h->series = grown;
-        struct history_series *s = &grown[h->n_series++];
-        if (!make_series(rule, set, result_scenario_hash(newest),
-                         json_string_value(json_object_get(cell, "name")), metric, s))
+        struct history_series *s = array_add(&h->series, &h->n_series, sizeof *s);
+        if (!s || !make_series(rule, set, result_scenario_hash(newest),
+                               json_string_value(json_object_get(cell, "name")), metric, s))
             return no_memory(err);
         any |= s->n_points > 0;
         if (s->n_points == 0) { /* the metric does not apply */

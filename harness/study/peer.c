@@ -18,10 +18,7 @@ static const struct option *option_of(const char *name)
 {
     size_t count;
     const struct option *table = options_table(&count);
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(table[i].name, name) == 0)
-            return &table[i];
-    return NULL;
+    return option_find(table, count, name);
 }
 
 /* The name in "{name}" at p; 0: there is none. */

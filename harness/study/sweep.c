@@ -2,6 +2,7 @@
 #include "study/sweep.h"
 
 #include "common/amounts.h"
+#include "common/array.h"
 #include "common/json_text.h"
 #include "settings/options.h"
 #include "study/matrix.h"
@@ -14,12 +15,10 @@
 
 bool sweep_add(struct sweep_list *list, const char *text)
 {
-    const char **grown = realloc(list->texts, (list->count + 1) * sizeof *grown);
-    if (!grown)
-        return false;
-    list->texts = grown;
-    grown[list->count++] = text;
-    return true;
+    const char **place = array_add(&list->texts, &list->count, sizeof *place);
+    if (place)
+        *place = text;
+    return place;
 }
 
 void sweep_free(struct sweep *sweep)
