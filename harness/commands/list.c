@@ -107,6 +107,17 @@ static int print_schema(void)
     return good ? EXIT_OK : EXIT_FAILED;
 }
 
+static int unknown_kind(const char *name)
+{
+    char names[256] = "";
+    for (size_t i = 0; i < N_KINDS; i++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s, ", kinds[i]);
+    return cli_fail("list",
+                    "'%s': expected at most one of %soptions, keys, columns, figures, scenarios, "
+                    "scenario-schema",
+                    name, names);
+}
+
 int command_list(int argc, char **argv)
 {
     struct list options = {0};
@@ -143,11 +154,7 @@ int command_list(int argc, char **argv)
     if (argc == 2 && strcmp(wanted, "figures") == 0)
         return print_figures();
     if (argc > 2 || (wanted && !lb_choice_at(wanted, 0, &any)))
-        return cli_fail("list",
-                        "'%s': expected at most one of prefetch, replacement, scheduler, storage, "
-                        "device, kernels, shape, quant, options, keys, columns, figures, "
-                        "scenarios, scenario-schema",
-                        argv[argc - 1]);
+        return unknown_kind(argv[argc - 1]);
     json_t *root = json_object();
     for (size_t i = 0; i < N_KINDS; i++) {
         if (wanted && strcmp(wanted, kinds[i]) != 0)
