@@ -1,6 +1,8 @@
 /* json_text: jansson refuses invalid UTF-8; model files and /proc may hold it. */
 #include "common/json_text.h"
 
+#include "common/file_io.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -56,6 +58,18 @@ enum lb_status json_can_name(const char *path, const char *what, struct lb_error
                        what);
     json_decref(value);
     return LB_OK;
+}
+
+enum lb_status json_replace_file(const char *path, const json_t *document, size_t flags,
+                                 struct lb_error *err)
+{
+    char *text = json_dumps(document, flags);
+    char *whole = text ? file_text("%s\n", text) : NULL;
+    enum lb_status status = whole ? file_replace(path, whole, strlen(whole), err)
+                                  : lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", path);
+    free(text);
+    free(whole);
+    return status;
 }
 
 /* The end of the comment that begins at `i`, or `i`: none does, or it has no end. */

@@ -15,6 +15,9 @@ void json_append_text(json_t *array, const char *format, ...) __attribute__((for
 /* A path is of use only as it is: LB_ERR_INPUT where it is not UTF-8, so that `what` ("the
  * scenario") cannot name it. path NULL is fine. */
 enum lb_status json_can_name(const char *path, const char *what, struct lb_error *err);
+/* The document as a file (file_replace), as jansson's flags say, and an end of line. */
+enum lb_status json_replace_file(const char *path, const json_t *document, size_t flags,
+                                 struct lb_error *err);
 /* Blanks out // and block comments, so that lines and columns of errors stay. */
 void json_blank_comments(char *text, size_t length);
 

@@ -3,7 +3,6 @@
 
 #include "common/array.h"
 #include "common/exit_codes.h"
-#include "common/file_io.h"
 #include "common/json_text.h"
 #include "result/document.h"
 
@@ -215,12 +214,7 @@ enum lb_status gate_counts_write(const struct gate_counts *counts, const char *p
     json_object_set_new(baseline, "scenario", json_text(scenario->name));
     json_object_set_new(baseline, "scenario_sha256", json_text(scenario->sha256));
     json_object_set(baseline, "cells", counts->measured);
-    char *text = json_dumps(baseline, JSON_INDENT(1));
-    char *with_end = text ? file_text("%s\n", text) : NULL;
-    enum lb_status status =
-        with_end ? file_replace(path, with_end, strlen(with_end), err) : no_memory(err);
-    free(with_end);
-    free(text);
+    enum lb_status status = json_replace_file(path, baseline, JSON_INDENT(1), err);
     json_decref(baseline);
     return status;
 }

@@ -79,12 +79,7 @@ static enum lb_status write_scenario(const char *path, const struct settings *se
                                      struct lb_error *err)
 {
     json_t *document = as_scenario(settings);
-    char *text = document ? json_dumps(document, JSON_INDENT(2)) : NULL;
-    char *line = text ? file_text("%s\n", text) : NULL;
-    enum lb_status status = line ? file_replace(path, line, strlen(line), err)
-                                 : lb_fail(err, LB_ERR_NOMEM, "scenario: out of memory");
-    free(line);
-    free(text);
+    enum lb_status status = json_replace_file(path, document, JSON_INDENT(2), err);
     json_decref(document);
     return status;
 }

@@ -144,13 +144,8 @@ static enum lb_status save_scenario(const struct study_run_options *o, const jso
         json_object_set_new(saved, "repetitions", json_integer(o->repetitions));
     if (o->seed != STUDY_RUN_NO_SEED)
         json_object_set_new(saved, "seed", json_integer((json_int_t)o->seed));
-    char *text = json_dumps(saved, JSON_INDENT(2));
-    char *whole = text ? file_text("%s\n", text) : NULL;
-    enum lb_status status = whole ? file_replace(o->save_scenario, whole, strlen(whole), err)
-                                  : lb_fail(err, LB_ERR_NOMEM, "scenario: out of memory");
+    enum lb_status status = json_replace_file(o->save_scenario, saved, JSON_INDENT(2), err);
     json_decref(saved);
-    free(text);
-    free(whole);
     return status;
 }
 
