@@ -53,12 +53,12 @@ int command_datapoint(int argc, char **argv)
     if (status == LB_OK && (status = choose(&view, command.cell, &cell, &err)) != LB_OK)
         lb_error_prefix(&err, "%s", argv[1]);
     json_t *row = status == LB_OK ? datapoint_json(&view, cell) : NULL;
-    if (status == LB_OK && command.json)
+    if (status == LB_OK && command.json) {
         json_dumpf(row, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(6));
-    else if (status == LB_OK)
-        datapoint_markdown(row, stdout);
-    if (command.json && status == LB_OK)
         putchar('\n');
+    } else if (status == LB_OK) {
+        datapoint_markdown(row, stdout);
+    }
     json_decref(row);
     view_close(&view);
     return status == LB_OK ? EXIT_OK : model_options_open_error("datapoint", &err);

@@ -46,8 +46,7 @@ static enum lb_status write_routes(const struct trace_command *t, const char *re
     enum lb_status status = path ? route_trace_read(path, t->cell, &trace, err)
                                  : lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", result);
     free(path);
-    bool sized = status == LB_OK && t->model;
-    if (sized)
+    if (status == LB_OK && t->model)
         status = route_trace_weigh(&trace, t->model, err);
     if (status == LB_OK && strcmp(t->format, "routes") == 0)
         route_trace_write_plain(&trace, out);

@@ -38,6 +38,11 @@ struct study {
     _Atomic size_t next; /* of replays, for this block */
 };
 
+static enum lb_status no_memory(struct lb_error *err)
+{
+    return lb_fail(err, LB_ERR_NOMEM, "simulation: out of memory");
+}
+
 static enum lb_status choose_sizes(struct study *s, const char *given, struct lb_error *err)
 {
     uint32_t all = s->n_seen;
@@ -74,7 +79,7 @@ static enum lb_status choose_policies(struct study *s, const struct sim_argument
                            a->vary.texts[i]);
         s->names = strdup(a->vary.texts[i] + sizeof key - 1);
         if (!s->names)
-            return lb_fail(err, LB_ERR_NOMEM, "simulation: out of memory");
+            return no_memory(err);
         char *rest = NULL, *name = strtok_r(s->names, ",", &rest);
         for (; name && s->n_policies < MOST_POLICIES; name = strtok_r(NULL, ",", &rest))
             s->policies[s->n_policies++] = name;
@@ -83,11 +88,6 @@ static enum lb_status choose_policies(struct study *s, const struct sim_argument
         if (s->n_policies < MOST_POLICIES)
             s->policies[s->n_policies++] = choice.name;
     return LB_OK;
-}
-
-static enum lb_status no_memory(struct lb_error *err)
-{
-    return lb_fail(err, LB_ERR_NOMEM, "simulation: out of memory");
 }
 
 /* ---- the trace ---- */
