@@ -124,10 +124,13 @@ static enum lb_status find_model(struct study_run *run, bool only_look, struct l
 static enum lb_status check_prompts(const struct matrix *m, struct lb_error *err)
 {
     enum lb_status status = LB_OK;
+    const char *read = "";
     for (size_t i = 0; i < m->count && status == LB_OK; i++) {
+        const char *path = m->cells[i].settings.prompts;
         struct prompts prompts = {NULL, 0};
-        if (*m->cells[i].settings.prompts)
-            status = prompts_read(m->cells[i].settings.prompts, &prompts, err);
+        if (*path && strcmp(path, read) != 0)
+            status = prompts_read(path, &prompts, err);
+        read = path;
         prompts_free(&prompts);
     }
     return status;
