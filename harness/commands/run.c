@@ -21,7 +21,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FIELD(name) offsetof(struct study_run_options, name)
+struct run_options {
+    struct study_run_options study;
+    const char *output; /* summary_formats; NULL: the table for people */
+    bool list, dry_run, no_plots;
+};
+
+#define FIELD(name) offsetof(struct run_options, name)
+#define STUDY(name) FIELD(study.name)
 static const char *const words_scenario[] = {"as the scenario says", NULL};
 static const char *const words_none[] = {"none", NULL};
 
@@ -29,12 +36,12 @@ static const char *const choices_profile[] = {"none", "ops", NULL};
 
 static bool add_set(void *target, const char *text)
 {
-    return sweep_add(&((struct study_run_options *)target)->sweep.set, text);
+    return sweep_add(&((struct run_options *)target)->study.sweep.set, text);
 }
 
 static bool add_vary(void *target, const char *text)
 {
-    return sweep_add(&((struct study_run_options *)target)->sweep.vary, text);
+    return sweep_add(&((struct run_options *)target)->study.sweep.vary, text);
 }
 
 static void format_nothing(const void *target, char *text, size_t size)
@@ -45,43 +52,44 @@ static void format_nothing(const void *target, char *text, size_t size)
 
 static const struct option own[] = {
     {"out", "DIR", "where the result goes, instead of results/runs/NAME/RUN", OPTION_TEXT,
-     FIELD(out), .flags = 0},
+     STUDY(out), .flags = 0},
     {"model", "FILE", "another model than the scenario's; with --vary no scenario is needed",
-     OPTION_TEXT, FIELD(model), .letter = 'm'},
+     OPTION_TEXT, STUDY(model), .letter = 'm'},
     {"set", "NAME=VALUE", "an option of every cell (layerbench list options), may be given again",
      OPTION_CUSTOM, 0, .set = add_set, .format = format_nothing, .expected = "NAME=VALUE"},
     {"vary", "NAME=VALUES", "an option that varies: 2,4,8 or ranges, 4-16+4 or 1-8*2; as --set",
      OPTION_CUSTOM, 0, .set = add_vary, .format = format_nothing, .expected = "NAME=VALUES"},
     {"save_scenario", "FILE", "write what is measured as a scenario", OPTION_TEXT,
-     FIELD(save_scenario), .flags = 0},
+     STUDY(save_scenario), .flags = 0},
     {"output", "FORMAT", "print the figures of each cell so, and everything else to stderr",
      OPTION_CHOICE, FIELD(output), .choices = summary_formats, .letter = 'o'},
     {"filter", "RE", "only cells whose name matches the regular expression", OPTION_TEXT,
-     FIELD(filter), .flags = 0},
-    {"repetitions", "N", "samples of each cell", OPTION_COUNT, FIELD(repetitions), .min = 1,
+     STUDY(filter), .flags = 0},
+    {"repetitions", "N", "samples of each cell", OPTION_COUNT, STUDY(repetitions), .min = 1,
      .max = 1000000, .words = words_scenario},
-    {"seed", "N", "of the order and of the prompts", OPTION_COUNT64, FIELD(seed), .max = 0x1p62},
+    {"seed", "N", "of the order and of the prompts", OPTION_COUNT64, STUDY(seed), .max = 0x1p62},
     {"list", NULL, "print the names of the cells and stop", OPTION_FLAG, FIELD(list), .flags = 0},
     {"dry_run", NULL, "print the samples in their order and stop", OPTION_FLAG, FIELD(dry_run),
      .flags = 0},
-    {"resume", NULL, "go on where a run was stopped", OPTION_FLAG, FIELD(resume), .flags = 0},
-    {"shard", "I/N", "only the I-th of N parts of the cells", OPTION_TEXT, FIELD(shard),
+    {"resume", NULL, "go on where a run was stopped", OPTION_FLAG, STUDY(resume), .flags = 0},
+    {"shard", "I/N", "only the I-th of N parts of the cells", OPTION_TEXT, STUDY(shard),
      .flags = 0},
-    {"budget", "SECONDS", "as many repetitions as fit into this time", OPTION_COUNT, FIELD(budget),
+    {"budget", "SECONDS", "as many repetitions as fit into this time", OPTION_COUNT, STUDY(budget),
      .min = 1, .words = words_none},
     {"timeout", "SECONDS", "for one sample; one that takes longer is killed and counts as failed",
-     OPTION_COUNT, FIELD(timeout), .min = 1, .max = 1000000},
+     OPTION_COUNT, STUDY(timeout), .min = 1, .max = 1000000},
     {"no_plots", NULL, "measure only", OPTION_FLAG, FIELD(no_plots), .flags = 0},
     {"profile", "WHAT",
      "ops: one more sample of each cell, not counted, with every operation timed", OPTION_CHOICE,
-     FIELD(profile), .choices = choices_profile},
-    {"quiet", NULL, "no progress, no table, no notes", OPTION_FLAG, FIELD(quiet), .letter = 'q'},
-    {"verbose", NULL, "a line for each sample, as it is measured", OPTION_FLAG, FIELD(verbose),
+     STUDY(profile), .choices = choices_profile},
+    {"quiet", NULL, "no progress, no table, no notes", OPTION_FLAG, STUDY(quiet), .letter = 'q'},
+    {"verbose", NULL, "a line for each sample, as it is measured", OPTION_FLAG, STUDY(verbose),
      .letter = 'v'},
 };
 
-/* The command line, and the scenarios among its words. */
+/* The command line: its options, and the scenarios among its words. */
 struct call {
+    const struct run_options *options;
     int argc;
     char **argv, **paths; /* NULL: none, the scenario is the sweep */
     size_t n_paths;
@@ -119,7 +127,7 @@ static int verdict(const struct study_run *run)
 }
 
 /* Where what is no table for programs goes. */
-static FILE *said(const struct study_run_options *o)
+static FILE *said(const struct run_options *o)
 {
     return o->output ? stderr : stdout;
 }
@@ -135,22 +143,21 @@ static void print_answer(const char *directory)
 }
 
 /* printed: whether a table for programs has been begun. */
-static void print_end(struct study_run *run, bool *printed)
+static void print_end(struct study_run *run, const struct run_options *o, bool *printed)
 {
     const struct results *r = &run->results;
-    const struct study_run_options *o = run->options;
     if (o->output && strcmp(o->output, "md") == 0)
         summary_print_markdown_table(r, stdout);
     else if (o->output)
         summary_print_rows(r, o->output, !*printed, stdout);
-    else if (!o->quiet) {
+    else if (!o->study.quiet) {
         summary_print_table(r, stdout, cli_colour());
         print_answer(r->directory);
     }
     *printed = true;
     fflush(stdout);
     study_run_say_warnings(run);
-    for (uint32_t i = 0; run->options->quiet && i < run->matrix.count; i++) {
+    for (uint32_t i = 0; o->study.quiet && i < run->matrix.count; i++) {
         const char *failed = summary_failed(&r->by_cell[i]),
                    *broken = summary_broken(&r->by_cell[i]);
         if (failed || broken) /* what the exit code is about */
@@ -181,13 +188,13 @@ static bool draw_figures(const char *directory, FILE *out)
 }
 
 /* Figures and the page about them; false: the result stands, but these do not. */
-static bool draw(const struct study_run *run)
+static bool draw(const struct study_run *run, const struct run_options *o)
 {
     const char *directory = run->results.directory;
     struct lb_error err = LB_ERROR_INIT;
-    if (run->options->no_plots)
+    if (o->no_plots)
         return true;
-    bool drawn = draw_figures(directory, said(run->options));
+    bool drawn = draw_figures(directory, said(o));
     char *page = file_text("%s/report.html", directory), *text = NULL;
     size_t length = 0;
     FILE *out = page ? open_memstream(&text, &length) : NULL;
@@ -197,7 +204,7 @@ static bool draw(const struct study_run *run)
         good = false;
     good = good && file_replace(page, text, length, &err) == LB_OK;
     if (good)
-        fprintf(said(run->options), "report: %s\n", page);
+        fprintf(said(o), "report: %s\n", page);
     else
         fprintf(stderr, "layerbench run: no report: %s\n", err.text);
     free(text);
@@ -245,23 +252,25 @@ static int measure(struct study_run *run, const struct call *call, size_t i, boo
     process_say_at_end(NULL);
     if (status != LB_OK)
         return model_options_error("run", &err);
-    print_end(run, printed);
-    bool drawn = draw(run);
+    print_end(run, call->options, printed);
+    bool drawn = draw(run, call->options);
     int code = verdict(run);
     return code == EXIT_OK && !drawn ? EXIT_FAILED : code;
 }
 
 /* All are checked before the first is measured. */
-static int run_all(const struct study_run_options *o, const struct call *call)
+static int run_all(const struct call *call)
 {
+    const struct run_options *o = call->options;
     char **const paths = call->paths;
     const size_t n = paths ? call->n_paths : 1;
+    const bool only_look = o->list || o->dry_run;
     struct study_run *runs = calloc(n, sizeof *runs);
     int code = runs ? EXIT_OK : cli_fail("run", "out of memory");
     for (size_t i = 0; runs && i < n && code == EXIT_OK; i++) {
         struct lb_error err = LB_ERROR_INIT;
-        runs[i].options = o;
-        if (study_run_prepare(&runs[i], paths ? paths[i] : NULL, &err) != LB_OK)
+        runs[i].options = &o->study;
+        if (study_run_prepare(&runs[i], paths ? paths[i] : NULL, only_look, &err) != LB_OK)
             code = model_options_open_error("run", &err);
     }
     bool checked = code == EXIT_OK, printed = false;
@@ -275,7 +284,7 @@ static int run_all(const struct study_run_options *o, const struct call *call)
             one = measure(&runs[i], call, i, &printed);
         code = one > code ? one : code;
     }
-    if (checked && o->output && !o->list && !o->dry_run)
+    if (checked && o->output && !only_look)
         summary_end_rows(o->output, printed, stdout);
     for (size_t i = 0; runs && i < n; i++)
         study_run_close(&runs[i]);
@@ -301,7 +310,8 @@ static int check(const struct study_run_options *o, int n_scenarios)
 
 int command_run(int argc, char **argv)
 {
-    struct study_run_options o = {.seed = STUDY_RUN_NO_SEED, .profile = "none", .timeout = 3600};
+    struct run_options o = {
+        .study = {.seed = STUDY_RUN_NO_SEED, .profile = "none", .timeout = 3600}};
     struct cli cli = {
         "run", "[SCENARIO...] [options]",
         "Measures every cell of the scenarios and writes a result directory.\n\n"
@@ -310,7 +320,8 @@ int command_run(int argc, char **argv)
         "threads=2\n"
         "  layerbench run scenarios/units.json -m F --set device=none -o csv > units.csv",
         CLI_OWN(own, &o)};
-    struct call call = {.argc = argc, .argv = calloc((size_t)argc + 1, sizeof *argv)};
+    struct call call = {
+        .options = &o, .argc = argc, .argv = calloc((size_t)argc + 1, sizeof *argv)};
     if (!call.argv)
         return cli_fail("run", "out of memory");
     memcpy(call.argv, argv, (size_t)argc * sizeof *argv);
@@ -318,10 +329,10 @@ int command_run(int argc, char **argv)
     call.paths = argc > 1 ? argv + 1 : NULL;
     call.n_paths = (size_t)argc - 1;
     if (code < 0)
-        code = check(&o, argc - 1);
+        code = check(&o.study, argc - 1);
     if (code < 0)
-        code = run_all(&o, &call);
-    sweep_free(&o.sweep);
+        code = run_all(&call);
+    sweep_free(&o.study.sweep);
     free(call.argv);
     return code;
 }

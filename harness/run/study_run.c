@@ -82,18 +82,18 @@ void study_run_say_warnings(struct study_run *run)
 
 /* ---- what is to be measured ---- */
 
-static enum lb_status parse_shard(struct study_run *run, struct lb_error *err)
+/* "I/N"; *shard counts from 0. */
+static enum lb_status parse_shard(const char *text, uint32_t *shard, uint32_t *n_shards,
+                                  struct lb_error *err)
 {
-    const char *text = run->options->shard;
     char rest;
-    run->shard = 0;
-    run->n_shards = 1;
+    *shard = 0;
+    *n_shards = 1;
     if (!text)
         return LB_OK;
-    if (sscanf(text, "%u/%u%c", &run->shard, &run->n_shards, &rest) != 2 || run->shard < 1 ||
-        run->shard > run->n_shards)
+    if (sscanf(text, "%u/%u%c", shard, n_shards, &rest) != 2 || *shard < 1 || *shard > *n_shards)
         return lb_fail(err, LB_ERR_INPUT, "--shard: '%s': expected I/N with I from 1 to N", text);
-    run->shard--;
+    --*shard;
     return LB_OK;
 }
 
@@ -185,10 +185,11 @@ static void skip_absent(struct matrix *m)
             m->cells[i].skipped = "there is no such program here";
 }
 
-enum lb_status study_run_prepare(struct study_run *run, const char *path, struct lb_error *err)
+enum lb_status study_run_prepare(struct study_run *run, const char *path, bool only_look,
+                                 struct lb_error *err)
 {
     const struct study_run_options *o = run->options;
-    bool only_look = o->list || o->dry_run;
+    uint32_t shard, n_shards;
     enum lb_status status = LB_OK;
     if (!only_look || !path)
         status = json_can_name(o->model, "result.json", err);
@@ -197,7 +198,7 @@ enum lb_status study_run_prepare(struct study_run *run, const char *path, struct
     if (status == LB_OK)
         status = read_scenario(run, path, err);
     if (status == LB_OK)
-        status = parse_shard(run, err);
+        status = parse_shard(o->shard, &shard, &n_shards, err);
     if (status == LB_OK)
         status = find_model(run, only_look, err);
     if (status == LB_OK)
@@ -224,8 +225,7 @@ enum lb_status study_run_prepare(struct study_run *run, const char *path, struct
     status = matrix_order(&run->matrix, r->repetitions, r->warmup, r->seed, &run->order,
                           &run->n_order, err);
     if (status == LB_OK)
-        status =
-            matrix_cut(&run->matrix, run->shard, run->n_shards, run->order, &run->n_order, err);
+        status = matrix_cut(&run->matrix, shard, n_shards, run->order, &run->n_order, err);
     return status;
 }
 

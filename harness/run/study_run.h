@@ -18,13 +18,12 @@ struct study_run_options {
     const char *filter; /* regular expression of cells; NULL: all */
     const char *shard;  /* "I/N" */
     const char *profile;
-    const char *output;        /* summary_formats; NULL: the table for people */
     struct sweep sweep;        /* options set and varied */
     const char *save_scenario; /* a file; NULL: none */
     uint32_t repetitions;      /* 0: as the scenario says */
     uint32_t budget, timeout;  /* s; of all, of one sample; 0: none */
     uint64_t seed;             /* STUDY_RUN_NO_SEED: the scenario's */
-    bool list, dry_run, resume, quiet, verbose, no_plots;
+    bool resume, quiet, verbose;
 };
 
 #define STUDY_RUN_NO_SEED UINT64_MAX
@@ -36,7 +35,6 @@ struct study_run {
     struct matrix matrix;
     struct results results;
     char *model_path;
-    uint32_t shard, n_shards; /* shard counts from 0 */
     struct matrix_slot *order;
     size_t n_order;
     int64_t start_ns;
@@ -44,8 +42,10 @@ struct study_run {
     size_t n_said;     /* warnings that have been printed */
 };
 
-/* path NULL: the scenario is the sweep, over options->model. */
-enum lb_status study_run_prepare(struct study_run *run, const char *path, struct lb_error *err);
+/* path NULL: the scenario is the sweep, over options->model. only_look: nothing will be measured,
+ * and no model is made for it. */
+enum lb_status study_run_prepare(struct study_run *run, const char *path, bool only_look,
+                                 struct lb_error *err);
 enum lb_status study_run_open(struct study_run *run, struct lb_error *err);
 /* With progress on a terminal. What was measured before an error is kept. */
 enum lb_status study_run_measure(struct study_run *run, struct lb_error *err);
