@@ -25,7 +25,6 @@ static const struct option own[] = {
     {"quiet", NULL, "no summary at the end", OPTION_FLAG, offsetof(struct chat, quiet),
      .letter = 'q'},
 };
-static const struct option model_option[] = {MODEL_OPTION};
 
 static volatile sig_atomic_t interrupted;
 
@@ -138,7 +137,7 @@ int command_chat(int argc, char **argv)
                                   .chat_template = "auto"}};
     struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &c, 0},
                                  text_options_group(&c.sampling),
-                                 {"model", model_option, 1, &settings, 0},
+                                 model_options_file(&settings),
                                  model_options_group(&settings),
                                  {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {"chat", "--model FILE [options]",

@@ -30,7 +30,6 @@ static const struct option own[] = {
     {"decode", "N", "feed the last N ids one by one, by decode", OPTION_COUNT, FIELD(decode),
      .flags = 0},
 };
-static const struct option model_option[] = {MODEL_OPTION};
 
 /* *ids allocated with malloc. */
 static enum lb_status parse_ids(const char *text, uint32_t n_vocab, int32_t **ids, size_t *count,
@@ -127,7 +126,7 @@ int command_eval(int argc, char **argv)
     struct settings settings = settings_default();
     struct eval e = {0};
     struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &e, 0},
-                                 {"model", model_option, 1, &settings, 0},
+                                 model_options_file(&settings),
                                  model_options_group(&settings),
                                  {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {"eval", "--model FILE --ids LIST --logits OUT [options]",

@@ -38,8 +38,6 @@ static const struct option own[] = {
     {"quiet", NULL, "no summary", OPTION_FLAG, FIELD(quiet), .letter = 'q'},
 };
 
-static const struct option model_option[] = {MODEL_OPTION};
-
 struct timing {
     int64_t load_ns, prefill_ns;
     size_t prompt_tokens;
@@ -176,7 +174,7 @@ int command_generate(int argc, char **argv)
         .profile = "none"};
     struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &g, 0},
                                  text_options_group(&g.sampling),
-                                 {"model", model_option, 1, &settings, 0},
+                                 model_options_file(&settings),
                                  model_options_group(&settings),
                                  {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {"generate", "--model FILE --prompt TEXT [options]",

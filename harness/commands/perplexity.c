@@ -27,7 +27,6 @@ static const struct option own[] = {
      "tokens scored together, BOS included; auto: 512, or the context if that is less",
      OPTION_COUNT, offsetof(struct perplexity, window), .min = 2, .words = words_auto},
 };
-static const struct option model_option[] = {MODEL_OPTION};
 
 struct score {
     double sum; /* of -log p */
@@ -123,7 +122,7 @@ int command_perplexity(int argc, char **argv)
     struct settings settings = settings_default();
     struct perplexity p = {0};
     struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &p, 0},
-                                 {"model", model_option, 1, &settings, 0},
+                                 model_options_file(&settings),
                                  model_options_group(&settings),
                                  {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {"perplexity", "--model FILE [options] TEXTFILE",

@@ -17,7 +17,6 @@ static const struct option own[] = {
     {"json", NULL, "print the sample as JSON, for another program", OPTION_FLAG, FIELD(json),
      .flags = 0},
 };
-static const struct option model_option[] = {MODEL_OPTION};
 
 int command_sample(int argc, char **argv)
 {
@@ -26,7 +25,7 @@ int command_sample(int argc, char **argv)
     size_t count;
     const struct option *table = options_table(&count);
     struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &m, 0},
-                                 {"model", model_option, 1, &settings, 0},
+                                 model_options_file(&settings),
                                  {"cell", table, count, &settings, 0},
                                  {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {"sample", "[options]", "Measures one sample in this process.", groups};

@@ -65,7 +65,6 @@ static const struct option own[] = {
      FIELD(against), .flags = 0},
     {"json", NULL, "print JSON", OPTION_FLAG, FIELD(json), .flags = 0},
 };
-static const struct option model_option[] = {MODEL_OPTION};
 
 int command_simulate(int argc, char **argv)
 {
@@ -73,7 +72,7 @@ int command_simulate(int argc, char **argv)
     struct sim_arguments a = {
         .routing = lb_usual_routing(), .stride = 2, .skew = 1, .warmup = 20, .passes = 32};
     struct cli_group groups[] = {{"simulation", own, sizeof own / sizeof *own, &a, 0},
-                                 {"model", model_option, 1, &settings, 0},
+                                 model_options_file(&settings),
                                  model_options_group(&settings),
                                  {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {

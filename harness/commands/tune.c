@@ -20,14 +20,13 @@ static const struct option own[] = {
      .max = 100000},
     {"json", NULL, "print JSON", OPTION_FLAG, FIELD(json), .flags = 0},
 };
-static const struct option model_option[] = {MODEL_OPTION};
 
 int command_tune(int argc, char **argv)
 {
     struct settings settings = settings_default();
     struct tune_options o = {.passes = 16};
     struct cli_group groups[] = {{"options", own, sizeof own / sizeof *own, &o, 0},
-                                 {"model", model_option, 1, &settings, 0},
+                                 model_options_file(&settings),
                                  model_options_group(&settings),
                                  {NULL, NULL, 0, NULL, 0}};
     struct cli cli = {

@@ -7,6 +7,17 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
+struct cli_group model_options_file(struct settings *settings)
+{
+    static const struct option model = {"model",
+                                        "FILE",
+                                        "GGUF file",
+                                        OPTION_TEXT,
+                                        offsetof(struct settings, engine.model_path),
+                                        .letter = 'm'};
+    return (struct cli_group){"model", &model, 1, settings, 0};
+}
+
 struct cli_group model_options_group(struct settings *settings)
 {
     size_t count;

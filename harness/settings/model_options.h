@@ -8,12 +8,8 @@
 #include "settings/cli.h"
 #include "settings/options.h"
 
-/* The option --model of struct settings, and all engine options without the benchmark's. */
-#define MODEL_OPTION                                                                               \
-    {                                                                                              \
-        .name = "model", .value = "FILE", .about = "GGUF file", .kind = OPTION_TEXT,               \
-        .offset = offsetof(struct settings, engine.model_path), .letter = 'm'                      \
-    }
+/* The option --model, and all engine options without the benchmark's. */
+struct cli_group model_options_file(struct settings *settings);
 struct cli_group model_options_group(struct settings *settings);
 
 /* Opens with messages: prints the error (as "layerbench COMMAND: ...") and returns the exit code
