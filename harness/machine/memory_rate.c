@@ -29,13 +29,13 @@ static void read_thread(void *ctx, int thread, int n_threads)
     atomic_fetch_add(&r->sum, sum);
 }
 
-static double rate(struct lb_pool *pool, const uint8_t *memory, size_t bytes, size_t piece,
-                   int64_t ns)
+double memory_rate_of(struct lb_pool *pool, const uint8_t *memory, size_t bytes, bool in_order,
+                      int64_t ns)
 {
     const size_t total = bytes / MEMORY_STRETCH;
     size_t at = 0;
     uint64_t read = 0;
-    struct reading r = {.piece = piece, .sum = 0};
+    struct reading r = {.piece = in_order ? PIECE : MEMORY_STRETCH, .sum = 0};
     kernels_select(NULL, &r.ops, NULL); /* the best cannot fail */
     const int64_t start = lb_now_ns();
     int64_t took;
@@ -54,6 +54,6 @@ static double rate(struct lb_pool *pool, const uint8_t *memory, size_t bytes, si
 struct memory_rate memory_rate_measure(struct lb_pool *pool, const uint8_t *memory, size_t bytes,
                                        int64_t ns)
 {
-    return (struct memory_rate){.in_order = rate(pool, memory, bytes, PIECE, ns),
-                                .in_streams = rate(pool, memory, bytes, MEMORY_STRETCH, ns)};
+    return (struct memory_rate){.in_order = memory_rate_of(pool, memory, bytes, true, ns),
+                                .in_streams = memory_rate_of(pool, memory, bytes, false, ns)};
 }

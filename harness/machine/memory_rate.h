@@ -8,6 +8,7 @@
 
 #include "base/pool.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,9 @@ struct memory_rate {
 /* Of a block of memory larger than the caches, over about `ns` each. */
 struct memory_rate memory_rate_measure(struct lb_pool *pool, const uint8_t *memory, size_t bytes,
                                        int64_t ns);
+/* One of the two alone. */
+double memory_rate_of(struct lb_pool *pool, const uint8_t *memory, size_t bytes, bool in_order,
+                      int64_t ns);
 
 static inline double memory_rate_better(struct memory_rate r)
 {

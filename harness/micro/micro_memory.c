@@ -17,10 +17,11 @@ struct memory_rate micro_mean_rate(struct memory_rate a, struct memory_rate b)
 static enum lb_status measure(struct micro *m, struct micro_case *c, struct micro_result *sample,
                               struct lb_error *err)
 {
-    const struct memory_rate rate = micro_memory_rate(m, m->sample_ns);
+    const double rate =
+        memory_rate_of(m->pool, m->weights, m->weights_bytes, c->in_order, m->sample_ns);
     (void)err;
     sample->bytes = (double)m->weights_bytes;
-    sample->ns = sample->bytes * 1e9 / (c->in_order ? rate.in_order : rate.in_streams);
+    sample->ns = sample->bytes * 1e9 / rate;
     sample->iterations = 1;
     return LB_OK;
 }
