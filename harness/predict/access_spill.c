@@ -1,6 +1,8 @@
 /* access_spill: see access_spill.h. */
 #include "predict/access_spill.h"
 
+#include "base/output.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,19 +30,17 @@ static enum lb_status broken(struct lb_error *err)
 enum lb_status access_spill_open(struct access_spill **out, struct lb_error *err)
 {
     const char *folder = getenv("TMPDIR");
-    char path[4096];
-    snprintf(path, sizeof path, "%s/layerbench-trace-XXXXXX", folder && *folder ? folder : "/tmp");
     struct access_spill *s = calloc(1, sizeof *s);
     *out = NULL;
     if (!s)
         return lb_fail(err, LB_ERR_NOMEM, "simulation: out of memory");
-    int fd = mkstemp(path);
-    if (fd >= 0)
-        unlink(path);
+    if (!folder || !*folder)
+        folder = "/tmp";
+    int fd = lb_unnamed_file(folder);
     s->file = fd >= 0 ? fdopen(fd, "w+b") : NULL;
     if (!s->file) {
         enum lb_status status = broken(err);
-        lb_error_prefix(err, "%s", path);
+        lb_error_prefix(err, "%s", folder);
         if (fd >= 0)
             close(fd);
         free(s);
