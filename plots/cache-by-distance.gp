@@ -11,7 +11,6 @@
 if (!exists("data")) data = 'cache-by-distance.dat'
 if (!exists("out")) out = 'cache-by-distance'
 if (!exists("unit")) unit = 'layers'
-if (!exists("pass")) pass = 'decode pass'
 if (!exists("mode")) mode = 'prefetch'
 load ARG0[1:strlen(ARG0) - strlen('cache-by-distance.gp')].'style.gp'
 
@@ -59,7 +58,7 @@ do for [format in formats] {
         do for [i = 1:words(distances)] { set ytics add (word(distances, i) i) }
         set xlabel 'cache ('.unit.')'
         eval ylabel('distance (layers)')
-        set title (p == 1 ? mode.': '.pass.in_unit(s) : mode.': waiting in it'.in_unit(s))
+        set title (p == 1 ? mode.': decode pass'.in_unit(s) : mode.': waiting in it'.in_unit(s))
         plot data using (at(caches, strcol(1))):(at(distances, strcol(2))):(0.5):(0.5):(column(column_of(p)) * s) \
                  with boxxyerror fs solid 1 noborder fc palette, \
              data using (at(caches, strcol(1))):(at(distances, strcol(2))):\

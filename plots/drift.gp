@@ -11,7 +11,6 @@
 
 if (!exists("data")) data = 'drift.dat'
 if (!exists("out")) out = 'drift'
-if (!exists("pass")) pass = 'decode pass'
 load ARG0[1:strlen(ARG0) - strlen('drift.gp')].'style.gp'
 
 series = ''; low = 0.95; high = 1.05; last = 0; n = 0
@@ -34,7 +33,7 @@ do for [format in formats] {
     set xrange [-0.02 * last * s:1.02 * last * s]
     set yrange [low - 0.05 * (high - low):high + 0.05 * (high - low)]
     set xlabel 'time in the run ('.(s < 1 ? 'min' : 's').')'
-    eval ylabel(pass.' / median')
+    eval ylabel('decode pass / median')
     plot 1 with lines lt 12, \
          for [name in series] data using (of(name, $2 * s)):3 \
              with points lt mode(name) ps (n > 300 ? 0.5 : 0.9) * k, \

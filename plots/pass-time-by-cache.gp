@@ -13,7 +13,6 @@
 if (!exists("data")) data = 'pass-time-by-cache.dat'
 if (!exists("out")) out = 'pass-time-by-cache'
 if (!exists("unit")) unit = 'layers'
-if (!exists("pass")) pass = 'decode pass'
 load ARG0[1:strlen(ARG0) - strlen('pass-time-by-cache.gp')].'style.gp'
 
 panels = ''; series = ''; caches = ''; top = 0; first = 1e300; last = 0
@@ -54,7 +53,7 @@ do for [format in formats] {
         }
         set format x (lowest ? '%g' : '')
         set xlabel (lowest ? 'cache ('.unit.')' : '')
-        eval ylabel(across(p) == 0 ? pass.in_unit(s) : '')
+        eval ylabel(across(p) == 0 ? 'decode pass'.in_unit(s) : '')
         set format y (across(p) == 0 ? '%g' : '')
         set title (columns == 1 ? '' : fit(word(panels, p), panel_w(0), 18))
         if (ends) {

@@ -11,7 +11,6 @@
 
 if (!exists("data")) data = 'pass-time-by-distance.dat'
 if (!exists("out")) out = 'pass-time-by-distance'
-if (!exists("pass")) pass = 'decode pass'
 load ARG0[1:strlen(ARG0) - strlen('pass-time-by-distance.gp')].'style.gp'
 
 panels = ''; series = ''; top = 0; first = 1e300; last = 0
@@ -43,7 +42,7 @@ do for [format in formats] {
         set xtics ()
         do for [d in distances] { set xtics add (d d + 0) }
         set xlabel 'distance (layers)'
-        eval ylabel(p == 1 ? pass.in_unit(s) : '')
+        eval ylabel(p == 1 ? 'decode pass'.in_unit(s) : '')
         set format y (p == 1 ? '%g' : '')
         set title fit(word(panels, p), panel_w(0), 18)
         plot for [i = 1:words(series)] data using (of(word(series, i), $3)):($7 * s) \

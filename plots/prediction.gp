@@ -11,7 +11,6 @@
 
 if (!exists("data")) data = 'prediction.dat'
 if (!exists("out")) out = 'prediction'
-if (!exists("pass")) pass = 'decode pass'
 load ARG0[1:strlen(ARG0) - strlen('prediction.gp')].'style.gp'
 
 series = ''; low = 1e300; high = 0
@@ -33,7 +32,7 @@ do for [format in formats] {
     set xrange [0:high * s * 1.06]
     set yrange [0:high * s * 1.06]
     set samples 200
-    set xlabel 'predicted '.pass.in_unit(s)
+    set xlabel 'predicted decode pass'.in_unit(s)
     eval ylabel('measured'.in_unit(s))
     plot '+' using 1:(0.9 * $1):(1.1 * $1) with filledcurves fc rgb '#ebebeb' fs solid 1 noborder, \
          x with lines lc rgb black lw 1.5 dt 1, \

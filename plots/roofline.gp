@@ -12,7 +12,6 @@
 
 if (!exists("data")) data = 'roofline.dat'
 if (!exists("out")) out = 'roofline'
-if (!exists("pass")) pass = 'decode pass'
 load ARG0[1:strlen(ARG0) - strlen('roofline.gp')].'style.gp'
 
 series = ''; low = 1; high = 1; top = 2
@@ -41,7 +40,7 @@ do for [format in formats] {
     eval set_twos('x', low, high)
     eval set_twos('y', 0.71, top)
     set xlabel 'compute / storage busy (c/t)'
-    eval ylabel(pass.' / storage busy')
+    eval ylabel('decode pass / storage busy')
     set label 1 'no overlap: 1 + c/t' at high * 0.7, 1 + high right font ',15' tc rgb '#404040'
     set label 2 'perfect overlap: max(1, c/t)' at low * 1.15, 0.83 left font ',15' tc rgb '#404040' \
         front

@@ -11,7 +11,6 @@
 
 if (!exists("data")) data = 'time-by-bytes.dat'
 if (!exists("out")) out = 'time-by-bytes'
-if (!exists("pass")) pass = 'decode pass'
 load ARG0[1:strlen(ARG0) - strlen('time-by-bytes.gp')].'style.gp'
 
 series = ''; most = 0; top = 0; slope = 0; slowest = 1e300
@@ -36,7 +35,7 @@ do for [format in formats] {
     set xrange [-0.02 * most * b:1.05 * most * b]
     set yrange [0:top * s * 1.06]
     set xlabel 'read in a pass ('.(b < 1 ? 'GiB' : 'MiB').')'
-    eval ylabel(pass.in_unit(s))
+    eval ylabel('decode pass'.in_unit(s))
     plot '+' using ($0 * most * b):($0 * most * slope * s) every ::0::1 with lines lt (one ? 11 : -2), \
          for [name in series] data using (of(name, $2 * b)):($3 * s):($4 * s):($5 * s) \
              with yerrorbars lt mode(name) dt 1 lw 1.3

@@ -11,7 +11,6 @@
 
 if (!exists("data")) data = 'time-by-cell.dat'
 if (!exists("out")) out = 'time-by-cell'
-if (!exists("pass")) pass = 'decode pass'
 load ARG0[1:strlen(ARG0) - strlen('time-by-cell.gp')].'style.gp'
 
 labels = ''; n = 0; top = 0
@@ -41,7 +40,7 @@ do for [format in formats] {
     set yrange [n + 0.5:0.5]
     set xrange [0:top > 0 ? top * s * 1.04 : 1]
     set xtics roomy(top * s, 3)
-    set xlabel pass.in_unit(s)
+    set xlabel 'decode pass'.in_unit(s)
     bar = 0.38
     plot data using (0):($0 + 1):(0):($2 * s):($0 + 1 - bar):($0 + 1 + bar):ytic(1) \
              with boxxyerror lt 21 fs solid 1 noborder, \

@@ -100,12 +100,11 @@ const char *figure_pass_time_by_cache(struct figure_input *in, FILE *data)
     figure_runs(in, cells, n);
     in->legend = view_text(in->view, "%s%s", floor_legend(cells, n),
                            known ? "; reads: time to load what LRU, Belady must" : "");
-    in->settings = view_text(in->view, "unit = '%s'; pass = '%s'\n", in->view->cache_unit,
-                             in->view->pass_kind);
+    in->settings = view_text(in->view, "unit = '%s'\n", in->view->cache_unit);
     const struct view_cell *best = fastest(cells, n);
     in->reading = view_text(
-        in->view, "The fastest is %s with a %s of %.3g ms; its floor is %.3g ms.", best->label,
-        in->view->pass_kind, figure_ms(best->pass.median), figure_ms(best->floor.ns));
+        in->view, "The fastest is %s with a decode pass of %.3g ms; its floor is %.3g ms.",
+        best->label, figure_ms(best->pass.median), figure_ms(best->floor.ns));
     return NULL;
 }
 
@@ -183,7 +182,6 @@ const char *figure_pass_time_by_distance(struct figure_input *in, FILE *data)
     }
     figure_runs(in, cells, shown);
     in->legend = floor_legend(cells, shown);
-    in->settings = view_text(in->view, "pass = '%s'\n", in->view->pass_kind);
     const struct view_cell *best = fastest(cells, shown);
     in->reading = view_text(in->view, "The fastest is %s with %.3g ms.", best->label,
                             figure_ms(best->pass.median));
@@ -211,8 +209,7 @@ const char *figure_cache_by_distance(struct figure_input *in, FILE *data)
                 figure_ms(cells[i]->pass.median), figure_ms(cells[i]->median.wait_ns));
     figure_runs(in, cells, kept);
     in->runs = view_text(in->view, "%.*s, medians", (int)strcspn(in->runs, ","), in->runs);
-    in->settings = view_text(in->view, "unit = '%s'; pass = '%s'; mode = '%s'\n",
-                             in->view->cache_unit, in->view->pass_kind, mode);
+    in->settings = view_text(in->view, "unit = '%s'; mode = '%s'\n", in->view->cache_unit, mode);
     const struct view_cell *best = fastest(cells, kept);
     in->reading =
         view_text(in->view,
@@ -320,7 +317,6 @@ const char *figure_time_by_cell(struct figure_input *in, FILE *data)
                              "%s%smapped cells wait for pages while they compute: the time "
                              "beyond the resident cell's",
                              in->note, *in->note ? "; " : "");
-    in->settings = view_text(in->view, "pass = '%s'\n", in->view->pass_kind);
     in->reading =
         view_text(in->view, "In the fastest cell, %s, %.0f%% of a pass is waiting.", best->label,
                   100 * (best->median.wait_ns + best_faulted) / best->median.pass_ns);
@@ -356,7 +352,6 @@ const char *figure_roofline(struct figure_input *in, FILE *data)
         return "needs the accesses in layers.jsonl, or the storage's bandwidth";
     figure_runs(in, shown, n);
     in->runs = view_text(view, "%.*s, medians", (int)strcspn(in->runs, ","), in->runs);
-    in->settings = view_text(view, "pass = '%s'\n", view->pass_kind);
     in->reading = view_text(view,
                             "%s comes nearest to perfect overlap, at %.2f times the time that "
                             "its loads or its compute need.",
@@ -374,8 +369,8 @@ const char *figure_memory_by_speed(struct figure_input *in, FILE *data)
         if (!view->cells[i].problem && view->cells[i].pass.n &&
             view->cells[i].median.peak_rss_bytes > 0)
             shown[n++] = &view->cells[i];
-    if (n < 2 || strcmp(view->pass_kind, "decode pass") != 0)
-        return n < 2 ? "needs the peak memory of at least two cells" : "no token was generated";
+    if (n < 2)
+        return "needs the peak memory of at least two cells";
     in->note = "";
     fprintf(data, "# series memory_MiB tokens_per_s low high best(1: none is faster with less)\n");
     for (size_t i = 0; i < n; i++) {

@@ -109,7 +109,7 @@ const char *figure_token_time_by_draft_length(struct figure_input *in, FILE *dat
     size_t n, panels = 0, shown = 0;
     const struct view_cell **cells = guessing(view, &n), *best = NULL;
     const char *panel = "", *series = "";
-    if (n == 0 || strcmp(view->pass_kind, "decode pass") != 0)
+    if (n == 0)
         return "no cell guesses tokens";
     fprintf(data, "# panel series draft_tokens token_ms low_ms high_ms floor_ms\n");
     for (size_t i = 0; i < n; i++) {

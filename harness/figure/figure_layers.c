@@ -7,12 +7,6 @@
 
 #define NO_LOG "needs the accesses in layers.jsonl"
 
-/* Whether the event counts: a decode pass, or the prompt where nothing was decoded. */
-static bool in_kind(const struct figure_input *in, const struct access_event *e)
-{
-    return e->prefill != (strcmp(in->view->pass_kind, "decode pass") == 0);
-}
-
 static const char *label_of(const struct figure_input *in, size_t chosen)
 {
     return in->view->cells[in->chosen[chosen]].label;
@@ -52,7 +46,7 @@ static int64_t end_of(const struct figure_input *in, const struct access_event *
     return parts[n - 1].need_ns + parts[n - 1].wait_ns + parts[n - 1].compute_ns;
 }
 
-/* The counted pass of the cell whose length is the median; *first..*last are its events. */
+/* The decode pass of the cell whose length is the median; *first..*last are its events. */
 static bool median_pass(const struct figure_input *in, size_t cell, size_t *first, size_t *last)
 {
     const struct access_event *events = in->log->events;
@@ -60,7 +54,7 @@ static bool median_pass(const struct figure_input *in, size_t cell, size_t *firs
     struct span *passes = view_alloc(in->view, n + 1, sizeof *passes);
     for (size_t i = 0; i < n; i++) {
         const struct access_event *e = &events[i];
-        if (e->cell != cell || !in_kind(in, e))
+        if (e->cell != cell || e->prefill)
             continue;
         size_t end = i;
         while (end + 1 < n && events[end + 1].cell == cell && events[end + 1].rep == e->rep &&
@@ -92,7 +86,7 @@ static struct waits waits_of(const struct figure_input *in, size_t cell)
     struct waits w = {sum, sum + layers, sum + 2 * layers, 0};
     for (size_t i = 0; i < in->log->n_events; i++) {
         const struct access_event *e = &in->log->events[i];
-        if (e->cell != cell || !in_kind(in, e))
+        if (e->cell != cell || e->prefill)
             continue;
         double wait = figure_ms((double)e->wait_ns);
         w.sum[e->layer] += wait;
@@ -317,7 +311,7 @@ const char *figure_timeline(struct figure_input *in, FILE *data)
                       panel, figure_ms((double)waited), figure_ms((double)(to - from)));
     }
     in->note = figure_chosen_note(in, cells, n);
-    in->runs = view_text(view, "one %s of median length", view->pass_kind);
+    in->runs = "one decode pass of median length";
     return *in->reading ? NULL : NO_LOG;
 }
 
@@ -357,7 +351,7 @@ const char *figure_latency(struct figure_input *in, FILE *data)
         size_t n = 0;
         for (size_t i = 0; i < in->log->n_events; i++) {
             const struct access_event *e = &in->log->events[i];
-            if (e->cell == in->chosen[c] && in_kind(in, e))
+            if (e->cell == in->chosen[c] && !e->prefill)
                 waits[n++] = figure_ms((double)e->wait_ns);
         }
         if (n == 0)

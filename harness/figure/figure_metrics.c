@@ -15,7 +15,7 @@
 /* `pass_ns`: the median, or an end of its interval; metrics that do not follow from it have none.
  */
 struct figure_metric {
-    const char *name, *axis; /* axis NULL: a pass of the view's kind, in ms */
+    const char *name, *axis;
     double (*of)(const struct view_cell *cell, double pass_ns);
 };
 
@@ -53,7 +53,7 @@ METRIC(expert_misses, 1 - c->median.experts.hit_rate)
 METRIC(expert_misses_bytes, 1 - c->median.experts.hit_rate_bytes)
 
 static const struct figure_metric metrics[] = {
-    {"pass_ms", NULL, pass_ms},
+    {"pass_ms", "decode pass (ms)", pass_ms},
     {"token_ms", "token (ms)", token_ms},
     {"tokens_per_second", "tokens / s", tokens_per_second},
     {"tokens_a_pass", "tokens a pass", tokens_a_pass},
@@ -155,7 +155,6 @@ const char *figure_of_cells(struct figure_input *in, FILE *data)
     for (size_t k = 0; k < n; k++)
         last = known[k] ? last : columns[k];
     figure_runs(in, cells, n_cells);
-    in->settings = view_text(view, "pass = '%s'\n", view->pass_kind);
     return n_cells == 0 ? "no cell was measured"
            : *last      ? view_text(view, "no cell has %s", last)
                         : NULL;
@@ -300,9 +299,8 @@ static size_t write_panel(struct figure_input *in, FILE *data, const struct figu
         if (place == places || !isfinite(value))
             continue;
         fprintf(data, "\"%s\" \"%s\" \"%s\" %zu \"%s\" %.6g %.6g %.6g %.6g %d\n", in->option,
-                metric->axis ? metric->axis : view_text(view, "%s (ms)", view->pass_kind),
-                line_name(view, c, modes, policies), place + 1, text, value, fmin(ends[0], ends[1]),
-                fmax(ends[0], ends[1]),
+                metric->axis, line_name(view, c, modes, policies), place + 1, text, value,
+                fmin(ends[0], ends[1]), fmax(ends[0], ends[1]),
                 of_time && c->floor.ns > 0 ? metric->of(c, c->floor.ns) : NAN, numbers);
         used[n_used++] = c;
         if (!best || view_speed(c, c->pass.median) > view_speed(best, best->pass.median))

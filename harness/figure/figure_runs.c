@@ -28,7 +28,6 @@ const char *figure_prediction(struct figure_input *in, FILE *data)
         return "the result holds no prediction";
     figure_runs(in, shown, n);
     in->note = "";
-    in->settings = view_text(view, "pass = '%s'\n", view->pass_kind);
     in->reading =
         view_text(view, "The prediction of %zu cells is off by at most %.0f%%.", n, 100 * worst);
     return NULL;
@@ -184,7 +183,6 @@ const char *figure_drift(struct figure_input *in, FILE *data)
     }
     in->note = view_text(view, "line: running median of %zu", 2 * half + 1);
     in->runs = view_text(view, "%zu samples", n);
-    in->settings = view_text(view, "pass = '%s'\n", view->pass_kind);
     in->reading =
         view_text(view, "The running median strays from 1 by at most %.1f%%.", 100 * farthest);
     return NULL;

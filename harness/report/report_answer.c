@@ -80,14 +80,11 @@ static const char *say_best(struct result_view *view, const struct view_cell *be
                         duration(view, best->pass.high), best->pass.n)
             : "";
     const char *speed =
-        strcmp(view->pass_kind, "decode pass") == 0
-            ? view_text(view,
-                        speed_of(best) < 1000 ? ", %.3g tokens a second" : ", %.0f tokens a second",
-                        speed_of(best))
-            : "";
+        view_text(view, speed_of(best) < 1000 ? ", %.3g tokens a second" : ", %.0f tokens a second",
+                  speed_of(best));
     const char *than = next && worst ? say_next(view, best, next, worst, full) : "";
-    return view_text(view, "The fastest setting is %s: a %s takes %s%s%s%s.", called(best, full),
-                     view->pass_kind, duration(view, best->pass.median), interval, speed, than);
+    return view_text(view, "The fastest setting is %s: a decode pass takes %s%s%s%s.",
+                     called(best, full), duration(view, best->pass.median), interval, speed, than);
 }
 
 static const char *say_floor(struct result_view *view, const struct view_cell *best)

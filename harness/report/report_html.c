@@ -171,7 +171,6 @@ static void cell_row(FILE *out, const struct result_view *view, const struct vie
         return;
     }
     double share = c->floor.ns / c->pass.median;
-    bool decoded = strcmp(view->pass_kind, "decode pass") == 0;
     html_print(out, "<tr%s><th scope=\"row\">%s</th>", best ? " class=best" : "", c->label);
     fprintf(out, "<td>%zu</td>", c->pass.n);
     cell_ms(out, c->pass.median);
@@ -187,7 +186,7 @@ static void cell_row(FILE *out, const struct result_view *view, const struct vie
     for (int o = 0; o <= LB_MISS; o++)
         cell_value(out, c->median.outcomes[o], 3);
     cell_value(out, c->median.bytes_read / 1e6, 4);
-    cell_value(out, decoded ? view_speed(c, c->pass.median) : NAN, 3);
+    cell_value(out, view_speed(c, c->pass.median), 3);
     cell_value(out, c->median.peak_rss_bytes / 0x1p20, 4);
     if (view->experts)
         expert_cells(out, &c->median.experts);
@@ -204,11 +203,11 @@ void html_cells(FILE *out, struct result_view *view, const struct view_cell *bes
           out);
     html_print(
         out,
-        "Pass: median of the runs' %ses; low and high: its 95%% interval by order statistics "
+        "Pass: median of the runs' decode passes; low and high: its 95%% interval by order "
+        "statistics "
         "(fewer than 6 runs: least and most). A share above 1, marked ?, shows that the floor is "
         "wrong. Wait, outcomes and megabytes read are of a pass, medians over the "
         "runs.%s</caption>\n",
-        view->pass_kind,
         view->experts
             ? " Demand: weights that a pass needs. Expert hits: share of the experts that "
               "a layer's router chose which the cache held since an earlier pass."
@@ -296,14 +295,14 @@ void html_layers(FILE *out, struct result_view *view)
         any = any || view->cells[i].log.wait;
     if (!any)
         return;
-    html_print(out,
-               "<details><summary>Waits and reads of single layers</summary>\n"
-               "<div class=scroll tabindex=0 role=region aria-label=\"Waits and reads\">\n"
-               "<table class=sortable><caption>How long the computation waits for a layer, and how "
-               "long a layer takes to read, over all %ses of all runs; a percentile needs enough "
-               "accesses (64 for 90%%, 662 for 99%%).</caption>\n<thead><tr><th scope=\"col\">cell"
-               "</th><th scope=\"col\">what</th><th scope=\"col\">accesses</th>",
-               view->pass_kind);
+    html_print(
+        out,
+        "<details><summary>Waits and reads of single layers</summary>\n"
+        "<div class=scroll tabindex=0 role=region aria-label=\"Waits and reads\">\n"
+        "<table class=sortable><caption>How long the computation waits for a layer, and how "
+        "long a layer takes to read, over all decode passes of all runs; a percentile needs enough "
+        "accesses (64 for 90%%, 662 for 99%%).</caption>\n<thead><tr><th scope=\"col\">cell"
+        "</th><th scope=\"col\">what</th><th scope=\"col\">accesses</th>");
     for (int k = 0; k < LAYER_VALUES; k++)
         html_print(out, "<th scope=\"col\">%s</th>", titles[k]);
     fputs("</tr></thead>\n<tbody>\n", out);

@@ -20,7 +20,7 @@ struct reader {
     struct access_line line;
     struct interval *reads;
     size_t n_reads;
-    int64_t from, to;         /* the passes of this run that count */
+    int64_t from, to;         /* the decode passes of this run */
     struct access_event last; /* the line before, to see where a pass or a run begins */
     bool any;
 };
@@ -31,8 +31,8 @@ static int by_start(const void *a, const void *b)
     return (x->start > y->start) - (x->start < y->start);
 }
 
-/* A run of a cell has ended: the union of its reads, as far as it lies in the passes that count,
- * is the time that the storage was busy. */
+/* A run of a cell has ended: the union of its reads, as far as it lies in the decode passes, is
+ * the time that the storage was busy. */
 static void end_run(struct reader *r)
 {
     if (!r->any)
@@ -107,11 +107,10 @@ static bool keep_event(struct reader *r, const struct access_event *e)
 static bool add_event(struct reader *r, const struct access_event *e, bool kept)
 {
     bool same_run = r->any && e->cell == r->last.cell && e->rep == r->last.rep;
-    bool counts = e->prefill != (strcmp(r->view->pass_kind, "decode pass") == 0);
     struct view_log *log = &r->view->cells[e->cell].log;
     if (!same_run)
         end_run(r);
-    if (counts) {
+    if (!e->prefill) {
         int64_t end = e->need_ns + e->wait_ns + e->compute_ns;
         log->passes += !same_run || e->pass != r->last.pass;
         count_value(r->view, &log->wait, e->wait_ns);

@@ -165,7 +165,6 @@ enum lb_status view_open(const char *path, struct result_view *view, struct lb_e
 {
     *view = VIEW_EMPTY;
     view->cache_unit = "layers";
-    view->pass_kind = "decode pass";
     struct stat st;
     if (stat(path, &st) != 0)
         return lb_fail(err, LB_ERR_INPUT, "%s: no such result", path);

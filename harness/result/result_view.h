@@ -21,7 +21,7 @@
 
 /* What layers.jsonl says of a cell's passes. */
 struct view_log {
-    uint64_t passes;   /* of all repetitions */
+    uint64_t passes;   /* decode passes of all repetitions */
     uint64_t accesses; /* all phases */
     double busy_ns;    /* time within those passes in which at least one read was under way */
     struct histogram *wait, *read; /* ns, of the accesses in those passes and of their reads; NULL:
@@ -58,7 +58,6 @@ struct result_view {
     const char *machine, *revision; /* "" when not recorded */
     const char *routing;            /* "synthetic routing (...)", or "" */
     const char *cache_unit;         /* "layers" or "MiB" */
-    const char *pass_kind;          /* "decode pass", or "prompt pass" where nothing was decoded */
     struct view_cell *cells;        /* with samples or a problem; in the order of the result */
     size_t n_cells;
     size_t n_layers; /* 0: not known */
