@@ -38,14 +38,6 @@ static int by_start(const void *a, const void *b)
     return (x->start > y->start) - (x->start < y->start);
 }
 
-static int64_t end_of(const struct figure_input *in, const struct access_event *e)
-{
-    struct access_unit whole;
-    const struct access_unit *parts;
-    size_t n = access_parts(in->log, e, &whole, &parts);
-    return parts[n - 1].need_ns + parts[n - 1].wait_ns + parts[n - 1].compute_ns;
-}
-
 /* The decode pass of the cell whose length is the median; *first..*last are its events. */
 static bool median_pass(const struct figure_input *in, size_t cell, size_t *first, size_t *last)
 {
@@ -61,8 +53,8 @@ static bool median_pass(const struct figure_input *in, size_t cell, size_t *firs
                events[end + 1].pass == e->pass)
             end++;
         /* by length; the events' place goes along in `end` and `layer` */
-        passes[count++] =
-            (struct span){end_of(in, &events[end]) - e->need_ns, (int64_t)i, (uint32_t)(end - i)};
+        passes[count++] = (struct span){access_end_ns(in->log, &events[end]) - e->whole.need_ns,
+                                        (int64_t)i, (uint32_t)(end - i)};
         i = end;
     }
     if (count == 0)
@@ -88,7 +80,7 @@ static struct waits waits_of(const struct figure_input *in, size_t cell)
         const struct access_event *e = &in->log->events[i];
         if (e->cell != cell || e->prefill)
             continue;
-        double wait = figure_ms((double)e->wait_ns);
+        double wait = figure_ms((double)e->whole.wait_ns);
         w.sum[e->layer] += wait;
         w.squares[e->layer] += wait * wait;
         w.count[e->layer]++;
@@ -133,7 +125,7 @@ const char *figure_wait_by_layer(struct figure_input *in, FILE *data)
         n_one += one;
         for (size_t i = first; one && i <= last; i++) {
             const struct access_event *e = &in->log->events[i];
-            double wait = figure_ms((double)e->wait_ns);
+            double wait = figure_ms((double)e->whole.wait_ns);
             fprintf(data, "\"%s, one pass\" %u %.6g nan nan\n", label_of(in, c), e->layer, wait);
         }
         for (size_t l = 0; l < layers; l++) {
@@ -188,7 +180,7 @@ const char *figure_wait_by_layer_and_pass(struct figure_input *in, FILE *data)
             const struct access_event *e = &in->log->events[i];
             if (e->cell != in->chosen[c] || e->pass >= shown)
                 continue;
-            sum[e->pass * layers + e->layer] += figure_ms((double)e->wait_ns);
+            sum[e->pass * layers + e->layer] += figure_ms((double)e->whole.wait_ns);
             count[e->pass * layers + e->layer]++;
         }
         if (c > 0)
@@ -231,11 +223,10 @@ static size_t write_reads(struct figure_input *in, FILE *data, const char *panel
     struct span *reads = view_alloc(in->view, most + 1, sizeof *reads);
     for (size_t i = 0; i < in->log->n_events; i++) {
         const struct access_event *e = &in->log->events[i];
-        struct access_unit whole;
         const struct access_unit *parts;
         if (e->cell != pass->cell || e->rep != pass->rep)
             continue;
-        for (size_t k = access_parts(in->log, e, &whole, &parts); k-- > 0; parts++)
+        for (size_t k = access_parts(in->log, e, &parts); k-- > 0; parts++)
             if (parts->read_ns > 0 && parts->ready_ns > from &&
                 parts->ready_ns - parts->read_ns < to)
                 reads[n++] =
@@ -260,10 +251,9 @@ static size_t write_reads(struct figure_input *in, FILE *data, const char *panel
 static void write_thread(const struct figure_input *in, FILE *data, const char *panel,
                          const struct access_event *e, int64_t from, int64_t to)
 {
-    struct access_unit whole;
     const struct access_unit *parts;
-    size_t n = access_parts(in->log, e, &whole, &parts);
-    struct span compute = {e->need_ns, e->need_ns, e->layer};
+    size_t n = access_parts(in->log, e, &parts);
+    struct span compute = {e->whole.need_ns, e->whole.need_ns, e->layer};
     for (size_t k = 0; k < n; k++) {
         const struct access_unit *u = &parts[k];
         int64_t begin = u->need_ns + u->wait_ns;
@@ -299,10 +289,11 @@ const char *figure_timeline(struct figure_input *in, FILE *data)
         if (!median_pass(in, cells[c], &first, &last))
             continue;
         const char *panel = view->cells[cells[c]].label;
-        int64_t from = events[first].need_ns, to = end_of(in, &events[last]), waited = 0;
+        int64_t from = events[first].whole.need_ns, to = access_end_ns(in->log, &events[last]),
+                waited = 0;
         for (size_t i = first; i <= last; i++) {
             const struct access_event *e = &events[i];
-            waited += e->wait_ns;
+            waited += e->whole.wait_ns;
             write_thread(in, data, panel, e, from, to);
         }
         write_reads(in, data, panel, &events[first], from, to);
@@ -352,7 +343,7 @@ const char *figure_latency(struct figure_input *in, FILE *data)
         for (size_t i = 0; i < in->log->n_events; i++) {
             const struct access_event *e = &in->log->events[i];
             if (e->cell == in->chosen[c] && !e->prefill)
-                waits[n++] = figure_ms((double)e->wait_ns);
+                waits[n++] = figure_ms((double)e->whole.wait_ns);
         }
         if (n == 0)
             continue;

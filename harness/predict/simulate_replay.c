@@ -56,9 +56,9 @@ static enum lb_status take_access(struct replay *r, const struct access_line *li
     uint32_t layer = line->event.layer;
     if (layer >= r->n_layers)
         r->n_layers = layer + 1;
-    if (line->event.bytes > r->bytes[layer])
-        r->bytes[layer] = line->event.bytes;
-    return append(r, layer, (double)line->event.compute_ns, err);
+    if (line->event.whole.bytes > r->bytes[layer])
+        r->bytes[layer] = line->event.whole.bytes;
+    return append(r, layer, (double)line->event.whole.compute_ns, err);
 }
 
 /* Layers as large as their largest load; those never loaded as large as the others on average. */

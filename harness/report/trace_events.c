@@ -101,19 +101,6 @@ static int64_t requested_ns(const struct access_unit *u)
     return u->ready_ns - u->read_ns - u->queue_ns;
 }
 
-static int64_t end_ns(const struct access_unit *u)
-{
-    return u->need_ns + u->wait_ns + u->compute_ns;
-}
-
-static int64_t end_of(const struct writer *w, const struct access_event *e)
-{
-    struct access_unit whole;
-    const struct access_unit *parts;
-    size_t n = access_parts(w->log, e, &whole, &parts);
-    return end_ns(&parts[n - 1]);
-}
-
 static void use_args(struct writer *w, const char *outcome, int64_t ns)
 {
     fprintf(w->out, ",\"args\":{\"outcome\":\"%s\",\"ns\":%" PRId64 "}}", outcome, ns);
@@ -180,15 +167,14 @@ static void write_loads(struct writer *w)
 
 static void write_access(struct writer *w, const struct access_event *e)
 {
-    struct access_unit *whole = view_alloc(w->view, 1, sizeof *whole); /* the loads point to it */
     const struct access_unit *parts;
-    size_t n = access_parts(w->log, e, whole, &parts);
-    int64_t end = end_ns(&parts[n - 1]);
-    slice(w, COMPUTE, e->need_ns, end - e->need_ns, LAYER_EARLY);
+    size_t n = access_parts(w->log, e, &parts);
+    int64_t end = access_end_ns(w->log, e);
+    slice(w, COMPUTE, e->whole.need_ns, end - e->whole.need_ns, LAYER_EARLY);
     fprintf(w->out,
             ",\"name\":\"layer %u\",\"args\":{\"outcome\":\"%s\",\"pass\":%u,\"bytes\":%" PRIu64
             ",\"evicted\":%u}}",
-            e->layer, lb_outcome_name(e->outcome), e->pass, e->bytes, e->evicted);
+            e->layer, lb_outcome_name(e->whole.outcome), e->pass, e->whole.bytes, e->evicted);
     for (size_t i = 0; i < n; i++)
         write_use(w, &parts[i]);
     for (size_t i = 0; i < n; i++)
@@ -232,8 +218,8 @@ static void write_passes(struct writer *w, const struct access_event *events, si
         size_t last = i;
         while (last + 1 < n && events[last + 1].pass == events[i].pass)
             last++;
-        slice(w, COMPUTE, events[i].need_ns, end_of(w, &events[last]) - events[i].need_ns,
-              PASS_EARLY);
+        slice(w, COMPUTE, events[i].whole.need_ns,
+              access_end_ns(w->log, &events[last]) - events[i].whole.need_ns, PASS_EARLY);
         fprintf(w->out, ",\"name\":\"%s pass %u\"}", events[i].prefill ? "prefill" : "decode",
                 events[i].pass);
         for (; i < last; i++)
@@ -308,12 +294,11 @@ static enum lb_status write_run(struct result_view *view, size_t cell, const str
                                 size_t first, size_t n, FILE *out, struct lb_error *err)
 {
     const struct access_event *events = &log->events[first];
-    struct writer w = {.out = out, .view = view, .log = log, .origin_ns = events[0].need_ns};
+    struct writer w = {.out = out, .view = view, .log = log, .origin_ns = events[0].whole.need_ns};
     size_t n_parts = 0;
     for (size_t i = 0; i < n; i++) {
-        struct access_unit whole;
         const struct access_unit *parts;
-        size_t count = access_parts(log, &events[i], &whole, &parts);
+        size_t count = access_parts(log, &events[i], &parts);
         n_parts += count;
         for (size_t k = 0; k < count; k++)
             if (parts[k].read_ns > 0 && requested_ns(&parts[k]) < w.origin_ns)

@@ -247,19 +247,19 @@ static bool event_of(const struct fields *f, struct access_event *e)
         .pass = (uint32_t)n[PASS],
         .layer = (uint32_t)n[LAYER],
         .prefill = text_is(f, PHASE, "prefill"),
-        .wait_ns = n[WAIT],
-        .queue_ns = n[QUEUE],
-        .read_ns = n[READ],
-        .compute_ns = n[COMPUTE],
-        .need_ns = n[NEED],
-        .ready_ns = f->seen & (1u << READY) ? n[READY] : n[NEED],
-        .bytes = (uint64_t)n[BYTES],
+        .whole = {.wait_ns = n[WAIT],
+                  .queue_ns = n[QUEUE],
+                  .read_ns = n[READ],
+                  .compute_ns = n[COMPUTE],
+                  .need_ns = n[NEED],
+                  .ready_ns = f->seen & (1u << READY) ? n[READY] : n[NEED],
+                  .bytes = (uint64_t)n[BYTES]},
         .evicted = (uint32_t)n[EVICTED],
         .held_bytes = f->seen & (1u << HELD) ? n[HELD] : -1,
     };
     for (int i = 0; i < N_OUTCOMES; i++) {
         if (text_is(f, OUTCOME, lb_outcome_name((enum lb_outcome)i))) {
-            e->outcome = (enum lb_outcome)i;
+            e->whole.outcome = (enum lb_outcome)i;
             return true;
         }
     }

@@ -12,12 +12,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A unit's part in the access of a layer of several units; times as in access_event. */
+/* The access of a layer, or a unit's part in it where the layer has several. */
 struct access_unit {
     uint32_t unit;
     uint32_t part; /* of its layer: 0, what every pass needs, or 1 + expert */
     enum lb_outcome outcome;
-    int64_t need_ns, wait_ns, compute_ns, queue_ns, read_ns, ready_ns;
+    int64_t wait_ns, queue_ns, read_ns, compute_ns;
+    int64_t need_ns;  /* the computation asked */
+    int64_t ready_ns; /* the load was complete: before need_ns if in time; hits: need_ns */
     uint64_t bytes;
 };
 
@@ -25,11 +27,7 @@ struct access_event {
     uint32_t cell; /* index into view.cells */
     uint32_t rep, pass, layer;
     bool prefill;
-    enum lb_outcome outcome;
-    int64_t wait_ns, queue_ns, read_ns, compute_ns;
-    int64_t need_ns;  /* the computation asked */
-    int64_t ready_ns; /* the load was complete: before need_ns if in time; hits: need_ns */
-    uint64_t bytes;
+    struct access_unit whole; /* the layer as one unit */
     uint32_t evicted;
     int64_t held_bytes; /* memory of the cache's units and of those in flight; -1: unknown */
     size_t first_unit, n_units; /* in access_log.units; n_units 0: the layer as a whole is known */

@@ -77,12 +77,12 @@ static void place_units(struct reader *r, const struct access_event *e)
 {
     uint64_t wait = 0, compute = 0; /* a damaged line may hold anything: sums that wrap are fine */
     for (size_t i = 0; i < r->line.n_units; i++) {
-        r->line.units[i].need_ns += e->need_ns;
-        r->line.units[i].ready_ns += e->need_ns;
+        r->line.units[i].need_ns += e->whole.need_ns;
+        r->line.units[i].ready_ns += e->whole.need_ns;
         wait += (uint64_t)r->line.units[i].wait_ns;
         compute += (uint64_t)r->line.units[i].compute_ns;
     }
-    if (wait != (uint64_t)e->wait_ns || compute != (uint64_t)e->compute_ns)
+    if (wait != (uint64_t)e->whole.wait_ns || compute != (uint64_t)e->whole.compute_ns)
         r->line.n_units = 0;
 }
 
@@ -111,12 +111,12 @@ static bool add_event(struct reader *r, const struct access_event *e, bool kept)
     if (!same_run)
         end_run(r);
     if (!e->prefill) {
-        int64_t end = e->need_ns + e->wait_ns + e->compute_ns;
+        int64_t end = e->whole.need_ns + e->whole.wait_ns + e->whole.compute_ns;
         log->passes += !same_run || e->pass != r->last.pass;
-        count_value(r->view, &log->wait, e->wait_ns);
-        if (e->read_ns > 0)
-            count_value(r->view, &log->read, e->read_ns);
-        r->from = e->need_ns < r->from ? e->need_ns : r->from;
+        count_value(r->view, &log->wait, e->whole.wait_ns);
+        if (e->whole.read_ns > 0)
+            count_value(r->view, &log->read, e->whole.read_ns);
+        r->from = e->whole.need_ns < r->from ? e->whole.need_ns : r->from;
         r->to = end > r->to ? end : r->to;
     }
     r->last = *e;
@@ -125,7 +125,7 @@ static bool add_event(struct reader *r, const struct access_event *e, bool kept)
     if (e->layer >= r->view->n_layers)
         r->view->n_layers = e->layer + 1;
     place_units(r, e);
-    bool ok = r->line.n_units > 0 || add_read(r, e->ready_ns, e->read_ns);
+    bool ok = r->line.n_units > 0 || add_read(r, e->whole.ready_ns, e->whole.read_ns);
     for (size_t i = 0; i < r->line.n_units && ok; i++)
         ok = add_read(r, r->line.units[i].ready_ns, r->line.units[i].read_ns);
     return ok && (!kept || keep_event(r, e));
@@ -241,16 +241,15 @@ void access_log_close(struct access_log *log)
 }
 
 size_t access_parts(const struct access_log *log, const struct access_event *event,
-                    struct access_unit *whole, const struct access_unit **parts)
+                    const struct access_unit **parts)
 {
-    *whole = (struct access_unit){.outcome = event->outcome,
-                                  .need_ns = event->need_ns,
-                                  .wait_ns = event->wait_ns,
-                                  .compute_ns = event->compute_ns,
-                                  .queue_ns = event->queue_ns,
-                                  .read_ns = event->read_ns,
-                                  .ready_ns = event->ready_ns,
-                                  .bytes = event->bytes};
-    *parts = event->n_units ? &log->units[event->first_unit] : whole;
+    *parts = event->n_units ? &log->units[event->first_unit] : &event->whole;
     return event->n_units ? event->n_units : 1;
+}
+
+int64_t access_end_ns(const struct access_log *log, const struct access_event *event)
+{
+    const struct access_unit *parts;
+    size_t n = access_parts(log, event, &parts);
+    return parts[n - 1].need_ns + parts[n - 1].wait_ns + parts[n - 1].compute_ns;
 }

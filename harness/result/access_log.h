@@ -26,8 +26,10 @@ enum lb_status access_log_read(struct result_view *view, bool (*keep)(void *ctx,
                                void *ctx, struct access_log *log, struct lb_error *err);
 void access_log_close(struct access_log *log);
 
-/* What an event is made of: its units, or itself as one unit in *whole. Returns how many. */
+/* What an event is made of: its units, or itself as one. Returns how many. */
 size_t access_parts(const struct access_log *log, const struct access_event *event,
-                    struct access_unit *whole, const struct access_unit **parts);
+                    const struct access_unit **parts);
+/* When the computation was done with the last of them. */
+int64_t access_end_ns(const struct access_log *log, const struct access_event *event);
 
 #endif
