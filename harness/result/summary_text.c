@@ -88,10 +88,10 @@ static const char *const titles[COLUMNS] = {
     "wait",     "bytes",         "tok/s",        "c/t",   "demand",         "expert hits",
     "of bytes", "experts/token", "tokens/expert"};
 
-static int columns_of(const struct results *r)
+static int columns_of(const struct results *r, const struct figures *f)
 {
     for (uint32_t i = 0; i < r->matrix->count; i++)
-        if (!isnan(results_summary(r, i).experts.per_token) && results_summary(r, i).n > 0)
+        if (!isnan(f->summaries[i].experts.per_token) && f->summaries[i].n > 0)
             return COLUMNS;
     return USUAL;
 }
@@ -276,7 +276,7 @@ static void print_cells(const struct results *r, const struct figures *f, int wi
     struct text_column columns[MAX_LEADS + N_SHOWN];
     int texts[MAX_LEADS + N_SHOWN];
     struct text_table t;
-    size_t n = choose_columns(&leads, columns_of(r), columns, texts);
+    size_t n = choose_columns(&leads, columns_of(r, f), columns, texts);
     if (text_table_open(&t, columns, n, r->matrix->count)) {
         for (uint32_t i = 0; i < r->matrix->count; i++) {
             char text[OPTION_LONGEST];
@@ -334,7 +334,7 @@ static void print_figures(const struct results *r, const struct figures *f,
                           const struct leads *leads, FILE *out)
 {
     const char *more[COLUMNS + 1] = {"n"};
-    const int columns = columns_of(r);
+    const int columns = columns_of(r, f);
     memcpy(more + 1, titles, sizeof titles);
     markdown_title(leads, more, (size_t)columns + 1, out);
     for (uint32_t i = 0; i < r->matrix->count; i++) {
@@ -411,7 +411,8 @@ static bool has_drafts(const struct results *r, uint32_t i)
 }
 
 /* What drafts brought, where a cell makes them; the cells without beside them. */
-static void print_drafts(const struct results *r, const struct leads *leads, FILE *out)
+static void print_drafts(const struct results *r, const struct figures *f,
+                         const struct leads *leads, FILE *out)
 {
     static const char *const more[] = {"tokens a pass", "token", "floor a token", "bytes a token",
                                        "drafted",       "kept",  "drafting",      "kept by place"};
@@ -430,7 +431,7 @@ static void print_drafts(const struct results *r, const struct leads *leads, FIL
           out);
     markdown_title(leads, more, sizeof more / sizeof *more, out);
     for (uint32_t i = 0; i < r->matrix->count; i++) {
-        struct summary s = results_summary(r, i);
+        struct summary s = f->summaries[i];
         char token[32], least[32], bytes[32], drafting[32];
         if (s.n == 0 || r->matrix->cells[i].reference || s.foreign)
             continue;
@@ -520,20 +521,21 @@ void summary_print_markdown(const struct results *r, FILE *out)
         r->repetitions, (unsigned long long)r->seed, r->complete ? "" : "; **not complete**",
         STATS_INTERVAL_NEEDS, *routing ? "The model has " : "", routing,
         *routing ? ": its weights are random, and made so.\n\n" : "");
-    if (columns_of(r) > USUAL)
+    struct leads leads = leads_of(r);
+    struct figures f;
+    bool all = figures_of(r, &f);
+    if (all && columns_of(r, &f) > USUAL)
         fputs("Demand: weights that a pass needs. Expert hits: share of the experts that a layer's "
               "router chose which the cache held since an earlier pass, in accesses and in bytes. "
               "Experts/token: experts that a layer needs, divided by the tokens of the pass; "
               "tokens/expert: how many of them one expert serves.\n\n",
               out);
-    struct leads leads = leads_of(r);
-    struct figures f;
-    if (figures_of(r, &f)) {
+    if (all) {
         print_figures(r, &f, &leads, out);
         print_old_and_honest(r, &f, &leads, out);
+        print_drafts(r, &f, &leads, out);
     }
     figures_free(&f);
-    print_drafts(r, &leads, out);
     print_predictions(r, &leads, out);
     summary_usage_markdown(r, out);
     print_notes("Warnings", r->warnings, out);
