@@ -1,8 +1,6 @@
 /* figure_experts: what mixtures of experts show beside the rest: hits, predictions, batches. */
 #include "figure/figure.h"
 
-#include "sample/prediction_json.h"
-
 #include <math.h>
 #include <string.h>
 
@@ -96,31 +94,12 @@ const char *figure_misses_by_cache(struct figure_input *in, FILE *data)
     return NULL;
 }
 
-/* Of all samples of the cell. */
-static bool prediction_of(const struct view_cell *cell, const json_t *cells, size_t depth,
-                          struct prediction_figures *sum)
+/* How many layers ahead experts are guessed; 0: they are not. */
+static size_t depth_of(const struct view_cell *cell)
 {
-    size_t i, k;
-    json_t *json, *sample;
-    bool any = false;
-    json_array_foreach(cells, i, json)
-    {
-        const char *name = json_string_value(json_object_get(json, "name"));
-        if (!name || strcmp(name, cell->name) != 0)
-            continue;
-        json_array_foreach(json_object_get(json, "samples"), k, sample)
-        {
-            any |= prediction_json_add(json_object_get(sample, "prediction"), depth, sum);
-        }
-    }
-    return any;
-}
-
-static size_t depth_of(const struct view_cell *cell, const json_t *cells)
-{
-    struct prediction_figures unused = {.misses = 0};
+    struct summary_prediction unused;
     size_t depth = 0;
-    while (prediction_of(cell, cells, depth + 1, &unused))
+    while (summary_prediction(&cell->samples, depth + 1, &unused))
         depth++;
     return depth;
 }
@@ -129,34 +108,31 @@ static size_t depth_of(const struct view_cell *cell, const json_t *cells)
 const char *figure_prediction_by_depth(struct figure_input *in, FILE *data)
 {
     struct result_view *view = in->view;
-    const json_t *cells = json_object_get(view->document, "cells");
     const char **names = view_alloc(view, view->n_cells + 1, sizeof *names), *best_name = "";
     size_t n = 0;
     double best = 0;
     fprintf(data, "# series layers_ahead precision recall\n");
     for (size_t i = 0; i < view->n_cells; i++) {
         const struct view_cell *c = &view->cells[i];
-        struct prediction_figures p = {.misses = 0};
+        struct summary_prediction p;
         const char *name = view_option(view, c, "predict");
         bool seen = false;
         for (size_t k = 0; k < n; k++)
             seen |= strcmp(names[k], name) == 0;
         for (size_t k = 0; k < view->n_cells && !seen; k++)
             seen = strcmp(view_option(view, &view->cells[k], "predict"), name) == 0 &&
-                   depth_of(&view->cells[k], cells) > depth_of(c, cells);
-        if (seen || c->problem || !prediction_of(c, cells, 1, &p))
+                   depth_of(&view->cells[k]) > depth_of(c);
+        if (seen || c->problem || depth_of(c) == 0)
             continue;
         names[n++] = name;
-        for (size_t depth = 1; p.guessed > 0; depth++) {
-            fprintf(data, "\"%s\" %zu %.6g %.6g\n", name, depth, p.right / p.guessed,
-                    p.right / p.needed);
-            if (depth == 1 && p.right / p.guessed > best) {
-                best = p.right / p.guessed;
+        for (size_t depth = 1; summary_prediction(&c->samples, depth, &p); depth++) {
+            if (!isfinite(p.precision)) /* nothing was guessed so far ahead */
+                break;
+            fprintf(data, "\"%s\" %zu %.6g %.6g\n", name, depth, p.precision, p.recall);
+            if (depth == 1 && p.precision > best) {
+                best = p.precision;
                 best_name = name;
             }
-            p = (struct prediction_figures){.misses = 0};
-            if (!prediction_of(c, cells, depth + 1, &p))
-                break;
         }
     }
     if (n == 0)
