@@ -12,71 +12,53 @@
 
 /* ---- metrics ---- */
 
-/* `pass_ns`: the median, or an end of its interval; metrics that do not follow from it have none.
- */
+/* Of a cell: name, axis, value. `pass_ns`: the median, or an end of its interval; metrics that do
+ * not follow from it have none. In read_MiB what page faults read is not counted, nor what another
+ * program reads in a pass. */
+#define METRICS(X)                                                                                 \
+    X(pass_ms, "decode pass (ms)", figure_ms(pass_ns))                                             \
+    X(token_ms, "token (ms)", 1e3 / view_speed(c, pass_ns))                                        \
+    X(tokens_per_second, "tokens / s", view_speed(c, pass_ns))                                     \
+    X(tokens_a_pass, "tokens a pass", c->median.tokens_a_pass)                                     \
+    X(floor_ms, "floor (ms)", figure_ms(c->floor.ns))                                              \
+    X(share_of_floor, "share of floor", c->floor.ns / pass_ns)                                     \
+    X(predicted_ms, "predicted (ms)", figure_ms(c->predicted_pass_ns))                             \
+    X(wait_ms, "wait a pass (ms)", figure_ms(c->median.wait_ns))                                   \
+    X(compute_ms, "compute a pass (ms)", figure_ms(c->median.compute_ns))                          \
+    X(other_ms, "other a pass (ms)", figure_ms(c->median.other_ns))                                \
+    X(prefill_ms, "prompt (ms)", figure_ms(c->median.prefill_ns))                                  \
+    X(ttft_ms, "first token (ms)", figure_ms(c->median.ttft_ns))                                   \
+    X(read_MiB, "read a pass (MiB)",                                                               \
+      c->median.bytes_read > 0 || !(c->median.major_faults > 0 || c->program)                      \
+          ? c->median.bytes_read / 0x1p20                                                          \
+          : NAN)                                                                                   \
+    X(read_ms, "reading, storage alone (ms)", c->median.bytes_read / c->floor.bandwidth * 1e3)     \
+    X(memory_MiB, "peak memory (MiB)",                                                             \
+      c->median.peak_rss_bytes > 0 ? c->median.peak_rss_bytes / 0x1p20 : NAN)                      \
+    X(hits, "hits a pass", c->median.outcomes[LB_HIT])                                             \
+    X(prefetched, "prefetched a pass", c->median.outcomes[LB_PREFETCHED])                          \
+    X(late, "late a pass", c->median.outcomes[LB_LATE])                                            \
+    X(misses, "misses a pass", c->median.outcomes[LB_MISS])                                        \
+    X(wasted, "wasted units a pass", c->median.wasted)                                             \
+    X(demand_MiB, "needed a pass (MiB)", c->median.experts.demand_bytes / 0x1p20)                  \
+    X(expert_misses, "experts that miss", 1 - c->median.experts.hit_rate)                          \
+    X(expert_misses_bytes, "bytes of experts that miss", 1 - c->median.experts.hit_rate_bytes)
+
+#define METRIC_FUNCTION(name, axis, value)                                                         \
+    static double name(const struct view_cell *c, double pass_ns)                                  \
+    {                                                                                              \
+        (void)c, (void)pass_ns;                                                                    \
+        return value;                                                                              \
+    }
+METRICS(METRIC_FUNCTION)
+
 struct figure_metric {
     const char *name, *axis;
     double (*of)(const struct view_cell *cell, double pass_ns);
 };
 
-#define METRIC(function, value)                                                                    \
-    static double function(const struct view_cell *c, double pass_ns)                              \
-    {                                                                                              \
-        (void)c, (void)pass_ns;                                                                    \
-        return value;                                                                              \
-    }
-METRIC(pass_ms, figure_ms(pass_ns))
-METRIC(token_ms, 1e3 / view_speed(c, pass_ns))
-METRIC(tokens_per_second, view_speed(c, pass_ns))
-METRIC(tokens_a_pass, c->median.tokens_a_pass)
-METRIC(floor_ms, figure_ms(c->floor.ns))
-METRIC(share_of_floor, c->floor.ns / pass_ns)
-METRIC(predicted_ms, figure_ms(c->predicted_pass_ns))
-METRIC(wait_ms, figure_ms(c->median.wait_ns))
-METRIC(compute_ms, figure_ms(c->median.compute_ns))
-METRIC(other_ms, figure_ms(c->median.other_ns))
-METRIC(prefill_ms, figure_ms(c->median.prefill_ns))
-METRIC(ttft_ms, figure_ms(c->median.ttft_ns))
-/* what page faults read is not counted, nor what another program reads in a pass */
-METRIC(read_mib, c->median.bytes_read > 0 || !(c->median.major_faults > 0 || c->program)
-                     ? c->median.bytes_read / 0x1p20
-                     : NAN)
-METRIC(read_ms, c->median.bytes_read / c->floor.bandwidth * 1e3)
-METRIC(memory_mib, c->median.peak_rss_bytes > 0 ? c->median.peak_rss_bytes / 0x1p20 : NAN)
-METRIC(hits, c->median.outcomes[LB_HIT])
-METRIC(prefetched, c->median.outcomes[LB_PREFETCHED])
-METRIC(late, c->median.outcomes[LB_LATE])
-METRIC(misses, c->median.outcomes[LB_MISS])
-METRIC(wasted, c->median.wasted)
-METRIC(demand_mib, c->median.experts.demand_bytes / 0x1p20)
-METRIC(expert_misses, 1 - c->median.experts.hit_rate)
-METRIC(expert_misses_bytes, 1 - c->median.experts.hit_rate_bytes)
-
-static const struct figure_metric metrics[] = {
-    {"pass_ms", "decode pass (ms)", pass_ms},
-    {"token_ms", "token (ms)", token_ms},
-    {"tokens_per_second", "tokens / s", tokens_per_second},
-    {"tokens_a_pass", "tokens a pass", tokens_a_pass},
-    {"floor_ms", "floor (ms)", floor_ms},
-    {"share_of_floor", "share of floor", share_of_floor},
-    {"predicted_ms", "predicted (ms)", predicted_ms},
-    {"wait_ms", "wait a pass (ms)", wait_ms},
-    {"compute_ms", "compute a pass (ms)", compute_ms},
-    {"other_ms", "other a pass (ms)", other_ms},
-    {"prefill_ms", "prompt (ms)", prefill_ms},
-    {"ttft_ms", "first token (ms)", ttft_ms},
-    {"read_MiB", "read a pass (MiB)", read_mib},
-    {"read_ms", "reading, storage alone (ms)", read_ms},
-    {"memory_MiB", "peak memory (MiB)", memory_mib},
-    {"hits", "hits a pass", hits},
-    {"prefetched", "prefetched a pass", prefetched},
-    {"late", "late a pass", late},
-    {"misses", "misses a pass", misses},
-    {"wasted", "wasted units a pass", wasted},
-    {"demand_MiB", "needed a pass (MiB)", demand_mib},
-    {"expert_misses", "experts that miss", expert_misses},
-    {"expert_misses_bytes", "bytes of experts that miss", expert_misses_bytes},
-};
+#define METRIC_ENTRY(name, axis, value) {#name, axis, name},
+static const struct figure_metric metrics[] = {METRICS(METRIC_ENTRY)};
 enum { N_METRICS = sizeof metrics / sizeof *metrics };
 
 static const struct figure_metric *find_metric(const char *name)
