@@ -86,8 +86,8 @@ const char *figure_chosen_note(const struct figure_input *in, const size_t *cell
     bool all = true, of_mode = true, of_policy = true; /* the fastest of their kind? */
     for (size_t i = 0; i < view->n_cells; i++) {
         const struct view_cell *c = &view->cells[i];
-        measured += !c->problem && c->pass.n > 0;
-        for (size_t k = 0; k < n && !c->problem && c->pass.n > 0; k++) {
+        measured += view_measured(c);
+        for (size_t k = 0; k < n && view_measured(c); k++) {
             const struct view_cell *shown = &view->cells[cells[k]];
             bool faster = c->pass.median < shown->pass.median &&
                           figure_compare_numbers(c->cache, shown->cache) == 0 &&

@@ -86,6 +86,9 @@ void figure_choose(struct figure_input *in);
 /* What can be said of these cells (indices) among all measured ones, for the caption. */
 const char *figure_chosen_note(const struct figure_input *in, const size_t *cells, size_t n);
 
+/* Whether the cell was measured because it was asked for. */
+bool figure_asked(const struct view_cell *cell);
+
 /* Which options tell one point of a figure from another. */
 enum figure_axis {
     BY_PREFETCH = 1,

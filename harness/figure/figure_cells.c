@@ -230,7 +230,7 @@ static const struct view_cell **row_cells(struct figure_input *in, size_t *n)
     const struct view_cell **cells = view_alloc(view, view->n_cells + 1, sizeof *cells);
     *n = 0;
     for (size_t i = 0; i < view->n_cells; i++)
-        if (!view->cells[i].problem && view->cells[i].pass.n > 0)
+        if (view_measured(&view->cells[i]))
             cells[(*n)++] = &view->cells[i];
     size_t all = *n;
     in->note = "";
@@ -336,7 +336,7 @@ const char *figure_roofline(struct figure_input *in, FILE *data)
     for (size_t i = 0; i < view->n_cells; i++) {
         const struct view_cell *c = &view->cells[i];
         double load = view_busy_ns(c);
-        if (c->problem || c->pass.n == 0 || !(load > 0))
+        if (!view_measured(c) || !(load > 0))
             continue;
         if (c->log.passes == 0)
             in->note = "storage busy: bytes read / bandwidth";
@@ -366,8 +366,7 @@ const char *figure_memory_by_speed(struct figure_input *in, FILE *data)
     const struct view_cell **shown = view_alloc(view, view->n_cells + 1, sizeof *shown);
     size_t n = 0, n_best = 0;
     for (size_t i = 0; i < view->n_cells; i++)
-        if (!view->cells[i].problem && view->cells[i].pass.n &&
-            view->cells[i].median.peak_rss_bytes > 0)
+        if (view_measured(&view->cells[i]) && view->cells[i].median.peak_rss_bytes > 0)
             shown[n++] = &view->cells[i];
     if (n < 2)
         return "needs the peak memory of at least two cells";

@@ -11,11 +11,6 @@ static bool drafts(struct result_view *view, const struct view_cell *c)
     return *how && strcmp(how, "off") != 0;
 }
 
-static bool measured(const struct view_cell *c)
-{
-    return !c->reference && !c->problem && c->pass.n > 0;
-}
-
 static double draft_tokens(struct result_view *view, const struct view_cell *c)
 {
     return drafts(view, c) ? atof(view_option(view, c, "draft_tokens")) : 0;
@@ -50,7 +45,7 @@ static const struct view_cell *without(struct result_view *view, const char *whe
     const struct view_cell *best = NULL;
     for (size_t i = 0; i < view->n_cells; i++) {
         const struct view_cell *c = &view->cells[i];
-        if (!measured(c) || drafts(view, c) || strcmp(circumstances(view, c), where) != 0)
+        if (!figure_asked(c) || drafts(view, c) || strcmp(circumstances(view, c), where) != 0)
             continue;
         if (!best || c->pass.median < best->pass.median)
             best = c;
@@ -95,7 +90,7 @@ static const struct view_cell **guessing(struct result_view *view, size_t *n)
     const struct view_cell **cells = view_alloc(view, view->n_cells + 1, sizeof *cells);
     *n = 0;
     for (size_t i = 0; i < view->n_cells; i++)
-        if (measured(&view->cells[i]) && drafts(view, &view->cells[i]))
+        if (figure_asked(&view->cells[i]) && drafts(view, &view->cells[i]))
             cells[(*n)++] = &view->cells[i];
     sorted_view = view;
     qsort(cells, *n, sizeof *cells, by_series);

@@ -15,7 +15,7 @@ static const char *series_of(struct result_view *view, const struct view_cell *c
 
 static bool shown(const struct view_cell *cell)
 {
-    return !cell->problem && cell->pass.n > 0 && !isnan(cell->median.experts.demand_bytes);
+    return view_measured(cell) && !isnan(cell->median.experts.demand_bytes);
 }
 
 /* hit rate against time: where they disagree is the point */

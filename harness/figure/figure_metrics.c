@@ -77,11 +77,6 @@ bool figure_metric_at(size_t i, const char **name)
 
 /* ---- figures whose script names their columns ---- */
 
-static bool shown(const struct view_cell *cell)
-{
-    return !cell->problem && cell->pass.n > 0;
-}
-
 /* One field of a row: the cell's label, a metric or an end of its interval, or an option. */
 static const char *field(struct result_view *view, const struct view_cell *c, const char *column)
 {
@@ -124,7 +119,7 @@ const char *figure_of_cells(struct figure_input *in, FILE *data)
     for (size_t k = 0; k < n; k++)
         fprintf(data, " %s", columns[k]);
     for (size_t i = 0; i < view->n_cells; i++) {
-        if (!shown(&view->cells[i]))
+        if (!view_measured(&view->cells[i]))
             continue;
         cells[n_cells++] = &view->cells[i];
         for (size_t k = 0; k < n; k++) {
@@ -171,7 +166,7 @@ static const char **lone_options(struct result_view *view, size_t *n)
         bool varies = false;
         for (size_t i = 0; i < view->n_cells; i++) {
             const struct view_cell *c = &view->cells[i];
-            if (!shown(c) || c->reference || !json_object_get(c->options, table[k].name))
+            if (!figure_asked(c) || !json_object_get(c->options, table[k].name))
                 continue;
             first = first ? first : c;
             varies |= strcmp(view_option(view, c, table[k].name),

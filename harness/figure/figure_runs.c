@@ -17,7 +17,7 @@ const char *figure_prediction(struct figure_input *in, FILE *data)
     fprintf(data, "# series predicted_ms measured_ms low_ms high_ms\n");
     for (size_t i = 0; i < view->n_cells; i++) {
         const struct view_cell *c = &view->cells[i];
-        if (c->problem || c->pass.n == 0 || isnan(c->predicted_pass_ns))
+        if (!view_measured(c) || isnan(c->predicted_pass_ns))
             continue;
         fprintf(data, "\"%s\" %.6g %.6g %.6g %.6g\n", c->prefetch, figure_ms(c->predicted_pass_ns),
                 figure_ms(c->pass.median), figure_ms(c->pass.low), figure_ms(c->pass.high));

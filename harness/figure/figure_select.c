@@ -24,10 +24,9 @@ static int replacement_rank(const char *replacement)
     return rank("replacement", replacement);
 }
 
-/* Measured because it was asked for. */
-static bool measured(const struct view_cell *cell)
+bool figure_asked(const struct view_cell *cell)
 {
-    return !cell->problem && cell->pass.n > 0 && !cell->reference;
+    return view_measured(cell) && !cell->reference;
 }
 
 /* The work that most of the measured cells run; *several: there is more than one. */
@@ -39,10 +38,10 @@ static const char *main_work(const struct result_view *view, const char *const *
     *several = false;
     for (size_t i = 0; i < view->n_cells; i++) {
         size_t same = 0;
-        if (!measured(&view->cells[i]))
+        if (!figure_asked(&view->cells[i]))
             continue;
         for (size_t j = 0; j < view->n_cells; j++)
-            same += measured(&view->cells[j]) && strcmp(works[i], works[j]) == 0;
+            same += figure_asked(&view->cells[j]) && strcmp(works[i], works[j]) == 0;
         if (most && strcmp(best, works[i]) != 0)
             *several = true;
         if (same > most) {
@@ -212,7 +211,7 @@ static const struct view_cell **group_of(const struct figure_input *in, const ch
     *count = 0;
     for (size_t i = 0; i < view->n_cells; i++) {
         const struct view_cell *cell = &view->cells[i];
-        if (!measured(cell) || strcmp(works[i], work) != 0)
+        if (!figure_asked(cell) || strcmp(works[i], work) != 0)
             continue;
         size_t at = (*count)++;
         for (; at > 0 && compare_by(in, cell, group[at - 1], BY_PREFETCH) < 0; at--)

@@ -217,8 +217,7 @@ static const struct view_cell *same_cell(const struct subject *s, const char *na
 {
     const struct result_view *view = &s->plotted.view;
     for (size_t i = 0; i < view->n_cells; i++)
-        if (strcmp(view->cells[i].name, name) == 0 && !view->cells[i].problem &&
-            view->cells[i].pass.n > 0)
+        if (strcmp(view->cells[i].name, name) == 0 && view_measured(&view->cells[i]))
             return &view->cells[i];
     return NULL;
 }
@@ -245,7 +244,7 @@ static void write_shared_row(FILE *out, const struct subject *subjects, size_t n
 static size_t count_shared(const struct subject *subjects, size_t n, const struct view_cell *cell)
 {
     size_t count = 0;
-    for (size_t k = 1; k < n && !cell->problem && cell->pass.n > 0; k++)
+    for (size_t k = 1; k < n && view_measured(cell); k++)
         count += same_cell(&subjects[k], cell->name) != NULL;
     return count;
 }

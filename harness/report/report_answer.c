@@ -29,7 +29,7 @@ static const struct view_cell *best_streaming(const struct result_view *view,
     const struct view_cell *best = NULL, *resident = NULL;
     for (size_t i = 0; i < view->n_cells; i++) {
         const struct view_cell *c = &view->cells[i];
-        if (c->problem || c->pass.n == 0)
+        if (!view_measured(c))
             continue;
         if (strcmp(c->prefetch, "resident") == 0) {
             resident = c;

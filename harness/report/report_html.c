@@ -164,7 +164,7 @@ static void expert_cells(FILE *out, const struct sample_experts *e)
 static void cell_row(FILE *out, const struct result_view *view, const struct view_cell *c,
                      bool best)
 {
-    if (c->problem || c->pass.n == 0) {
+    if (!view_measured(c)) {
         html_print(out,
                    "<tr><th scope=\"row\">%s</th><td data-v=\"\" colspan=\"%s\">%s</td></tr>\n",
                    c->label, view->experts ? "19" : "14", c->problem ? c->problem : "not measured");

@@ -113,6 +113,12 @@ const char *view_work(struct result_view *view, const struct view_cell *cell, co
 /* Fills the cells from layerbench.cells; called by view_open. */
 void view_read_cells(struct result_view *view, const json_t *cells);
 
+/* Whether the cell has figures: it was measured, and nothing is wrong with it. */
+static inline bool view_measured(const struct view_cell *cell)
+{
+    return !cell->problem && cell->pass.n > 0;
+}
+
 /* Tokens a second when a pass takes so long. */
 double view_speed(const struct view_cell *cell, double pass_ns);
 
