@@ -9,7 +9,9 @@
 const struct figure figures[] = {FIGURES(FIGURE_ENTRY)};
 const size_t n_figures = sizeof figures / sizeof *figures;
 
-void figure_runs(struct figure_input *in, const struct view_cell *const *cells, size_t count)
+/* `of`: what is drawn of them; NULL: intervals. */
+static void note_runs(struct figure_input *in, const struct view_cell *const *cells, size_t count,
+                      const char *of)
 {
     size_t least = SIZE_MAX, most = 0;
     for (size_t i = 0; i < count; i++) {
@@ -20,8 +22,19 @@ void figure_runs(struct figure_input *in, const struct view_cell *const *cells, 
         return;
     const char *n = least == most ? view_text(in->view, "n = %zu", most)
                                   : view_text(in->view, "n = %zu-%zu", least, most);
-    in->runs = view_text(in->view, "%s run%s, %s", n, most == 1 ? "" : "s",
-                         most == 1 ? "no interval" : stats_estimate_name(least, most));
+    if (!of)
+        of = most == 1 ? "no interval" : stats_estimate_name(least, most);
+    in->runs = view_text(in->view, "%s run%s, %s", n, most == 1 ? "" : "s", of);
+}
+
+void figure_runs(struct figure_input *in, const struct view_cell *const *cells, size_t count)
+{
+    note_runs(in, cells, count, NULL);
+}
+
+void figure_medians(struct figure_input *in, const struct view_cell *const *cells, size_t count)
+{
+    note_runs(in, cells, count, "medians");
 }
 
 /* ---- the cells whose accesses are drawn ---- */

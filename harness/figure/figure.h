@@ -106,6 +106,8 @@ const struct view_cell **figure_best(struct figure_input *in, unsigned axes, siz
 
 /* "n = 5 runs, 95% intervals" or "n = 3 runs, bars: smallest and largest", into in->runs. */
 void figure_runs(struct figure_input *in, const struct view_cell *const *cells, size_t count);
+/* The same of a figure without intervals: "n = 5 runs, medians". */
+void figure_medians(struct figure_input *in, const struct view_cell *const *cells, size_t count);
 
 static inline double figure_ms(double ns)
 {

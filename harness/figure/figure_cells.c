@@ -207,8 +207,7 @@ const char *figure_cache_by_distance(struct figure_input *in, FILE *data)
     for (size_t i = 0; i < kept; i++)
         fprintf(data, "%g %g %.6g %.6g\n", cells[i]->cache, cells[i]->distance,
                 figure_ms(cells[i]->pass.median), figure_ms(cells[i]->median.wait_ns));
-    figure_runs(in, cells, kept);
-    in->runs = view_text(in->view, "%.*s, medians", (int)strcspn(in->runs, ","), in->runs);
+    figure_medians(in, cells, kept);
     in->settings = view_text(in->view, "unit = '%s'; mode = '%s'\n", in->view->cache_unit, mode);
     const struct view_cell *best = fastest(cells, kept);
     in->reading =
@@ -273,8 +272,7 @@ const char *figure_outcomes(struct figure_input *in, FILE *data)
                             "In the fastest cell, %s, a pass has %.3g hits, %.3g "
                             "prefetched, %.3g late and %.3g missed layers.",
                             best->label, o[LB_HIT], o[LB_PREFETCHED], o[LB_LATE], o[LB_MISS]);
-    figure_runs(in, cells, n);
-    in->runs = view_text(in->view, "%.*s, medians", (int)strcspn(in->runs, ","), in->runs);
+    figure_medians(in, cells, n);
     return NULL;
 }
 
@@ -350,8 +348,7 @@ const char *figure_roofline(struct figure_input *in, FILE *data)
     }
     if (n == 0)
         return "needs the accesses in layers.jsonl, or the storage's bandwidth";
-    figure_runs(in, shown, n);
-    in->runs = view_text(view, "%.*s, medians", (int)strcspn(in->runs, ","), in->runs);
+    figure_medians(in, shown, n);
     in->reading = view_text(view,
                             "%s comes nearest to perfect overlap, at %.2f times the time that "
                             "its loads or its compute need.",

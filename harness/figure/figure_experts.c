@@ -87,8 +87,8 @@ const char *figure_misses_by_cache(struct figure_input *in, FILE *data)
         fprintf(data, "\"%s\" %g %.6g %.6g\n", c->replacement, c->cache,
                 1 - c->median.experts.hit_rate, 1 - c->median.experts.hit_rate_bytes);
     }
-    figure_runs(in, cells, kept);
-    in->runs = view_text(view, "%.*s, medians; %s", (int)strcspn(in->runs, ","), in->runs, mode);
+    figure_medians(in, cells, kept);
+    in->runs = view_text(view, "%s; %s", in->runs, mode);
     in->settings =
         view_text(view, "unit = '%s'; demand = %.6g\n", view->cache_unit, demand > 0 ? demand : 0);
     return NULL;
