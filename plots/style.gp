@@ -90,9 +90,9 @@ open(format) = sprintf("k = %g; ", format eq 'svg' ? 0.7 : 1.2).\
             (caption_height - 10.0) / height).\
     "unset label 97; set multiplot"
 
-# The legend: entries in a grid of key_columns (0: as many as names leave room for), placed by hand, because terminals disagree on the
-# width of text. key_names: quoted words; key_style(i): linetype of the i-th; kind: lines, points,
-# boxes.
+# The legend: entries in a grid of key_columns (0: as many as names leave room for), placed by hand,
+# because terminals disagree on the width of text. key_names: quoted words; key_style(i): linetype
+# of the i-th; kind: lines, points, boxes.
 key_names = ''
 key_columns = 0
 key_cols(_) = key_columns > 0 ? key_columns : _key_cols(4)

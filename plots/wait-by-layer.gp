@@ -1,8 +1,9 @@
 # Which layers are waited for?
 #
 # Mean wait of each layer over all passes, with its 95% interval; where other layers are waited for
-# in each pass, one pass of median length. Even waits say that storage is the limit throughout; a wait at the first layers alone says that prefetch does not wrap around
-# to the next pass; waits between pinned layers show how evenly the loads are spread.
+# in each pass, one pass of median length. Even waits say that storage is the limit throughout; a
+# wait at the first layers alone says that prefetch does not wrap around to the next pass; waits
+# between pinned layers show how evenly the loads are spread.
 #
 #   gnuplot -e "data='wait-by-layer.dat'; out='wait-by-layer'" plots/wait-by-layer.gp
 #

@@ -63,7 +63,7 @@ static double load_ns(const struct result_view *view)
     return NAN;
 }
 
-/* 1. pass time against cache size */
+/* pass time against cache size */
 const char *figure_pass_time_by_cache(struct figure_input *in, FILE *data)
 {
     size_t n;
@@ -142,7 +142,7 @@ static size_t keep_several_distances(const struct view_cell **cells, size_t n)
     return kept;
 }
 
-/* 2. pass time against prefetch distance */
+/* pass time against prefetch distance */
 const char *figure_pass_time_by_distance(struct figure_input *in, FILE *data)
 {
     enum { MOST = 5 };
@@ -188,7 +188,7 @@ const char *figure_pass_time_by_distance(struct figure_input *in, FILE *data)
     return NULL;
 }
 
-/* 3. heat map cache size x distance */
+/* heat map cache size x distance */
 const char *figure_cache_by_distance(struct figure_input *in, FILE *data)
 {
     size_t n, kept = 0;
@@ -248,7 +248,7 @@ static const char *row_name(struct result_view *view, const struct view_cell *ce
                                        : view_text(view, "%.*s...", MOST - 3, cell->label);
 }
 
-/* 4. stacked outcomes per cell */
+/* stacked outcomes per cell */
 const char *figure_outcomes(struct figure_input *in, FILE *data)
 {
     size_t n;
@@ -321,7 +321,7 @@ const char *figure_time_by_cell(struct figure_input *in, FILE *data)
     return NULL;
 }
 
-/* 8. overlap roofline: c/t against the pass time in units of the time spent loading */
+/* overlap roofline: c/t against the pass time in units of the time spent loading */
 const char *figure_roofline(struct figure_input *in, FILE *data)
 {
     struct result_view *view = in->view;
@@ -356,7 +356,7 @@ const char *figure_roofline(struct figure_input *in, FILE *data)
     return NULL;
 }
 
-/* 9. memory against tokens a second, with the cells that no other beats in both */
+/* memory against tokens a second, with the cells that no other beats in both */
 const char *figure_memory_by_speed(struct figure_input *in, FILE *data)
 {
     struct result_view *view = in->view;

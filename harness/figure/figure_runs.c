@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* 10. simulator against measurement */
+/* simulator against measurement */
 const char *figure_prediction(struct figure_input *in, FILE *data)
 {
     struct result_view *view = in->view;
@@ -83,7 +83,7 @@ static int by_change(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-/* 11. ratios of a comparison with their intervals: all, or where they are too many those of the
+/* ratios of a comparison with their intervals: all, or where they are too many those of the
  * first metric, the largest changes first */
 const char *figure_comparison(struct figure_input *in, FILE *data)
 {
@@ -145,7 +145,7 @@ static int by_time(const void *a, const void *b)
     return (x->start_ns > y->start_ns) - (x->start_ns < y->start_ns);
 }
 
-/* 12. each sample against the median of its cell, over the time of the run */
+/* each sample against the median of its cell, over the time of the run */
 const char *figure_drift(struct figure_input *in, FILE *data)
 {
     enum { LEAST_WINDOW = 9, MOST_WINDOW = 201 };

@@ -158,8 +158,8 @@ static size_t count_like(const struct figure_input *in, const struct view_cell *
 /*
  * The best of a point's cells is fair only where every point has as many to choose from. Where a
  * prefetch mode's points have not (a matrix in the shape of a cross), only the setting that most of
- * them share is kept. Returns the new n; *sliced: a cell with that setting, left alone
- * where nothing was dropped.
+ * them share is kept. Returns the new n; *sliced: a cell with that setting, left alone where
+ * nothing was dropped.
  */
 static size_t keep_fair(const struct figure_input *in, const struct view_cell **cells, size_t n,
                         unsigned axes, const struct reduced *reduced,

@@ -22,8 +22,8 @@ struct trace_options {
  *   counters             loads in flight, read bandwidth in MB/s, memory of the cache in MB
  *
  * A load is that of a unit, or of a layer where that is one unit. Loads that were never used are
- * not in the log. Where the log of units was full (harness/measure.c), what remains shows the loads
- * of a layer as one bar.
+ * not in the log. Where the log of units was full (harness/sample/measure.c), what remains shows
+ * the loads of a layer as one bar.
  */
 enum lb_status trace_write(const char *path, const struct trace_options *options, FILE *out,
                            struct lb_error *err);

@@ -3,6 +3,7 @@
  *
  *   result.json   Google Benchmark's JSON and the key "layerbench"
  *   layers.jsonl  one line an access
+ *   routes.csv    the experts that routers chose, where log_routes asks for them (route_lines.h)
  *   summary.csv, summary.md
  *   samples.jsonl  samples that result.json does not hold yet (journal.h), while the run goes on
  *
@@ -98,8 +99,8 @@ struct summary results_summary(const struct results *results, uint32_t cell);
 /* Of all cells; malloc, NULL: out of memory. */
 struct summary *results_summaries(const struct results *results);
 /* Of each cell, the time of a token over that of the fastest cell that streams (of all, where none
- * does) and has the same task (matrix_same_task); NAN: not measured, or an
- * added reference cell. malloc, NULL: out of memory. */
+ * does) and has the same task (matrix_same_task); NAN: not measured, or an added reference cell.
+ * malloc, NULL: out of memory. */
 double *results_relative(const struct results *results, const struct summary *summaries);
 /* Whether any cell guesses experts before their router chooses them. */
 bool results_predicts(const struct results *results);
