@@ -78,7 +78,6 @@ enum lb_status raw_paths_plan(const struct matrix *matrix, struct raw_paths *pat
                               struct lb_error *err)
 {
     memset(paths, 0, sizeof *paths);
-    paths->n_cells = matrix->count;
     paths->of_cell = malloc((matrix->count + 1) * sizeof *paths->of_cell);
     if (!paths->of_cell)
         return no_memory(err);

@@ -33,7 +33,6 @@ struct raw_paths {
     struct raw_path *list;
     size_t count;
     int *of_cell; /* index into list; -1: not measured */
-    size_t n_cells;
 };
 
 enum lb_status raw_paths_plan(const struct matrix *matrix, struct raw_paths *paths,
