@@ -17,9 +17,8 @@ load ARG0[1:strlen(ARG0) - strlen('expert-miss-ratio.gp')].'style.gp'
 
 series = ''; most = 0
 stats data using (series = add(series, strcol(1)), most = max(most, $2), $2) nooutput
-names = series.(demand > 0 ? '"demand of a token"' : '')
-key_names = names
-key_style(i) = i > words(series) ? 11 : many_line(word(names, i), i)
+key_names = series.(demand > 0 ? '"demand of a token"' : '')
+key_style(i) = i > words(series) ? 11 : many_line(word(series, i), i)
 ends = direct(series, 16)
 if (ends) { right = room_for(series); head = 34 }
 if (!ends) { head = head_for(words(key_names)) + 4 }

@@ -111,11 +111,23 @@ static const char *script_of(struct result_view *view, const struct figure_input
                      (int)(load + 1 - body), body, plot_script("style"), rest);
 }
 
-static enum lb_status write_figure(struct figure_input *in, const struct figure *figure,
-                                   const char *dir, const struct plot_options *options,
-                                   struct plot_outcome *outcome, struct lb_error *err)
+/* Its pictures, or all of it. */
+static void remove_figure(struct result_view *view, const char *dir, const char *name,
+                          bool pictures)
+{
+    static const char *const endings[] = {"svg", "png", "pdf", "dat", "gp"};
+    for (size_t i = 0; i < (pictures ? 3 : sizeof endings / sizeof *endings); i++)
+        unlink(view_text(view, "%s/%s.%s", dir, name, endings[i]));
+}
+
+/* Data and script, in p->dir; p->outcomes has room for one more. What is left out is not there. */
+static enum lb_status write_figure(struct plotted *p, struct figure_input *in,
+                                   const struct figure *figure, const struct plot_options *options,
+                                   struct lb_error *err)
 {
     struct result_view *view = in->view;
+    struct plot_outcome *outcome = &p->outcomes[p->n_outcomes++];
+    *outcome = (struct plot_outcome){.figure = figure, .caption = "", .reading = ""};
     char *data = NULL;
     size_t length = 0;
     in->name = figure->name;
@@ -130,7 +142,9 @@ static enum lb_status write_figure(struct figure_input *in, const struct figure 
     }
     outcome->reading = in->reading;
     enum lb_status status = LB_OK;
-    if (!outcome->left_out) {
+    if (outcome->left_out) {
+        remove_figure(view, p->dir, figure->name, false);
+    } else {
         const char *parts[] = {
             *view->scenario ? view_text(view, "scenario %s", view->scenario) : "",
             view->routing,
@@ -151,22 +165,14 @@ static enum lb_status write_figure(struct figure_input *in, const struct figure 
             view_text(view, "%s\n%s\n%s\n%s", lines[0], lines[1], lines[2], lines[3]);
         const char *formats = options->svg_only ? "svg" : "svg png pdf";
         const char *script = script_of(view, in, figure->name, lines, formats);
-        status = file_replace(view_text(view, "%s/%s.dat", dir, figure->name), data, length, err);
+        status =
+            file_replace(view_text(view, "%s/%s.dat", p->dir, figure->name), data, length, err);
         if (status == LB_OK)
-            status = file_replace(view_text(view, "%s/%s.gp", dir, figure->name), script,
+            status = file_replace(view_text(view, "%s/%s.gp", p->dir, figure->name), script,
                                   strlen(script), err);
     }
     free(data);
     return status;
-}
-
-/* Its pictures, or all of it. */
-static void remove_figure(struct result_view *view, const char *dir, const char *name,
-                          bool pictures)
-{
-    static const char *const endings[] = {"svg", "png", "pdf", "dat", "gp"};
-    for (size_t i = 0; i < (pictures ? 3 : sizeof endings / sizeof *endings); i++)
-        unlink(view_text(view, "%s/%s.%s", dir, name, endings[i]));
 }
 
 /* ---- gnuplot ---- */
@@ -396,11 +402,7 @@ static enum lb_status write_all(struct plotted *p, struct figure_input *in,
         bool fits = (in->comparison != NULL) == (figures[i].write == figure_comparison);
         if (options->only ? strcmp(options->only, figures[i].name) != 0 : !fits)
             continue;
-        struct plot_outcome *o = &p->outcomes[p->n_outcomes++];
-        *o = (struct plot_outcome){.figure = &figures[i], .caption = "", .reading = ""};
-        status = write_figure(in, &figures[i], p->dir, options, o, err);
-        if (status == LB_OK && o->left_out)
-            remove_figure(&p->view, p->dir, figures[i].name, false);
+        status = write_figure(p, in, &figures[i], options, err);
     }
     return status;
 }
@@ -462,10 +464,8 @@ enum lb_status plot_tables(const struct plot_table *tables, size_t n,
         *figure = (struct figure){tables[i].name, write_table};
         if (options->only && strcmp(options->only, figure->name) != 0)
             continue;
-        struct plot_outcome *o = &plotted->outcomes[plotted->n_outcomes++];
-        *o = (struct plot_outcome){.figure = figure, .caption = "", .reading = ""};
         in.table = &tables[i];
-        status = write_figure(&in, figure, plotted->dir, options, o, err);
+        status = write_figure(plotted, &in, figure, options, err);
     }
     if (status == LB_OK && plotted->n_outcomes == 0)
         status = lb_fail(err, LB_ERR_INPUT, "%s: no figure of a trace", options->only);
