@@ -14,6 +14,7 @@
 #include "engine.h"
 #include "synth/synth.h"
 #include "tests/check.h"
+#include "tests/temporary.h"
 
 #include <math.h>
 #include <unistd.h>
@@ -21,7 +22,7 @@
 enum { LAYERS = 12, PROMPT = 4, LOG = 4096 };
 
 struct bench {
-    char path[64];
+    char path[TEMPORARY_PATH];
     int rounds, blocks;
     float *logits;
 };
@@ -127,9 +128,8 @@ int main(int argc, char **argv)
     struct synth_options synth = {.shape = "tiny", .mix = "Q4_K_M", .seed = 1, .n_layers = LAYERS};
     struct lb_options o = lb_options_default();
     struct lb_error err = LB_ERROR_INIT;
-    snprintf(b.path, sizeof b.path, "/tmp/layerbench-bench-XXXXXX");
-    int fd = mkstemp(b.path);
-    if (fd < 0 || synth_write(&synth, b.path, &err) != LB_OK)
+    temporary_path(b.path);
+    if (synth_write(&synth, b.path, &err) != LB_OK)
         fail(&err);
     o.model_path = b.path;
     o.threads = 1;
@@ -142,7 +142,6 @@ int main(int argc, char **argv)
     o.cache_layers = LAYERS / 2;
     o.device_bandwidth = 4e9;
     measure(&b, "half streaming at 4 GB/s:", &o);
-    close(fd);
     unlink(b.path);
     free(b.logits);
     return 0;

@@ -12,13 +12,14 @@
 #include "plan/virtual.h"
 #include "prefetch/streamer.h"
 #include "tests/check.h"
+#include "tests/temporary.h"
 
 #include <unistd.h>
 
 enum { N = 32, C = 16, WARMUP = 12 };
 
 struct bench {
-    char path[64];
+    char path[TEMPORARY_PATH];
     uint32_t layer_bytes, passes;
     double bandwidth, t_ns;
 };
@@ -26,8 +27,7 @@ struct bench {
 static void make_file(struct bench *b)
 {
     static char block[1 << 16];
-    snprintf(b->path, sizeof b->path, "/tmp/layerbench-bench-XXXXXX");
-    int fd = mkstemp(b->path);
+    int fd = temporary_file(b->path);
     for (uint64_t left = (uint64_t)N * b->layer_bytes; left > 0; left -= sizeof block)
         if (write(fd, block, sizeof block) != sizeof block)
             perror(b->path), exit(1);

@@ -7,6 +7,7 @@
 #include "gguf/gguf.h"
 #include "quant/quant.h"
 #include "tests/fuzz_input.h"
+#include "tests/temporary.h"
 #include "text/tokenizer.h"
 #include "text/utf8.h"
 
@@ -38,13 +39,12 @@ static void open_tokenizer(const char *model, const char *pre, const char *const
 {
     static const char *const merges[] = {"h e",        "l l", "he ll", "hell o",
                                          "\xc4\xa0 w", "1 2", "12 3"};
-    static const char *const path = "/tmp/layerbench-fuzz-vocabulary";
-    char name[64];
+    char path[TEMPORARY_PATH];
     struct lb_error err = LB_ERROR_INIT;
     struct gguf_writer *w;
     struct gguf_file *file;
-    snprintf(name, sizeof name, "%s-%ld", path, (long)getpid());
-    FUZZ_CHECK(gguf_writer_open(name, &w, &err) == LB_OK);
+    temporary_path(path);
+    FUZZ_CHECK(gguf_writer_open(path, &w, &err) == LB_OK);
     gguf_writer_put_text(w, "general.architecture", "llama");
     gguf_writer_put_text(w, "tokenizer.ggml.model", model);
     if (pre)
@@ -56,10 +56,10 @@ static void open_tokenizer(const char *model, const char *pre, const char *const
         gguf_writer_put_texts(w, "tokenizer.ggml.merges", merges, sizeof merges / sizeof *merges);
     gguf_writer_put_u32(w, "tokenizer.ggml.bos_token_id", 1);
     FUZZ_CHECK(gguf_writer_finish(w, &err) == LB_OK);
-    FUZZ_CHECK(gguf_open(name, quant_tensor_bytes, &file, &err) == LB_OK);
+    FUZZ_CHECK(gguf_open(path, quant_tensor_bytes, &file, &err) == LB_OK);
     FUZZ_CHECK(tokenizer_open(file, &tokenizers[n_tokenizers++], &err) == LB_OK);
     gguf_close(file);
-    unlink(name);
+    unlink(path);
 }
 
 static void open_all(void)

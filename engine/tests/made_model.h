@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "gguf/gguf.h"
 #include "quant/quant.h"
+#include "tests/temporary.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -407,16 +408,14 @@ static inline void made_write(const struct made_model *m, const char *path)
     free(list);
 }
 
-/* A path for a model of this test program; removed by made_clean(). */
-static char made_directory[] = "/tmp/layerbench-test-XXXXXX";
+/* A path for a model of this test program; the folder is removed by made_clean(). */
+static char made_directory[TEMPORARY_PATH];
 
 static inline const char *made_path(const char *name)
 {
     static char path[sizeof made_directory + 64];
-    if (strstr(made_directory, "XXXXXX") && !mkdtemp(made_directory)) {
-        perror("mkdtemp");
-        exit(1);
-    }
+    if (!*made_directory)
+        temporary_folder(made_directory);
     snprintf(path, sizeof path, "%s/%s", made_directory, name);
     return path;
 }

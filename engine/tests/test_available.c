@@ -2,6 +2,7 @@
  * and /sys. */
 #include "base/available.h"
 #include "tests/check.h"
+#include "tests/temporary.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,18 +10,18 @@
 
 #define MIB ((uint64_t)1 << 20)
 
-static char root[] = "/tmp/test_available-XXXXXX";
+static char root[TEMPORARY_PATH];
 
 static void run(const char *before, const char *path, const char *after)
 {
-    char command[512];
-    snprintf(command, sizeof command, "%s%s/%s%s", before, root, path, after);
+    char command[2 * TEMPORARY_PATH];
+    snprintf(command, sizeof command, "%s'%s'/%s%s", before, root, path, after);
     CHECK(system(command) == 0, "%s", command);
 }
 
 static void put(const char *path, const char *text)
 {
-    char file[512];
+    char file[2 * TEMPORARY_PATH];
     run("mkdir -p \"$(dirname ", path, ")\"");
     snprintf(file, sizeof file, "%s/%s", root, path);
     FILE *out = fopen(file, "w");
@@ -36,8 +37,7 @@ static void left(uint64_t bytes, bool limited, const char *why)
 
 int main(void)
 {
-    if (!mkdtemp(root))
-        return 1;
+    temporary_folder(root);
     left(0, false, "nothing is known");
     put("proc/meminfo", "MemTotal:  999 kB\nMemAvailable:    1024000 kB\n");
     left(1000 * MIB, false, "no cgroup");

@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "engine.h"
 #include "tests/check.h"
+#include "tests/temporary.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -38,10 +39,9 @@ static void make_model(void)
     struct lb_error err = LB_ERROR_INIT;
     struct lb_synth synth = {.shape = "tiny", .quant = "Q4_0", .seed = 3, .n_layers = 1};
     struct lb_inspect inspect = {.ctx = &header_bytes, .tensor = first_tensor};
-    char made[] = "/tmp/layerbench-damaged-XXXXXX", buffer[1 << 16];
-    int fd = mkstemp(made);
-    CHECK(fd >= 0 && lb_synth_write(&synth, made, &err) == LB_OK, "%s", err.text);
-    close(fd);
+    char made[TEMPORARY_PATH], buffer[1 << 16];
+    temporary_path(made);
+    CHECK(lb_synth_write(&synth, made, &err) == LB_OK, "%s", err.text);
     CHECK(lb_inspect_file(made, &inspect, &err) == LB_OK && header_bytes > 0, "%s", err.text);
     FILE *f = fopen(made, "rb");
     for (size_t n; f && (n = fread(buffer, 1, sizeof buffer, f)) > 0;)

@@ -6,13 +6,14 @@
 #include "gguf/gguf.h"
 #include "quant/quant.h"
 #include "tests/check.h"
+#include "tests/temporary.h"
 
 #include <dirent.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-static char dir[] = "/tmp/layerbench-gguf-XXXXXX";
+static char dir[TEMPORARY_PATH];
 static char path[sizeof dir + 16];
 
 /* ---- writer to reader ---- */
@@ -321,8 +322,7 @@ static void open_all(const char *models)
 
 int main(void)
 {
-    if (!mkdtemp(dir))
-        return 1;
+    temporary_folder(dir);
     snprintf(path, sizeof path, "%s/a.gguf", dir);
     round_trip();
     look_ups();

@@ -8,6 +8,7 @@
  * exact run.
  */
 #include "expanded_model.h"
+#include "tests/temporary.h"
 #include "whole_model.h"
 
 #include <ctype.h>
@@ -148,11 +149,9 @@ static void exact_run(const char *name, const char *path, const struct reference
                       struct routes *routes)
 {
     struct whole_model whole;
-    char what[512], expanded[] = "/tmp/layerbench-expanded-XXXXXX";
+    char what[512], expanded[TEMPORARY_PATH];
     snprintf(what, sizeof what, "%s, float32", name);
-    int fd = mkstemp(expanded);
-    CHECK(fd >= 0, "%s", expanded);
-    close(fd);
+    temporary_path(expanded);
     if (expand_model(path, expanded) && whole_open(&whole, expanded)) {
         if (run_model(&whole, NULL, r, got, routes))
             compare(what, r, 2e-5 * r->logit_std, got, routes, routes);

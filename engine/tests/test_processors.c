@@ -1,17 +1,18 @@
 /* processors: the quota of control groups, in made files of /proc and /sys, and the affinity. */
 #include "base/processors.h"
 #include "tests/check.h"
+#include "tests/temporary.h"
 
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static char root[] = "/tmp/test_processors-XXXXXX";
+static char root[TEMPORARY_PATH];
 
 static void put(const char *path, const char *text)
 {
-    char file[512], command[600];
+    char file[2 * TEMPORARY_PATH], command[sizeof file + 32];
     snprintf(file, sizeof file, "%s/%s", root, path);
     snprintf(command, sizeof command, "mkdir -p \"$(dirname '%s')\"", file);
     CHECK(system(command) == 0, "%s", command);
@@ -86,9 +87,8 @@ static void affinity(void)
 
 int main(void)
 {
-    char command[64];
-    if (!mkdtemp(root))
-        return 1;
+    char command[TEMPORARY_PATH + 16];
+    temporary_folder(root);
     quotas();
     affinity();
     snprintf(command, sizeof command, "rm -rf '%s'", root);

@@ -12,6 +12,7 @@
 #include "prefetch/streamer.h"
 #include "tests/check.h"
 #include "tests/settings.h"
+#include "tests/temporary.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,7 +23,7 @@ enum { MOST_PIECES = 6 * 4 * (1 + EXPERTS) }; /* units of a mixture */
 /* ---- a model file of random bytes ---- */
 
 struct model {
-    char path[64];
+    char path[TEMPORARY_PATH];
     uint8_t *bytes; /* what the file holds */
     uint64_t size;
     uint32_t n_layers, n_tensors;
@@ -36,9 +37,8 @@ static void write_model(struct model *m, uint64_t at, struct lb_random *r)
     m->bytes = lb_calloc(m->size, 1);
     for (uint64_t i = 0; i < m->size; i++)
         m->bytes[i] = (uint8_t)lb_random_next(r);
-    snprintf(m->path, sizeof m->path, "%s", "/tmp/layerbench-streamer-XXXXXX");
-    int fd = mkstemp(m->path);
-    CHECK(fd >= 0 && write(fd, m->bytes, m->size) == (ssize_t)m->size);
+    int fd = temporary_file(m->path);
+    CHECK(write(fd, m->bytes, m->size) == (ssize_t)m->size);
     close(fd);
 }
 

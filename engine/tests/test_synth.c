@@ -9,12 +9,13 @@
 #include "synth/synth.h"
 #include "synth/synth_parts.h"
 #include "tests/check.h"
+#include "tests/temporary.h"
 
 #include <dirent.h>
 #include <math.h>
 #include <unistd.h>
 
-static char dir[] = "/tmp/layerbench-synth-XXXXXX";
+static char dir[TEMPORARY_PATH];
 static char path[sizeof dir + 16];
 
 static const struct synth_shape *shape_named(const char *name)
@@ -449,8 +450,7 @@ static void out_of_memory(void)
 
 int main(void)
 {
-    if (!mkdtemp(dir))
-        return 1;
+    temporary_folder(dir);
     snprintf(path, sizeof path, "%s/a.gguf", dir);
     known_sizes();
     rules();

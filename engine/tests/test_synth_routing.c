@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "file_bytes.h"
 #include "synth/synth.h"
+#include "tests/temporary.h"
 #include "whole_model.h"
 
 #include <math.h>
@@ -13,7 +14,7 @@
 
 enum { N_TOKENS = 240, EXPERTS = 32, LAYERS_MOST = 8 };
 
-static char path[] = "/tmp/layerbench-synth-routing-XXXXXX";
+static char path[TEMPORARY_PATH];
 
 /* What was chosen: by token, layer, expert. */
 struct choices {
@@ -280,10 +281,7 @@ static void out_of_memory(void)
 
 int main(void)
 {
-    int fd = mkstemp(path);
-    if (fd < 0)
-        return 1;
-    close(fd);
+    temporary_path(path);
     every_architecture();
     monotone();
     same_bytes();

@@ -3,6 +3,7 @@
  * position, and its vocabulary encodes any text.
  */
 #include "synth/synth.h"
+#include "tests/temporary.h"
 #include "text/tokenizer.h"
 #include "whole_model.h"
 
@@ -11,7 +12,7 @@
 
 #define N_TOKENS 12
 
-static char path[] = "/tmp/layerbench-synth-run-XXXXXX";
+static char path[TEMPORARY_PATH];
 
 static double deviation(const float *x, uint32_t n)
 {
@@ -101,10 +102,7 @@ int main(void)
 {
     size_t n;
     const char *const *mixes = synth_mixes(&n);
-    int fd = mkstemp(path);
-    if (fd < 0)
-        return 1;
-    close(fd);
+    temporary_path(path);
     for (size_t i = 0; i < n; i++)
         run("tiny", mixes[i], 2);
     run("tiny", "Q4_K_M", 0);

@@ -8,12 +8,13 @@
 #include "gguf/gguf.h"
 #include "quant/quant.h"
 #include "tests/check.h"
+#include "tests/temporary.h"
 #include "text/tokenizer.h"
 
 #include <math.h>
 #include <unistd.h>
 
-static char path[] = "/tmp/layerbench-vocab-XXXXXX";
+static char path[TEMPORARY_PATH];
 
 /* ---- vocabularies ---- */
 
@@ -541,9 +542,7 @@ static void failing_allocations(bool bpe)
 
 int main(void)
 {
-    int fd = mkstemp(path);
-    CHECK(fd >= 0);
-    close(fd);
+    temporary_path(path);
     spm_pieces();
     bpe_pieces();
     against_naive(false);

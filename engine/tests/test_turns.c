@@ -7,6 +7,7 @@
 #include "engine.h"
 #include "tests/check.h"
 #include "tests/settings.h"
+#include "tests/temporary.h"
 #include "text/chat_format.h"
 
 #include <string.h>
@@ -16,10 +17,10 @@ enum { VOCAB = 2048, TURNS = 4, ANSWER = 9 };
 
 static const char *model(void)
 {
-    static char path[64];
+    static char path[TEMPORARY_PATH];
     struct lb_synth synth = {.shape = "tiny", .quant = "Q8_0", .seed = 3, .n_layers = 4};
     struct lb_error err = LB_ERROR_INIT;
-    snprintf(path, sizeof path, "/tmp/test_turns.%d.gguf", (int)getpid());
+    temporary_path(path);
     CHECK(lb_synth_write(&synth, path, &err) == LB_OK, "%s", err.text);
     return path;
 }

@@ -6,13 +6,14 @@
 #include "common/file_io.h"
 #include "machine/cgroup.h"
 #include "tests/check.h"
+#include "tests/temporary.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static char tree[] = "/tmp/test_cgroup-XXXXXX";
+static char tree[TEMPORARY_PATH];
 
 static char *in_tree(const char *prefix, long pid)
 {
@@ -112,7 +113,7 @@ int main(void)
 {
     struct cgroup none;
     struct lb_error err = LB_ERROR_INIT;
-    CHECK(mkdtemp(tree) != NULL);
+    temporary_folder(tree);
     CHECK(cgroup_open(0, &none, &err) == LB_OK && !none.path && cgroup_enter(&none));
     CHECK(!cgroup_killed(&none));
     cgroup_close(&none);

@@ -2,14 +2,15 @@
 #include "study/matrix.h"
 #include "study/scenario_file.h"
 #include "tests/check.h"
+#include "tests/temporary.h"
 
 #include <unistd.h>
 
 static void read_scenario(const char *matrix, const char *more, struct scenario *s)
 {
-    char path[] = "/tmp/test-matrix-XXXXXX";
+    char path[TEMPORARY_PATH];
     struct lb_error err = LB_ERROR_INIT;
-    int fd = mkstemp(path);
+    int fd = temporary_file(path);
     dprintf(fd,
             "{\"name\": \"x\", \"about\": \"y\", \"model\": {\"path\": \"m\"}, "
             "\"matrix\": %s %s}",

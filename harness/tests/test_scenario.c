@@ -8,6 +8,7 @@
 #include "settings/options.h"
 #include "study/scenario_file.h"
 #include "tests/check.h"
+#include "tests/temporary.h"
 
 #include <dirent.h>
 #include <unistd.h>
@@ -58,12 +59,11 @@ static void test_all_invalid(void)
 /* Writes text to a file of its own and reads it as a scenario. */
 static enum lb_status read_text(const char *text, struct scenario *s, struct lb_error *err)
 {
-    char path[] = "/tmp/test-scenario-XXXXXX";
-    int fd = mkstemp(path);
-    ssize_t n = fd < 0 ? -1 : write(fd, text, strlen(text));
+    char path[TEMPORARY_PATH];
+    int fd = temporary_file(path);
+    ssize_t n = write(fd, text, strlen(text));
     CHECK(n == (ssize_t)strlen(text), "cannot write %s", path);
-    if (fd >= 0)
-        close(fd);
+    close(fd);
     enum lb_status status = scenario_read(path, s, err);
     unlink(path);
     return status;

@@ -7,13 +7,13 @@
 #include "report/trace_events.h"
 
 #include "tests/check.h"
+#include "tests/temporary.h"
 
 #include <jansson.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #define CELL       "prefetch=async/replacement=belady/cache_layers=6/prefetch_distance=2"
 #define CACHE_MB   (6 * 4.194304)
@@ -25,7 +25,7 @@ struct event {
     const json_t *args;
 };
 
-static char directory[] = "/tmp/test_trace.XXXXXX";
+static char directory[TEMPORARY_PATH];
 
 static int64_t nanoseconds(const json_t *microseconds)
 {
@@ -258,10 +258,10 @@ static void test_choice(void)
 
 static void make_result(int units)
 {
-    char command[512];
+    char command[3 * TEMPORARY_PATH];
     const char *build = getenv("BUILD");
     snprintf(command, sizeof command,
-             "rm -rf %s && %s/harness/tests/make_result %s passes=3 reps=2 units=%d", directory,
+             "rm -rf '%s' && %s/harness/tests/make_result '%s' passes=3 reps=2 units=%d", directory,
              build ? build : "build", directory, units);
     CHECK(system(command) == 0, "the fixture is made");
 }
@@ -269,29 +269,28 @@ static void make_result(int units)
 /* Units that do not make up their layer, as where their log was full, are left out. */
 static void test_units_missing(void)
 {
-    char command[256];
+    char command[2 * TEMPORARY_PATH];
     snprintf(command, sizeof command,
-             "sed -i 's/\"units\":\\[\\[[^]]*\\],/\"units\":[/' %s/layers.jsonl", directory);
+             "sed -i 's/\"units\":\\[\\[[^]]*\\],/\"units\":[/' '%s'/layers.jsonl", directory);
     CHECK(system(command) == 0, "a unit of each line is taken away");
     check_trace(directory, CELL, CACHE_MB, false);
 }
 
 int main(int argc, char **argv)
 {
-    char command[64];
+    char command[TEMPORARY_PATH + 16];
     if (argc == 3) {
         check_trace(argv[1], argv[2], 0, true);
         return check_done();
     }
-    if (!mkdtemp(directory))
-        check_skip("no temporary folder");
+    temporary_folder(directory);
     make_result(1);
     check_trace(directory, CELL, CACHE_MB, false);
     test_choice();
     make_result(4);
     check_trace(directory, CELL, CACHE_MB, true);
     test_units_missing();
-    snprintf(command, sizeof command, "rm -r %s", directory);
+    snprintf(command, sizeof command, "rm -r '%s'", directory);
     CHECK(system(command) == 0, "the temporary folder is removed");
     return check_done();
 }
