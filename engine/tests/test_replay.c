@@ -32,36 +32,20 @@ static void figures_of_the_simulator(void)
         {"FIFO", "fifo"}, {"LRU", "lru"},     {"Belady", "belady"},           {"LFU", "lfu"},
         {"ARC", "arc"},   {"Sieve", "sieve"}, {"S3FIFO-0.1000-2", "s3-fifo"},
     };
-    const char *shared = check_shared();
-    char folder[4000], path[4096], line[200], trace[40], policy[40], loaded[40] = "";
-    static uint32_t accesses[ACCESSES];
-    snprintf(folder, sizeof folder, "%s/experts/traces", shared ? shared : ".");
-    snprintf(path, sizeof path, "%s/expected.tsv", folder);
-    FILE *f = fopen(path, "r");
-    if (!f) {
-        fprintf(stderr, "skipped: the simulator's figures: no %s\n", path);
+    static struct figure figure;
+    uint32_t compared = 0;
+    if (!figures_open(&figure))
         return;
-    }
-    uint32_t slots, compared = 0;
-    char ratio[20], ours[20];
-    while (fgets(line, sizeof line, f)) {
-        if (sscanf(line, "%39s %39s %u %19s", trace, policy, &slots, ratio) != 4)
-            continue;
+    while (figures_next(&figure)) {
         for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-            if (strcmp(policy, names[i][0]) != 0)
+            if (strcmp(figure.policy, names[i][0]) != 0)
                 continue;
-            if (strcmp(trace, loaded) != 0) {
-                CHECK(read_trace(folder, trace, accesses), "%s/%s.csv", folder, trace);
-                snprintf(loaded, sizeof loaded, "%s", trace);
-            }
-            struct replay_result r = run(names[i][1], accesses, ACCESSES, LAYERS * EXPERTS, slots);
-            snprintf(ours, sizeof ours, "%.4f", (double)r.misses / ACCESSES);
-            CHECK(strcmp(ours, ratio) == 0, "%s, %s, %u slots: %s, the simulator says %s", trace,
-                  names[i][1], slots, ours, ratio);
+            struct replay_result r =
+                run(names[i][1], figure.accesses, ACCESSES, LAYERS * EXPERTS, figure.slots);
+            figure_is(&figure, r.misses, names[i][1]);
             compared++;
         }
     }
-    fclose(f);
     CHECK(compared == 3 * 9 * sizeof names / sizeof *names, "%u compared", compared);
     printf("%u miss ratios compared\n", compared);
 }

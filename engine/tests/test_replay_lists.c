@@ -245,32 +245,21 @@ static void random_accesses(void)
 /* Ours is the published rule; the simulator's figures follow from the one rule more. */
 static void figures_of_the_simulator(void)
 {
-    char folder[4000], path[4096], line[200], trace[40], policy[40], ratio[20], counted[20];
-    static uint32_t accesses[ACCESSES];
-    const char *shared = check_shared();
-    uint32_t slots, compared = 0;
-    snprintf(folder, sizeof folder, "%s/experts/traces", shared ? shared : ".");
-    snprintf(path, sizeof path, "%s/expected.tsv", folder);
-    FILE *f = fopen(path, "r");
-    if (!f) {
-        fprintf(stderr, "skipped: the simulator's figures: no %s\n", path);
+    static struct figure figure;
+    const uint32_t *accesses = figure.accesses;
+    uint32_t compared = 0;
+    if (!figures_open(&figure))
         return;
-    }
-    while (fgets(line, sizeof line, f)) {
-        if (sscanf(line, "%39s %39s %u %19s", trace, policy, &slots, ratio) != 4 ||
-            strcmp(policy, "LIRS") != 0)
+    while (figures_next(&figure)) {
+        uint32_t slots = figure.slots;
+        if (strcmp(figure.policy, "LIRS") != 0)
             continue;
-        CHECK(read_trace(folder, trace, accesses), "%s/%s.csv", folder, trace);
-        double misses = (double)lirs_misses(accesses, ACCESSES, slots, true);
-        snprintf(counted, sizeof counted, "%.4f", misses / ACCESSES);
-        CHECK(strcmp(counted, ratio) == 0, "%s, %u slots: with its rule %s, the simulator says %s",
-              trace, slots, counted, ratio);
+        figure_is(&figure, lirs_misses(accesses, ACCESSES, slots, true), "LIRS with its rule");
         compare("lirs", accesses, ACCESSES, slots, lirs_misses(accesses, ACCESSES, slots, false));
         if (slots % 96 == 0)
             compare("w-tinylfu", accesses, ACCESSES, slots, tiny_misses(accesses, ACCESSES, slots));
         compared++;
     }
-    fclose(f);
     CHECK(compared == 27, "%u compared", compared);
 }
 
