@@ -89,6 +89,11 @@ until_true() { # COMMAND...: within 10 s, or as long as the process $pid is ther
     return 1
 }
 
+# at_random NAME MOST: the variable becomes a number from 0 to MOST, which follows from RANDOM's seed as
+# nothing does in a subshell: each has numbers of its own.
+at_random() { printf -v "$1" %d $(((RANDOM * 32768 + RANDOM) % ($2 + 1))); }
+sleep_ms() { sleep "$(($1 / 1000)).$(printf %03d $(($1 % 1000)))"; }
+
 synth() { # FILE OPTION...: a synthetic model, or the test ends
     "$LAYERBENCH" synth -o "$@" >/dev/null 2>"$work/err" || { cat "$work/err" && exit 1; }
 }

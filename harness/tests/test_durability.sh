@@ -59,20 +59,20 @@ die() {
     shift
     "$@" >"$work/out" 2>&1 &
     pid=$!
-    sleep "$((after / 1000)).$(printf %03d $((after % 1000)))"
+    sleep_ms $after
     kill -9 $pid 2>/dev/null
     wait $pid 2>/dev/null
 }
-at_random() { echo $(((RANDOM * 32768 + RANDOM) % ($1 + 1))); } # 0 to $1
 
 # ---- killed, and resumed until done: each time at another moment, from the start to the end
 for ((i = 0; i < kills; i++)); do
-    moment=$(at_random $((took + took / 20)))
+    at_random moment $((took + took / 20))
     rm -rf "$work/k"
     die "$moment" "$LAYERBENCH" run "$work/whole.json" --no-plots -q --out "$work/k"
     valid "$work/k" "killed after $moment of $took ms"
     if [ $((i % 3)) = 0 ]; then # and once more, on the way
-        die "$(at_random $((took / 2)))" "$LAYERBENCH" run "$work/whole.json" --no-plots -q --out "$work/k" --resume
+        at_random next $((took / 2))
+        die $next "$LAYERBENCH" run "$work/whole.json" --no-plots -q --out "$work/k" --resume
         valid "$work/k" "killed after $moment of $took ms and when resumed"
     fi
     run whole --out "$work/k" --resume >"$work/out" 2>&1 || { fail "resume after $moment ms: exit code $?"; cat "$work/out"; }
@@ -83,7 +83,7 @@ if command -v gnuplot >/dev/null; then
     for ((i = 0; i < (kills + 3) / 4; i++)); do
         rm -rf "$work/k" && cp -r "$work/whole" "$work/k"
         rm "$work/k/layers.csv"
-        moment=$(at_random 1500)
+        at_random moment 1500
         die "$moment" "$LAYERBENCH" run "$work/whole.json" -q --out "$work/k" --resume
         valid "$work/k" "killed $moment ms after the last sample"
         run whole --out "$work/k" --resume >"$work/out" 2>&1 || fail "resume of a finished run: exit code $?"
@@ -99,7 +99,7 @@ start=$(now)
 "$LAYERBENCH" merge "$work/1" "$work/2" "$work/3" --out "$work/merged" >"$work/out" 2>&1 || { fail "merge"; cat "$work/out"; }
 took=$((($(now) - start) / 1000000))
 for ((i = 0; i < merges; i++)); do
-    moment=$(at_random "$took")
+    at_random moment "$took"
     rm -rf "$work/k"
     die "$moment" "$LAYERBENCH" merge "$work/1" "$work/2" "$work/3" --out "$work/k"
     valid "$work/k" "merge killed after $moment of $took ms"
