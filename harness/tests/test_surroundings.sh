@@ -72,7 +72,7 @@ if command -v gnuplot >/dev/null; then
     mkdir t
     for s in TERM KILL; do
         TMPDIR=$work/t env --default-signal "$L" plot o -o pk >out 2>&1 & pid=$!
-        for ((i = 0; i < 1000; i++)); do ls t/*/*.svg >/dev/null 2>&1 && break; sleep 0.002; done
+        until_true compgen -G 't/*/*.svg' >/dev/null
         kill -$s $pid 2>/dev/null; wait $pid 2>/dev/null
         for ((i = 0; i < 100; i++)); do [ -z "$(ls -A t)" ] && break; sleep 0.05; done
         is "$(ls -A t)" "" "SIG$s: what plot leaves in TMPDIR"

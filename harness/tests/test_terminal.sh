@@ -50,7 +50,7 @@ is "$(grep -c '^- .*clamped to the model' clamped/summary.md)" 6 "clamped caches
 set -m # a job of its own, that SIGINT reaches
 "$L" run "${sweep[@]}" --repetitions 100000 --filter 'async|sync' --out 'a folder' >out 2>err &
 pid=$!
-for ((i = 0; i < 500; i++)); do [ -s 'a folder/samples.jsonl' ] && break; sleep 0.02; done
+until_true [ -s 'a folder/samples.jsonl' ]
 kill -INT $pid
 wait $pid
 is $? 130 "exit code of a run that is interrupted"
@@ -61,7 +61,7 @@ eval "$L ${again#layerbench} --budget 1" >out 2>err
 [ -s 'a folder/result.json' ] && [ "$(wc -l <'a folder/layers.jsonl')" -ge "$had" ] && ! grep -q "^layerbench run: .*not" err || fail "going on: $(cat err)"
 "$L" run "${sweep[@]}" --repetitions 100000 >out 2>err &
 pid=$!
-for ((i = 0; i < 500; i++)); do ls results/runs/*/*/samples.jsonl >/dev/null 2>&1 && break; sleep 0.02; done
+until_true compgen -G 'results/runs/*/*/samples.jsonl' >/dev/null
 kill -TERM $pid
 wait $pid
 set +m
