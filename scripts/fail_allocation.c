@@ -1,5 +1,6 @@
 /*
- * fail_allocation: preloaded, makes the n-th allocation of a command fail, for scripts/campaign.
+ * fail_allocation: preloaded, makes the n-th allocation of a command fail, for scripts/campaign and
+ * tests.
  *
  * FAIL_NTH    which allocation fails from the start of main() on, 1 the first; 0: none
  * FAIL_IN     the command whose processes count (their first argument: "generate", "sample")

@@ -99,6 +99,14 @@ synth() { # FILE OPTION...: a synthetic model, or the test ends
 }
 # make_result DIR [KEY=VALUE ...]: a result that was not measured; see make_result.c.
 make_result() { "$BUILD/harness/tests/make_result" "$@" || exit 1; }
+# failing NTH COMMAND ARGUMENT...: the program with these arguments; the NTH allocation of each of its
+# processes that is a COMMAND fails (0: none), and $work/count gets how many there were. Made ready by
+# failing_ready, from the root of the tree.
+failing_ready() { ${CC:-cc} -O1 -shared -fPIC -o "$work/fail.so" scripts/fail_allocation.c; }
+failing() {
+    rm -f "$work/count"
+    FAIL_NTH=$1 FAIL_IN=$2 FAIL_COUNT=$work/count LD_PRELOAD=$work/fail.so timeout 60 "$LAYERBENCH" "${@:3}"
+}
 # changed FILE FILTER: FILE changed by a jq filter; prints the new file's name.
 changed() {
     local out

@@ -3,25 +3,21 @@
 # merge: Google Benchmark, which writes a part of result.json, ends with exit code 1 in its place.
 . harness/tests/lib.sh
 needs jq
-${CC:-cc} -O1 -shared -fPIC -o "$work/fail.so" scripts/fail_allocation.c 2>"$work/err" &&
+failing_ready 2>"$work/err" &&
     LD_PRELOAD=$work/fail.so "$LAYERBENCH" list prefetch >"$work/out" 2>"$work/err" ||
     skip "allocations cannot be made to fail here: $(head -1 "$work/err")"
-L=$(realpath "$LAYERBENCH")
+LAYERBENCH=$(realpath "$LAYERBENCH")
 cd "$work" || exit 1
-failing() { # NTH COMMAND ARGUMENT...
-    rm -f count
-    FAIL_NTH=$1 FAIL_IN=$2 FAIL_COUNT=$work/count LD_PRELOAD=$work/fail.so timeout 60 "$L" "${@:2}" >out 2>err </dev/null
-}
 make_result r caches=6 policies=belady modes=async distances=4
 for command in "trace r --cell async -o to/t" "synth --shape tiny --layers 2 -o to/s"; do
     mkdir to
-    failing 0 $command
+    failing 0 ${command%% *} $command >out 2>err </dev/null
     is $? 0 "$command: $(head -1 err)"
     rm -rf whole && mv to whole
     all=$(cat count)
     for ((n = 1 + RANDOM % 7, ended = 0; n <= all; n += all / 30 + 1)); do
         mkdir to
-        failing $n $command
+        failing $n ${command%% *} $command >out 2>err </dev/null
         code=$?
         checks=$((checks + 1))
         if [ $code = 0 ]; then
