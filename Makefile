@@ -276,7 +276,7 @@ uninstall: ## remove what install has put there
 	@scripts/install --remove '$(DESTDIR)' '$(PREFIX)'
 
 deb: $(PACKAGED) ## Debian packages, in build/deb
-	@scripts/package-deb $(BUILD)
+	@scripts/package-deb $(BUILD) $(VERSION)
 
 clean: ## remove everything that was built
 	rm -rf build compile_commands.json

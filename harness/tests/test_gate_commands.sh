@@ -8,7 +8,7 @@ burn=$BUILD/harness/tests/burn_time
 
 expect() { answers "$1" "$2" "$LAYERBENCH" gate "${@:3}"; } # CODE TEXT ARGUMENT...
 
-# command NAME SCALE [NOISE]: prints 10 ms x SCALE/1000 with noise of +-NOISE/2 thousandths
+# command_of NAME SCALE [NOISE]: prints 10 ms x SCALE/1000 with noise of +-NOISE/2 thousandths
 command_of() {
     cat >"$work/$1" <<END2
 #!/bin/bash
