@@ -60,9 +60,36 @@ check "guessing changes no answer" cmp plain text
 if command -v script >/dev/null; then
     # slow enough that an answer is under way when Ctrl-C comes: 4 layers of a millisecond each
     slow="--storage memory --device latency=20ms --prefetch off --cache-layers 1"
-    { sleep 2; printf 'hello\r'; sleep 2; printf '\003'; sleep 1; printf 'again\r'; sleep 2; printf '\003'; sleep 1; printf '\004'; sleep 1; } |
-        script -qec "$run chat -m m.gguf --chat-template chatml -n 1000 --context 4000 $slow" /dev/null >terminal 2>&1
+    # what is typed waits for what it answers: a busy machine is slow, not wrong
+    shows() # TEXT TIMES: the terminal shows TEXT as often
+    {
+        [ "$(tr '\r' '\n' <terminal | grep -c -- "$1")" -ge "$2" ]
+    }
+    longer() # the terminal shows more than it did
+    {
+        [ "$(wc -c <terminal)" -gt "$shown" ]
+    }
+    answers() # a part of an answer follows what was typed
+    {
+        shown=$(wc -c <terminal)
+        until_true longer && shown=$(wc -c <terminal) && until_true longer
+    }
+    mkfifo keys
+    : >terminal
+    script -qec "$run chat -m m.gguf --chat-template chatml -n 1000 --context 4000 $slow" /dev/null <keys >terminal 2>&1 &
+    program=$!
+    exec 4>keys
+    for n in 1 2; do
+        until_true shows '^> ' $n || fail "message $n is not asked for: $(tail -c 300 terminal)"
+        printf 'hello\r' >&4
+        answers || fail "no answer to message $n: $(tail -c 300 terminal)"
+        printf '\003' >&4
+    done
+    until_true shows '^> ' 3 || fail "Ctrl-C did not end the answer: $(tail -c 300 terminal)"
+    printf '\004' >&4
+    wait $program
     is "$?" 0 "the program after two Ctrl-C and a Ctrl-D"
+    exec 4>&-
     grep -q '^2 messages' terminal || fail "Ctrl-C ended more than an answer: $(tail -c 600 terminal)"
     script -qec "$run generate -m m.gguf -f prompt.txt -n 1 $slow --device latency=300ms" /dev/null >terminal 2>&1 </dev/null
     grep -q 'prompt \[#*\.*\] .*%' terminal || fail "no progress of the prompt on a terminal: $(head -c 300 terminal)"
