@@ -406,6 +406,7 @@ static void copies(const char *name)
     options.copies = two;
     CHECK(storage_open(name, path, &options, notice, sizeof notice, &storage, &err) == LB_ERR_INPUT,
           "%s: a copy without a name", name);
+    err = (struct lb_error)LB_ERROR_INIT;
     options.copies = copy;
     FILE *f = fopen(copy, "r+");
     CHECK(f && fputc(fixture_byte(0) ^ 1, f) != EOF && fclose(f) == 0);
