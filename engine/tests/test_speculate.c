@@ -157,7 +157,9 @@ static void lengths(void)
 
 enum { PROMPT = 14, DRAWN = 22, MOST_BATCH = 4, MOST_MODELS = 64 };
 
-static char made_path[512];
+/* a model, and the same coarser: a draft model that is right now and then */
+static const char *const made_quants[] = {"Q4_K_M", "Q2_K"};
+static char made_paths[2][512];
 static struct model_file {
     const char *path;
     uint32_t n_layers, n_vocab;
@@ -460,7 +462,6 @@ static void other_vocabulary(void)
 int main(void)
 {
     struct lb_error err = LB_ERROR_INIT;
-    struct lb_synth synth = {.shape = "tiny", .quant = "Q4_K_M", .seed = 7, .n_layers = 4};
     const char *build = getenv("BUILD");
     glob_t shared = {.gl_pathc = 0};
     alarm(getenv("LAYERBENCH_LONG") ? 3600 : 600); /* a hang is a failure */
@@ -468,10 +469,14 @@ int main(void)
     periodic();
     replays();
     lengths();
-    snprintf(made_path, sizeof made_path, "%s/engine/tests/speculate-%d.gguf",
-             build ? build : "build", (int)getpid());
-    CHECK(lb_synth_write(&synth, made_path, &err) == LB_OK, "%s", err.text);
-    add_model(made_path);
+    for (int i = 0; i < 2; i++) {
+        const struct lb_synth synth = {
+            .shape = "tiny", .quant = made_quants[i], .seed = 7, .n_layers = 4};
+        snprintf(made_paths[i], sizeof made_paths[i], "%s/engine/tests/speculate%d-%s.gguf",
+                 build ? build : "build", (int)getpid(), made_quants[i]);
+        CHECK(lb_synth_write(&synth, made_paths[i], &err) == LB_OK, "%s", err.text);
+        add_model(made_paths[i]);
+    }
     if (check_shared()) {
         char pattern[2][1100];
         snprintf(pattern[0], sizeof pattern[0], "%.1000s/models/*.gguf", check_shared());
@@ -489,6 +494,7 @@ int main(void)
         other_vocabulary();
     }
     globfree(&shared);
-    unlink(made_path);
+    for (int i = 0; i < 2; i++)
+        unlink(made_paths[i]);
     return check_done();
 }
