@@ -24,90 +24,127 @@ INLINE void unpack_scales(uint32_t type, const uint8_t *const b[LANES], int half
 typedef void all_tokens_fn(const struct tile256 *tile, const struct input_view *v, size_t cell,
                            struct tile_ahead ahead, float *sums);
 
-/* Four elements of each of LANES rows: number `quad` of the 64 of a group */
-INLINE void put(struct tile256 *tile, int half, int quad, vec v)
+/* A block's elements come in 8 strips of 32, which share the 32 bytes of a chunk: two of them the
+ * nibbles, four the pairs of bits, one the bytes of types whose elements come from tables. */
+INLINE int strips_in_chunk(uint32_t type)
 {
-    store_vec(tile->w[quad][half], v);
-}
-
-/* 16 bytes of nibbles of each row, number i of the 8 of a block */
-INLINE void unpack_nibbles(uint32_t type, struct tile256 *tile, int half, int i, const vec c[4],
-                           const vec high[16])
-{
-    for (int m = 0; m < 4; m++) {
-        vec low = low_nibbles(c[m]), upper = high_nibbles(c[m]);
-        if (type == QUANT_IQ4_XS) { /* elements j and j + 16 of 32 */
-            put(tile, half, 8 * i + m, iq4_bytes(low));
-            put(tile, half, 8 * i + 4 + m, iq4_bytes(upper));
-        } else if (type == QUANT_Q6_K) { /* j and j + 64 of 128 */
-            const int of32 = 4 * (i % 2) + m, at = i / 4 * 32 + i % 4 / 2 * 8 + of32;
-            const vec bits = high[i / 4 * 8 + of32];
-            put(tile, half, at, or_pair_of_bits(low, bits, i % 4 / 2));
-            put(tile, half, at + 16, or_pair_of_bits(upper, bits, i % 4 / 2 + 2));
-        } else { /* j and j + 32 of 64 */
-            const int of32 = 4 * (i % 2) + m, at = i / 2 * 16 + of32;
-            if (type == QUANT_Q5_K) {
-                low |= one_bit(high[of32], i / 2 * 2, 4);
-                upper |= one_bit(high[of32], i / 2 * 2 + 1, 4);
-            }
-            put(tile, half, at, low);
-            put(tile, half, at + 8, upper);
-        }
+    switch (type) {
+    case QUANT_Q2_K:
+    case QUANT_Q3_K:
+        return 4;
+    case QUANT_IQ3_XXS:
+    case QUANT_IQ3_S:
+        return 1;
+    default:
+        return 2;
     }
 }
 
-/* 16 bytes of pairs of bits, number i of the 4 of a block: elements j, j + 32, ... of 128 */
-INLINE void unpack_pairs(uint32_t type, struct tile256 *tile, int half, int i, const vec c[4],
-                         const vec high[16])
+/* Which of the 8 is strip i of a chunk */
+INLINE int strip_number(uint32_t type, int chunk, int i)
 {
-    for (int m = 0; m < 4; m++)
-        for (int s = 0; s < 4; s++) {
-            const int of32 = 4 * (i % 2) + m, group = i / 2 * 4 + s;
-            vec v = pair_of_bits(c[m], s, 0);
-            if (type == QUANT_Q3_K)
-                v |= one_bit(high[of32], group, 2);
-            put(tile, half, 8 * group + of32, v);
-        }
+    return type == QUANT_Q6_K ? chunk / 2 * 4 + chunk % 2 + 2 * i
+                              : strips_in_chunk(type) * chunk + i;
 }
 
-/* The weights of LANES rows; types whose elements come from tables first as bytes, row by row */
+/* 32 bytes of each of LANES rows that make strips, and where other bits of the same elements stand,
+ * as columns */
+struct chunk {
+    vec low[8], high[8];
+};
+
+INLINE size_t low_at256(uint32_t type)
+{
+    switch (type) {
+    case QUANT_Q2_K:
+        return offsetof(struct block_q2_k, qs);
+    case QUANT_Q3_K:
+        return offsetof(struct block_q3_k, qs);
+    case QUANT_Q4_K:
+        return offsetof(struct block_q4_k, qs);
+    case QUANT_Q5_K:
+        return offsetof(struct block_q5_k, qs);
+    case QUANT_Q6_K:
+        return offsetof(struct block_q6_k, ql);
+    default:
+        return offsetof(struct block_iq4_xs, qs);
+    }
+}
+
+/* What begins at w and is `stride` bytes apart are blocks, or their elements as bytes where the
+ * type has tables. The high bits stay for chunks that share them. */
+INLINE void load_chunk(uint32_t type, const uint8_t *w, size_t stride, int k, struct chunk *c)
+{
+    const uint8_t *low = w + (strips_in_chunk(type) == 1 ? 0 : low_at256(type)) + 32 * k;
+    const uint8_t *high = NULL;
+    columns(low, stride, c->low);
+    columns(low + 16, stride, c->low + 4);
+    if (type == QUANT_Q6_K && k % 2 == 0)
+        high = w + offsetof(struct block_q6_k, qh) + 16 * k;
+    else if (type == QUANT_Q5_K && k == 0)
+        high = w + offsetof(struct block_q5_k, qh);
+    else if (type == QUANT_Q3_K && k == 0)
+        high = w + offsetof(struct block_q3_k, hmask);
+    if (high) {
+        columns(high, stride, c->high);
+        columns(high + 16, stride, c->high + 4);
+    }
+}
+
+/* Four elements of each row: number m of the 8 of strip i of chunk k */
+INLINE vec quad(uint32_t type, const struct chunk *c, int k, int i, int m)
+{
+    const int strip = strip_number(type, k, i);
+    vec v;
+    switch (type) {
+    case QUANT_Q2_K:
+        return pair_of_bits(c->low[m], i, 0);
+    case QUANT_Q3_K:
+        return pair_of_bits(c->low[m], i, 0) | one_bit(c->high[m], strip, 2);
+    case QUANT_IQ3_XXS:
+    case QUANT_IQ3_S:
+        return c->low[m];
+    case QUANT_IQ4_XS: /* 16 bytes to a strip */
+        return iq4_bytes(m < 4 ? low_nibbles(c->low[4 * i + m])
+                               : high_nibbles(c->low[4 * i + m - 4]));
+    default:
+        v = i ? high_nibbles(c->low[m]) : low_nibbles(c->low[m]);
+    }
+    if (type == QUANT_Q5_K)
+        v |= one_bit(c->high[m], strip, 4);
+    if (type == QUANT_Q6_K)
+        v = or_pair_of_bits(v, c->high[m], strip % 4);
+    return v;
+}
+
+/* Blocks of types whose elements come from tables, as bytes */
+INLINE void table_bytes(uint32_t type, const uint8_t *w, size_t stride, uint8_t bytes[LANES][256])
+{
+    for (size_t i = 0; i < LANES; i++) {
+        vec q[256 / sizeof(vec)];
+        bytes256(type, w + i * stride, q);
+        memcpy(bytes[i], q, sizeof q);
+    }
+}
+
 INLINE void unpack_rows(uint32_t type, const uint8_t *w, size_t stride, int half,
                         struct tile256 *tile)
 {
-    vec c[4], high[16];
-    const bool pairs = type == QUANT_Q2_K || type == QUANT_Q3_K;
-    if (type == QUANT_IQ3_XXS || type == QUANT_IQ3_S) {
-        _Alignas(64) uint8_t bytes[LANES][256];
-        for (size_t i = 0; i < LANES; i++) {
-            vec q[256 / sizeof(vec)];
-            bytes256(type, w + i * stride, q);
-            memcpy(bytes[i], q, sizeof q);
-        }
-        for (int i = 0; i < 16; i++) {
-            columns(bytes[0] + 16 * i, sizeof bytes[0], c);
-            for (int m = 0; m < 4; m++)
-                put(tile, half, 4 * i + m, c[m]);
-        }
-        return;
+    _Alignas(64) uint8_t bytes[LANES][256];
+    struct chunk c;
+    if (strips_in_chunk(type) == 1) {
+        table_bytes(type, w, stride, bytes);
+        w = bytes[0];
+        stride = sizeof bytes[0];
     }
-    const size_t high_at = type == QUANT_Q5_K   ? offsetof(struct block_q5_k, qh)
-                           : type == QUANT_Q6_K ? offsetof(struct block_q6_k, qh)
-                                                : offsetof(struct block_q3_k, hmask);
-    const int n_high = type == QUANT_Q6_K ? 4 : type == QUANT_Q5_K || type == QUANT_Q3_K ? 2 : 0;
-    const size_t qs_at = type == QUANT_Q2_K   ? offsetof(struct block_q2_k, qs)
-                         : type == QUANT_Q3_K ? offsetof(struct block_q3_k, qs)
-                         : type == QUANT_Q4_K ? offsetof(struct block_q4_k, qs)
-                         : type == QUANT_Q5_K ? offsetof(struct block_q5_k, qs)
-                         : type == QUANT_Q6_K ? offsetof(struct block_q6_k, ql)
-                                              : offsetof(struct block_iq4_xs, qs);
-    for (int i = 0; i < n_high; i++)
-        columns(w + high_at + 16 * i, stride, high + 4 * i);
-    for (int i = 0; i < (pairs ? 4 : 8); i++) {
-        columns(w + qs_at + 16 * i, stride, c);
-        if (pairs)
-            unpack_pairs(type, tile, half, i, c, high);
-        else
-            unpack_nibbles(type, tile, half, i, c, high);
+#pragma GCC unroll 8
+    for (int k = 0; k < 8 / strips_in_chunk(type); k++) {
+        load_chunk(type, w, stride, k, &c);
+#pragma GCC unroll 4
+        for (int i = 0; i < strips_in_chunk(type); i++)
+#pragma GCC unroll 8
+            for (int m = 0; m < 8; m++)
+                store_vec(tile->w[8 * strip_number(type, k, i) + m][half], quad(type, &c, k, i, m));
     }
 }
 
