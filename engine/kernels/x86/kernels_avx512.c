@@ -42,6 +42,8 @@ static void product(const struct kernels_product *p, const void *w, uint32_t row
             rows256_avx512(p, w, row_begin, row_end);
         else if (in_rows)
             matvec256_avx512(p, w, row_begin, row_end);
+        else if (p->n_tokens <= few_tokens(p->type))
+            few256_avx512(p, w, row_begin, row_end);
         else
             tile256_avx512(p, w, row_begin, row_end, scratch);
     }

@@ -23,6 +23,28 @@ void tile32_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t r
 void tile256_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
                     uint32_t row_end, void *scratch);
 
+/* Between the two: few tokens, with weights that are unpacked in registers */
+#define FEW_TOKENS 8
+void few256_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
+                   uint32_t row_end);
+
+/* Up to so many tokens are few; a tile is faster with more, and for the other types. */
+INLINE uint32_t few_tokens(uint32_t type)
+{
+    switch (type) {
+    case QUANT_Q4_K:
+    case QUANT_Q5_K:
+        return FEW_TOKENS;
+    case QUANT_Q2_K:
+    case QUANT_Q3_K:
+    case QUANT_Q6_K:
+    case QUANT_IQ4_XS:
+        return 4;
+    default:
+        return 0;
+    }
+}
+
 void float_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
                   uint32_t row_end, void *scratch);
 

@@ -38,17 +38,18 @@ INLINE __m256i words_of(__m256i lanes, int low, int high)
     return _mm256_srai_epi16(_mm256_shuffle_epi8(lanes, from), 8);
 }
 
-INLINE void unpack_scales(uint32_t type, const uint8_t *const b[LANES], int half,
-                          struct tile256 *tile)
+INLINE void load_scales(uint32_t type, const uint8_t *w, size_t stride, struct scales256 *s)
 {
     uint8_t bytes[LANES][16];
     __m256i c[4], mins[4];
-    for (int i = 0; i < LANES; i++)
-        _mm_storeu_si128((void *)bytes[i], scale_bytes(type, b[i]));
-    for (int i = 0; i < 2; i++) {
-        __m256 factors = factors256(type, b + 4 * i);
-        _mm_storeu_ps(tile->d[half] + 4 * i, _mm256_castps256_ps128(factors));
-        _mm_storeu_ps(tile->dmin[half] + 4 * i, _mm256_extractf128_ps(factors, 1));
+    for (size_t i = 0; i < LANES; i++)
+        _mm_storeu_si128((void *)bytes[i], scale_bytes(type, w + i * stride));
+    for (size_t i = 0; i < 2; i++) {
+        const uint8_t *row = w + 4 * i * stride;
+        const uint8_t *const four[4] = {row, row + stride, row + 2 * stride, row + 3 * stride};
+        __m256 factors = factors256(type, four);
+        _mm_storeu_ps(s->d + 4 * i, _mm256_castps256_ps128(factors));
+        _mm_storeu_ps(s->dmin + 4 * i, _mm256_extractf128_ps(factors, 1));
     }
     columns(bytes[0], sizeof bytes[0], c);
     for (int i = 0; i < 4; i++) { /* Q2_K has a min in the high nibble */
@@ -56,15 +57,14 @@ INLINE void unpack_scales(uint32_t type, const uint8_t *const b[LANES], int half
         c[i] = type == QUANT_Q2_K ? low_nibbles(c[i]) : c[i];
     }
     for (int j = 0; j < groups256(type); j++)
-        store_vec(tile->scale[j][half], words_of(c[j / 4], j % 4, j % 4));
+        s->scale[j] = words_of(c[j / 4], j % 4, j % 4);
     if (is_signed256(type))
         return;
     for (int j = 0; j < groups256(type) / 2; j++) {
         const int at = groups256(type) == 8 ? 2 + j / 2 : j / 2; /* the mins stand behind */
-        __m256i two = words_of(mins[at], j % 2 * 2, j % 2 * 2 + 1);
+        s->min[j] = words_of(mins[at], j % 2 * 2, j % 2 * 2 + 1);
         if (!has_mins256(type))
-            two = _mm256_mullo_epi16(two, _mm256_set1_epi16((short)-offset256(type)));
-        store_vec(tile->min[j][half], two);
+            s->min[j] = _mm256_mullo_epi16(s->min[j], _mm256_set1_epi16((short)-offset256(type)));
     }
 }
 
@@ -103,25 +103,25 @@ INLINE void multiply(uint32_t type, const int n, const struct tile256 *tile,
             for (int t = 0; t < n; t++)
                 for (int half = 0; half < 2; half++)
                     total[t][half] = _mm256_add_epi32(
-                        total[t][half],
-                        _mm256_madd_epi16(words[t][half], load256(tile->scale[j][half])));
+                        total[t][half], _mm256_madd_epi16(words[t][half], tile->of[half].scale[j]));
         }
     }
     for (int t = 0; t < n; t++) {
         const __m256 scale = _mm256_set1_ps(v->scale[cell + (size_t)t]);
         for (int half = 0; half < 2; half++) {
-            __m256i m = has_mins256(type) ? _mm256_setzero_si256() : total[t][half];
+            const struct scales256 *own = &tile->of[half];
             const int n_pairs = is_signed256(type) ? 0 : n_groups / 2;
+            __m256i m = has_mins256(type) ? _mm256_setzero_si256() : total[t][half];
             for (int j = 0; j < n_pairs; j++)
                 m = _mm256_add_epi32(
-                    m, _mm256_madd_epi16(load256(tile->min[j][half]),
-                                         broadcast32(group_sums + n_groups * t + 2 * j)));
-            __m256 d = _mm256_loadu_ps(tile->d[half]),
-                   term = _mm256_mul_ps(_mm256_cvtepi32_ps(m), d);
+                    m,
+                    _mm256_madd_epi16(own->min[j], broadcast32(group_sums + n_groups * t + 2 * j)));
+            const __m256 d = _mm256_loadu_ps(own->d);
+            __m256 term = _mm256_mul_ps(_mm256_cvtepi32_ps(m), d);
             if (has_mins256(type))
-                term = _mm256_sub_ps(
-                    _mm256_mul_ps(_mm256_cvtepi32_ps(total[t][half]), d),
-                    _mm256_mul_ps(_mm256_cvtepi32_ps(m), _mm256_loadu_ps(tile->dmin[half])));
+                term =
+                    _mm256_sub_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(total[t][half]), d),
+                                  _mm256_mul_ps(_mm256_cvtepi32_ps(m), _mm256_loadu_ps(own->dmin)));
             float *sum = sums + t * TILE_ROWS + LANES * half;
             _mm256_storeu_ps(sum, _mm256_add_ps(_mm256_loadu_ps(sum), _mm256_mul_ps(term, scale)));
         }

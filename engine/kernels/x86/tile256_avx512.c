@@ -6,78 +6,9 @@
  *   2. M, or what an offset of the weights adds too much, from the sums of the activations;
  *   3. (I d - M dmin) scale, added to the sums of row and token: the order of generic.h.
  */
-#include "kernels/x86/blocks256_avx512.h"
-#include "kernels/x86/tile_avx512.h"
-/* after the vectors that it is made of */
-#include "kernels/x86/tile256_x86.h"
+#include "kernels/x86/tile256_avx512.h"
 
 #include <assert.h>
-
-/* 16 bytes of each of 16 rows (four rows to a vector) to 16 vectors: byte j of all rows, widened.
- */
-INLINE void columns16(const __m512i rows[4], bool is_signed, __m512i column[16])
-{
-    const __m128i base = _mm_setr_epi8(0, 16, 32, 48, 1, 17, 33, 49, 2, 18, 34, 50, 3, 19, 35, 51);
-    const __m512i by_column = _mm512_add_epi8(
-        _mm512_broadcast_i32x4(base),
-        _mm512_set_epi64(0x0c0c0c0c0c0c0c0c, 0x0c0c0c0c0c0c0c0c, 0x0808080808080808,
-                         0x0808080808080808, 0x0404040404040404, 0x0404040404040404, 0, 0));
-    __m512i q[4], t[4];
-    for (int i = 0; i < 4; i++)
-        q[i] = _mm512_permutexvar_epi8(by_column, rows[i]);
-    __m512i a = _mm512_unpacklo_epi32(q[0], q[1]), b = _mm512_unpackhi_epi32(q[0], q[1]);
-    __m512i c = _mm512_unpacklo_epi32(q[2], q[3]), d = _mm512_unpackhi_epi32(q[2], q[3]);
-    t[0] = _mm512_unpacklo_epi64(a, c);
-    t[1] = _mm512_unpackhi_epi64(a, c);
-    t[2] = _mm512_unpacklo_epi64(b, d);
-    t[3] = _mm512_unpackhi_epi64(b, d);
-    for (int j = 0; j < 4; j++) {
-        __m128i lane[4] = {_mm512_castsi512_si128(t[j]), _mm512_extracti32x4_epi32(t[j], 1),
-                           _mm512_extracti32x4_epi32(t[j], 2), _mm512_extracti32x4_epi32(t[j], 3)};
-        for (int k = 0; k < 4; k++)
-            column[4 * k + j] =
-                is_signed ? _mm512_cvtepi8_epi32(lane[k]) : _mm512_cvtepu8_epi32(lane[k]);
-    }
-}
-
-/* Two vectors of 32-bit numbers as the low and high words of one. */
-INLINE __m512i words(__m512i low, __m512i high)
-{
-    return _mm512_mask_blend_epi16(0xaaaaaaaa, low, _mm512_slli_epi32(high, 16));
-}
-
-INLINE void unpack_scales(uint32_t type, const uint8_t *const b[16], int half, struct tile256 *tile)
-{
-    __m512i scales[4], column[16];
-    for (int i = 0; i < 4; i++) {
-        scales[i] = scales256(type, b + 4 * i);
-        __m256 factors = factors256(type, b + 4 * i);
-        _mm_store_ps(tile->d[half] + 4 * i, _mm256_castps256_ps128(factors));
-        _mm_store_ps(tile->dmin[half] + 4 * i, _mm256_extractf128_ps(factors, 1));
-    }
-    if (type == QUANT_Q2_K) { /* a scale in the low and a min in the high nibble */
-        columns16(scales, false, column);
-        const __m512i low = _mm512_set1_epi32(15);
-        for (int j = 0; j < 16; j++)
-            _mm512_store_si512(tile->scale[j][half], _mm512_and_si512(column[j], low));
-        for (int j = 0; j < 8; j++)
-            _mm512_store_si512(tile->min[j][half], words(_mm512_srli_epi32(column[2 * j], 4),
-                                                         _mm512_srli_epi32(column[2 * j + 1], 4)));
-        return;
-    }
-    columns16(scales, groups256(type) == 16, column);
-    for (int j = 0; j < groups256(type); j++)
-        _mm512_store_si512(tile->scale[j][half], column[j]);
-    for (int j = 0; j < groups256(type) / 2; j++) {
-        if (groups256(type) == 8) { /* the mins stand behind the scales */
-            _mm512_store_si512(tile->min[j][half], words(column[8 + 2 * j], column[9 + 2 * j]));
-            continue;
-        }
-        __m512i two = words(column[2 * j], column[2 * j + 1]);
-        _mm512_store_si512(tile->min[j][half],
-                           _mm512_mullo_epi16(two, _mm512_set1_epi16((short)-offset256(type))));
-    }
-}
 
 /* n tokens (a constant), from `cell` on, against the tile. */
 INLINE void multiply(uint32_t type, const int n, const struct tile256 *tile,
@@ -106,8 +37,7 @@ INLINE void multiply(uint32_t type, const int n, const struct tile256 *tile,
                 part[t][1] = _mm512_dpbusd_epi32(part[t][1], w1, four);
             }
         }
-        __m512i s0 = _mm512_load_si512(tile->scale[j][0]),
-                s1 = _mm512_load_si512(tile->scale[j][1]);
+        const __m512i s0 = tile->of[0].scale[j], s1 = tile->of[1].scale[j];
 #pragma GCC unroll 8
         for (int t = 0; t < n; t++) {
             total[t][0] = _mm512_add_epi32(total[t][0], _mm512_mullo_epi32(part[t][0], s0));
@@ -116,23 +46,13 @@ INLINE void multiply(uint32_t type, const int n, const struct tile256 *tile,
     }
 #pragma GCC unroll 8
     for (int t = 0; t < n; t++) {
-        const __m512 scale = _mm512_set1_ps(v->scale[cell + (size_t)t]);
-#pragma GCC unroll 2
-        for (int half = 0; half < 2; half++) {
-            __m512i m = has_mins256(type) ? _mm512_setzero_si512() : total[t][half];
-#pragma GCC unroll 8
-            for (int j = 0; j < n_groups / 2; j++)
-                m = _mm512_dpwssd_epi32(m, _mm512_load_si512(tile->min[j][half]),
-                                        broadcast32(group_sums + n_groups * t + 2 * j));
-            __m512 d = _mm512_load_ps(tile->d[half]),
-                   term = _mm512_mul_ps(_mm512_cvtepi32_ps(m), d);
-            if (has_mins256(type))
-                term = _mm512_sub_ps(
-                    _mm512_mul_ps(_mm512_cvtepi32_ps(total[t][half]), d),
-                    _mm512_mul_ps(_mm512_cvtepi32_ps(m), _mm512_load_ps(tile->dmin[half])));
-            float *sum = sums + t * TILE_ROWS + 16 * half;
-            _mm512_store_ps(sum, _mm512_add_ps(_mm512_load_ps(sum), _mm512_mul_ps(term, scale)));
-        }
+        const int16_t *own_sums = group_sums + n_groups * t;
+        const float scale = v->scale[cell + (size_t)t];
+        float *sum = sums + t * TILE_ROWS;
+        const __m512 term0 = terms(type, total[t][0], &tile->of[0], own_sums, scale),
+                     term1 = terms(type, total[t][1], &tile->of[1], own_sums, scale);
+        _mm512_store_ps(sum, _mm512_add_ps(_mm512_load_ps(sum), term0));
+        _mm512_store_ps(sum + 16, _mm512_add_ps(_mm512_load_ps(sum + 16), term1));
     }
 }
 

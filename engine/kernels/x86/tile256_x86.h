@@ -7,18 +7,21 @@
 
 #include "kernels/x86/tile_x86.h"
 
+/* Of one block of LANES rows; a lane is a row. */
+struct scales256 {
+    vec scale[16]; /* [group] as 32-bit numbers */
+    vec min[8];    /* [2 groups] as pairs of words: mins, or -offset * scale */
+    float d[LANES], dmin[LANES];
+};
+
 struct tile256 {
     _Alignas(64) uint8_t w[64][2][4 * LANES]; /* [4 elements][half][row, element] */
-    int32_t scale[16][2][LANES];              /* [group][half][row] */
-    int16_t min[8][2][2 * LANES];             /* [2 groups][half][row, group]: mins, or
-                                                 -offset * scale */
-    float d[2][LANES], dmin[2][LANES];
+    struct scales256 of[2];                   /* [half] */
 };
 _Static_assert(sizeof(struct tile256) <= TILE_BYTES, "the tile fits its scratch");
 
-/* Scales, mins, d and dmin of LANES blocks */
-INLINE void unpack_scales(uint32_t type, const uint8_t *const b[LANES], int half,
-                          struct tile256 *tile);
+/* Of the blocks at w, `stride` bytes apart */
+INLINE void load_scales(uint32_t type, const uint8_t *w, size_t stride, struct scales256 *s);
 
 /* A group of the tile x all tokens, from `cell` on, onto sums[n_tokens][TILE_ROWS] */
 typedef void all_tokens_fn(const struct tile256 *tile, const struct input_view *v, size_t cell,
@@ -71,36 +74,52 @@ INLINE size_t low_at256(uint32_t type)
     }
 }
 
-/* What begins at w and is `stride` bytes apart are blocks, or their elements as bytes where the
- * type has tables. The high bits stay for chunks that share them. */
+/* Bits of high that belong to the strips of a chunk */
+INLINE int high_bits(uint32_t type)
+{
+    return type == QUANT_Q3_K ? 4 : type == QUANT_Q5_K || type == QUANT_Q6_K ? 2 : 0;
+}
+
+/* The high bits of chunk k and of those that follow it: all of a block, of Q6_K half of it */
+INLINE void load_high(uint32_t type, const uint8_t *w, size_t stride, int k, struct chunk *c)
+{
+    const uint8_t *high = w + 16 * k +
+                          (type == QUANT_Q5_K   ? offsetof(struct block_q5_k, qh)
+                           : type == QUANT_Q6_K ? offsetof(struct block_q6_k, qh)
+                                                : offsetof(struct block_q3_k, hmask));
+    if (high_bits(type) == 0)
+        return;
+    columns(high, stride, c->high);
+    columns(high + 16, stride, c->high + 4);
+}
+
+/* Chunk k, after load_high of 0 and the chunks before it. What begins at w and is `stride` bytes
+ * apart are blocks, or their elements as bytes where the type has tables. High bits of the chunk
+ * come to be the lowest. */
 INLINE void load_chunk(uint32_t type, const uint8_t *w, size_t stride, int k, struct chunk *c)
 {
     const uint8_t *low = w + (strips_in_chunk(type) == 1 ? 0 : low_at256(type)) + 32 * k;
-    const uint8_t *high = NULL;
     columns(low, stride, c->low);
     columns(low + 16, stride, c->low + 4);
-    if (type == QUANT_Q6_K && k % 2 == 0)
-        high = w + offsetof(struct block_q6_k, qh) + 16 * k;
-    else if (type == QUANT_Q5_K && k == 0)
-        high = w + offsetof(struct block_q5_k, qh);
-    else if (type == QUANT_Q3_K && k == 0)
-        high = w + offsetof(struct block_q3_k, hmask);
-    if (high) {
-        columns(high, stride, c->high);
-        columns(high + 16, stride, c->high + 4);
-    }
+    if (k == 0 || high_bits(type) == 0)
+        return;
+    if (type == QUANT_Q6_K && k == 2)
+        load_high(type, w, stride, k, c);
+    else
+#pragma GCC unroll 8
+        for (int m = 0; m < 8; m++)
+            c->high[m] = shift_down(c->high[m], high_bits(type));
 }
 
-/* Four elements of each row: number m of the 8 of strip i of chunk k */
-INLINE vec quad(uint32_t type, const struct chunk *c, int k, int i, int m)
+/* Four elements of each row: number m of the 8 of strip i of a chunk */
+INLINE vec quad(uint32_t type, const struct chunk *c, int i, int m)
 {
-    const int strip = strip_number(type, k, i);
     vec v;
     switch (type) {
     case QUANT_Q2_K:
         return pair_of_bits(c->low[m], i, 0);
     case QUANT_Q3_K:
-        return pair_of_bits(c->low[m], i, 0) | one_bit(c->high[m], strip, 2);
+        return pair_of_bits(c->low[m], i, 0) | one_bit(c->high[m], i, 2);
     case QUANT_IQ3_XXS:
     case QUANT_IQ3_S:
         return c->low[m];
@@ -111,9 +130,9 @@ INLINE vec quad(uint32_t type, const struct chunk *c, int k, int i, int m)
         v = i ? high_nibbles(c->low[m]) : low_nibbles(c->low[m]);
     }
     if (type == QUANT_Q5_K)
-        v |= one_bit(c->high[m], strip, 4);
+        v |= one_bit(c->high[m], i, 4);
     if (type == QUANT_Q6_K)
-        v = or_pair_of_bits(v, c->high[m], strip % 4);
+        v = or_pair_of_bits(v, c->high[m], 2 * i);
     return v;
 }
 
@@ -137,6 +156,7 @@ INLINE void unpack_rows(uint32_t type, const uint8_t *w, size_t stride, int half
         w = bytes[0];
         stride = sizeof bytes[0];
     }
+    load_high(type, w, stride, 0, &c);
 #pragma GCC unroll 8
     for (int k = 0; k < 8 / strips_in_chunk(type); k++) {
         load_chunk(type, w, stride, k, &c);
@@ -144,18 +164,16 @@ INLINE void unpack_rows(uint32_t type, const uint8_t *w, size_t stride, int half
         for (int i = 0; i < strips_in_chunk(type); i++)
 #pragma GCC unroll 8
             for (int m = 0; m < 8; m++)
-                store_vec(tile->w[8 * strip_number(type, k, i) + m][half], quad(type, &c, k, i, m));
+                store_vec(tile->w[8 * strip_number(type, k, i) + m][half], quad(type, &c, i, m));
     }
 }
 
 INLINE void unpack(uint32_t type, struct tile_group g, struct tile256 *tile)
 {
     for (int half = 0; half < 2; half++) {
-        const uint8_t *b[LANES], *w = g.at + (size_t)(LANES * half) * g.stride;
-        for (size_t i = 0; i < LANES; i++)
-            b[i] = w + i * g.stride;
+        const uint8_t *w = g.at + (size_t)(LANES * half) * g.stride;
         unpack_rows(type, w, g.stride, half, tile);
-        unpack_scales(type, b, half, tile);
+        load_scales(type, w, g.stride, &tile->of[half]);
     }
 }
 
@@ -174,9 +192,10 @@ INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *
         for (uint32_t g = 0; g < v.n_groups; g++) {
             struct tile_group group = {w + g * bytes, p->row_bytes};
             if (n_rows < ROWS_AT_ONCE)
-                group = tile_copy(group, n_rows, bytes, copy);
+                group = tile_copy(group, ROWS_AT_ONCE, n_rows, bytes, copy);
             unpack(type, group, tile);
-            tokens(tile, &v, (size_t)g * p->n_tokens, tile_ahead(p, w, g, bytes), sums);
+            tokens(tile, &v, (size_t)g * p->n_tokens, tile_ahead(p, w, ROWS_AT_ONCE, g, bytes),
+                   sums);
         }
         tile_store(p, sums, row, n_rows);
     }

@@ -94,12 +94,14 @@ INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *
             const uint32_t left = p->n_in / 32 - g * 8, n_blocks = left < 8 ? left : 8;
             struct tile_group group = {w + g * bytes, p->row_bytes};
             if (n_rows < ROWS_AT_ONCE || n_blocks < 8)
-                group = tile_copy(group, n_rows, n_blocks * block_bytes32(type), copy);
+                group =
+                    tile_copy(group, ROWS_AT_ONCE, n_rows, n_blocks * block_bytes32(type), copy);
             unpack(type, group, tile);
             for (uint32_t first = 0; first < n_blocks; first += 4) {
                 const struct blocks32 b = {tile, first, n_blocks < first + 4 ? n_blocks : first + 4,
                                            zero_point_shift(type)};
-                tokens(&b, &v, (size_t)g * p->n_tokens, tile_ahead(p, w, g, bytes), sums);
+                tokens(&b, &v, (size_t)g * p->n_tokens, tile_ahead(p, w, ROWS_AT_ONCE, g, bytes),
+                       sums);
             }
         }
         tile_store(p, sums, row, n_rows);

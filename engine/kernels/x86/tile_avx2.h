@@ -44,6 +44,12 @@ INLINE __m256i moved(__m256i v, int from, int to, int mask)
     return _mm256_and_si256(v, _mm256_set1_epi8((char)mask));
 }
 
+/* Higher bits of each byte to be its lowest; what comes above them is of the next byte. */
+INLINE __m256i shift_down(__m256i v, int bits)
+{
+    return _mm256_srli_epi32(v, bits);
+}
+
 /* Bit s to `place`; bits 2 s and 2 s + 1 to `place` and the next */
 INLINE __m256i one_bit(__m256i v, int s, int place)
 {

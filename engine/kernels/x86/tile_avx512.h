@@ -10,6 +10,17 @@
 
 typedef __m512i vec;
 
+/* Quarter q of v[j] is 16 bytes of row 4 q + j; c[m] gets bytes 4 m to 4 m + 3, a lane a row */
+INLINE void transpose_quads(const __m512i v[4], __m512i c[4])
+{
+    __m512i low01 = _mm512_unpacklo_epi32(v[0], v[1]), low23 = _mm512_unpacklo_epi32(v[2], v[3]);
+    __m512i high01 = _mm512_unpackhi_epi32(v[0], v[1]), high23 = _mm512_unpackhi_epi32(v[2], v[3]);
+    c[0] = _mm512_unpacklo_epi64(low01, low23);
+    c[1] = _mm512_unpackhi_epi64(low01, low23);
+    c[2] = _mm512_unpacklo_epi64(high01, high23);
+    c[3] = _mm512_unpackhi_epi64(high01, high23);
+}
+
 /* 16 bytes of each of 16 rows as four vectors, a lane a row */
 INLINE void columns(const uint8_t *at, size_t stride, __m512i c[4])
 {
@@ -24,12 +35,7 @@ INLINE void columns(const uint8_t *at, size_t stride, __m512i c[4])
         v[j] = _mm512_mask_broadcast_i32x4(v[j], 0xf000,
                                            _mm_loadu_si128((const void *)(row + 12 * stride)));
     }
-    __m512i low01 = _mm512_unpacklo_epi32(v[0], v[1]), low23 = _mm512_unpacklo_epi32(v[2], v[3]);
-    __m512i high01 = _mm512_unpackhi_epi32(v[0], v[1]), high23 = _mm512_unpackhi_epi32(v[2], v[3]);
-    c[0] = _mm512_unpacklo_epi64(low01, low23);
-    c[1] = _mm512_unpackhi_epi64(low01, low23);
-    c[2] = _mm512_unpacklo_epi64(high01, high23);
-    c[3] = _mm512_unpackhi_epi64(high01, high23);
+    transpose_quads(v, c);
 }
 
 INLINE __m512i low_nibbles(__m512i v)
@@ -40,6 +46,12 @@ INLINE __m512i low_nibbles(__m512i v)
 INLINE __m512i high_nibbles(__m512i v)
 {
     return _mm512_gf2p8affine_epi64_epi8(v, _mm512_set1_epi64(HIGH_NIBBLE), 0);
+}
+
+/* Higher bits of each byte to be its lowest; what comes above them is of the next byte. */
+INLINE __m512i shift_down(__m512i v, int bits)
+{
+    return _mm512_srli_epi32(v, (unsigned)bits);
 }
 
 /* Bit s to `place`; bits 2 s and 2 s + 1 to `place` and the next */

@@ -32,13 +32,12 @@ struct tile_ahead {
     uint32_t lines;
 };
 
-/* For group g of the tile whose rows begin at w, groups of so many bytes */
-INLINE struct tile_ahead tile_ahead(const struct kernels_product *p, const uint8_t *w, uint32_t g,
-                                    size_t bytes)
+/* For group g of the n_rows rows that begin at w, groups of so many bytes */
+INLINE struct tile_ahead tile_ahead(const struct kernels_product *p, const uint8_t *w,
+                                    uint32_t n_rows, uint32_t g, size_t bytes)
 {
-    const size_t of_tile = ROWS_AT_ONCE * bytes;
-    return (struct tile_ahead){w + ROWS_AT_ONCE * p->row_bytes + g * of_tile,
-                               (uint32_t)(of_tile / 64)};
+    const size_t of_tile = n_rows * bytes;
+    return (struct tile_ahead){w + n_rows * p->row_bytes + g * of_tile, (uint32_t)(of_tile / 64)};
 }
 
 /* What of it falls to parts begin..end-1 of n */
@@ -57,12 +56,12 @@ INLINE void tile_prefetch(struct tile_ahead a, uint32_t share, uint32_t n_shares
 
 #define GROUP_BYTES_MAX (8 * sizeof(struct block_q8_0)) /* the largest group of 256 */
 
-/* A copy of the first `bytes` of a group for a tile that lacks rows (the last stands in for them)
- * or a group that lacks blocks. */
-INLINE struct tile_group tile_copy(struct tile_group g, uint32_t n_rows, size_t bytes,
-                                   uint8_t copy[ROWS_AT_ONCE][GROUP_BYTES_MAX])
+/* A copy of the first `bytes` of a group where `whole` rows are taken at once and there are n_rows
+ * (the last stands in for those that lack), or for a group that lacks blocks. */
+INLINE struct tile_group tile_copy(struct tile_group g, uint32_t whole, uint32_t n_rows,
+                                   size_t bytes, uint8_t copy[][GROUP_BYTES_MAX])
 {
-    for (uint32_t i = 0; i < ROWS_AT_ONCE; i++)
+    for (uint32_t i = 0; i < whole; i++)
         memcpy(copy[i], g.at + (i < n_rows ? i : n_rows - 1) * g.stride, bytes);
     return (struct tile_group){copy[0], GROUP_BYTES_MAX};
 }
