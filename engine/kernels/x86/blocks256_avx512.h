@@ -75,7 +75,8 @@ INLINE void bytes_q6_k(const struct block_q6_k *b, __m512i q[4])
     }
 }
 
-/* The 256 elements of a block in order, as unsigned bytes: weight + offset256. */
+/* The 256 elements of a block in order, as unsigned bytes: weight + offset256. Of IQ4_XS see
+ * bytes_of_quarters. */
 INLINE void bytes256(uint32_t type, const uint8_t *block, __m512i q[4])
 {
     const void *b = block;
@@ -100,15 +101,38 @@ INLINE void bytes256(uint32_t type, const uint8_t *block, __m512i q[4])
     case QUANT_IQ3_XXS:
         bytes_iq3_xxs(b, offset256(type), q);
         break;
-    case QUANT_IQ3_S:
-        bytes_iq3_s(b, offset256(type), q);
-        break;
     default:
-        for (int i = 0; i < 4; i++) {
-            const uint8_t *qs = ((const struct block_iq4_xs *)b)->qs + 32 * i;
-            q[i] = iq4_bytes(nibbles32(qs, qs + 16));
-        }
+        bytes_iq3_s(b, offset256(type), q);
     }
+}
+
+/* IQ4_XS, 128 elements in two vectors: quarter j of the first has the first 16 of group j of 32,
+ * quarter j of the second the other 16; as unsigned bytes: weight + offset256. */
+INLINE void bytes_of_quarters(const uint8_t *block, __m512i q[4])
+{
+    for (int i = 0; i < 2; i++) {
+        __m512i both = load512(block + offsetof(struct block_iq4_xs, qs) + 64 * i);
+        q[2 * i] = iq4_bytes(_mm512_and_si512(both, _mm512_set1_epi8(15)));
+        q[2 * i + 1] =
+            iq4_bytes(_mm512_gf2p8affine_epi64_epi8(both, _mm512_set1_epi64(HIGH_NIBBLE), 0));
+    }
+}
+
+/* Such 128 elements x the activations: the lanes of quarter j sum to the product of group j. */
+INLINE __m512i products_of_quarters(const __m512i q[2], const int8_t *x)
+{
+    const __m512i x0 = load512(x), x1 = load512(x + 64);
+    const __m512i first = _mm512_shuffle_i32x4(x0, x1, _MM_SHUFFLE(2, 0, 2, 0)),
+                  second = _mm512_shuffle_i32x4(x0, x1, _MM_SHUFFLE(3, 1, 3, 1));
+    return _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(_mm512_setzero_si512(), q[0], first), q[1],
+                               second);
+}
+
+/* The scale of group 4 i + j in quarter j, from 16 scales that stand twice each */
+INLINE __m512i scales_of_quarters(__m512i scales, int i)
+{
+    const __m512i twice = _mm512_set_epi32(6, 6, 6, 6, 4, 4, 4, 4, 2, 2, 2, 2, 0, 0, 0, 0);
+    return _mm512_permutexvar_epi32(_mm512_add_epi32(twice, _mm512_set1_epi32(8 * i)), scales);
 }
 
 /* The weights of Q4_K and Q5_K in the order of the paired activations */
@@ -132,12 +156,14 @@ INLINE void bytes_paired(uint32_t type, const uint8_t *block, __m512i q[4])
     }
 }
 
-/* The weights in the order of the activations that one token or a few take: paired where there are
- * 8 groups */
+/* The weights in the order in which one token or a few take them: paired where there are 8 groups,
+ * of IQ4_XS in quarters */
 INLINE void bytes_for_token(uint32_t type, const uint8_t *block, __m512i q[4])
 {
     if (groups256(type) == 8)
         bytes_paired(type, block, q);
+    else if (type == QUANT_IQ4_XS)
+        bytes_of_quarters(block, q);
     else
         bytes256(type, block, q);
 }
@@ -217,6 +243,26 @@ INLINE __m512i scales256(uint32_t type, const uint8_t *const blocks[4])
     default:
         return scales_iq4_xs(four128(blocks, 0));
     }
+}
+
+/* ---- products ---- */
+
+/* A block's bytes_for_token x activations and its 16 scales: lanes that sum to I, still with the
+ * offset of the weights. For bytes that use all eight bits, whose sums do not fit int16. */
+INLINE __m512i products_wide(uint32_t type, const __m512i q[4], const int8_t *x, __m256i scales)
+{
+    const __m512i quarters = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+    const __m512i wide = _mm512_cvtepi16_epi32(scales);
+    __m512i sum = _mm512_setzero_si512();
+    for (int i = 0; i < 2 && type == QUANT_IQ4_XS; i++)
+        sum = _mm512_add_epi32(sum, _mm512_mullo_epi32(products_of_quarters(q + 2 * i, x + 128 * i),
+                                                       scales_of_quarters(wide, i)));
+    for (int k = 0; k < 4 && type != QUANT_IQ4_XS; k++) {
+        __m512i group = _mm512_add_epi32(quarters, _mm512_set1_epi32(4 * k));
+        __m512i p = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q[k], load512(x + 64 * k));
+        sum = _mm512_add_epi32(sum, _mm512_mullo_epi32(p, _mm512_permutexvar_epi32(group, wide)));
+    }
+    return sum;
 }
 
 #endif

@@ -74,25 +74,12 @@ INLINE __m512i products(const __m512i a[4], const __m512i b[4], const int8_t *x,
     return sum;
 }
 
-/* The same for bytes that use all eight bits, whose sums do not fit int16; `two` is what
- * scales_of_two gave. */
-INLINE __m512i products_wide(const __m512i a[4], const __m512i b[4], const int8_t *x, __m512i two)
+/* As products, of bytes that use all eight bits; `two` is what scales_of_two gave. */
+INLINE __m512i products_wide_of_two(uint32_t type, const __m512i a[4], const __m512i b[4],
+                                    const int8_t *x, __m512i two)
 {
-    const __m512i zero = _mm512_setzero_si512();
-    const __m512i quarters = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
-    __m512i scales_a = _mm512_cvtepi16_epi32(_mm512_castsi512_si256(two));
-    __m512i scales_b = _mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(two, 1));
-    __m512i sum_a = zero, sum_b = zero;
-    for (int k = 0; k < 4; k++) {
-        __m512i group = _mm512_add_epi32(quarters, _mm512_set1_epi32(4 * k));
-        __m512i x64 = load512(x + 64 * k);
-        sum_a =
-            _mm512_add_epi32(sum_a, _mm512_mullo_epi32(_mm512_dpbusd_epi32(zero, a[k], x64),
-                                                       _mm512_permutexvar_epi32(group, scales_a)));
-        sum_b =
-            _mm512_add_epi32(sum_b, _mm512_mullo_epi32(_mm512_dpbusd_epi32(zero, b[k], x64),
-                                                       _mm512_permutexvar_epi32(group, scales_b)));
-    }
+    __m512i sum_a = products_wide(type, a, x, _mm512_castsi512_si256(two));
+    __m512i sum_b = products_wide(type, b, x, _mm512_extracti64x4_epi64(two, 1));
     return _mm512_add_epi32(_mm512_unpacklo_epi64(sum_a, sum_b),
                             _mm512_unpackhi_epi64(sum_a, sum_b));
 }
@@ -145,9 +132,9 @@ INLINE void multiply(uint32_t type, const int n, const struct input_view *v,
         for (int t = 0; t < n; t++) {
             const size_t cell = at * (size_t)n + (size_t)t;
             const int8_t *x = (groups256(type) == 8 ? v->paired : v->q) + cell * GROUP;
-            lanes[t][i] = is_wide256(type)
-                              ? products_wide(first, second, x, scales_of_two(type, scales, i))
-                              : products(first, second, x, s);
+            lanes[t][i] = is_wide256(type) ? products_wide_of_two(type, first, second, x,
+                                                                  scales_of_two(type, scales, i))
+                                           : products(first, second, x, s);
             const __m512i sum16 = twice256(v->sum16 + cell * 16);
             if (offset256(type))
                 lanes[t][i] = _mm512_sub_epi32(

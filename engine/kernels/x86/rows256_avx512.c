@@ -78,19 +78,6 @@ INLINE __m512i products(const __m512i q[4], const int8_t *x, const __m512i s[2])
     return _mm512_dpwssd_epi32(sum, _mm512_packs_epi32(p2, p3), s[1]);
 }
 
-/* The same for bytes that use all eight bits, whose sums do not fit int16 */
-INLINE __m512i products_wide(const __m512i q[4], const int8_t *x, __m256i scales)
-{
-    const __m512i per_element4 = _mm512_set_epi32(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
-    __m512i wide = _mm512_cvtepi16_epi32(scales), sum = _mm512_setzero_si512();
-    for (int i = 0; i < 4; i++) {
-        __m512i p = _mm512_dpbusd_epi32(_mm512_setzero_si512(), q[i], load512(x + 64 * i));
-        __m512i at = _mm512_add_epi32(per_element4, _mm512_set1_epi32(4 * i));
-        sum = _mm512_add_epi32(sum, _mm512_mullo_epi32(p, _mm512_permutexvar_epi32(at, wide)));
-    }
-    return sum;
-}
-
 /* What the offset of the weights adds too much: offset * sum of scale * sum of 16 activations */
 INLINE __m512i offset_products(uint32_t type, __m256i scales, const int16_t *sum16)
 {
@@ -160,7 +147,7 @@ INLINE struct four multiply(uint32_t type, const int n, const struct input_view 
             const size_t cell = cell_of(&f, n, j, t);
             const int8_t *x = (groups256(type) == 8 ? v->paired : v->q) + cell * GROUP;
             const int16_t *sum16 = v->sum16 + cell * 16;
-            lanes[t][j] = is_wide256(type) ? products_wide(q, x, scales_of(type, scales, j))
+            lanes[t][j] = is_wide256(type) ? products_wide(type, q, x, scales_of(type, scales, j))
                                            : products(q, x, s);
             if (offset256(type))
                 lanes[t][j] = _mm512_sub_epi32(

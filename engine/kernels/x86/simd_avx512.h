@@ -112,8 +112,9 @@ INLINE __m512i nibbles32(const uint8_t *first, const uint8_t *second)
 /* Nibbles to the values of IQ4_NL and IQ4_XS, + 128 */
 INLINE __m512i iq4_bytes(__m512i nibbles)
 {
-    __m512i values = _mm512_broadcast_i32x4(_mm_loadu_si128((const void *)quant_iq4_values));
-    return _mm512_xor_si512(_mm512_shuffle_epi8(values, nibbles), _mm512_set1_epi8((char)0x80));
+    __m128i values = _mm_loadu_si128((const void *)quant_iq4_values);
+    values = _mm_xor_si128(values, _mm_set1_epi8((char)0x80));
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(values), nibbles);
 }
 
 /* Nibbles to the values of MXFP4, + 16 */
