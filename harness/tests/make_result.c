@@ -18,7 +18,8 @@
 #define LAYER_BYTES    (4u << 20)
 #define RESIDENT_BYTES (16u << 20)
 #define OTHER_NS       50000
-#define PROMPT_FACTOR  4 /* a prompt computes so many times as long as a decode pass */
+#define START_NS       7000000123 /* of the first pass; clocks do not begin with a run */
+#define PROMPT_FACTOR  4          /* a prompt computes so many times as long as a decode pass */
 
 struct made {
     const char *modes, *policies, *caches, *distances; /* lists, by commas */
@@ -165,8 +166,8 @@ static void record(void *ctx, const struct virtual_access *a)
                              .outcome = (uint8_t)a->outcome,
                              .unit = a->unit,
                              .evicted = a->evicted,
-                             .need_ns = (int64_t)a->need,
-                             .ready_ns = (int64_t)a->ready,
+                             .need_ns = START_NS + (int64_t)a->need,
+                             .ready_ns = START_NS + (int64_t)a->ready,
                              .wait_ns = (int64_t)a->wait,
                              .queue_ns = (int64_t)a->queue,
                              .read_ns = (int64_t)a->read,
