@@ -44,6 +44,14 @@ holds "$result" '.context.num_cpus >= 1' "context"
 lines=$(wc -l <"$work/r/layers.jsonl")
 [ "$lines" = $((14 * 20)) ] || fail "layers.jsonl has $lines lines"
 jq -e -s '[.[] | .bytes] | add' "$work/r/layers.jsonl" >/dev/null || fail "layers.jsonl is damaged"
+# the waits of what was in the cache and of what was not, by the log's outcomes
+jq -s '[.[] | select(.phase == "decode")] | group_by([.cell, .rep]) | map({(.[0] | "\(.cell) \(.rep)"):
+    (group_by(.outcome == "late" or .outcome == "miss") | map({(.[0] | if .outcome == "late" or .outcome == "miss"
+        then "uncached" else "cached" end): (map(.wait_ns) | add)}) | add)}) | add' "$work/r/layers.jsonl" >"$work/waits"
+holds "$work/waits" '[.[].uncached // empty] | length > 6 and add > 0' "waits in the log"
+jq --slurpfile waits "$work/waits" '[.layerbench.cells[] | .name as $cell | .samples[] | $waits[0]["\($cell) \(.rep)"] as $w |
+    {$cell, rep, got: [.cached_wait_ns, .uncached_wait_ns], expected: [$w.cached // 0, $w.uncached // 0]}]' "$result" >"$work/sums"
+holds "$work/sums" 'length == 14 and all(.got == .expected)' "waits of cached and uncached accesses" 'map(select(.got != .expected))'
 [ "$(wc -l <"$work/r/summary.csv")" = 8 ] || fail "summary.csv has $(wc -l <"$work/r/summary.csv") lines"
 grep -q 'synchronous loads' "$work/r/summary.md" || fail "summary.md has no old rows"
 "$run" run "$work/whole.json" --out "$work/r" 2>"$work/err" && fail "a directory that is not empty was taken"
