@@ -272,6 +272,10 @@ static void bad_tensors(void)
     put_data(&m, 64);
     refused(&m, "tensor 't': 5 dimensions, expected 1 to 4");
     m = header(3, 1, 0);
+    put_tensor(&m, "t", 32, 0, QUANT_F32, 0);
+    put_data(&m, 64);
+    refused(&m, "tensor 't': dimension 2 of 2 is 0, expected 1 or more");
+    m = header(3, 1, 0);
     put_tensor(&m, "t", 32, 1, QUANT_F32, 8);
     put_data(&m, 256);
     refused(&m, "tensor 't': offset 8 is not a multiple of 32");
