@@ -283,8 +283,24 @@ static void random_walk(const char *scheduler, const char *replacement, uint64_t
     cache_close(w.cache);
 }
 
+/* A single outlier hardly shows in what the planner takes a pass's parts to last, a lasting change
+ * does. */
+static void estimates(void)
+{
+    struct planner_state state = {.compute_ns = 0};
+    for (int i = 0; i < 20; i++)
+        planner_measured_compute(&state, 1000);
+    CHECK(state.compute_ns == 1000, "%g", state.compute_ns);
+    planner_measured_compute(&state, 9000);
+    CHECK(state.compute_ns > 1000 && state.compute_ns < 3000, "one outlier: %g", state.compute_ns);
+    for (int i = 0; i < 40; i++)
+        planner_measured_compute(&state, 9000);
+    CHECK(state.compute_ns > 8500 && state.compute_ns <= 9000, "a change: %g", state.compute_ns);
+}
+
 int main(void)
 {
+    estimates();
     plans();
     demand();
     size_t n_schedulers, n_policies;
