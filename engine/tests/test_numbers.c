@@ -7,7 +7,11 @@
 #include "file_bytes.h"
 #include "kernels/kernels.h"
 #include "made_model.h"
+#include "model/session.h"
 #include "tests/check.h"
+
+#include <float.h>
+#include <math.h>
 
 static const char *path;
 
@@ -123,6 +127,29 @@ static void too_large(void)
     CHECK(passes("auto", "q8_0", &err) == LB_ERR_STATE, "keys whose scales are infinite");
 }
 
+/* A cache refuses the very key that it cannot hold, whether the score that it would have got shows
+ * or not: a half beyond 65504, and in blocks of Q8_0, whose scale is a half, 127 times as much. */
+static void largest_key(void)
+{
+    static const struct {
+        enum kernels_kv kv;
+        float largest;
+    } cases[] = {
+        {KERNELS_KV_F32, FLT_MAX}, {KERNELS_KV_F16, 65504}, {KERNELS_KV_Q8_0, 127 * 65504.0f}};
+    struct model model = {.config = {.head_dim = 32}};
+    uint32_t position = 0;
+    float key[32] = {0}, cache[32];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int beyond = 0; beyond < 2; beyond++) {
+            struct model_session s = {.model = &model, .position = &position};
+            s.options.kv = cases[i].kv;
+            key[5] = beyond ? -nextafterf(cases[i].largest, INFINITY) : -cases[i].largest;
+            stage_store(&s, 0, 0, key, cache);
+            CHECK(atomic_load(&s.no_numbers) == beyond, "kv %s, %g", kernels_kv_name(cases[i].kv),
+                  (double)key[5]);
+        }
+}
+
 int main(void)
 {
     static const char *const mixtures[] = {"llama",   "qwen2moe",  "qwen3moe", "olmoe",
@@ -141,6 +168,7 @@ int main(void)
         poison_all(&made, kernels_kv_name((enum kernels_kv)(k % N_KERNELS_KV)));
     }
     too_large();
+    largest_key();
     unlink(path);
     made_clean();
     return check_done();
