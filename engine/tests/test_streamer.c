@@ -287,6 +287,32 @@ static void late_is_not_in_time(void)
     free_model(&m);
 }
 
+/* Loads of which each waits for the one before it: that shows as time in the queue. */
+static void queued_behind_another(void)
+{
+    struct model m;
+    struct rig rig;
+    struct lb_error err = LB_ERROR_INIT;
+    const uint8_t *const *frames;
+    struct streamer_access a;
+    int64_t queued_ns = 0;
+    make_model(&m, 6, true, 4);
+    struct setting x = {.storage = "memory", .unit_bytes = LAYOUT_UNIT_LAYER};
+    x.o = options("sync", "lru", 4);
+    x.o.max_loads = 4;
+    x.o.queue_depth = 1;
+    x.device = (struct storage_device){.latency_ns = 2000000};
+    CHECK(open_rig(&rig, &m, &x, &err) == LB_OK, "%s", err.text);
+    for (uint32_t unit = 0; unit < 6; unit++) {
+        CHECK(streamer_acquire(rig.s, unit, &frames, &a, &err) == LB_OK, "%s", err.text);
+        streamer_release(rig.s, unit);
+        queued_ns += a.queue_ns;
+    }
+    CHECK(queued_ns >= 2000000, "%lld ns", (long long)queued_ns);
+    close_rig(&rig);
+    free_model(&m);
+}
+
 /* The thread is joined with reads in flight, whenever that is. */
 static void start_and_stop(void)
 {
@@ -323,6 +349,7 @@ int main(int argc, char **argv)
     failed_prefetch("sync");
     failed_prefetch(prefetches[2]);
     late_is_not_in_time();
+    queued_behind_another();
     start_and_stop();
     return check_done();
 }
