@@ -77,6 +77,14 @@ for moment in 0.2 0.5 0.8; do
     [ "$(wc -l <"$work/k/layers.jsonl")" = $((14 * 20)) ] || fail "resumed after $moment s: lines"
 done
 measure "$work/whole.json" --out "$work/k" --resume --seed 8 -q 2>"$work/err" && fail "resumed with another seed"
+# another seed is another prompt
+for seed in 7 8; do
+    measure "$work/whole.json" --out "$work/seed$seed" --seed $seed --repetitions 1 --filter off/replacement=lru -q >"$work/out" 2>"$work/err" ||
+        fail "seed $seed: exit code $?: $(cat "$work/err")"
+done
+prompt_of() { jq -c '[.layerbench.cells[].samples[].tokens_hash] | unique' "$1"; }
+is "$(prompt_of "$work/seed7/result.json")" "$(prompt_of "$result")" "tokens with the seed of the whole run"
+check "tokens with another seed are others" [ "$(prompt_of "$work/seed8/result.json")" != "$(prompt_of "$result")" ]
 
 # ---- waits and reads of single layers: as in the log
 wait_of() { grep "^\"$1\",$2," "$work/r/layers.csv" | cut -d, -f3,5,10; }
