@@ -59,6 +59,11 @@ static void slots(void)
     CHECK(budget_find(l, 0, 3 * MIB - 1, &b, &err) == LB_ERR_INPUT, "less than the largest layer");
     CHECK(budget_distance(l, 2) == 2 && budget_distance(l, 99) == 3);
     layout_free(l);
+    l = unequal_layers(2 * MIB);
+    CHECK(budget_find(l, 1, 0, &b, &err) == LB_OK && b.units == 0 && b.frames == 2 * 16,
+          "a layer of 1.75 MiB on average, and a unit of 2: %llu frames",
+          (unsigned long long)b.frames);
+    layout_free(l);
 }
 
 int main(void)
