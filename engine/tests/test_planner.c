@@ -127,6 +127,7 @@ static void plans(void)
         {"aggressive", "belady", "p.######", 8, 0, 0, true, 2, 4, 1, "p.######"},
         /* conservative: only once the optimum's victim, the unit before, has been used */
         {"conservative", "belady", "##p.....", 3, 2, 9, true, 1, 1, -1, ""},
+        {"conservative", "belady", "###.....", 3, 1, 9, true, 1, 1, -1, ""},
         {"conservative", "belady", "###.....", 3, 3, 9, true, 1, 1, 3, "##......"},
         {"conservative", "belady", "##p.....", 4, 2, 9, true, 1, 1, 3, "##p....."},
         {"conservative", "belady", "########", 8, 2, 9, true, 1, 1, -1, ""},
