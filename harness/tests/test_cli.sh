@@ -102,6 +102,15 @@ at=$(grep -abo "$key" "$work/plain.gguf" | head -n 1 | cut -d : -f 1)
 printf '\0' | dd of="$work/plain.gguf" bs=1 seek=$((at + ${#key} + 4)) conv=notrunc status=none
 expect 0 "$((tokens - 1)) tokens scored in 1 windows of at most $tokens" \
     "$run" perplexity --model "$work/plain.gguf" --window "$tokens" "$work/words"
+# it is what the logits of eval say of the text
+got=$(awk '{ print $1; exit }' "$work/out")
+ids=$("$run" tokenize --model "$work/plain.gguf" - <"$work/words")
+"$run" eval --model "$work/plain.gguf" --ids "$(tr -s ' \n' ',' <<<"$ids" | sed 's/,$//')" --logits "$work/rows"
+expected=$(od -An -v -t f4 -w"$(($(stat -c %s "$work/rows") / tokens))" "$work/rows" | awk -v ids="$ids" '
+    BEGIN { n = split(ids, id, /[ \n]+/) }
+    NR < n { sum = 0; for (i = 1; i <= NF; i++) sum += exp($i); total += log(sum) - $(id[NR + 1] + 1) }
+    END { print exp(total / (n - 1)) }')
+check "perplexity $got, expected $expected" awk "BEGIN { exit !($got > $expected * 0.999 && $got < $expected * 1.001) }"
 
 # ---- the story of a real model, where it is there
 shared=${LAYERBENCH_SHARED:-../shared}
