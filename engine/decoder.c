@@ -100,7 +100,8 @@ static enum lb_status open_parts(struct lb_decoder *d, const struct lb_speculati
         return err->code;
     d->most = d->drafter == DRAFTER_OFF ? 0 : s->draft_tokens;
     d->acceptance = s->acceptance;
-    length_open(&d->length, d->most, strcmp(s->draft_budget, "adaptive") == 0);
+    length_open(&d->length, d->most, strcmp(s->draft_budget, "adaptive") == 0,
+                strcmp(streamer_effective(d->engine->streamer).prefetch, "async") == 0);
     const size_t rows = (size_t)d->batch * (1 + d->most);
     d->sequences = lb_calloc(d->batch, sizeof *d->sequences);
     d->requests = lb_calloc(d->batch, sizeof *d->requests);
@@ -365,13 +366,19 @@ static void draw(struct lb_decoder *d, uint32_t i, const float *logits, struct l
     }
 }
 
+/* The storage's time with loads so far; where nothing is learnt from it, 0. */
+static int64_t load_ns(const struct lb_decoder *d)
+{
+    return d->length.adapts ? streamer_counters(d->engine->streamer).load_ns : 0;
+}
+
 enum lb_status lb_decoder_step(struct lb_decoder *d, const uint32_t *limits, struct lb_drawn *drawn,
                                struct lb_error *err)
 {
     struct lb_error local = LB_ERROR_INIT;
     if (!err)
         err = &local;
-    int64_t begin_ns = lb_now_ns();
+    int64_t begin_ns = lb_now_ns(), loads_before_ns = load_ns(d);
     enum lb_status status = draft(d, limits, err);
     int64_t drafted_ns = lb_now_ns();
     if (status == LB_OK)
@@ -392,8 +399,11 @@ enum lb_status lb_decoder_step(struct lb_decoder *d, const uint32_t *limits, str
         row += d->counts[i];
         longest = d->requests[i].most > longest ? d->requests[i].most : longest;
     }
-    length_took(&d->length, longest,
-                (double)(drafted_ns - begin_ns + d->engine->feed.pass.wall_ns));
+    int64_t pass_ns = drafted_ns - begin_ns + d->engine->feed.pass.wall_ns;
+    const struct length_time took = {.pass_ns = (double)pass_ns,
+                                     .compute_ns = (double)(pass_ns - d->engine->feed.pass.wait_ns),
+                                     .load_ns = (double)(load_ns(d) - loads_before_ns)};
+    length_took(&d->length, longest, &took);
     return LB_OK;
 }
 

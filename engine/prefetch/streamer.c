@@ -91,8 +91,10 @@ void streamer_end_locked(struct streamer *s, const struct loader_result *r)
     /* what the storage took for it: loads overlap, so from the end of the one before */
     int64_t begin = r->first_ns > s->served_ns ? r->first_ns : s->served_ns;
     planner_measured_load(&s->plan, (double)(r->done_ns - begin));
-    if (r->done_ns > s->served_ns)
+    if (r->done_ns > s->served_ns) {
+        c->load_ns += r->done_ns - begin;
         s->served_ns = r->done_ns;
+    }
 }
 
 bool streamer_plan_locked(struct streamer *s, struct loader_request *request)

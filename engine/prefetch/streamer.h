@@ -79,6 +79,7 @@ struct streamer_counters {
     uint64_t prefetches_started, prefetches_completed, prefetches_cancelled, prefetches_used,
         prefetches_failed;
     int64_t prefetch_ns; /* sum over completed prefetches: request to completion */
+    int64_t load_ns;     /* the storage was busy with loads that completed */
     uint64_t reads, bytes_read, read_errors;
     uint32_t units_cached, layers_capacity;
     uint64_t frames_cached, frames_capacity, frame_bytes;

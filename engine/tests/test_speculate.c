@@ -119,21 +119,52 @@ static void replays(void)
     }
 }
 
-/* The length that is settled on, where each token is right with probability `a` and a pass over k
- * of them takes 1 + k * slope. */
-static double settled(double a, double slope, uint32_t most)
+/* The length that is best where each token is right with probability `a`, a pass over k of them
+ * computes (1 + k) * c and loads t beside it. */
+static uint32_t best(double a, double c, double t, uint32_t most)
+{
+    double acceptance[DRAFT_MOST], pass_ns[DRAFT_MOST + 1];
+    for (uint32_t k = 0; k < most; k++)
+        acceptance[k] = a;
+    for (uint32_t k = 0; k <= most; k++)
+        pass_ns[k] = length_pass_ns((1 + k) * c, t, true);
+    return length_best(most, acceptance, pass_ns);
+}
+
+static void best_lengths(void)
+{
+    CHECK(length_pass_ns(3, 5, true) == 5 && length_pass_ns(7, 5, true) == 7);
+    CHECK(length_pass_ns(3, 5, false) == 8);
+    CHECK(best(0.9, 1, 1000, 16) == 16, "loading covers all: %u", best(0.9, 1, 1000, 16));
+    CHECK(best(0.3, 1, 1000, 16) == 16, "what is free is taken: %u", best(0.3, 1, 1000, 16));
+    /* up to the 6 tokens that loading covers for nothing; beyond them another at the price of a
+     * sixth of the pass, for 0.7^6 of a token beside 2.9 */
+    CHECK(best(0.7, 1, 6, 16) == 5, "as far as loading covers: %u", best(0.7, 1, 6, 16));
+    CHECK(best(0.99, 1000, 1, 16) == 0, "each token costs a pass: %u", best(0.99, 1000, 1, 16));
+    CHECK(best(0, 1, 1000, 16) == 0 && best(0, 1000, 1, 16) == 0, "none is ever right");
+    double late[] = {1, 1, 0, 1}, flat[] = {9, 9, 9, 9, 9};
+    CHECK(length_best(4, late, flat) == 2, "beyond a place that is never right: %u",
+          length_best(4, late, flat));
+}
+
+/* What the length is (mean) once it has settled, where each token is right with probability `a`, a
+ * pass over k of them computes 1 + k * slope and loads t beside it; noise of 10%. */
+static double settled(double a, double slope, double t, uint32_t most)
 {
     struct length l;
     struct lb_random r = {SEED};
     double sum = 0;
-    length_open(&l, most, true);
+    length_open(&l, most, true, true);
     for (int i = 0; i < 400; i++) {
         uint32_t k = length_next(&l), kept = 0;
         CHECK(k <= most, "%u", k);
         while (kept < k && lb_random_unit(&r) < a)
             kept++;
         length_saw(&l, k, kept);
-        length_took(&l, k, 1e6 * (1 + k * slope));
+        struct length_time took = {.compute_ns = 1e6 * (1 + k * slope), .load_ns = 1e6 * t};
+        took.pass_ns =
+            length_pass_ns(took.compute_ns, took.load_ns, true) * (1 + 0.1 * lb_random_unit(&r));
+        length_took(&l, k, &took);
         sum += i >= 200 ? k : 0;
     }
     return sum / 200;
@@ -142,15 +173,24 @@ static double settled(double a, double slope, uint32_t most)
 static void lengths(void)
 {
     struct length l;
-    length_open(&l, 7, false);
-    length_took(&l, 7, 1);
+    length_open(&l, 7, false, true);
+    length_took(&l, 7, &(struct length_time){1, 1, 0});
     CHECK(length_next(&l) == 7, "a fixed length stays");
     CHECK(fabs(length_yield(0.5, 3) - 1.875) < 1e-12 && length_yield(1, 4) == 5);
-    CHECK(settled(0.9, 0, 8) > 7, "free passes: as long as may be, %g", settled(0.9, 0, 8));
-    CHECK(settled(0.02, 0.5, 8) < 1.5, "wrong and dear: next to none, %g", settled(0.02, 0.5, 8));
+    CHECK(settled(0.9, 0, 0, 8) > 7, "free passes: as long as may be, %g", settled(0.9, 0, 0, 8));
+    CHECK(settled(0.9, 0.5, 50, 8) > 7, "loading covers all: %g", settled(0.9, 0.5, 50, 8));
+    CHECK(settled(0.02, 0.5, 0, 8) < 1.5, "wrong and dear: next to none, %g",
+          settled(0.02, 0.5, 0, 8));
+    CHECK(settled(0.9, 1, 0, 8) < 1, "each token costs a pass: %g", settled(0.9, 1, 0, 8));
     /* (1 - 0.7^(k+1)) / 0.3 / (1 + 0.2 k) is largest at k = 2 */
-    double k = settled(0.7, 0.2, 8);
+    double k = settled(0.7, 0.2, 0, 8);
     CHECK(k > 1 && k < 4, "in between: %g", k);
+    /* the ends are tried, and what lies between is known from them: a pass over 16 computes for 17,
+     * over none for 1, and loads for 6 */
+    length_open(&l, 16, true, true);
+    length_took(&l, length_next(&l), &(struct length_time){17, 17, 6});
+    length_took(&l, length_next(&l), &(struct length_time){6, 1, 6});
+    CHECK(length_next(&l) == 5, "covered by loading, and not tried before: %u", length_next(&l));
 }
 
 /* ---- decoders ---- */
@@ -468,6 +508,7 @@ int main(void)
     ngrams();
     periodic();
     replays();
+    best_lengths();
     lengths();
     for (int i = 0; i < 2; i++) {
         const struct lb_synth synth = {
