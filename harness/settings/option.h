@@ -36,7 +36,9 @@ enum option_flag {
     OPTION_STREAMING = 4, /* how layers get to the computation, and tokens are guessed: changes no
                            * result */
     OPTION_MACHINE = 8,   /* what the computation runs on: times of different ones do not compare */
-    OPTION_TASK = 16, /* what there is to do, and with what: not a setting to choose for speed */
+    OPTION_TASK = 16,  /* what there is to do, and with what: not a setting to choose for speed */
+    OPTION_FILE = 32,  /* a text that is a path */
+    OPTION_FILES = 64, /* paths with commas between them */
 };
 
 struct option {

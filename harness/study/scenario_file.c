@@ -5,6 +5,7 @@
 #include "common/json_text.h"
 #include "common/sha256.h"
 #include "common/shipped.h"
+#include "settings/options.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -56,20 +57,78 @@ static char *beside(const char *file, const char *path)
                                 : file_text("%.*s/%s", (int)(end - file), file, path);
 }
 
-/* A model that lies beside the scenario is that one. */
-static enum lb_status find_model(const char *file, json_t *document, struct lb_error *err)
+/* A path as it lies beside the file, if there is one there, else as it stands; malloc. */
+static char *nearest(const char *file, const char *path)
 {
-    json_t *model = json_object_get(document, "model");
-    const char *path = json_string_value(json_object_get(model, "path"));
-    if (!path || !*path)
-        return LB_OK;
-    char *near = beside(file, path);
-    if (!near)
-        return lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", file);
-    if (strcmp(near, path) != 0 && file_exists(near))
-        json_object_set_new(model, "path", json_text(near));
+    char *near = *path ? beside(file, path) : NULL;
+    if (near && file_exists(near))
+        return near;
     free(near);
-    return LB_OK;
+    return strdup(path);
+}
+
+/* The same of several, with commas between them. */
+static char *nearest_of_each(const char *file, const char *paths)
+{
+    char *all = NULL;
+    for (bool more = true; more;) {
+        size_t n = strcspn(paths, ",");
+        char *path = strndup(paths, n), *near = path ? nearest(file, path) : NULL;
+        char *longer = near ? file_text("%s%s%s", all ? all : "", all ? "," : "", near) : NULL;
+        free(path);
+        free(near);
+        free(all);
+        all = longer;
+        more = all && paths[n];
+        paths += n + 1;
+    }
+    return all;
+}
+
+/* A value that names a file, or a list of them. */
+static enum lb_status find_value(const char *file, json_t *value, unsigned flags,
+                                 struct lb_error *err)
+{
+    enum lb_status status = LB_OK;
+    for (size_t i = 0; i < json_array_size(value) && status == LB_OK; i++)
+        status = find_value(file, json_array_get(value, i), flags, err);
+    const char *text = json_string_value(value);
+    if (!text)
+        return status;
+    char *path = flags & OPTION_FILES ? nearest_of_each(file, text) : nearest(file, text);
+    if (!path)
+        return lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", file);
+    status = json_can_name(path, "a scenario", err);
+    if (status == LB_OK && json_string_set(value, path))
+        status = lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", file);
+    free(path);
+    return status;
+}
+
+static enum lb_status find_options(const char *file, const json_t *options, struct lb_error *err)
+{
+    size_t count;
+    const struct option *table = options_table(&count);
+    enum lb_status status = LB_OK;
+    for (size_t i = 0; i < count && status == LB_OK; i++)
+        if (table[i].flags & (OPTION_FILE | OPTION_FILES))
+            status = find_value(file, json_object_get(options, table[i].name), table[i].flags, err);
+    return status;
+}
+
+/* Whatever is named as a file and lies beside the scenario is that one. */
+static enum lb_status find_files(const char *file, const json_t *document, struct lb_error *err)
+{
+    const json_t *exclude = json_object_get(document, "exclude");
+    enum lb_status status = find_value(
+        file, json_object_get(json_object_get(document, "model"), "path"), OPTION_FILE, err);
+    if (status == LB_OK)
+        status = find_options(file, json_object_get(document, "fixed"), err);
+    if (status == LB_OK)
+        status = find_options(file, json_object_get(document, "matrix"), err);
+    for (size_t i = 0; i < json_array_size(exclude) && status == LB_OK; i++)
+        status = find_options(file, json_array_get(exclude, i), err);
+    return status;
 }
 
 static enum lb_status include(const char *file, const json_t *name, int depth, struct sha256 *hash,
@@ -129,7 +188,7 @@ static enum lb_status read_at(const char *path, int depth, struct sha256 *hash, 
     if (!*document)
         return lb_fail(err, LB_ERR_INPUT, "%s: line %d, column %d: %s", path, where.line,
                        where.column, where.text);
-    status = find_model(path, *document, err);
+    status = find_files(path, *document, err);
     if (status == LB_OK && json_object_get(*document, "include"))
         status = include_all(path, depth, hash, document, err);
     return status;

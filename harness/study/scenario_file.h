@@ -3,7 +3,8 @@
  *
  * An included file's keys are those of the document, unless it has its own; of `fixed` and `matrix`
  * that holds of each option by itself, wherever it stands. Paths are looked up beside the file that
- * names them: included files always, `model.path` first there, then as it stands.
+ * names them: included files always, `model.path` and options that are files first there, then as
+ * they stand.
  */
 #ifndef SCENARIO_FILE_H
 #define SCENARIO_FILE_H

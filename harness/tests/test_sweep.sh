@@ -97,6 +97,26 @@ before=$(jq -r .layerbench.scenario.sha256 one/result.json)
 sed -i 's/share/share now/' deep/common.json
 "$L" run deep/er/one.json --no-plots -q --out one2 >/dev/null 2>err
 [ "$before" != "$(jq -r .layerbench.scenario.sha256 one2/result.json)" ] || fail "an included file is part of the scenario's hash"
+# ---- every file of a scenario: beside it, in the folder of an included file, else as it stands
+synth deep/draft.gguf --shape tiny --quant Q4_K_M --layers 2
+echo "one two three one two three" >deep/er/p.txt
+echo "far away" >far.txt
+cat >deep/drafts.json <<'X'
+{ "model": {"path": "beside.gguf"}, "about": "?", "repetitions": 1, "warmup": 0,
+  "fixed": {"threads": 1, "storage": "memory", "speculate": "draft", "draft_model": "draft.gguf",
+            "model_copy": "beside.gguf,elsewhere.gguf", "prompt_tokens": 4, "generate_tokens": 4} }
+X
+cat >deep/er/files.json <<'X'
+{"include": "../drafts.json", "name": "files",
+ "matrix": {"prompts": ["p.txt", "far.txt"], "prefetch": ["off", "sync"]},
+ "exclude": [{"prompts": "p.txt", "prefetch": "off"}]}
+X
+is "$(cells deep/er/files.json --filter sync)" "prompts=deep/er/p.txt/prefetch=sync prompts=far.txt/prefetch=sync reference/prompts=deep/er/p.txt reference/prompts=far.txt" "files of options"
+is "$(cells deep/er/files.json --filter off | grep -c 'p.txt/prefetch=off')" 0 "an exclusion by a file"
+check "runs with them: $(cat err)" "$L" run deep/er/files.json --set model_copy= --no-plots -q --out files >/dev/null 2>err
+holds files/result.json '.layerbench.scenario.requested | .fixed.draft_model == "deep/er/../draft.gguf" and .fixed.model_copy == "" and .matrix.prompts == ["deep/er/p.txt", "far.txt"]' "where files were found" .layerbench.scenario.requested
+"$L" run deep/er/files.json --no-plots -q --list --save-scenario saved.json >/dev/null 2>err
+holds saved.json '.fixed.model_copy == "deep/er/../beside.gguf,elsewhere.gguf"' "each of several files by itself" .fixed
 echo '{"include": "self.json"}' >self.json
 expect 2 "layerbench run: self.json: include: 'self.json': expected at most 8 files deep*" "$L" run self.json --list
 echo '{"include": ["none.json"]}' >bad.json
