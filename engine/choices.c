@@ -32,7 +32,7 @@ static bool prefetch_at(size_t i, struct lb_choice *choice)
          .about = "a background thread reads ahead while the computation runs",
          .available = LB_ASYNC_PREFETCH != 0},
         {.name = "resident",
-         .about = "everything is loaded at open; nothing streams",
+         .about = "all layers are loaded at open and stay; nothing streams",
          .available = true},
     };
     if (i >= sizeof modes / sizeof *modes)

@@ -53,8 +53,9 @@ struct lb_options {
     const char *predict;        /* of experts, before the router has chosen; default "off" */
     uint32_t predict_depth;     /* layers ahead; default 1 */
     bool protect;               /* default true */
-    const char *resident; /* "none", "dense": what of the layers stays in memory: all that every
-                           * pass needs of a mixture of experts; default "none" */
+    const char *resident; /* "none", "dense": what of the layers is loaded at open and stays while
+                           * the rest streams: all that every pass needs of a mixture of experts;
+                           * default "none" */
     uint64_t streaming_threshold; /* models up to this many bytes load whole; default 0 */
     /* storage */
     const char *storage;    /* default "auto": uring, direct or pread, the first that works here */
@@ -122,7 +123,7 @@ struct lb_model_info {
     uint32_t experts, experts_used; /* of a layer, of a token in a layer; 0: none */
     uint64_t file_bytes;
     uint64_t layer_bytes;    /* all layers */
-    uint64_t resident_bytes; /* embeddings, norm, head */
+    uint64_t resident_bytes; /* beside the layers: embeddings, norm, head */
     uint32_t gguf_version;
 };
 struct lb_model_info lb_engine_model(const struct lb_engine *engine);
@@ -250,7 +251,7 @@ struct lb_stats {
      * faster one changed; all 0 where the instruction set has one order */
     uint64_t products_rows, products_streams, product_changes;
     /* memory */
-    uint64_t resident_bytes; /* embeddings, norm, head, workspace */
+    uint64_t resident_bytes; /* beside the layers: embeddings, norm, head, workspace */
     uint64_t cache_bytes;    /* frames the cache may hold */
     uint64_t kv_bytes;
     uint64_t allocations; /* after the first pass; 0: the steady state allocates nothing */

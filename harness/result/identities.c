@@ -108,7 +108,7 @@ static void check_memory(const struct sample *s, json_t *broken)
         bound += (double)s->file_bytes;
     if ((double)s->peak_rss_bytes > bound)
         json_append_text(broken,
-                         "peak RSS %" PRIu64 ": expected at most %.0f (resident %" PRIu64
+                         "peak RSS %" PRIu64 ": expected at most %.0f (beside layers %" PRIu64
                          " + cache %" PRIu64 " + KV %" PRIu64 " + 2%% + 16 MiB)",
                          s->peak_rss_bytes, bound, s->all.resident_bytes, s->all.cache_bytes,
                          s->all.kv_bytes);

@@ -156,7 +156,8 @@ struct leads {
 };
 
 /* Column k of the cell. Streaming options say nothing about a reference cell: "-". The first column
- * says "resident", beside the option's value where that tells. */
+ * says "resident", beside the option's value where that tells; under the option `resident`, which
+ * is what of the layers stays, "all". */
 static const char *lead_text(const struct cell *cell, const struct leads *leads, size_t k,
                              char *text, size_t size)
 {
@@ -167,7 +168,8 @@ static const char *lead_text(const struct cell *cell, const struct leads *leads,
     if (tells)
         option_format(o, &cell->settings, value, sizeof value);
     if (cell->reference && k == 0)
-        snprintf(text, size, "%s%sresident", value, *value ? " " : "");
+        snprintf(text, size, "%s%s%s", value, *value ? " " : "",
+                 strcmp(o->name, "resident") == 0 ? "all" : "resident");
     else
         snprintf(text, size, "%s", tells ? value : "-");
     return text;

@@ -113,8 +113,8 @@ void summary_usage_markdown(const struct results *r, FILE *out)
         "and of other programs alike. Another program's pass is made of the speed that it prints "
         "(`tokens_per_second`), where it prints none of its wall time. **Its work is not "
         "checked**: "
-        "no identity, no hash of tokens, no floor. Memory is resident memory of the largest "
-        "process, mapped files included.\n\n"
+        "no identity, no hash of tokens, no floor. Memory is the most that the largest process "
+        "had in memory, mapped files included.\n\n"
         "| cell | program | wall | CPU | bytes read | major faults | peak memory | it printed |\n"
         "|---|---|---|---|---|---|---|---|\n",
         out);

@@ -132,8 +132,8 @@ struct settings settings_default(void)
 #define SPECULATION(field) ENGINE(speculation.field)
 
 static const struct option table[] = {
-    {"prefetch", "HOW", "how layers come: resident loads all at the start", OPTION_CHOICE,
-     ENGINE(prefetch), .choice_kind = "prefetch", .flags = OPTION_STREAMING},
+    {"prefetch", "HOW", "how layers come; resident: they do not, all are loaded at open and stay",
+     OPTION_CHOICE, ENGINE(prefetch), .choice_kind = "prefetch", .flags = OPTION_STREAMING},
     {"cache_layers", "N", "layers kept in memory, the ones in use and in flight counted",
      OPTION_COUNT, ENGINE(cache_layers), .min = 1, .words = words_auto, .flags = OPTION_STREAMING,
      .unit = "layers"},
@@ -155,8 +155,11 @@ static const struct option table[] = {
      .min = 1, .max = 64, .flags = OPTION_STREAMING, .unit = "layers"},
     {"protect", "on|off", "layers inside the prefetch window may not be evicted", OPTION_BOOL,
      ENGINE(protect), .flags = OPTION_STREAMING},
-    {"resident", "WHAT", "dense: all but the experts of a mixture stays in memory", OPTION_CHOICE,
-     ENGINE(resident), .choices = choices_resident, .flags = OPTION_STREAMING},
+    {"resident", "WHAT",
+     "what of the layers is loaded at open and stays while the rest streams: of a mixture, dense: "
+     "all"
+     " but the experts",
+     OPTION_CHOICE, ENGINE(resident), .choices = choices_resident, .flags = OPTION_STREAMING},
     {"streaming_threshold", "SIZE", "models up to this size load whole", OPTION_SIZE,
      ENGINE(streaming_threshold), .flags = OPTION_STREAMING},
     {"storage", "NAME", "how the file is read", OPTION_CHOICE, ENGINE(storage),

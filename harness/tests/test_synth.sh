@@ -52,7 +52,7 @@ check "a pass of few megabytes: $reading" grep -qE '^predicted.*reading ([0-9.]+
 # ---- a run ----
 cat >s.json <<'END'
 {"name":"experts","about":"A test?","model":{"synth":{"shape":"tiny-moe","quant":"Q4_K_M","layers":3,"routing_skew":0.9}},
- "matrix":{"replacement":["lru","lfu"],"resident":["none","dense"],"prefetch":["off"]},"warmup":0,"repetitions":1,
+ "matrix":{"resident":["none","dense"],"replacement":["lru","lfu"],"prefetch":["off"]},"warmup":0,"repetitions":1,
  "fixed":{"threads":1,"prompt_tokens":4,"generate_tokens":12,"storage":"memory","cache_layers":1,
           "device":{"bandwidth":"1GB/s","latency":"0"},"log_routes":true}}
 END
@@ -64,6 +64,8 @@ holds r/result.json '.layerbench.scenario.effective.model.synthetic_routing.skew
 for file in r/summary.md r/report.html r/plots/*.gp; do
     grep -qF "$note" "$file" || fail "$file does not say: $note"
 done
+is "$(sed -n 's/^| \(none\|dense\|all\) .*/\1/p' r/summary.md | head -n 5 | paste -sd' ')" "none none dense dense all" \
+    "the table's column: what of the layers is resident"
 "$bench" simulate --against r >"$work/out" 2>"$work/err" || fail "against: $(cat "$work/err")"
 is "$(awk '/replacement=/ && $(NF-1) " " $NF != $(NF-3) " " $(NF-2)' "$work/out")" "" "read as predicted"
 is "$(grep -c replacement= "$work/out")" 4 "cells predicted"
