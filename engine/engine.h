@@ -293,6 +293,7 @@ struct lb_turn {
     const char *message;
     const char *chat_template; /* the name of a known format; NULL, "auto": the model's own */
     bool follows, ended;
+    const char *system; /* stands before the first message, where none follows; NULL, "": none */
 };
 enum lb_status lb_engine_chat(struct lb_engine *engine, const struct lb_turn *turn, char **text,
                               struct lb_error *err);

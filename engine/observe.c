@@ -229,12 +229,26 @@ enum lb_status lb_engine_chat(struct lb_engine *e, const struct lb_turn *turn, c
         return status;
     const char *end = turn->follows && !turn->ended ? format->end : "";
     const char *between = turn->follows ? format->between : "";
-    size_t size = strlen(end) + strlen(between) + strlen(format->before) + strlen(turn->message) +
-                  strlen(format->after) + 1;
+    const bool system = !turn->follows && turn->system && *turn->system;
+    const char *const parts[] = {end,
+                                 between,
+                                 format->system_inside ? format->before : "",
+                                 system ? format->system[0] : "",
+                                 system ? turn->system : "",
+                                 system ? format->system[1] : "",
+                                 format->system_inside ? "" : format->before,
+                                 turn->message,
+                                 format->after};
+    enum { N = sizeof parts / sizeof *parts };
+    size_t size = 1;
+    for (size_t i = 0; i < N; i++)
+        size += strlen(parts[i]);
     *text = lb_calloc(size, 1);
     if (!*text)
         return lb_fail(err, LB_ERR_NOMEM, "message: out of memory");
-    snprintf(*text, size, "%s%s%s%s%s", end, between, format->before, turn->message, format->after);
+    char *at = *text;
+    for (size_t i = 0; i < N; i++)
+        at = stpcpy(at, parts[i]);
     return LB_OK;
 }
 

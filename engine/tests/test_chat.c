@@ -19,6 +19,9 @@ int main(void)
     is("{{ '<|user|>\\n' + m['content'] + eos_token }}{{ '<|assistant|>\\n' }}", "zephyr");
     is("{{ '<|user|>\\n' + m['content'] + '<|end|>\\n' }}{{ eos_token }}", "phi-3");
     is("{{ bos_token + '[INST] ' + m['content'] + ' [/INST]' }}{{ m['content'] + eos_token }}",
+       "mistral");
+    is("{% if system %}{{ '<<SYS>>\\n' + system + '\\n<</SYS>>\\n\\n' }}{% endif %}"
+       "{{ bos_token + '[INST] ' + m['content'] + ' [/INST]' }}",
        "llama-2");
     is("{{ '<\uFF5CUser\uFF5C>' + m['content'] + '<\uFF5CAssistant\uFF5C>' }}", "deepseek");
     is("{{ m['content'] }}", "none");

@@ -169,13 +169,33 @@ static void between(const char *path)
         struct lb_turn turn;
         const char *text;
     } cases[] = {
-        {{"a", "chatml", false, false}, "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n"},
-        {{"a", "chatml", true, true}, "\n<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n"},
-        {{"a", "chatml", true, false},
+        {{"a", "chatml", false, false, NULL},
+         "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n"},
+        {{"a", "chatml", true, true, NULL},
+         "\n<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n"},
+        {{"a", "chatml", true, false, NULL},
          "<|im_end|>\n<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n"},
-        {{"a", "llama-2", true, true}, "<s>[INST] a [/INST]"},
-        {{"a", "llama-2", true, false}, "</s><s>[INST] a [/INST]"},
-        {{"a", "llama-3", true, false},
+        {{"a", "llama-2", true, true, NULL}, "<s>[INST] a [/INST]"},
+        {{"a", "llama-2", true, false, NULL}, "</s><s>[INST] a [/INST]"},
+        {{"a", "chatml", false, false, "be short"},
+         "<|im_start|>system\nbe short<|im_end|>\n<|im_start|>user\na<|im_end|>\n"
+         "<|im_start|>assistant\n"},
+        {{"a", "chatml", true, true, "be short"},
+         "\n<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n"},
+        {{"a", "chatml", false, false, ""},
+         "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n"},
+        {{"a", "llama-3", false, false, "s"},
+         "<|start_header_id|>system<|end_header_id|>\n\ns<|eot_id|>"
+         "<|start_header_id|>user<|end_header_id|>\n\na<|eot_id|>"
+         "<|start_header_id|>assistant<|end_header_id|>\n\n"},
+        {{"a", "phi-3", false, false, "s"},
+         "<|system|>\ns<|end|>\n<|user|>\na<|end|>\n<|assistant|>\n"},
+        {{"a", "zephyr", false, false, "s"}, "<|system|>\ns</s>\n<|user|>\na</s>\n<|assistant|>\n"},
+        {{"a", "deepseek", false, false, "s"}, "s<\uFF5CUser\uFF5C>a<\uFF5CAssistant\uFF5C>"},
+        {{"a", "llama-2", false, false, "s"}, "[INST] <<SYS>>\ns\n<</SYS>>\n\na [/INST]"},
+        {{"a", "mistral", false, false, "s"}, "[INST] s\n\na [/INST]"},
+        {{"a", "mistral", true, true, "s"}, "<s>[INST] a [/INST]"},
+        {{"a", "llama-3", true, false, NULL},
          "<|eot_id|><|start_header_id|>user<|end_header_id|>\n\na<|eot_id|>"
          "<|start_header_id|>assistant<|end_header_id|>\n\n"},
     };
@@ -184,8 +204,8 @@ static void between(const char *path)
         CHECK_TEXT(text, cases[i].text);
         lb_release(text);
     }
-    CHECK(lb_engine_chat(engine, &(struct lb_turn){"a", "none", 0, 0}, &text, &err) ==
-          LB_ERR_INPUT);
+    CHECK(lb_engine_chat(engine, &(struct lb_turn){.message = "a", .chat_template = "none"}, &text,
+                         &err) == LB_ERR_INPUT);
     for (size_t i = 0; chat_at(i); i++)
         CHECK(*chat_at(i)->end, "%s: no end of an answer", chat_at(i)->name);
     lb_engine_close(engine);

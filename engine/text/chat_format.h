@@ -5,6 +5,7 @@
 #ifndef TEXT_CHAT_FORMAT_H
 #define TEXT_CHAT_FORMAT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct chat_format {
@@ -12,6 +13,8 @@ struct chat_format {
     const char *before, *after; /* the message; what stands after it begins the answer */
     const char *end;            /* of an answer: a token, which the model draws */
     const char *between;        /* this and the next message's `before` */
+    const char *system[2];      /* before and after a system message: ahead of the first message, */
+    bool system_inside;         /* or in it, after its `before` */
 };
 
 /* NULL: not one of the known formats. */

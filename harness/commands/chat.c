@@ -39,7 +39,7 @@ static enum lb_status ids_of(struct chat *c, const char *message, int32_t **ids,
                              struct lb_error *err)
 {
     const struct lb_turn turn = {message, c->sampling.chat_template, .follows = c->begun,
-                                 .ended = c->ended};
+                                 .ended = c->ended, .system = c->sampling.system};
     const struct lb_text_options how = {.bos = !c->begun, .special = true};
     char *text = NULL;
     enum lb_status status = lb_engine_chat(c->loop.engine, &turn, &text, err);
@@ -109,9 +109,15 @@ static int converse(struct chat *c)
     size_t room = 0;
     int32_t *ids = NULL;
     size_t n;
-    /* a model without a template is refused before anything is typed */
+    const uint32_t context = lb_engine_effective(c->loop.engine).context;
+    /* what no message can mend is refused before anything is typed */
     enum lb_status status = ids_of(c, "", &ids, &n, &err);
     lb_release(ids);
+    if (status == LB_OK && n >= context)
+        status =
+            lb_fail(&err, LB_ERR_INPUT,
+                    "--system: %zu tokens with the template: expected less than %u (--context)", n,
+                    context);
     sigaction(SIGINT, &ours, &old);
     while (status == LB_OK && read_message(&line, &room)) {
         if (*line)

@@ -125,7 +125,9 @@ static int generate(struct text_loop *loop, const struct generate *g, const char
     int32_t *ids = NULL;
     size_t n_ids = 0;
     uint32_t context = lb_engine_effective(loop->engine).context;
-    const struct lb_turn turn = {prompt, g->sampling.chat_template, false, false};
+    const struct lb_turn turn = {.message = prompt,
+                                 .chat_template = g->sampling.chat_template,
+                                 .system = g->sampling.system};
     if (g->chat && lb_engine_chat(loop->engine, &turn, &chat, &err) != LB_OK)
         goto done;
     const char *text = chat ? chat : prompt;
@@ -187,6 +189,8 @@ int command_generate(int argc, char **argv)
     if (argc > 1)
         return cli_fail("generate", "'%s': expected options only; the text goes after --prompt",
                         argv[1]);
+    if (g.sampling.system && !g.chat)
+        return cli_fail("generate", "--system: expected with --chat: it is part of a template");
     const struct lb_speculation *speculation = &settings.engine.speculation;
     if (strcmp(speculation->speculate, "replay") == 0)
         return cli_fail("generate", "--speculate replay: expected off, ngram or draft: what is "

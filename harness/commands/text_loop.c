@@ -21,6 +21,8 @@ static const struct option table[] = {
     {"seed", "N", "of sampling", OPTION_COUNT64, FIELD(seed), .flags = 0},
     {"chat_template", "FORMAT", "around messages, instead of the model's", OPTION_CHOICE,
      FIELD(chat_template), .choice_kind = "chat_template"},
+    {"system", "TEXT", "a system message, before the first one", OPTION_TEXT, FIELD(system),
+     .flags = 0},
 };
 
 struct cli_group text_options_group(struct text_options *sampling)

@@ -17,7 +17,7 @@ struct text_options {
     uint32_t tokens, top_k;
     double temperature, top_p;
     uint64_t seed;
-    const char *chat_template;
+    const char *chat_template, *system; /* of messages */
 };
 /* Their options, with the defaults that *sampling has. */
 struct cli_group text_options_group(struct text_options *sampling);

@@ -38,6 +38,29 @@ is "$(cat err)" "" "chat -q is silent"
 "$run" chat "${common[@]}" </dev/null >text 2>err
 is "$? $(cat text err)" "0 " "no message"
 
+# a system message: part of what is held, once; generate --chat has the same; it stays when the context is full
+sys=(--system "answer in one word")
+printf '%s\n' hello "and you" | "$run" chat "${common[@]}" "${sys[@]}" -n 12 >text 2>err
+more=$(sed -n 's/^2 messages, \([0-9]*\) .*/\1/p' err)
+"$run" generate "${common[@]}" --chat "${sys[@]}" -p hello -n 12 -q >expected 2>err
+is "$(head -c "$(wc -c <expected)" text)" "$(cat expected)" "the first answer after a system message"
+[ "$(cat expected)" != "$first" ] || fail "a system message changes nothing"
+"$run" generate -m m.gguf -p "<|im_start|>system
+answer in one word<|im_end|>
+<|im_start|>user
+hello<|im_end|>
+<|im_start|>assistant
+" --special -n 12 -q --temperature 0 >whole 2>err
+is "$(tail -c "$(wc -c <expected)" whole)" "$(cat expected)" "a system message in its template"
+system=$("$run" tokenize -m m.gguf --special "<|im_start|>system
+answer in one word<|im_end|>
+" | wc -w)
+[ "$more" -gt "$held" ] && [ "$more" -le $((held + system + 24)) ] || fail "two messages hold $held tokens, after a system message of $system $more"
+printf '%s\n' one two three four five six | "$run" chat "${common[@]}" "${sys[@]}" -n 20 --context 128 >text 2>err
+is "$?" 0 "a full context with a system message"
+expect 2 "layerbench chat: --system: [0-9]* tokens with the template: expected less than 32 (--context)" "$run" chat "${common[@]}" --context 32 --system "$(yes word | head -n 60 | tr '\n' ' ')"
+expect 2 "layerbench generate: --system: expected with --chat*" "$run" generate -m m.gguf -p a "${sys[@]}"
+
 # a context that is full: what was said goes, the message is answered; one too long is refused, and the next answered
 printf '%s\n' one two three four five six | "$run" chat "${common[@]}" -n 20 --context 96 >text 2>err
 is "$?" 0 "a full context"
