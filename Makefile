@@ -37,11 +37,12 @@ $(error missing packages: run 'scripts/setup' once (it installs compilers, $(PAC
 endif
 endif
 
-# The C library does not matter: what is missing for a static program is the same with glibc and musl,
-# and musl's compiler has no C++, which Google Benchmark is made of.
+# Debian has archives of all libraries but Google Benchmark. The C library does not matter: that one is
+# missing with glibc and musl, whose compiler has no C++, which Google Benchmark is made of.
+STATIC_LIB := build/static/lib
 ifeq ($(STATIC),1)
-ifeq ($(shell $(CXX) -print-file-name=libbenchmark.a),libbenchmark.a)
-$(error STATIC=1: no libbenchmark.a: Debian's libbenchmark-dev has the shared library only. Build Google Benchmark (cmake -DBENCHMARK_ENABLE_TESTING=OFF) and say where it is: LIBRARY_PATH=FOLDER make STATIC=1)
+ifeq ($(wildcard $(STATIC_LIB)/libbenchmark.a)$(filter-out libbenchmark.a,$(shell $(CXX) -print-file-name=libbenchmark.a)),)
+$(error STATIC=1: no libbenchmark.a: Debian's libbenchmark-dev has the shared library only. 'scripts/static-benchmark $(STATIC_LIB)' makes it of Debian's source package (30 s); or say where yours is: LIBRARY_PATH=FOLDER make STATIC=1)
 endif
 endif
 
@@ -76,7 +77,7 @@ COMPILE_C = $(CC) -ffile-prefix-map=$(CURDIR)=. $(OUR_CPPFLAGS) $(CPPFLAGS) $(OU
 COMPILE_CXX = $(CXX) -ffile-prefix-map=$(CURDIR)=. $(OUR_CPPFLAGS) $(CPPFLAGS) $(OUR_CXXFLAGS) $(CXXFLAGS)
 PKG_CONFIG := pkg-config $(if $(filter 1,$(STATIC)),--static)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null)
-LINK = $(CXX) $(OPT) $(if $(filter 1,$(STATIC)),-static) $(LDFLAGS)
+LINK = $(CXX) $(OPT) $(if $(filter 1,$(STATIC)),-static -L$(STATIC_LIB)) $(LDFLAGS)
 LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lm -lstdc++ -pthread
 
 ENGINE_SRC := $(filter-out engine/tests/%,$(wildcard engine/*.c engine/*/*.c engine/*/*/*.c))
