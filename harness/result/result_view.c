@@ -114,12 +114,22 @@ const char *view_option(struct result_view *view, const struct view_cell *cell, 
     return text_of(view, json_object_get(cell->options, key));
 }
 
+/* Of a path, without folder and ending. */
+static const char *file_name(struct result_view *view, const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const char *dot = strrchr(name, '.');
+    return view_text(view, "%.*s", dot && dot > name ? (int)(dot - name) : (int)strlen(name), name);
+}
+
 const char *view_option_label(struct result_view *view, const struct view_cell *cell,
                               const char *key)
 {
     const char *value = view_option(view, cell, key);
     size_t count;
     const struct option *table = options_table(&count), *option = option_find(table, count, key);
+    if (option && option->flags & OPTION_FILE)
+        return file_name(view, value);
     bool size = option && option_is_size(option);
     uint64_t bytes;
     char text[32];

@@ -100,7 +100,8 @@ enum lb_status view_find_cell(const struct result_view *view, const char *text, 
 
 /* An option as text ("" when absent), numbers as written. */
 const char *view_option(struct result_view *view, const struct view_cell *cell, const char *key);
-/* The same for people: sizes with their unit, as in a scenario ("1MiB"). */
+/* The same for people: sizes with their unit, as in a scenario ("1MiB"); of a file its name,
+ * without folder and ending. */
 const char *view_option_label(struct result_view *view, const struct view_cell *cell,
                               const char *key);
 /* A field of the environment or another object as text, "" when absent: a plain value, or the

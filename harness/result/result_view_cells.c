@@ -83,14 +83,13 @@ static bool option_varies(const struct result_view *view, const char *key)
     return false;
 }
 
-/* "threads 2", of a file its name alone: "prose" */
-static const char *work_text(struct result_view *view, const char *key, const char *value)
+/* "threads 2", of a file of prompts its name alone: "prose" */
+static const char *work_text(struct result_view *view, const struct view_cell *cell,
+                             const char *key)
 {
-    const char *name = strrchr(value, '/');
-    if (strcmp(key, "prompts") != 0)
-        return view_text(view, "%s %s", key, value);
-    name = name ? name + 1 : value;
-    return view_text(view, "%.*s", (int)strcspn(name, "."), name);
+    if (strcmp(key, "prompts") == 0)
+        return view_option_label(view, cell, key);
+    return view_text(view, "%s %s", key, view_option(view, cell, key));
 }
 
 /* Of the options with one of the flags, or that tell the work where they are 0: what varies. */
@@ -105,8 +104,7 @@ static const char *varying(struct result_view *view, const struct view_cell *cel
         bool wanted = flags ? (table[k].flags & flags) != 0 : tells_work(&table[k]);
         if (!wanted || strcmp(name, except) == 0 || !option_varies(view, name))
             continue;
-        text = view_text(view, "%s%s%s", text, *text ? ", " : "",
-                         work_text(view, name, view_option(view, cell, name)));
+        text = view_text(view, "%s%s%s", text, *text ? ", " : "", work_text(view, cell, name));
     }
     return text;
 }
@@ -301,8 +299,8 @@ static const char *label_part(struct result_view *view, const struct view_cell *
 /* Whether the option says something about a reference cell, which reads nothing. */
 static bool is_of_compute(const char *key)
 {
-    static const char *const keys[] = {
-        "batch", "threads", "prompt_tokens", "generate_tokens", "context", "kernels", "kv"};
+    static const char *const keys[] = {"batch",           "threads", "prompt_tokens", "prompts",
+                                       "generate_tokens", "context", "kernels",       "kv"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (strcmp(keys[i], key) == 0)
             return true;

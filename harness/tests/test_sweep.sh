@@ -115,6 +115,12 @@ is "$(cells deep/er/files.json --filter sync)" "prompts=deep/er/p.txt/prefetch=s
 is "$(cells deep/er/files.json --filter off | grep -c 'p.txt/prefetch=off')" 0 "an exclusion by a file"
 check "runs with them: $(cat err)" "$L" run deep/er/files.json --set model_copy= --no-plots -q --out files >/dev/null 2>err
 holds files/result.json '.layerbench.scenario.requested | .fixed.draft_model == "deep/er/../draft.gguf" and .fixed.model_copy == "" and .matrix.prompts == ["deep/er/p.txt", "far.txt"]' "where files were found" .layerbench.scenario.requested
+if command -v gnuplot >/dev/null; then
+    "$L" plot files --only time-by-cell --out figures >out 2>&1 || fail "plot: $(cat out)"
+    is "$(sed -n 's/^"\([^"]*\)".*/\1/p' figures/time-by-cell.dat | paste -sd,)" "sync p,off far,sync far,resident p,resident far" "files by their names in a figure"
+else
+    part_skipped "no figure: needs gnuplot"
+fi
 "$L" run deep/er/files.json --no-plots -q --list --save-scenario saved.json >/dev/null 2>err
 holds saved.json '.fixed.model_copy == "deep/er/../beside.gguf,elsewhere.gguf"' "each of several files by itself" .fixed
 echo '{"include": "self.json"}' >self.json
