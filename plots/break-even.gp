@@ -24,6 +24,7 @@ of(kind, n, x) = strcol(1) eq kind && strcol(2) eq n ? x : NaN
 
 do for [format in formats] {
     eval open(format)
+    do for [i = 1:8] { set linetype i pt 7 ps k } # full and open tell something else
     eval legend('lines')
     eval panel(1)
     set logscale x 2
@@ -33,7 +34,7 @@ do for [format in formats] {
     set xlabel 'computing / loading (c/t)'
     eval ylabel('share that is right')
     plot for [i = 1:words(lengths)] data using (of('line', word(lengths, i), $3)):4 \
-             with lines lt series_line(i) dt 1, \
+             with lines lt series_line(i), \
          for [i = 1:words(lengths)] data using (of('cell', word(lengths, i), $5 == 1 ? $3 : NaN)):4 \
              with points lt series_line(i) pt 7, \
          for [i = 1:words(lengths)] data using (of('cell', word(lengths, i), $5 == 0 ? $3 : NaN)):4 \

@@ -230,9 +230,9 @@ const char *figure_break_even(struct figure_input *in, FILE *data)
                     ratio < k + 1 ? acceptance_for(ratio, k) : NAN);
         }
     in->runs = view_text(view, "%zu cells", shown);
-    in->note = view_text(view, "lines: %s, a guess computes %.2g and reads %.2g of a pass more",
-                         overlap ? "loads overlap computing" : "loads and computing in turns",
-                         dearer, more);
+    in->note =
+        view_text(view, "lines: %s; a guess adds %.2g of computing, %.2g of reading",
+                  overlap ? "loads beside computing" : "loads, then computing", dearer, more);
     in->reading = view_text(view, "Guessing pays off in %zu of %zu cells.", pay, shown);
     return NULL;
 }
