@@ -45,7 +45,10 @@ do for [format in formats] {
         set xrange [0.6:places + 0.4]
         set yrange [0:top * s * 1.06]
         set xtics ()
-        do for [i = 1:places] { set xtics add (ticks[i] i) }
+        widest = ''; do for [i = 1:places] { widest = widest.'"'.ticks[i].'" ' }
+        room = panel_w(0) / places - 4; size = longest(widest) * 10.8 > room ? 14 : 18
+        eval sprintf("set xtics font ',%d'", size)
+        do for [i = 1:places] { set xtics add (fit(ticks[i], room, size) i) }
         set xlabel word(panels, p)
         eval ylabel(axis)
         if (ends) {

@@ -165,7 +165,8 @@ set_twos(axis, low, high) = sprintf("set %stics (); do for [e = -20:20] { t = 2.
 # the end of each to its name. Before open(): if (direct(names, most)) { right = room_for(names) };
 # in a panel, after its ranges and before its plot: the ends into end_x[], end_y[] (in units of the
 # axes) by note_end() in stats, then eval name_ends('names', low, high of the axis); names have
-# linetypes key_style(i). After it eval drop_ends.
+# linetypes key_style(i). After it eval drop_ends. From a line that ends before others it leads in
+# grey: no part of the line.
 array end_x[40]; array end_y[40]; array end_at[40]
 direct(names, most) = words(names) <= min(40, most) && longest(names) <= 14
 room_for(names) = 34 + 10.3 * longest(names)
@@ -183,8 +184,9 @@ name_ends(names, low, high) = sprintf("bottom = y1(p) - panel_h(0); placed = 0; 
         do for [j = 1:placed] { next = 0; \
             do for [i = 1:words(%s)] { if (end_at[i] > 0 && (next == 0 || end_at[i] > end_at[next])) { next = i } }; \
             if (next > 0) { ceiling = min(ceiling, end_at[next]); end_at[next] = -ceiling; ceiling = ceiling - step } } }; \
+    furthest = -1e300; do for [i = 1:40] { furthest = max(end_x[i], furthest) }; \
     do for [i = 1:words(%s)] { if (end_y[i] == end_y[i]) { \
-        set arrow 60 + i from first end_x[i], first end_y[i] to screen (width - right + 22.0) / width, screen abs(end_at[i]) / height nohead lt key_style(i) lw 1; \
+        set arrow 60 + i from first end_x[i], first end_y[i] to screen (width - right + 22.0) / width, screen abs(end_at[i]) / height nohead lt (end_x[i] < furthest ? 12 : key_style(i)) lw 1 dt 1; \
         set label 60 + i word(%s, i) at screen (width - right + 27.0) / width, screen abs(end_at[i]) / height left font ',16' } }", \
     names, names, names, low, high, low, names, names, names)
 drop_ends = "do for [i = 61:100] { unset arrow i; unset label i }"

@@ -312,8 +312,8 @@ const char *figure_time_by_cell(struct figure_input *in, FILE *data)
     in->legend = floor_legend(cells, n);
     if (any_faulted)
         in->note = view_text(in->view,
-                             "%s%smapped cells wait for pages while they compute: the time "
-                             "beyond the resident cell's",
+                             "%s%swaiting of mapped cells is their time beyond the resident "
+                             "cell's",
                              in->note, *in->note ? "; " : "");
     in->reading =
         view_text(in->view, "In the fastest cell, %s, %.0f%% of a pass is waiting.", best->label,

@@ -265,7 +265,7 @@ static size_t write_panel(struct figure_input *in, FILE *data, const struct figu
     metric = metric ? metric : usual_metric(cells, n);
     for (size_t i = 0; i < n; i++) {
         const struct view_cell *c = cells[i];
-        const char *text = short_text(view, view_option_label(view, c, in->option), 48 / places);
+        const char *text = short_text(view, view_option_label(view, c, in->option), 60 / places);
         double value = metric->of(c, c->pass.median);
         double ends[] = {metric->of(c, c->pass.low), metric->of(c, c->pass.high)};
         /* what follows from the time of a pass does so from that of its floor */
