@@ -65,14 +65,21 @@ static void wrap_caption(struct result_view *view, const char *const *parts, siz
             lines[line] = view_text(view, "%.*s...", CAPTION_WIDTH - 3, lines[line]);
 }
 
+/* "C=" or "d=" at the beginning of a word. */
+static bool has_letter(const char *name, size_t length, const char *letter)
+{
+    const char *at = memmem(name, length, letter, 2);
+    return at && (at == name || at[-1] == ' ');
+}
+
 /* What the letters of cells' names stand for, those that stand in the table's first column. */
 static const char *letters(struct result_view *view, const char *data)
 {
     bool c = false, d = false;
     for (const char *line = data; *line; line += strcspn(line, "\n"), line += *line == '\n') {
         const char *name = *line == '"' ? line + 1 : "", *end = name + strcspn(name, "\"\n");
-        c |= memmem(name, (size_t)(end - name), " C=", 3) != NULL;
-        d |= memmem(name, (size_t)(end - name), " d=", 3) != NULL;
+        c |= has_letter(name, (size_t)(end - name), "C=");
+        d |= has_letter(name, (size_t)(end - name), "d=");
     }
     bool layers = view->cache_unit && strcmp(view->cache_unit, "layers") == 0;
     return view_text(view, "%s%s%s",

@@ -118,6 +118,9 @@ holds files/result.json '.layerbench.scenario.requested | .fixed.draft_model == 
 if command -v gnuplot >/dev/null; then
     "$L" plot files --only time-by-cell --out figures >out 2>&1 || fail "plot: $(cat out)"
     is "$(sed -n 's/^"\([^"]*\)".*/\1/p' figures/time-by-cell.dat | paste -sd,)" "sync p,off far,sync far,resident p,resident far" "files by their names in a figure"
+    "$L" run -m m.gguf "${quick[@]}" --vary cache_layers=2,3 --repetitions 1 --no-plots -q --out letters >/dev/null 2>err
+    "$L" plot letters --only time-by-cell --out figures >out 2>&1 || fail "plot: $(cat out)"
+    check "a caption says what C is where names begin with it" grep -q "^caption.*C: layers in the cache" figures/time-by-cell.gp
 else
     part_skipped "no figure: needs gnuplot"
 fi
