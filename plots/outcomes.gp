@@ -16,7 +16,7 @@ labels = ''; n = 0; top = 0
 stats data using (labels = add(labels, strcol(1)), n = n + 1, \
                   top = max(top, $2 + $3 + $4 + $5), 0) nooutput
 
-left = 24 + min(38, longest(labels)) * 8.6
+left = left_for(labels)
 key_columns = 4
 key_names = '"hit" "prefetched" "late" "miss"'
 key_style(i) = 20 + i

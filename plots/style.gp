@@ -196,6 +196,8 @@ add(list, name) = strstrt(list, '"'.name.'"') ? list : list.'"'.name.'" '
 at(list, name) = sum [i = 1:words(list)] (word(list, i) eq name ? i : 0)
 longest(list) = _longest(list, words(list))
 _longest(list, n) = n == 0 ? 0 : max(strlen(word(list, n)), _longest(list, n - 1))
+# The left margin beside names of rows, in a font of 15.
+left_for(names) = 32 + min(38, longest(names)) * 8.7
 # A name cut to that many units in a font of that size.
 fit(name, room, size) = strlen(name) * size * 0.6 <= room ? name : name[1:max(1, int(room / size / 0.6) - 1)].'…'
 max(a, b) = a > b || b != b ? a : b
