@@ -44,10 +44,10 @@ struct lb_engine {
     void *ballast;                 /* memory that no counter knows (options.breaks), or NULL */
     uint64_t reads_checked;        /* up to here the file was as it had been */
     uint64_t allocations_at_first; /* after the first pass */
-    struct { /* of the prompt being prefilled, in tokens; total 0: none is */
+    struct {                       /* of the prompt being prefilled, in tokens; total 0: none is */
         size_t before, now, total;
     } prompt;
-    uint32_t most_together;        /* tokens of a prompt in one pass, at least max_tokens */
+    uint32_t most_together; /* tokens of a prompt in one pass, at least max_tokens */
     /* token-wise views of a batch, room for most_together */
     uint32_t *sequences;
     bool *want;
