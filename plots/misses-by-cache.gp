@@ -1,8 +1,9 @@
 # How many of the needed experts were not in the cache, by its size?
 #
 # Each line is a replacement policy as it ran: above of the experts that routers chose, below of
-# their bytes. No policy can miss less than Belady's, which knows the future. Left of the grey line
-# the cache is smaller than what one token needs: an expert leaves before its layer comes again.
+# their bytes. Of replayed routes belady knows the future, and no policy misses less; in a run it
+# knows no more than routers have revealed. Left of the grey line the cache is smaller than what one
+# token needs: an expert leaves before its layer comes again.
 #
 #   gnuplot -e "data='misses-by-cache.dat'; out='misses-by-cache'" plots/misses-by-cache.gp
 #
