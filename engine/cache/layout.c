@@ -24,6 +24,9 @@
 #define FRAME_STEP       8192u
 #define LARGE_FRAME      (1u << 20)
 #define FINE_WASTE_SHARE 256u
+/* Experts have few sizes, of which a power of two may be no part but a very small one. Each frame
+ * is a read of its own, so a frame that fits them is looked for in steps of a share of its size. */
+#define EXPERT_STEP_SHARE 64u
 
 struct packing {
     /* fixed */
@@ -287,18 +290,25 @@ static uint32_t fit_frame(const struct packing *model, uint32_t n_tensors, uint6
     return (uint32_t)best;
 }
 
+static bool has_experts(const struct packing *p, uint32_t n_tensors)
+{
+    return p->unit_bytes == LAYOUT_UNIT_EXPERT && p->tensors[p->order[n_tensors - 1]].part > 0;
+}
+
 /* The largest power of two whose frames waste little, or somewhat less than that where frames are
- * large; the least wasteful when all waste. */
+ * large; of experts the largest size of any kind; the least wasteful when all waste. */
 static uint32_t choose_frame(const struct packing *model, uint32_t n_tensors, uint64_t needed,
                              uint64_t bytes)
 {
+    const bool experts = has_experts(model, n_tensors);
     uint64_t most = FRAME_LARGEST, best = 0, least = UINT64_MAX;
     if (has_size(model->unit_bytes))
         while (most > FRAME_SMALLEST && most > model->unit_bytes)
             most /= 2;
     while (most < needed)
         most *= 2;
-    for (uint64_t size = most; size >= needed && size >= FRAME_SMALLEST; size /= 2) {
+    for (uint64_t size = most; size >= needed && size >= FRAME_SMALLEST;
+         size = experts ? size - up(size / EXPERT_STEP_SHARE, FRAME_SMALLEST) : size / 2) {
         uint64_t waste = waste_of(model, n_tensors, size, bytes);
         if (waste < least) {
             least = waste;
@@ -307,8 +317,9 @@ static uint32_t choose_frame(const struct packing *model, uint32_t n_tensors, ui
         if (waste <= bytes / WASTE_SHARE)
             break;
     }
-    return best < LARGE_FRAME ? (uint32_t)best
-                              : fit_frame(model, n_tensors, needed, bytes, (uint32_t)best);
+    return experts || best < LARGE_FRAME
+               ? (uint32_t)best
+               : fit_frame(model, n_tensors, needed, bytes, (uint32_t)best);
 }
 
 struct placed {

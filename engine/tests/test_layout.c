@@ -262,6 +262,38 @@ static void experts(void)
     CHECK_TEXT(err.text, "tensor 4: part 0 after part 1 of layer 0: expected parts in order");
 }
 
+/* Experts of two sizes of which a power of two is no part: few reads each, little waste. */
+static void experts_of_two_sizes(void)
+{
+    enum { EXPERTS = 64, GATE = 144 * 512 };
+    static struct layout_tensor tensors[2 * 3 * EXPERTS];
+    uint32_t n = 0;
+    uint64_t at = 4096;
+    for (uint32_t layer = 0; layer < 2; layer++) {
+        const uint64_t down_row = layer ? 210 : 144;
+        for (uint32_t e = 0; e < EXPERTS; e++) {
+            tensors[n++] = (struct layout_tensor){layer, 1 + e, at + e * GATE, 144, 512};
+            tensors[n++] =
+                (struct layout_tensor){layer, 1 + e, at + (EXPERTS + e) * GATE, 144, 512};
+            tensors[n++] = (struct layout_tensor){
+                layer, 1 + e, at + 2 * EXPERTS * GATE + e * 512 * down_row, down_row, 512};
+        }
+        at += EXPERTS * (2 * GATE + 512 * down_row);
+    }
+    struct layout_options o = {.unit_bytes = LAYOUT_UNIT_EXPERT, .align = 64, .file_bytes = at};
+    struct lb_error err = LB_ERROR_INIT;
+    struct layout *l;
+    CHECK(layout_build(tensors, n, &o, &l, &err) == LB_OK, "%s", err.text);
+    check_layout(l, tensors, n, &o, "experts of two sizes");
+    uint64_t frames = 0;
+    for (uint32_t u = 0; u < l->n_units; u++) {
+        frames += l->units[u].n_frames;
+        CHECK(l->units[u].n_extents <= 10, "%u reads", l->units[u].n_extents);
+    }
+    CHECK(frames * l->frame_bytes - l->bytes <= l->bytes / 64, "frames of %u", l->frame_bytes);
+    layout_free(l);
+}
+
 static void refusals(void)
 {
     struct layout_tensor t[2] = {{.layer = 0, .row_bytes = 100, .n_rows = 10},
@@ -310,6 +342,7 @@ int main(void)
     random_models();
     waste();
     experts();
+    experts_of_two_sizes();
     refusals();
     out_of_memory();
     return check_done();
