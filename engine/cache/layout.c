@@ -290,9 +290,10 @@ static uint32_t fit_frame(const struct packing *model, uint32_t n_tensors, uint6
     return (uint32_t)best;
 }
 
-static bool has_experts(const struct packing *p, uint32_t n_tensors)
+/* Units are experts or pieces of them. */
+static bool of_experts(const struct packing *p, uint32_t n_tensors)
 {
-    return p->unit_bytes == LAYOUT_UNIT_EXPERT && p->tensors[p->order[n_tensors - 1]].part > 0;
+    return p->unit_bytes >= LAYOUT_UNIT_EXPERT && p->tensors[p->order[n_tensors - 1]].part > 0;
 }
 
 /* The largest power of two whose frames waste little, or somewhat less than that where frames are
@@ -300,7 +301,7 @@ static bool has_experts(const struct packing *p, uint32_t n_tensors)
 static uint32_t choose_frame(const struct packing *model, uint32_t n_tensors, uint64_t needed,
                              uint64_t bytes)
 {
-    const bool experts = has_experts(model, n_tensors);
+    const bool experts = of_experts(model, n_tensors);
     uint64_t most = FRAME_LARGEST, best = 0, least = UINT64_MAX;
     if (has_size(model->unit_bytes))
         while (most > FRAME_SMALLEST && most > model->unit_bytes)
