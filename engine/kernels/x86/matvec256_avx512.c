@@ -13,6 +13,8 @@
 
 #include <assert.h>
 
+enum { TOKENS = 2 }; /* at most, see tokens_in_rows */
+
 /* For the words of two packed vectors of sums, in each quarter four of row a and four of row b,
  * where their group scale stands: among the bytes of scales256 for groups of 32 (rows 0 and 1, rows
  * 2 and 3), among the words of scales_of_two for groups of 16. */
@@ -112,15 +114,15 @@ INLINE __m512i join_halves(const __m512i v[2])
 
 /* One block of each of 16 rows on their way to the sums of a few tokens */
 struct column {
-    __m512i products[MATVEC_TOKENS][4]; /* lane j of the quarters of k sums to I of row 4 k + j */
-    __m512i mins[MATVEC_TOKENS][4];     /* quarter j of k sums to M of row 4 k + j */
+    __m512i products[TOKENS][4]; /* lane j of the quarters of k sums to I of row 4 k + j */
+    __m512i mins[TOKENS][4];     /* quarter j of k sums to M of row 4 k + j */
 };
 
 /* Block number `at` of rows 4 k to 4 k + 3, which are b, x n tokens (a constant) */
 INLINE void multiply(uint32_t type, const int n, const struct input_view *v,
                      const uint8_t *const b[4], size_t at, int k, struct column *out)
 {
-    __m512i lanes[MATVEC_TOKENS][2], mins[MATVEC_TOKENS][2];
+    __m512i lanes[TOKENS][2], mins[TOKENS][2];
     const __m512i scales = scales256(type, b);
 #pragma GCC unroll 2
     for (int i = 0; i < 2; i++) {
@@ -202,7 +204,7 @@ INLINE void streams(uint32_t type, const int n, const struct kernels_product *p,
     const struct input_view v = input_view(KERNELS_INT8_256, p->input, (uint32_t)n, p->n_in, NULL);
     const size_t stride = apart * p->row_bytes;
     struct halfs256 halfs[2];
-    __m512 sum[MATVEC_TOKENS];
+    __m512 sum[TOKENS];
     for (int t = 0; t < n; t++)
         sum[t] = _mm512_setzero_ps();
     if (groups256(type) == 16)
@@ -239,8 +241,8 @@ INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *
         in_streams(type, 1, p, w, row_begin, row_end, streams);
         break;
     default:
-        assert(p->n_tokens == MATVEC_TOKENS);
-        in_streams(type, MATVEC_TOKENS, p, w, row_begin, row_end, streams);
+        assert(p->n_tokens == TOKENS);
+        in_streams(type, TOKENS, p, w, row_begin, row_end, streams);
     }
 }
 

@@ -123,6 +123,9 @@ INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *
     case 1:
         in_streams(type, 1, p, w, row_begin, row_end, streams);
         break;
+    case 2:
+        in_streams(type, 2, p, w, row_begin, row_end, streams);
+        break;
     default:
         assert(p->n_tokens == MATVEC_TOKENS);
         in_streams(type, MATVEC_TOKENS, p, w, row_begin, row_end, streams);

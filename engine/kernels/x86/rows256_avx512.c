@@ -12,6 +12,8 @@
 
 #include <assert.h>
 
+enum { TOKENS = 2 }; /* at most, see tokens_in_rows */
+
 /* For the words of two packed vectors of sums, the group that each belongs to; with groups of 32,
  * of block 0, 1, 2 or 3 of four, whose scales stand in that lane. */
 #define PAIR(a, b) a, a, a, a, b, b, b, b
@@ -108,7 +110,7 @@ struct four {
     const uint8_t *b[4];
     uint32_t at;    /* number of the first in the row */
     uint32_t valid; /* so many count; at the end of a row the others repeat the last */
-    __m128i products[MATVEC_TOKENS], mins[MATVEC_TOKENS]; /* I and M of each */
+    __m128i products[TOKENS], mins[TOKENS]; /* I and M of each */
 };
 
 INLINE size_t cell_of(const struct four *f, const int n, int j, int token)
@@ -133,7 +135,7 @@ INLINE struct four multiply(uint32_t type, const int n, const struct input_view 
                             const uint8_t *row, uint32_t at, uint32_t valid)
 {
     struct four f = {.at = at, .valid = valid};
-    __m512i lanes[MATVEC_TOKENS][4], mins[MATVEC_TOKENS][4]; /* sum to I and (Q2_K) M */
+    __m512i lanes[TOKENS][4], mins[TOKENS][4]; /* sum to I and (Q2_K) M */
     for (uint32_t j = 0; j < 4; j++)
         f.b[j] = row + (at + (j < valid ? j : valid - 1)) * block_bytes256(type);
     __m512i scales = scales256(type, f.b);
@@ -210,13 +212,13 @@ INLINE void one_token(uint32_t type, const struct kernels_product *p, const uint
     }
 }
 
-/* n tokens (a constant), 2 to MATVEC_TOKENS */
+/* n tokens (a constant) */
 INLINE void some_tokens(uint32_t type, const int n, const struct kernels_product *p,
                         const uint8_t *w, uint32_t row_begin, uint32_t row_end)
 {
     const struct input_view v = input_view(KERNELS_INT8_256, p->input, (uint32_t)n, p->n_in, NULL);
     for (uint32_t row = row_begin; row < row_end; row++, w += p->row_bytes) {
-        float sum[MATVEC_TOKENS] = {0};
+        float sum[TOKENS] = {0};
         for (uint32_t at = 0; at < v.n_groups; at += 4) {
             uint32_t left = v.n_groups - at;
             struct four f =
@@ -237,8 +239,8 @@ INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *
         one_token(type, p, w, row_begin, row_end);
         break;
     default:
-        assert(p->n_tokens == MATVEC_TOKENS);
-        some_tokens(type, MATVEC_TOKENS, p, w, row_begin, row_end);
+        assert(p->n_tokens == TOKENS);
+        some_tokens(type, TOKENS, p, w, row_begin, row_end);
     }
 }
 

@@ -184,6 +184,9 @@ INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *
     case 1:
         tokens(type, 1, p, w, row_begin, row_end);
         break;
+    case 2:
+        tokens(type, 2, p, w, row_begin, row_end);
+        break;
     default:
         assert(p->n_tokens == MATVEC_TOKENS);
         tokens(type, MATVEC_TOKENS, p, w, row_begin, row_end);

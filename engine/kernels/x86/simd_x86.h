@@ -173,14 +173,25 @@ INLINE bool has_fast_product(uint32_t type)
     }
 }
 
-/* Products of up to so many tokens go row by row; types that are costly to multiply there take
- * tiles from two on. */
+/* Products of up to so many tokens go row by row: fewer where a tile, or few256, is as fast; types
+ * that are costly to multiply in rows take those from two tokens on. */
 INLINE uint32_t tokens_in_rows(uint32_t type)
 {
-    return type == QUANT_MXFP4 || type == QUANT_IQ3_XXS || type == QUANT_IQ3_S ||
-                   type == QUANT_IQ4_XS
-               ? 1
-               : MATVEC_TOKENS;
+    switch (type) {
+    case QUANT_MXFP4:
+    case QUANT_IQ3_XXS:
+    case QUANT_IQ3_S:
+    case QUANT_IQ4_XS:
+        return 1;
+    case QUANT_Q2_K:
+    case QUANT_Q3_K:
+    case QUANT_Q4_K:
+    case QUANT_Q5_K:
+    case QUANT_Q6_K:
+        return 2;
+    default:
+        return MATVEC_TOKENS;
+    }
 }
 
 /* ---- blocks of 32 ---- */
