@@ -54,7 +54,7 @@ do for [format in formats] {
         set yrange [0.5:words(distances) + 0.5]
         set xtics () norangelimit
         set ytics () norangelimit
-        do for [i = 1:words(caches)] { set xtics add (word(caches, i) i) }
+        do for [i = 1:words(caches)] { set xtics add (sprintf('%.3g', word(caches, i) + 0) i) }
         do for [i = 1:words(distances)] { set ytics add (word(distances, i) i) }
         set xlabel 'cache ('.unit.')'
         eval ylabel('distance (layers)')

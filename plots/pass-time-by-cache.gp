@@ -49,7 +49,12 @@ do for [format in formats] {
         set xrange [first - 0.04 * (last - first):last + 0.04 * (last - first)]
         if (words(caches) <= 8) {
             set xtics ()
-            do for [c in caches] { set xtics add ((lowest ? c : '') c + 0) }
+            named = first - (last - first)
+            do for [c in caches] {
+                room = c + 0 - named > 0.065 * (last - first) # else the names would run together
+                set xtics add ((lowest && room ? sprintf('%.3g', c + 0) : '') c + 0)
+                if (room) { named = c + 0 }
+            }
         }
         set format x (lowest ? '%g' : '')
         set xlabel (lowest ? 'cache ('.unit.')' : '')
