@@ -55,7 +55,9 @@ if command -v gnuplot >/dev/null; then
     [ "$figures" -gt 2 ] || fail "report with a long TMPDIR: $figures figures"
     is "$(grep -c '<figure>' r2.html) $(grep -c '<figure>' r3.html)" "$figures $figures" "figures with other TMPDIRs"
     "$L" plot o -o p0 >out 2>err; is $? 0 plot
-    if unshare -m true 2>/dev/null && [ -d /root ]; then # /tmp not to be written
+    if [[ $(realpath "$LAYERBENCH") == /tmp/* ]]; then
+        part_skipped "/tmp that cannot be written: the program lies there"
+    elif unshare -m true 2>/dev/null && [ -d /root ]; then # /tmp not to be written
         away=$(mktemp -d /root/layerbench-test.XXXXXX)
         cp -r o "$away" && mkdir "$away/t"
         for t in "TMPDIR=$away/t" "TMPDIR=" "TMPDIR=/tmp"; do
