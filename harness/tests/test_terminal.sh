@@ -44,8 +44,8 @@ grep -q '^note: .*clamped to the model.s 4 layers.*(and 5 more cells: see summar
 is "$(grep -c '^- .*clamped to the model' clamped/summary.md)" 6 "clamped caches in summary.md"
 
 # ---- Ctrl-C: the command that goes on, in words that a shell takes
-set -m # a job of its own, that SIGINT reaches
-"$L" run "${sweep[@]}" --repetitions 100000 --filter 'async|sync' --out 'a folder' >out 2>err &
+set -m # a job of its own, that SIGINT reaches, also where it was ignored at the start of the tests
+env --default-signal "$L" run "${sweep[@]}" --repetitions 100000 --filter 'async|sync' --out 'a folder' >out 2>err &
 pid=$!
 until_true [ -s 'a folder/samples.jsonl' ]
 kill -INT $pid
