@@ -1,5 +1,5 @@
 /*
- * matvec256_avx512: rows of types with blocks of 256 against one token or a few.
+ * matvec256_avx512: rows of types with blocks of 256 against one token.
  *
  * One block of each of 16 rows at a time, four rows by four; in the end a lane is a row.
  *   1. the group scales of four blocks as bytes;
@@ -12,8 +12,6 @@
 #include "kernels/x86/blocks256_avx512.h"
 
 #include <assert.h>
-
-enum { TOKENS = 2 }; /* at most, see tokens_in_rows */
 
 /* For the words of two packed vectors of sums, in each quarter four of row a and four of row b,
  * where their group scale stands: among the bytes of scales256 for groups of 32 (rows 0 and 1, rows
@@ -112,49 +110,43 @@ INLINE __m512i join_halves(const __m512i v[2])
                             _mm512_shuffle_i64x2(v[0], v[1], _MM_SHUFFLE(3, 1, 3, 1)));
 }
 
-/* One block of each of 16 rows on their way to the sums of a few tokens */
+/* One block of each of 16 rows on their way to their sums */
 struct column {
-    __m512i products[TOKENS][4]; /* lane j of the quarters of k sums to I of row 4 k + j */
-    __m512i mins[TOKENS][4];     /* quarter j of k sums to M of row 4 k + j */
+    __m512i products[4]; /* lane j of the quarters of k sums to I of row 4 k + j */
+    __m512i mins[4];     /* quarter j of k sums to M of row 4 k + j */
 };
 
-/* Block number `at` of rows 4 k to 4 k + 3, which are b, x n tokens (a constant) */
-INLINE void multiply(uint32_t type, const int n, const struct input_view *v,
-                     const uint8_t *const b[4], size_t at, int k, struct column *out)
+/* Block number `at` of rows 4 k to 4 k + 3, which are b */
+INLINE void multiply(uint32_t type, const struct input_view *v, const uint8_t *const b[4],
+                     size_t at, int k, struct column *out)
 {
-    __m512i lanes[TOKENS][2], mins[TOKENS][2];
-    const __m512i scales = scales256(type, b);
+    const int8_t *x = (groups256(type) == 8 ? v->paired : v->q) + at * GROUP;
+    const __m512i sum16 = twice256(v->sum16 + at * 16), scales = scales256(type, b);
+    __m512i lanes[2], mins[2];
 #pragma GCC unroll 2
     for (int i = 0; i < 2; i++) {
         __m512i first[4], second[4], s[4];
         bytes_for_token(type, b[2 * i], first);
         bytes_for_token(type, b[2 * i + 1], second);
-        if (!is_wide256(type))
+        if (is_wide256(type)) {
+            lanes[i] = products_wide_of_two(type, first, second, x, scales_of_two(type, scales, i));
+        } else {
             scale_words(type, scales, i, s);
-        for (int t = 0; t < n; t++) {
-            const size_t cell = at * (size_t)n + (size_t)t;
-            const int8_t *x = (groups256(type) == 8 ? v->paired : v->q) + cell * GROUP;
-            lanes[t][i] = is_wide256(type) ? products_wide_of_two(type, first, second, x,
-                                                                  scales_of_two(type, scales, i))
-                                           : products(first, second, x, s);
-            const __m512i sum16 = twice256(v->sum16 + cell * 16);
-            if (offset256(type))
-                lanes[t][i] = _mm512_sub_epi32(
-                    lanes[t][i], offset_products(type, scales_of_two(type, scales, i), sum16));
-            if (type == QUANT_Q2_K)
-                mins[t][i] = _mm512_madd_epi16(mins_of_two(scales, i), sum16);
+            lanes[i] = products(first, second, x, s);
         }
+        if (offset256(type))
+            lanes[i] = _mm512_sub_epi32(
+                lanes[i], offset_products(type, scales_of_two(type, scales, i), sum16));
+        if (type == QUANT_Q2_K)
+            mins[i] = _mm512_madd_epi16(mins_of_two(scales, i), sum16);
     }
-    for (int t = 0; t < n; t++) {
-        const int16_t *sum32 = v->sum32 + (at * (size_t)n + (size_t)t) * 8;
-        out->products[t][k] = join_quarters(lanes[t]);
-        if (groups256(type) == 8) /* the upper half of each quarter of scales */
-            out->mins[t][k] =
-                _mm512_madd_epi16(_mm512_unpackhi_epi8(scales, _mm512_setzero_si512()),
-                                  _mm512_broadcast_i32x4(_mm_loadu_si128((const void *)sum32)));
-        else if (type == QUANT_Q2_K)
-            out->mins[t][k] = join_halves(mins[t]);
-    }
+    out->products[k] = join_quarters(lanes);
+    if (groups256(type) == 8) /* the upper half of each quarter of scales */
+        out->mins[k] = _mm512_madd_epi16(
+            _mm512_unpackhi_epi8(scales, _mm512_setzero_si512()),
+            _mm512_broadcast_i32x4(_mm_loadu_si128((const void *)(v->sum32 + at * 8))));
+    else if (type == QUANT_Q2_K)
+        out->mins[k] = join_halves(mins);
 }
 
 /* ---- step 3 ---- */
@@ -187,26 +179,24 @@ INLINE struct factors factors_of_halfs(uint32_t type, const struct halfs256 *h)
         d, has_mins256(type) ? _mm512_cvtph_ps(_mm256_loadu_si256((const void *)h->dmin)) : d};
 }
 
-/* The terms of 16 rows for one token */
-INLINE __m512 terms(uint32_t type, const struct column *c, int t, struct factors f, float scale)
+/* The terms of 16 rows */
+INLINE __m512 terms(uint32_t type, const struct column *c, struct factors f, float scale)
 {
-    __m512 term = _mm512_mul_ps(_mm512_cvtepi32_ps(sum_of_quarters(c->products[t])), f.d);
+    __m512 term = _mm512_mul_ps(_mm512_cvtepi32_ps(sum_of_quarters(c->products)), f.d);
     if (has_mins256(type))
-        term = _mm512_sub_ps(
-            term, _mm512_mul_ps(_mm512_cvtepi32_ps(sum_in_quarters(c->mins[t])), f.dmin));
+        term = _mm512_sub_ps(term,
+                             _mm512_mul_ps(_mm512_cvtepi32_ps(sum_in_quarters(c->mins)), f.dmin));
     return _mm512_mul_ps(term, _mm512_set1_ps(scale));
 }
 
-/* 16 rows, `apart` rows from each other, x n tokens */
+/* As streams_fn, one token */
 INLINE void streams(uint32_t type, const int n, const struct kernels_product *p, const uint8_t *w,
                     size_t apart, float *y)
 {
     const struct input_view v = input_view(KERNELS_INT8_256, p->input, (uint32_t)n, p->n_in, NULL);
     const size_t stride = apart * p->row_bytes;
     struct halfs256 halfs[2];
-    __m512 sum[TOKENS];
-    for (int t = 0; t < n; t++)
-        sum[t] = _mm512_setzero_ps();
+    __m512 sum = _mm512_setzero_ps();
     if (groups256(type) == 16)
         copy_halfs256(type, w, stride, &halfs[0]);
     for (size_t at = 0; at < v.n_groups; at++, w += block_bytes256(type)) {
@@ -221,60 +211,43 @@ INLINE void streams(uint32_t type, const int n, const struct kernels_product *p,
                 prefetch_ahead(b[j], block_bytes256(type));
             if (groups256(type) == 8)
                 heads[k] = four128(b, 0);
-            multiply(type, n, &v, b, at, (int)k, &c);
+            multiply(type, &v, b, at, (int)k, &c);
         }
         struct factors f =
             groups256(type) == 8 ? factors_of_heads(heads) : factors_of_halfs(type, &halfs[at % 2]);
-        for (int t = 0; t < n; t++)
-            sum[t] =
-                _mm512_add_ps(sum[t], terms(type, &c, t, f, v.scale[at * (size_t)n + (size_t)t]));
+        sum = _mm512_add_ps(sum, terms(type, &c, f, v.scale[at]));
     }
-    for (int t = 0; t < n; t++)
-        store_rows(y + (size_t)t * p->y_stride, apart, sum[t]);
-}
-
-INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *w,
-                 uint32_t row_begin, uint32_t row_end)
-{
-    switch (p->n_tokens) {
-    case 1:
-        in_streams(type, 1, p, w, row_begin, row_end, streams);
-        break;
-    default:
-        assert(p->n_tokens == TOKENS);
-        in_streams(type, TOKENS, p, w, row_begin, row_end, streams);
-    }
+    store_rows(y, apart, sum);
 }
 
 void matvec256_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
                       uint32_t row_end)
 {
+    assert(p->n_tokens == 1);
     switch (p->type) {
     case QUANT_Q2_K:
-        rows(QUANT_Q2_K, p, w, row_begin, row_end);
+        in_streams(QUANT_Q2_K, 1, p, w, row_begin, row_end, streams);
         break;
     case QUANT_Q3_K:
-        rows(QUANT_Q3_K, p, w, row_begin, row_end);
+        in_streams(QUANT_Q3_K, 1, p, w, row_begin, row_end, streams);
         break;
     case QUANT_Q4_K:
-        rows(QUANT_Q4_K, p, w, row_begin, row_end);
+        in_streams(QUANT_Q4_K, 1, p, w, row_begin, row_end, streams);
         break;
     case QUANT_Q5_K:
-        rows(QUANT_Q5_K, p, w, row_begin, row_end);
+        in_streams(QUANT_Q5_K, 1, p, w, row_begin, row_end, streams);
         break;
     case QUANT_Q6_K:
-        rows(QUANT_Q6_K, p, w, row_begin, row_end);
+        in_streams(QUANT_Q6_K, 1, p, w, row_begin, row_end, streams);
         break;
     case QUANT_IQ3_XXS:
-        assert(p->n_tokens == 1);
         in_streams(QUANT_IQ3_XXS, 1, p, w, row_begin, row_end, streams);
         break;
     case QUANT_IQ3_S:
-        assert(p->n_tokens == 1);
         in_streams(QUANT_IQ3_S, 1, p, w, row_begin, row_end, streams);
         break;
     default:
-        assert(p->type == QUANT_IQ4_XS && p->n_tokens == 1);
+        assert(p->type == QUANT_IQ4_XS);
         in_streams(QUANT_IQ4_XS, 1, p, w, row_begin, row_end, streams);
     }
 }

@@ -1,7 +1,7 @@
 /*
- * rows256_avx512: the order "rows" of products with blocks of 256 against one token or a few.
+ * rows256_avx512: the order "rows" of products with blocks of 256 against one token.
  *
- * One row after the other, four blocks at a time, each unpacked once:
+ * One row after the other, four blocks at a time:
  *   1. the group scales of four blocks as bytes, their d and dmin as floats;
  *   2. per block: bytes of the weights x int8 activations -> 16 sums of 4 per vector (vpdpbusd),
  *      packed to int16, times the group scales (vpdpwssd) -> 16 lanes that sum to I;
@@ -11,8 +11,6 @@
 #include "kernels/x86/blocks256_avx512.h"
 
 #include <assert.h>
-
-enum { TOKENS = 2 }; /* at most, see tokens_in_rows */
 
 /* For the words of two packed vectors of sums, the group that each belongs to; with groups of 32,
  * of block 0, 1, 2 or 3 of four, whose scales stand in that lane. */
@@ -105,142 +103,107 @@ INLINE __m512i mins16(const uint8_t *scales, const int16_t *sum16)
     return _mm512_zextsi256_si512(_mm256_madd_epi16(min, _mm256_loadu_si256((const void *)sum16)));
 }
 
-/* Four blocks of a row on their way to the sums of n tokens. */
+/* Four blocks of a row on their way to its sum */
 struct four {
     const uint8_t *b[4];
-    uint32_t at;    /* number of the first in the row */
-    uint32_t valid; /* so many count; at the end of a row the others repeat the last */
-    __m128i products[TOKENS], mins[TOKENS]; /* I and M of each */
+    uint32_t at;            /* number of the first in the row */
+    uint32_t valid;         /* so many count; at the end of a row the others repeat the last */
+    __m128i products, mins; /* I and M of each */
 };
 
-INLINE size_t cell_of(const struct four *f, const int n, int j, int token)
+INLINE uint32_t block_of(const struct four *f, uint32_t j)
 {
-    uint32_t block = f->at + ((uint32_t)j < f->valid ? (uint32_t)j : f->valid - 1);
-    return (size_t)block * (size_t)n + (size_t)token;
+    return f->at + (j < f->valid ? j : f->valid - 1);
 }
 
 /* The sums of 32 activations of four blocks */
-INLINE __m512i sums32(const struct input_view *v, const struct four *f, const int n, int token)
+INLINE __m512i sums32(const struct input_view *v, const struct four *f)
 {
-    if (n == 1 && f->valid == 4) /* they follow each other */
+    if (f->valid == 4) /* they follow each other */
         return load512(v->sum32 + (size_t)f->at * 8);
     const uint8_t *at[4];
-    for (int j = 0; j < 4; j++)
-        at[j] = (const uint8_t *)(v->sum32 + cell_of(f, n, j, token) * 8);
+    for (uint32_t j = 0; j < 4; j++)
+        at[j] = (const uint8_t *)(v->sum32 + (size_t)block_of(f, j) * 8);
     return four128(at, 0);
 }
 
-/* Steps 1 and 2 for blocks at..at+3 of a row, `valid` of which exist, and n tokens (a constant). */
-INLINE struct four multiply(uint32_t type, const int n, const struct input_view *v,
-                            const uint8_t *row, uint32_t at, uint32_t valid)
+/* Steps 1 and 2 for blocks at..at+3 of a row, `valid` of which exist */
+INLINE struct four multiply(uint32_t type, const struct input_view *v, const uint8_t *row,
+                            uint32_t at, uint32_t valid)
 {
     struct four f = {.at = at, .valid = valid};
-    __m512i lanes[TOKENS][4], mins[TOKENS][4]; /* sum to I and (Q2_K) M */
+    __m512i lanes[4], mins[4]; /* sum to I and (Q2_K) M */
     for (uint32_t j = 0; j < 4; j++)
-        f.b[j] = row + (at + (j < valid ? j : valid - 1)) * block_bytes256(type);
+        f.b[j] = row + block_of(&f, j) * block_bytes256(type);
     __m512i scales = scales256(type, f.b);
     prefetch_row(f.b[0], 4 * block_bytes256(type));
-    for (int j = 0; j < 4; j++) {
+    for (uint32_t j = 0; j < 4; j++) {
+        const size_t cell = block_of(&f, j);
+        const int8_t *x = (groups256(type) == 8 ? v->paired : v->q) + cell * GROUP;
+        const int16_t *sum16 = v->sum16 + cell * 16;
         __m512i q[4], s[2];
         bytes_for_token(type, f.b[j], q);
-        if (!is_wide256(type))
-            scale_words(type, scales, j, s);
-        for (int t = 0; t < n; t++) {
-            const size_t cell = cell_of(&f, n, j, t);
-            const int8_t *x = (groups256(type) == 8 ? v->paired : v->q) + cell * GROUP;
-            const int16_t *sum16 = v->sum16 + cell * 16;
-            lanes[t][j] = is_wide256(type) ? products_wide(type, q, x, scales_of(type, scales, j))
-                                           : products(q, x, s);
-            if (offset256(type))
-                lanes[t][j] = _mm512_sub_epi32(
-                    lanes[t][j], offset_products(type, scales_of(type, scales, j), sum16));
-            if (type == QUANT_Q2_K)
-                mins[t][j] = mins16(f.b[j] + offsetof(struct block_q2_k, scales), sum16);
+        if (is_wide256(type)) {
+            lanes[j] = products_wide(type, q, x, scales_of(type, scales, (int)j));
+        } else {
+            scale_words(type, scales, (int)j, s);
+            lanes[j] = products(q, x, s);
         }
-    }
-    for (int t = 0; t < n; t++) {
-        f.products[t] = sum4(lanes[t]);
+        if (offset256(type))
+            lanes[j] = _mm512_sub_epi32(
+                lanes[j], offset_products(type, scales_of(type, scales, (int)j), sum16));
         if (type == QUANT_Q2_K)
-            f.mins[t] = sum4(mins[t]);
-        else if (has_mins256(type))
-            f.mins[t] = mins8(scales, sums32(v, &f, n, t));
+            mins[j] = mins16(f.b[j] + offsetof(struct block_q2_k, scales), sum16);
     }
+    f.products = sum4(lanes);
+    if (type == QUANT_Q2_K)
+        f.mins = sum4(mins);
+    else if (has_mins256(type))
+        f.mins = mins8(scales, sums32(v, &f));
     return f;
 }
 
-/* Step 3 for one token */
-INLINE float add(uint32_t type, const int n, const struct input_view *v, const struct four *f,
-                 int token, float sum)
+/* Step 3 */
+INLINE float add(uint32_t type, const struct input_view *v, const struct four *f, float sum)
 {
     __m256 factors = factors256(type, f->b);
     __m128 d = _mm256_castps256_ps128(factors), dmin = _mm256_extractf128_ps(factors, 1);
-    __m128 term = _mm_mul_ps(_mm_cvtepi32_ps(f->products[token]), d);
+    __m128 term = _mm_mul_ps(_mm_cvtepi32_ps(f->products), d);
     if (has_mins256(type))
-        term = _mm_sub_ps(term, _mm_mul_ps(_mm_cvtepi32_ps(f->mins[token]), dmin));
-    if (n == 1 && f->valid == 4) {
+        term = _mm_sub_ps(term, _mm_mul_ps(_mm_cvtepi32_ps(f->mins), dmin));
+    if (f->valid == 4) {
         term = _mm_mul_ps(term, _mm_loadu_ps(v->scale + f->at));
         return sum + term[0] + term[1] + term[2] + term[3];
     }
-    for (int j = 0; j < (int)f->valid; j++)
-        sum += term[j] * v->scale[cell_of(f, n, j, token)];
+    for (uint32_t j = 0; j < f->valid; j++)
+        sum += term[j] * v->scale[f->at + j];
     return sum;
 }
 
-/* One token: step 3 of four blocks stands behind steps 1 and 2 of the next four, so that its long
- * chain of small operations does not hold them up. */
-INLINE void one_token(uint32_t type, const struct kernels_product *p, const uint8_t *w,
-                      uint32_t row_begin, uint32_t row_end)
+/* Step 3 of four blocks stands behind steps 1 and 2 of the next four, so that its long chain of
+ * small operations does not hold them up. */
+INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *w,
+                 uint32_t row_begin, uint32_t row_end)
 {
     const struct input_view v = input_view(KERNELS_INT8_256, p->input, 1, p->n_in, NULL);
+    assert(p->n_tokens == 1);
     for (uint32_t row = row_begin; row < row_end; row++, w += p->row_bytes) {
         float sum = 0;
         uint32_t at = 0;
         if (v.n_groups >= 4) {
-            struct four before = multiply(type, 1, &v, w, 0, 4);
+            struct four before = multiply(type, &v, w, 0, 4);
             for (at = 4; at + 4 <= v.n_groups; at += 4) {
-                struct four now = multiply(type, 1, &v, w, at, 4);
-                sum = add(type, 1, &v, &before, 0, sum);
+                struct four now = multiply(type, &v, w, at, 4);
+                sum = add(type, &v, &before, sum);
                 before = now;
             }
-            sum = add(type, 1, &v, &before, 0, sum);
+            sum = add(type, &v, &before, sum);
         }
         if (at < v.n_groups) {
-            struct four rest = multiply(type, 1, &v, w, at, v.n_groups - at);
-            sum = add(type, 1, &v, &rest, 0, sum);
+            struct four rest = multiply(type, &v, w, at, v.n_groups - at);
+            sum = add(type, &v, &rest, sum);
         }
         p->y[row] = sum;
-    }
-}
-
-/* n tokens (a constant) */
-INLINE void some_tokens(uint32_t type, const int n, const struct kernels_product *p,
-                        const uint8_t *w, uint32_t row_begin, uint32_t row_end)
-{
-    const struct input_view v = input_view(KERNELS_INT8_256, p->input, (uint32_t)n, p->n_in, NULL);
-    for (uint32_t row = row_begin; row < row_end; row++, w += p->row_bytes) {
-        float sum[TOKENS] = {0};
-        for (uint32_t at = 0; at < v.n_groups; at += 4) {
-            uint32_t left = v.n_groups - at;
-            struct four f =
-                left < 4 ? multiply(type, n, &v, w, at, left) : multiply(type, n, &v, w, at, 4);
-            for (int t = 0; t < n; t++)
-                sum[t] = add(type, n, &v, &f, t, sum[t]);
-        }
-        for (int t = 0; t < n; t++)
-            p->y[(size_t)t * p->y_stride + row] = sum[t];
-    }
-}
-
-INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *w,
-                 uint32_t row_begin, uint32_t row_end)
-{
-    switch (p->n_tokens) {
-    case 1:
-        one_token(type, p, w, row_begin, row_end);
-        break;
-    default:
-        assert(p->n_tokens == TOKENS);
-        some_tokens(type, TOKENS, p, w, row_begin, row_end);
     }
 }
 
@@ -264,15 +227,13 @@ void rows256_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t 
         rows(QUANT_Q6_K, p, w, row_begin, row_end);
         break;
     case QUANT_IQ3_XXS:
-        assert(p->n_tokens == 1);
-        one_token(QUANT_IQ3_XXS, p, w, row_begin, row_end);
+        rows(QUANT_IQ3_XXS, p, w, row_begin, row_end);
         break;
     case QUANT_IQ3_S:
-        assert(p->n_tokens == 1);
-        one_token(QUANT_IQ3_S, p, w, row_begin, row_end);
+        rows(QUANT_IQ3_S, p, w, row_begin, row_end);
         break;
     default:
-        assert(p->type == QUANT_IQ4_XS && p->n_tokens == 1);
-        one_token(QUANT_IQ4_XS, p, w, row_begin, row_end);
+        assert(p->type == QUANT_IQ4_XS);
+        rows(QUANT_IQ4_XS, p, w, row_begin, row_end);
     }
 }

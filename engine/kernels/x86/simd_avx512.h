@@ -7,8 +7,8 @@
 
 #include "kernels/x86/simd_x86.h"
 
-/* Rows against up to MATVEC_TOKENS tokens in one order or the other, and tiles of rows against more
- */
+/* Rows against one token, those of blocks of 32 against up to MATVEC_TOKENS, in one order or the
+ * other, and tiles of rows against more */
 void rows256_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
                     uint32_t row_end);
 void rows32_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,

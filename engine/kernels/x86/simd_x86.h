@@ -173,25 +173,11 @@ INLINE bool has_fast_product(uint32_t type)
     }
 }
 
-/* Products of up to so many tokens go row by row: fewer where a tile, or few256, is as fast; types
- * that are costly to multiply in rows take those from two tokens on. */
+/* Products of up to so many tokens go row by row; with more a tile, or few256_avx512, is as fast.
+ */
 INLINE uint32_t tokens_in_rows(uint32_t type)
 {
-    switch (type) {
-    case QUANT_MXFP4:
-    case QUANT_IQ3_XXS:
-    case QUANT_IQ3_S:
-    case QUANT_IQ4_XS:
-        return 1;
-    case QUANT_Q2_K:
-    case QUANT_Q3_K:
-    case QUANT_Q4_K:
-    case QUANT_Q5_K:
-    case QUANT_Q6_K:
-        return 2;
-    default:
-        return MATVEC_TOKENS;
-    }
+    return kernels_format_of(type) == KERNELS_INT8_32 && type != QUANT_MXFP4 ? MATVEC_TOKENS : 1;
 }
 
 /* ---- blocks of 32 ---- */
