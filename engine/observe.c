@@ -50,7 +50,7 @@ struct lb_effective lb_engine_effective(const struct lb_engine *e)
                                  .predict_depth = s.predict_depth,
                                  .storage = o->storage,
                                  .kernels = e->ops->name,
-                                 .product = e->ops->order_tokens > 0 ? o->product : "rows",
+                                 .product = e->ops->order_tokens ? o->product : "rows",
                                  .kv = o->kv,
                                  .cache_layers = c.layers_capacity,
                                  .cache_bytes = c.frames_capacity * c.frame_bytes,

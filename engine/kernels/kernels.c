@@ -117,12 +117,17 @@ size_t kernels_scratch_bytes(uint32_t n_tokens, uint32_t head_dim)
     return round_up(product > attention ? product : attention, 64);
 }
 
+bool kernels_heeds_order(const struct kernels_ops *ops, uint32_t type, uint32_t n_tokens)
+{
+    return ops->order_tokens && n_tokens <= ops->order_tokens(type);
+}
+
 /* Matrix-vector: so many bytes that the begin of a row's stretch or of the streams (see simd_x86.h)
  * does not count; 16 streams an odd number of rows apart, which keeps them off each other's places
  * in the caches. Matrix-matrix: a few tiles. */
-uint32_t kernels_row_chunk(const struct kernels_product *p)
+uint32_t kernels_row_chunk(const struct kernels_ops *ops, const struct kernels_product *p)
 {
-    if (p->n_tokens > MATVEC_TOKENS)
+    if (p->n_tokens > 1 && !kernels_heeds_order(ops, p->type, p->n_tokens))
         return 2 * TILE_ROWS;
     if (p->order == KERNELS_ROWS) {
         size_t rows = round_up((size_t)128 * 1024 / (p->row_bytes + 1), TILE_ROWS);

@@ -87,7 +87,9 @@ struct kernels_ops {
     const char *name;  /* "generic", "avx2", "avx512", "neon" */
     const char *about; /* one line for `layerbench list` */
     bool (*available)(void);
-    uint32_t order_tokens; /* products of up to so many tokens heed their order; 0: none does */
+    /* Products with weights of this type of up to so many tokens heed their order; NULL: none does.
+     * Ask kernels_heeds_order. */
+    uint32_t (*order_tokens)(uint32_t type);
 
     /* input[tokens first..last-1] from x[t * x_stride + i], i < n_in; tokens may be shared
      * out over threads. `input` holds kernels_input_bytes(format, n_tokens, n_in), 64-aligned. */
@@ -124,7 +126,9 @@ size_t kernels_input_bytes(enum kernels_format format, uint32_t n_tokens, uint32
 /* Scratch per thread for product and attention with up to n_tokens tokens and this head size. */
 size_t kernels_scratch_bytes(uint32_t n_tokens, uint32_t head_dim);
 
+/* Whether such a product of the set heeds its order. */
+bool kernels_heeds_order(const struct kernels_ops *ops, uint32_t type, uint32_t n_tokens);
 /* Rows a thread should take at a time for this product (the unit of work sharing). */
-uint32_t kernels_row_chunk(const struct kernels_product *p);
+uint32_t kernels_row_chunk(const struct kernels_ops *ops, const struct kernels_product *p);
 
 #endif

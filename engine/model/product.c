@@ -100,18 +100,23 @@ static uint32_t add_part(struct model_session *s, const struct product_request *
 /* Rows to take at a time: what suits the kernel, less where that would leave threads idle. */
 static uint32_t row_chunk(const struct model_session *s, uint32_t items)
 {
-    uint32_t best = kernels_row_chunk(&s->parts[0].kernel);
+    uint32_t best = kernels_row_chunk(s->ops, &s->parts[0].kernel);
     uint32_t fair = items / (4 * (uint32_t)s->n_threads) / LEAST_ROWS * LEAST_ROWS;
     return fair >= best ? best : fair > 0 ? fair : LEAST_ROWS;
 }
 
-/* Tokens of the products of the job; 0 where they differ. */
-static uint32_t tokens_of_job(const struct model_session *s)
+/* Whether the order changes how fast the job is: some product heeds it, and all have as many
+ * tokens. */
+static bool heeds_order(const struct model_session *s)
 {
-    for (uint32_t i = 1; i < s->n_parts; i++)
-        if (s->parts[i].kernel.n_tokens != s->parts[0].kernel.n_tokens)
-            return 0;
-    return s->parts[0].kernel.n_tokens;
+    const uint32_t n_tokens = s->parts[0].kernel.n_tokens;
+    bool any = false;
+    for (uint32_t i = 0; i < s->n_parts; i++) {
+        if (s->parts[i].kernel.n_tokens != n_tokens)
+            return false;
+        any |= kernels_heeds_order(s->ops, s->parts[i].kernel.type, n_tokens);
+    }
+    return any && n_tokens > 0;
 }
 
 static struct order_shape *shape_of_job(struct model_session *s, uint32_t items)
@@ -143,13 +148,10 @@ static void run_in_order(struct model_session *s, uint32_t items)
 
 static void run_parts(struct model_session *s, uint32_t items)
 {
-    uint32_t n_tokens = tokens_of_job(s);
-    if (n_tokens == 0 || n_tokens > s->ops->order_tokens) {
-        if (s->parts[0].kernel.n_tokens > 0)
-            session_share(s, items, row_chunk(s, items), product_rows);
-    } else {
+    if (heeds_order(s))
         run_in_order(s, items);
-    }
+    else if (s->parts[0].kernel.n_tokens > 0)
+        session_share(s, items, row_chunk(s, items), product_rows);
     s->n_parts = 0;
 }
 

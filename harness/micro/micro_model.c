@@ -194,7 +194,7 @@ static bool add_passes(struct micro_list *list, const struct kernels_ops *ops, c
 {
     /* a long prompt of a large model takes the portable kernels minutes */
     const uint32_t most = ops == &kernels_generic ? 16 : UINT32_MAX;
-    for (uint32_t order = 0; ops->order_tokens > 0 && order < N_KERNELS_ORDERS; order++)
+    for (uint32_t order = 0; ops->order_tokens && order < N_KERNELS_ORDERS; order++)
         if (!add_pass(list, ops, path, true, 1, order))
             return false;
     for (size_t i = 0; i < sizeof step_tokens / sizeof *step_tokens; i++)

@@ -60,7 +60,8 @@ static void product_thread(void *ctx, int thread, int n_threads)
 
 static void run_product(struct micro *m, struct product_job *job, uint32_t rows)
 {
-    lb_share_reset(&job->share, rows, kernels_row_chunk(job->product), lb_pool_threads(m->pool));
+    lb_share_reset(&job->share, rows, kernels_row_chunk(job->ops, job->product),
+                   lb_pool_threads(m->pool));
     lb_pool_run(m->pool, product_thread, job);
 }
 
@@ -250,7 +251,7 @@ static enum lb_status measure(struct micro *m, struct micro_case *c, struct micr
 static bool add_orders(struct micro_list *list, uint32_t type, const struct kernels_ops *ops,
                        const struct shape *shape, uint32_t n_tokens)
 {
-    const uint32_t n_orders = n_tokens <= ops->order_tokens ? N_KERNELS_ORDERS : 1;
+    const uint32_t n_orders = kernels_heeds_order(ops, type, n_tokens) ? N_KERNELS_ORDERS : 1;
     for (uint32_t order = 0; order < n_orders; order++) {
         struct micro_case *c = micro_add(
             list, "product/%s/%s/%s/tokens:%u%s%s", quant_info(type)->name, ops->name, shape->name,

@@ -8,6 +8,11 @@ static bool available(void)
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 }
 
+static uint32_t order_tokens(uint32_t type)
+{
+    return has_fast_product(type) ? 1 : 0;
+}
+
 static void product(const struct kernels_product *p, const void *w, uint32_t row_begin,
                     uint32_t row_end, void *scratch)
 {
@@ -39,7 +44,7 @@ const struct kernels_ops kernels_avx2 = {
     .name = "avx2",
     .about = "x86-64 with AVX2, FMA and F16C (2013 and later)",
     .available = available,
-    .order_tokens = 1,
+    .order_tokens = order_tokens,
     .prepare = prepare_avx2,
     .product = product,
     .attention = attention_avx2,

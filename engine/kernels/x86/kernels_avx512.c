@@ -13,6 +13,11 @@ static bool available(void)
            __builtin_cpu_supports("gfni") && __builtin_cpu_supports("fma") && has_f16c();
 }
 
+static uint32_t order_tokens(uint32_t type)
+{
+    return has_fast_product(type) ? tokens_in_rows(type) : 0;
+}
+
 static void product(const struct kernels_product *p, const void *w, uint32_t row_begin,
                     uint32_t row_end, void *scratch)
 {
@@ -53,7 +58,7 @@ const struct kernels_ops kernels_avx512 = {
     .name = "avx512",
     .about = "x86-64 with AVX-512 VBMI, VNNI and GFNI (Ice Lake, Zen 4 and later)",
     .available = available,
-    .order_tokens = MATVEC_TOKENS,
+    .order_tokens = order_tokens,
     .prepare = prepare_avx512,
     .product = product,
     .attention = attention_avx512,
