@@ -334,7 +334,7 @@ const char *figure_roofline(struct figure_input *in, FILE *data)
     for (size_t i = 0; i < view->n_cells; i++) {
         const struct view_cell *c = &view->cells[i];
         double load = view_busy_ns(c);
-        /* the axes are logarithmic: no computing (all of it were page faults) has no place there */
+        /* logarithmic axes have no place for a cell without computing (all was page faults) */
         if (!view_measured(c) || !(load > 0) || !(c->median.compute_ns > 0))
             continue;
         if (c->log.passes == 0)

@@ -204,9 +204,8 @@ void html_cells(FILE *out, struct result_view *view, const struct view_cell *bes
     html_print(
         out,
         "Pass: median of the runs' decode passes; low and high: its 95%% interval by order "
-        "statistics "
-        "(fewer than 6 runs: least and most). A share above 1, marked ?, shows that the floor is "
-        "wrong. Wait, outcomes and megabytes read are of a pass, medians over the "
+        "statistics (fewer than 6 runs: least and most). A share above 1, marked ?, shows that the "
+        "floor is wrong. Wait, outcomes and megabytes read are of a pass, medians over the "
         "runs.%s</caption>\n",
         view->experts
             ? " Demand: weights that a pass needs. Expert hits: share of the experts that "

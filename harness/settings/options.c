@@ -156,9 +156,8 @@ static const struct option table[] = {
     {"protect", "on|off", "layers inside the prefetch window may not be evicted", OPTION_BOOL,
      ENGINE(protect), .flags = OPTION_STREAMING},
     {"resident", "WHAT",
-     "what of the layers is loaded at open and stays while the rest streams: of a mixture, dense: "
-     "all"
-     " but the experts",
+     "what of the layers is loaded at open and stays while the rest streams: of a mixture, "
+     "dense: all but the experts",
      OPTION_CHOICE, ENGINE(resident), .choices = choices_resident, .flags = OPTION_STREAMING},
     {"streaming_threshold", "SIZE", "models up to this size load whole", OPTION_SIZE,
      ENGINE(streaming_threshold), .flags = OPTION_STREAMING},
