@@ -117,6 +117,9 @@ help: ## list the targets
 setup: ## install what is missing on this machine
 	@scripts/setup
 
+# As many jobs as JOBS, unless make was called with a -j of its own.
+PARALLEL = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
+
 # One of these at a time installs and builds, where flock is there: two would write the same files.
 LOCKED := $(if $(shell command -v flock 2>/dev/null),flock -o $(BUILD)/lock)
 
@@ -124,25 +127,25 @@ LOCKED := $(if $(shell command -v flock 2>/dev/null),flock -o $(BUILD)/lock)
 run: ## from nothing to a plot: set up, build, run scenarios/quick.json, draw, summarise
 	@mkdir -p $(BUILD)
 	@$(LOCKED) scripts/setup
-	@$(LOCKED) $(MAKE) --no-print-directory -j$(JOBS) all
+	@$(LOCKED) $(MAKE) --no-print-directory $(PARALLEL) all
 	@$(BUILD)/layerbench run scenarios/quick.json
 
 test: ## set up, build, and run every test
 	@mkdir -p $(BUILD)
 	@$(LOCKED) scripts/setup --test
-	@$(LOCKED) $(MAKE) --no-print-directory -j$(JOBS) all test-binaries
+	@$(LOCKED) $(MAKE) --no-print-directory $(PARALLEL) all test-binaries
 	@scripts/run-tests $(BUILD)
 
 quick-test: ## only this room's tests: make quick-test ONLY=cache
 	@mkdir -p $(BUILD)
-	@$(LOCKED) $(MAKE) --no-print-directory -j$(JOBS) all test-binaries
+	@$(LOCKED) $(MAKE) --no-print-directory $(PARALLEL) all test-binaries
 	@scripts/run-tests $(BUILD) $(ONLY)
 
 test-binaries: $(TEST_BIN)
 
 fuzz: ## give every fuzz target FUZZ_SECONDS (60): make fuzz FUZZ_SECONDS=600 ONLY=model
 	@scripts/setup --fuzz
-	@$(MAKE) --no-print-directory -j$(JOBS) SANITIZE=fuzz fuzz-binaries
+	@$(MAKE) --no-print-directory $(PARALLEL) SANITIZE=fuzz fuzz-binaries
 	@scripts/fuzz build/fuzz $(FUZZ_SECONDS) $(ONLY)
 
 fuzz-binaries: $(FUZZ_BIN)

@@ -495,7 +495,8 @@ static enum lb_status open_parts(struct lb_engine *e, struct lb_error *err)
         add_notice(e, "%s", model_config(e->model)->note);
     const uint32_t processors = lb_processors_usable();
     if (o->threads > processors)
-        add_notice(e, "threads %u: this process may use %u processors", o->threads, processors);
+        add_notice(e, "threads %u: this process may use %u processor%s", o->threads, processors,
+                   processors == 1 ? "" : "s");
     if (*tokenizer_note(e->file))
         add_notice(e, "%s", tokenizer_note(e->file));
     if (o->log_capacity > 0 && !(e->log = lb_ring_open(o->log_capacity, sizeof(struct lb_access))))

@@ -23,8 +23,7 @@ static double speed_of(const struct view_cell *c)
 }
 
 static const struct view_cell *best_streaming(const struct result_view *view,
-                                              const struct view_cell **next,
-                                              const struct view_cell **worst)
+                                              const struct view_cell **next)
 {
     const struct view_cell *best = NULL, *resident = NULL;
     for (size_t i = 0; i < view->n_cells; i++) {
@@ -44,10 +43,33 @@ static const struct view_cell *best_streaming(const struct result_view *view,
         } else if (!*next || speed_of(c) > speed_of(*next)) {
             *next = c;
         }
-        if (!*worst || speed_of(c) < speed_of(*worst))
-            *worst = c;
     }
     return best ? best : resident;
+}
+
+/* Of the streaming cells with the best one's task and batch: more sequences at a time make more
+ * tokens a second whatever the other settings are. */
+static const struct view_cell *slowest_beside(const struct result_view *view,
+                                              const struct view_cell *best)
+{
+    const struct view_cell *slowest = best;
+    for (size_t i = 0; i < view->n_cells; i++) {
+        const struct view_cell *c = &view->cells[i];
+        if (view_measured(c) && strcmp(c->prefetch, "resident") != 0 &&
+            strcmp(c->task, best->task) == 0 && c->batch == best->batch &&
+            speed_of(c) < speed_of(slowest))
+            slowest = c;
+    }
+    return slowest;
+}
+
+/* Do streaming cells differ in their batch? */
+static bool batches_differ(const struct result_view *view, const struct view_cell *best)
+{
+    for (size_t i = 0; i < view->n_cells; i++)
+        if (view_measured(&view->cells[i]) && view->cells[i].batch != best->batch)
+            return true;
+    return false;
 }
 
 /* As figures call it, or with the whole names of its options. */
@@ -58,13 +80,16 @@ static const char *called(const struct view_cell *cell, bool full)
 
 /* "1.02 times as fast as the next, async lru C=4 (within the noise)" */
 static const char *say_next(struct result_view *view, const struct view_cell *best,
-                            const struct view_cell *next, const struct view_cell *worst, bool full)
+                            const struct view_cell *next, bool full)
 {
+    const struct view_cell *worst = slowest_beside(view, best);
     bool known = best->pass.n > 1 && next->pass.n > 1 && best->batch == next->batch;
-    const char *slowest = worst == next
+    const char *slowest = worst == next || worst == best
                               ? ""
-                              : view_text(view, ", %.2f times as fast as the slowest, %s",
-                                          speed_of(best) / speed_of(worst), called(worst, full));
+                              : view_text(view, ", %.2f times as fast as the slowest%s, %s",
+                                          speed_of(best) / speed_of(worst),
+                                          batches_differ(view, best) ? " of the same batch" : "",
+                                          called(worst, full));
     return view_text(view, "; that is %.2f times as fast as the next, %s%s%s",
                      speed_of(best) / speed_of(next), called(next, full),
                      known && best->pass.high >= next->pass.low ? " (within the noise)" : "",
@@ -72,7 +97,7 @@ static const char *say_next(struct result_view *view, const struct view_cell *be
 }
 
 static const char *say_best(struct result_view *view, const struct view_cell *best,
-                            const struct view_cell *next, const struct view_cell *worst, bool full)
+                            const struct view_cell *next, bool full)
 {
     const char *interval =
         best->pass.n > 1
@@ -82,7 +107,7 @@ static const char *say_best(struct result_view *view, const struct view_cell *be
     const char *speed =
         view_text(view, speed_of(best) < 1000 ? ", %.3g tokens a second" : ", %.0f tokens a second",
                   speed_of(best));
-    const char *than = next && worst ? say_next(view, best, next, worst, full) : "";
+    const char *than = next ? say_next(view, best, next, full) : "";
     return view_text(view, "The fastest setting is %s: a decode pass takes %s%s%s%s.",
                      called(best, full), duration(view, best->pass.median), interval, speed, than);
 }
@@ -189,11 +214,11 @@ static const char *say_limit(struct result_view *view, const struct view_cell *b
 
 static struct report_answer answer_of(struct result_view *view, bool full)
 {
-    const struct view_cell *worst = NULL, *next = NULL;
-    const struct view_cell *best = best_streaming(view, &next, &worst);
+    const struct view_cell *next = NULL;
+    const struct view_cell *best = best_streaming(view, &next);
     struct report_answer answer = {best, {"Nothing was measured in this result.", "", ""}};
     if (best) {
-        answer.sentences[0] = say_best(view, best, next, worst, full);
+        answer.sentences[0] = say_best(view, best, next, full);
         answer.sentences[1] = say_floor(view, best);
         answer.sentences[2] = say_limit(view, best);
     }
