@@ -43,6 +43,7 @@ do for [format in formats] {
         } else {
             set yrange [few / 1.5:1]
             set logscale y
+            eval set_decades('y', few / 1.5, 1)
             eval ylabel('share longer')
         }
         plot for [i = 1:words(series)] data using (of(word(series, i), $2)):(share(p)) \

@@ -34,9 +34,7 @@ do for [format in formats] {
     eval panel(1)
     set xrange [(low - 0.08 * (high - low + 1)) * s:(high + 0.08 * (high - low + 1)) * s]
     set yrange [wide ? slow / 1.3 : 0:top * (wide ? 1.3 : 1.08)]
-    if (wide) { set logscale y }
-    if (wide && top / slow < 50) { do for [e = 0:4] { do for [m = 2:5:3] {
-        set ytics add (sprintf('%g', m * 10.0 ** (e - 1)) m * 10.0 ** (e - 1)) } } }
+    if (wide) { set logscale y; eval set_decades('y', slow / 1.3, top * 1.3) }
     set xlabel 'peak memory ('.(s < 1 ? 'GiB' : 'MiB').')'
     eval ylabel('tokens / '.(r == 1 ? 's' : r == 60 ? 'min' : 'h'))
     plot data using ($6 == 1 ? $2 * s : NaN):($3 * r) smooth unique with steps lt 11, \

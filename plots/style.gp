@@ -159,6 +159,12 @@ set_twos(axis, low, high) = sprintf("set %stics (); do for [e = -20:20] { t = 2.
     if (t >= %g && t <= %g && (%g / %g < 300 || e %% 2 == 0)) { \
         set %stics add ((e < 0 ? sprintf('1/%%d', 2 ** -e) : sprintf('%%d', t)) t) } }", \
     axis, low, high, high, low, axis)
+# Of an axis of numbers that spans decades; gnuplot's own run together on short ones (version 6).
+set_decades(axis, low, high) = sprintf("set %stics (); do for [e = -12:12] { \
+    do for [m in (%g < 4 ? '1 1.5 2 3 5 7' : %g < 50 ? '1 2 5' : '1')] { \
+        t = m * 10.0 ** e; if (t >= %g && t <= %g && (%g < 1e7 || e %% 2 == 0)) { \
+            set %stics add (sprintf('%%g', t) t) } } }", \
+    axis, 1.0 * high / low, 1.0 * high / low, low, high, 1.0 * high / low, axis)
 
 # Names at the ends of lines, on the right, instead of a legend above: where there is one column
 # of panels, names are short, and so few that they fit one below the other. A short line leads from

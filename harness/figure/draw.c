@@ -242,7 +242,8 @@ static enum lb_status start_gnuplot(struct drawing *d, struct plotted *p,
     return lb_fail(err, LB_ERR_STATE, "cannot start gnuplot: %s", strerror(errno));
 }
 
-/* A PDF says when it was made; without that the same data gives the same bytes. */
+/* A PDF says when it was made; without that the same data gives the same bytes (Cairo from 1.18 on
+ * compresses it: it stays). */
 static void drop_date(char *text, size_t length)
 {
     static const char mark[] = "/CreationDate (D:", digits[] = "19700101000000";

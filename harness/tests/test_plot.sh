@@ -51,8 +51,10 @@ check "page faults are waiting" awk '/resident/ { next } $(NF - 4) < 90 || $(NF 
 # The same data gives the same bytes, elsewhere too, and by hand from the script beside it.
 make_result "$work/b"
 plot "$work/b"
-check "SVG, PNG and PDF are byte-identical for the same data" diff -r "$work/a/plots" "$work/b/plots"
-check "a PDF bears no date" grep -aq "CreationDate (D:19700101000000" "$work/a/plots/drift.pdf"
+same_figures "$work/a/plots" "$work/b/plots" "SVG, PNG and PDF for the same data"
+if grep -aq CreationDate "$work/a/plots/drift.pdf"; then
+    check "a PDF bears no date" grep -aq "CreationDate (D:19700101000000" "$work/a/plots/drift.pdf"
+fi
 cp -r "$work/a/plots" "$work/c"
 rm "$work"/c/*.svg "$work"/c/*.png
 for script in "$work"/c/*.gp; do

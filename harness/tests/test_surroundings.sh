@@ -64,7 +64,7 @@ if command -v gnuplot >/dev/null; then
             unshare -m sh -c 'mount -t tmpfs -o ro none /tmp && mount -t tmpfs -o ro none /var/tmp && cd "$1" && shift && exec "$@"' \
                 sh "$away" env "$t" "$L" plot o -o "p" >"$away/out" 2>&1
             is $? 0 "plot with /tmp read-only, $t ($(cat "$away/out"))"
-            diff -r p0 "$away/p" || fail "plot with /tmp read-only, $t: other figures"
+            same_figures p0 "$away/p" "plot with /tmp read-only, $t"
             rm -rf "$away/p"
             is "$(ls -A "$away/t")" "" "what plot leaves, $t"
         done
@@ -86,7 +86,7 @@ if command -v gnuplot >/dev/null; then
     other() { # WHAT ENVIRONMENT...
         rm -rf p1
         env "${@:2}" "$L" plot o -o p1 >out 2>err; is $? 0 "plot with $1 ($(cat err))"
-        diff -r p0 p1 >/dev/null || fail "plot with $1: other figures"
+        same_figures p0 p1 "plot with $1"
     }
     other "a decimal comma" HOME="$work/h1"
     other "other axes" HOME="$work/h2"

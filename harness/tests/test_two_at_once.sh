@@ -78,7 +78,7 @@ if command -v gnuplot >/dev/null; then
     "$L" plot alone -o p1 >a.out 2>&1 & a=$!
     "$L" plot alone -o p1 >b.out 2>&1 & b=$!
     wait $a; is $? 0 "plot beside plot ($(cat a.out))"; wait $b; is $? 0 "plot beside plot ($(cat b.out))"
-    diff -r p0 p1 || fail "two plots: other figures"
+    same_figures p0 p1 "two plots"
 fi
 
 # ---- two make: the second waits for what the first installs and builds
