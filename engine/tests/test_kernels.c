@@ -158,10 +158,10 @@ static void weight_magnitudes(const struct shape *s, const char *row, const floa
                               float *magnitude)
 {
     const struct quant_info *info = quant_info(s->type);
+    struct expanded256 e256; /* of the block that i lies in */
+    struct expanded32 e32;
     for (uint32_t i = 0; i < s->n_in; i++) {
         const char *block = row + (size_t)(i / info->block_elements) * info->block_bytes;
-        struct expanded256 e256;
-        struct expanded32 e32;
         if (info->block_elements == 1) {
             magnitude[i] = fabsf(w[i]);
         } else if (info->block_elements == 32) {

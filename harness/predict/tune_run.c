@@ -183,7 +183,8 @@ static void print_drafts(const struct tune_choice *c)
             p->tokens_per_s / c->prediction.tokens_per_s, c->draft_tokens);
 }
 
-static void print_part(uint64_t like, uint64_t bytes, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static void print_part(uint64_t like, uint64_t bytes,
+                                                             const char *format, ...)
 {
     char size[32];
     va_list args;

@@ -200,7 +200,7 @@ enum lb_status peer_open(json_t *value, struct peer *peer, struct lb_error *err)
 void peer_close(struct peer *peer)
 {
     json_decref(peer->definition);
-    *peer = (struct peer){NULL};
+    *peer = (struct peer){0};
 }
 
 /* ---- its command ---- */

@@ -91,6 +91,13 @@ same_figures() {
     fi
     diff -r "${plain[@]}" "$1" "$2" || fail "$3: other figures"
 }
+running() { # RE: how many processes have a command line like it
+    local f n=0
+    for f in /proc/[0-9]*/cmdline; do
+        { tr '\0' ' ' <"$f" | grep -qE -- "$1" && n=$((n + 1)); } 2>/dev/null
+    done
+    echo $n
+}
 
 until_true() { # COMMAND...: within 10 s, or as long as the process $pid is there
     local i

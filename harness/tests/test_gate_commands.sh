@@ -63,7 +63,7 @@ expect 5 'base: exit code 3: out of order' --base-cmd 'echo out of order >&2; ex
 expect 5 'head: killed by signal 11' --base-cmd true --head-cmd 'kill -SEGV $$'
 expect 5 'printed no JSON' --base-cmd 'echo hello' --head-cmd 'echo hello' --metric x=/a
 expect 5 'not done after 1 s' --base-cmd "$burn 1 && (sleep 61.5; true)" --head-cmd true --timeout 1
-is "$(pgrep -fc 'sleep 61[.]5')" 0 "what a command started ends with its time"
+is "$(running '^sleep 61[.]5')" 0 "what a command started ends with its time"
 expect 2 'both --base-cmd and --head-cmd' --base-cmd true
 expect 2 'expected no scenario' scenarios/gate.json --base-cmd true --head-cmd true
 expect 2 "'x': expected wall or NAME=PLACE" --base-cmd true --head-cmd true --metric x

@@ -90,7 +90,7 @@ sh() { jq -nc --arg c "$1" '["sh", "-c", $c]'; }
 bad 5 'exit code 3: out of order' "$(sh 'echo starting >&2; echo out of order >&2; exit 3')" '{}'
 bad 5 'killed by signal 11 (Segmentation fault)' "$(sh 'kill -SEGV $$')" '{}'
 bad 5 'not done after 1 s (--timeout)' "$(sh 'sleep 62.5; true')" '{}' --timeout 1
-is "$(pgrep -fc '^sleep 62[.]5')" 0 "nothing is left running"
+is "$(running '^sleep 62[.]5')" 0 "nothing is left running"
 bad 5 'not done after 1 s (--timeout)' "$(sh 'exec >&-; sleep 63.5')" '{}' --timeout 1
 bad 5 'tokens_per_second: printed no JSON: expected a number at /0/a' "$(sh 'echo hello')" '{"tokens_per_second": "/0/a"}'
 bad 5 'tokens_per_second: nothing at /1/avg_ts in the JSON that it printed' "$(sh "echo '[{\"avg_ts\": 3}]'")" '{"tokens_per_second": "/1/avg_ts"}'
