@@ -132,24 +132,39 @@ INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *
     }
 }
 
+/* A function a type: for all of them in one, compilers take most of a GB. */
+#define ROWS(name, type)                                                                           \
+    static __attribute__((noinline)) void name(const struct kernels_product *p, const uint8_t *w,  \
+                                               uint32_t row_begin, uint32_t row_end)               \
+    {                                                                                              \
+        rows(type, p, w, row_begin, row_end);                                                      \
+    }
+
+ROWS(q4_0, QUANT_Q4_0)
+ROWS(q4_1, QUANT_Q4_1)
+ROWS(q5_0, QUANT_Q5_0)
+ROWS(q5_1, QUANT_Q5_1)
+ROWS(q8_0, QUANT_Q8_0)
+ROWS(iq4_nl, QUANT_IQ4_NL)
+
 void matvec32_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
                      uint32_t row_end)
 {
     switch (p->type) {
     case QUANT_Q4_0:
-        rows(QUANT_Q4_0, p, w, row_begin, row_end);
+        q4_0(p, w, row_begin, row_end);
         break;
     case QUANT_Q4_1:
-        rows(QUANT_Q4_1, p, w, row_begin, row_end);
+        q4_1(p, w, row_begin, row_end);
         break;
     case QUANT_Q5_0:
-        rows(QUANT_Q5_0, p, w, row_begin, row_end);
+        q5_0(p, w, row_begin, row_end);
         break;
     case QUANT_Q5_1:
-        rows(QUANT_Q5_1, p, w, row_begin, row_end);
+        q5_1(p, w, row_begin, row_end);
         break;
     case QUANT_Q8_0:
-        rows(QUANT_Q8_0, p, w, row_begin, row_end);
+        q8_0(p, w, row_begin, row_end);
         break;
     case QUANT_MXFP4:
         assert(p->n_tokens == 1);
@@ -157,6 +172,6 @@ void matvec32_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t
         break;
     default:
         assert(p->type == QUANT_IQ4_NL);
-        rows(QUANT_IQ4_NL, p, w, row_begin, row_end);
+        iq4_nl(p, w, row_begin, row_end);
     }
 }
