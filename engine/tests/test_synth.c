@@ -261,18 +261,20 @@ static void same_bytes(void)
  * norms lie around 1. The noise of quantising adds up to a tenth with two bits. */
 static void check_weights(const struct gguf_tensor *t, FILE *data, const char *mix, bool tied)
 {
-    size_t n = t->ne[0] * t->ne[1];
-    void *blocks = malloc(t->bytes);
-    float *y = malloc(n * sizeof *y);
+    const size_t n_row = t->ne[0], n_rows = t->ne[1], n = n_row * n_rows, bytes = t->bytes / n_rows;
+    void *blocks = malloc(bytes);
+    float *y = malloc(n_row * sizeof *y);
     double sum = 0, squares = 0;
-    int bad = !blocks || !y || fseek(data, (long)t->file_offset, SEEK_SET) != 0 ||
-              fread(blocks, 1, t->bytes, data) != t->bytes;
-    if (!bad)
-        quant_info(t->type)->dequantize(blocks, y, n);
-    for (size_t i = 0; !bad && i < n; i++) {
-        bad = !isfinite(y[i]);
-        sum += y[i];
-        squares += (double)y[i] * y[i];
+    bool bad = !blocks || !y || fseek(data, (long)t->file_offset, SEEK_SET) != 0;
+    for (size_t row = 0; !bad && row < n_rows; row++) {
+        bad = fread(blocks, 1, bytes, data) != bytes;
+        if (!bad)
+            quant_info(t->type)->dequantize(blocks, y, n_row);
+        for (size_t i = 0; !bad && i < n_row; i++) {
+            bad = !isfinite(y[i]);
+            sum += y[i];
+            squares += (double)y[i] * y[i];
+        }
     }
     double mean = sum / (double)n, deviation = sqrt(squares / (double)n - mean * mean);
     CHECK(!bad, "%s %s", mix, t->name);

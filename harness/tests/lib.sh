@@ -7,7 +7,10 @@ set -u
 checks=0 failures=0 skipped_parts=0
 folder=${TMPDIR:-/tmp}
 [ -z "${on_disk:-}" ] || folder=${TEST_DISK:-/var/tmp} # where /tmp may be in memory
-work=$(mktemp -d "$folder/test.XXXXXX") || exit 1
+if ! work=$(mktemp -d "$folder/test.XXXXXX" 2>/dev/null); then
+    echo "skipped: $folder cannot be written${on_disk:+ (TEST_DISK names another folder on a disk)}"
+    exit 77
+fi
 at_end=()
 end_test() {
     local command
@@ -122,7 +125,11 @@ make_result() { "$BUILD/harness/tests/make_result" "$@" || exit 1; }
 # failing NTH COMMAND ARGUMENT...: the program with these arguments; the NTH allocation of each of its
 # processes that is a COMMAND fails (0: none), and $work/count gets how many there were. Made ready by
 # failing_ready, from the root of the tree.
-failing_ready() { ${CC:-cc} -O1 -shared -fPIC -o "$work/fail.so" scripts/fail_allocation.c; }
+failing_ready() {
+    ${CC:-cc} -O1 -shared -fPIC -o "$work/fail.so" scripts/fail_allocation.c || return
+    failing 0 list list prefetch >/dev/null
+    [ -s "$work/count" ] || { echo "$work/fail.so was not loaded" >&2 && return 1; }
+}
 failing() {
     rm -f "$work/count"
     FAIL_NTH=$1 FAIL_IN=$2 FAIL_COUNT=$work/count LD_PRELOAD=$work/fail.so timeout 60 "$LAYERBENCH" "${@:3}"
