@@ -1,5 +1,6 @@
 # another program as a cell: a stand-in beside layerbench, measured from outside; what it prints,
 # where it stands in table, CSV, report and figures; and every way in which it can go wrong.
+on_disk=yes # page_cache cold
 . harness/tests/lib.sh
 needs jq
 synth "$work/m.gguf" --shape tiny --quant Q8_0 --layers 3 --seed 1
