@@ -285,4 +285,4 @@ deb: $(PACKAGED) ## Debian packages, in build/deb
 clean: ## remove everything that was built
 	rm -rf build compile_commands.json
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -name '*.d' -type f 2>/dev/null)
