@@ -16,17 +16,23 @@ static struct synth_routing routing_of(const struct lb_synth *synth)
                : synth_usual_routing;
 }
 
+static struct synth_options options_of(const struct lb_synth *synth,
+                                       const struct synth_routing *routing)
+{
+    return (struct synth_options){.shape = synth->shape,
+                                  .mix = synth->quant,
+                                  .seed = synth->seed,
+                                  .n_layers = synth->n_layers,
+                                  .routing = routing,
+                                  .progress = synth->progress,
+                                  .progress_ctx = synth->progress_ctx};
+}
+
 enum lb_status lb_synth_write(const struct lb_synth *synth, const char *path, struct lb_error *err)
 {
-    struct synth_routing routing = routing_of(synth);
-    struct synth_options o = {.shape = synth->shape,
-                              .mix = synth->quant,
-                              .seed = synth->seed,
-                              .n_layers = synth->n_layers,
-                              .routing = &routing,
-                              .progress = synth->progress,
-                              .progress_ctx = synth->progress_ctx};
-    return synth_write(&o, path, err);
+    const struct synth_routing routing = routing_of(synth);
+    const struct synth_options options = options_of(synth, &routing);
+    return synth_write(&options, path, err);
 }
 
 /* The shape asked for; false: unknown. */
@@ -53,12 +59,20 @@ enum lb_status lb_synth_inspect(const struct lb_synth *synth, const struct lb_in
     enum lb_status status = synth_plan(&shape, synth->quant, &tensors, &n, err);
     if (status != LB_OK)
         return status;
-    uint64_t end = 0;
+    const struct synth_routing routing = routing_of(synth);
+    const struct synth_options options = options_of(synth, &routing);
+    uint64_t header;
+    status = synth_header_bytes(&options, &header, err);
+    if (status != LB_OK) {
+        lb_free(tensors);
+        return status;
+    }
+    uint64_t end = header;
     for (size_t i = 0; i < n; i++)
         end += (tensors[i].bytes + align - 1) / align * align;
     if (inspect->file)
         inspect->file(inspect->ctx, 3, end, 0, n);
-    uint64_t at = 0;
+    uint64_t at = header;
     for (size_t i = 0; inspect->tensor && i < n; i++) {
         const struct synth_tensor *t = &tensors[i];
         inspect->tensor(inspect->ctx, t->name, quant_info(t->type)->name, t->n_dims, t->ne, at,

@@ -115,8 +115,11 @@ enum lb_status gguf_get_text(const struct gguf_file *file, const char *key, bool
 
 struct gguf_writer;
 
+/* path NULL: nothing is written, the header's size is all that is asked. */
 enum lb_status gguf_writer_open(const char *path, struct gguf_writer **writer,
                                 struct lb_error *err);
+/* Before the first data, of what has been declared. */
+uint64_t gguf_writer_header_bytes(const struct gguf_writer *writer);
 void gguf_writer_put_u32(struct gguf_writer *writer, const char *key, uint32_t value);
 void gguf_writer_put_f32(struct gguf_writer *writer, const char *key, float value);
 void gguf_writer_put_bool(struct gguf_writer *writer, const char *key, bool value);

@@ -252,12 +252,19 @@ static void write_padding(struct gguf_writer *w, uint64_t after)
     write_bytes(w, zeros, (size_t)(padded(after) - after));
 }
 
+struct head {
+    uint32_t magic, version;
+    uint64_t n_tensors, n_pairs;
+};
+
+uint64_t gguf_writer_header_bytes(const struct gguf_writer *w)
+{
+    return padded(sizeof(struct head) + w->pairs.size + w->infos.size);
+}
+
 static void write_header(struct gguf_writer *w)
 {
-    struct {
-        uint32_t magic, version;
-        uint64_t n_tensors, n_pairs;
-    } head = {GGUF_MAGIC, VERSION, w->n_tensors, w->n_pairs};
+    struct head head = {GGUF_MAGIC, VERSION, w->n_tensors, w->n_pairs};
     uint64_t bytes = sizeof head + w->pairs.size + w->infos.size;
     w->header_done = true;
     reserve(w, padded(bytes) + w->next_offset);
@@ -299,16 +306,17 @@ enum lb_status gguf_writer_open(const char *path, struct gguf_writer **out, stru
     struct lb_error own = LB_ERROR_INIT;
     struct gguf_writer *w = lb_calloc(1, sizeof *w);
     *out = NULL;
+    const char *name = path ? path : "header of a model";
     if (!w)
-        return lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", path);
+        return lb_fail(err, LB_ERR_NOMEM, "%s: out of memory", name);
     w->output.fd = -1;
-    w->path = lb_strdup(path);
+    w->path = lb_strdup(name);
     w->stage = lb_alloc_aligned(STAGE_BYTES, DIRECT_BYTES);
     if (!w->path || !w->stage) {
-        lb_fail(&own, LB_ERR_NOMEM, "%s: out of memory", path);
+        lb_fail(&own, LB_ERR_NOMEM, "%s: out of memory", name);
         goto fail;
     }
-    if (lb_output_open(path, &w->output, &own) != LB_OK)
+    if (path && lb_output_open(path, &w->output, &own) != LB_OK)
         goto fail;
     if (w->output.regular)
         (void)set_direct(w->output.fd, true);

@@ -300,6 +300,10 @@ static void check_file(const char *shape, const char *mix)
     CHECK(gguf_open(path, quant_tensor_bytes, &file, &err) == LB_OK, "%s", err.text);
     FILE *data = fopen(path, "rb");
     if (file && data) {
+        struct synth_options options = {.shape = shape, .mix = mix, .seed = 1, .n_layers = 2};
+        uint64_t header = 0;
+        CHECK(synth_header_bytes(&options, &header, &err) == LB_OK, "%s", err.text);
+        CHECK(header == gguf_tensor_at(file, 0)->file_offset);
         const struct gguf_tensor *last = gguf_tensor_at(file, gguf_tensor_count(file) - 1);
         uint64_t end = last->file_offset + last->bytes;
         CHECK(gguf_file_bytes(file) == (end + 31) / 32 * 32);
