@@ -200,6 +200,7 @@ static void summarise(struct result_view *view, struct view_cell *cell)
         memset(cell->median.outcomes, 0, sizeof cell->median.outcomes);
         cell->median.wait_ns = cell->median.compute_ns = cell->median.bytes_read = 0;
         cell->median.other_ns = cell->median.pass_ns;
+        cell->median.draft_ns = 0; /* if it guesses, its pass has it */
     }
     view->experts |= cell->median.n > 0 && !isnan(cell->median.experts.per_token);
     if (cell->median.n == 0 && !cell->problem)

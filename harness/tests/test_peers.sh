@@ -59,6 +59,7 @@ grep -q 'a stand-in, mapped' "$work/r/report.html" || fail "the report leaves it
 if command -v gnuplot >/dev/null; then
     grep -q '^"a stand-in, mapped" 0 0 40 ' "$work/r/plots/time-by-cell.dat" || fail "time-by-cell: $(grep stand "$work/r/plots/time-by-cell.dat")"
     grep -q '^"a stand-in, mapped" NaN 40 ' "$work/r/plots/time-by-bytes.dat" || fail "time-by-bytes: $(tail -3 "$work/r/plots/time-by-bytes.dat")"
+    grep -q '^"a stand-in, mapped" [0-9.]* 25 ' "$work/r/plots/memory-by-speed.dat" || fail "memory-by-speed: $(grep stand "$work/r/plots/memory-by-speed.dat")"
     grep -q 'stand-in' "$work/r/plots/outcomes.dat" && fail "outcomes of a program whose layers nobody knows"
 fi
 expect 0 '' "$LAYERBENCH" compare "$work/r" "$work/r" --csv
