@@ -25,6 +25,7 @@ key_names = series.'"Pareto front"'
 wide = slow > 0 && top / slow > 8
 key_style(i) = i > words(series) ? 11 : mode(word(series, i))
 head = head_for(words(key_names)) + 4
+right = 30 # half of a label below the last tic
 height = head + foot + caption_height + 320
 of(name, x) = strcol(1) eq name ? x : NaN
 
