@@ -62,7 +62,7 @@ enum lb_status lb_synth_inspect(const struct lb_synth *synth, const struct lb_in
     const struct synth_routing routing = routing_of(synth);
     const struct synth_options options = options_of(synth, &routing);
     uint64_t header;
-    status = synth_header_bytes(&options, &header, err);
+    status = synth_header_bytes(&shape, &options, tensors, n, &header, err);
     if (status != LB_OK) {
         lb_free(tensors);
         return status;

@@ -140,8 +140,11 @@ struct synth_options {
 /* Writes the model. The same options give the same bytes on every machine. */
 enum lb_status synth_write(const struct synth_options *options, const char *path,
                            struct lb_error *err);
-/* Where the data would begin in the file: the header's size. */
-enum lb_status synth_header_bytes(const struct synth_options *options, uint64_t *bytes,
+/* Where the data would begin in the file: the header's size. `tensors` as planned for shape and
+ * mix; options->shape and n_layers do not count. */
+enum lb_status synth_header_bytes(const struct synth_shape *shape,
+                                  const struct synth_options *options,
+                                  struct synth_tensor *tensors, size_t n_tensors, uint64_t *bytes,
                                   struct lb_error *err);
 /* The same of a shape that need not be one of those with a name. A mixture's embedding is longer
  * than 256. */

@@ -286,8 +286,7 @@ static bool is_numbers(const struct synth_tensor *t)
     return t->n_dims == 1 || t->role == SYNTH_ROUTER || t->role == SYNTH_BIAS;
 }
 
-/* What the file consists of. */
-static enum lb_status plan(struct job *job, struct lb_error *err)
+static enum lb_status prepare(struct job *job, struct lb_error *err)
 {
     const struct synth_options *options = job->options;
     if (options->n_layers > LAYERS_MAX)
@@ -297,19 +296,12 @@ static enum lb_status plan(struct job *job, struct lb_error *err)
         job->shape.n_layers = options->n_layers;
     enum lb_status status = synth_check_routing(job->routing, err);
     if (status == LB_OK)
-        status = synth_plan(&job->shape, options->mix, &job->tensors, &job->n_tensors, err);
-    if (status == LB_OK)
-        job->mix = synth_find_mix(synth_mix_name(&job->shape, options->mix), err);
-    return status;
-}
-
-static enum lb_status prepare(struct job *job, struct lb_error *err)
-{
-    enum lb_status status = plan(job, err);
-    if (status == LB_OK)
         status = synth_looks_of(&job->shape, &job->looks, err);
+    if (status == LB_OK)
+        status = synth_plan(&job->shape, options->mix, &job->tensors, &job->n_tensors, err);
     if (status != LB_OK)
         return status;
+    job->mix = synth_find_mix(synth_mix_name(&job->shape, options->mix), err);
     job->buffer = lb_alloc_aligned(BUFFER_BYTES, 4096);
     job->popularity = lb_calloc(job->shape.experts.count + 1, sizeof *job->popularity);
     if (!job->buffer || !job->popularity)
@@ -331,35 +323,22 @@ static struct job job_of(const struct synth_shape *shape, const struct synth_opt
                         .routing = options->routing ? options->routing : &synth_usual_routing};
 }
 
-static void job_free(struct job *job)
+enum lb_status synth_header_bytes(const struct synth_shape *shape,
+                                  const struct synth_options *options, struct synth_tensor *tensors,
+                                  size_t n_tensors, uint64_t *bytes, struct lb_error *err)
 {
-    while (job->palettes) {
-        struct palette *next = job->palettes->next;
-        lb_free(job->palettes->pieces);
-        lb_free(job->palettes);
-        job->palettes = next;
-    }
-    lb_free(job->buffer);
-    lb_free(job->popularity);
-    lb_free(job->tensors);
-}
-
-enum lb_status synth_header_bytes(const struct synth_options *options, uint64_t *bytes,
-                                  struct lb_error *err)
-{
-    const struct synth_shape *shape = synth_find_shape(options->shape, err);
-    if (!shape)
-        return LB_ERR_INPUT;
     struct job job = job_of(shape, options);
-    enum lb_status status = plan(&job, err);
-    if (status == LB_OK)
-        status = gguf_writer_open(NULL, &job.writer, err);
+    job.tensors = tensors;
+    job.n_tensors = n_tensors;
+    job.mix = synth_find_mix(synth_mix_name(shape, options->mix), err);
+    if (!job.mix)
+        return LB_ERR_INPUT;
+    enum lb_status status = gguf_writer_open(NULL, &job.writer, err);
     if (status == LB_OK)
         status = put_header(&job, err);
     if (status == LB_OK)
         *bytes = gguf_writer_header_bytes(job.writer);
     gguf_writer_abandon(job.writer);
-    job_free(&job);
     return status;
 }
 
@@ -381,6 +360,14 @@ enum lb_status synth_write_shape(const struct synth_shape *shape,
         status = gguf_writer_finish(job.writer, err);
     else
         gguf_writer_abandon(job.writer);
-    job_free(&job);
+    while (job.palettes) {
+        struct palette *next = job.palettes->next;
+        lb_free(job.palettes->pieces);
+        lb_free(job.palettes);
+        job.palettes = next;
+    }
+    lb_free(job.buffer);
+    lb_free(job.popularity);
+    lb_free(job.tensors);
     return status;
 }

@@ -3,6 +3,7 @@
  * weights that are what the header promises, the same bytes every time, errors.
  */
 #include "base/memory.h"
+#include "engine.h"
 #include "file_bytes.h"
 #include "gguf/gguf.h"
 #include "quant/quant.h"
@@ -292,6 +293,20 @@ static void check_weights(const struct gguf_tensor *t, FILE *data, const char *m
     free(y);
 }
 
+struct header {
+    bool taken;
+    uint64_t bytes;
+};
+
+static void take_first(void *ctx, const char *name, const char *type, uint32_t n_dims,
+                       const uint64_t *ne, uint64_t file_offset, uint64_t bytes)
+{
+    struct header *h = ctx;
+    (void)name, (void)type, (void)n_dims, (void)ne, (void)bytes;
+    if (!h->taken)
+        *h = (struct header){true, file_offset};
+}
+
 static void check_file(const char *shape, const char *mix)
 {
     struct lb_error err = LB_ERROR_INIT;
@@ -300,10 +315,11 @@ static void check_file(const char *shape, const char *mix)
     CHECK(gguf_open(path, quant_tensor_bytes, &file, &err) == LB_OK, "%s", err.text);
     FILE *data = fopen(path, "rb");
     if (file && data) {
-        struct synth_options options = {.shape = shape, .mix = mix, .seed = 1, .n_layers = 2};
-        uint64_t header = 0;
-        CHECK(synth_header_bytes(&options, &header, &err) == LB_OK, "%s", err.text);
-        CHECK(header == gguf_tensor_at(file, 0)->file_offset);
+        struct header h = {0};
+        struct lb_synth synth = {.shape = shape, .quant = mix, .seed = 1, .n_layers = 2};
+        struct lb_inspect inspect = {.ctx = &h, .tensor = take_first};
+        CHECK(lb_synth_inspect(&synth, &inspect, &err) == LB_OK, "%s", err.text);
+        CHECK(h.taken && h.bytes == gguf_tensor_at(file, 0)->file_offset);
         const struct gguf_tensor *last = gguf_tensor_at(file, gguf_tensor_count(file) - 1);
         uint64_t end = last->file_offset + last->bytes;
         CHECK(gguf_file_bytes(file) == (end + 31) / 32 * 32);
