@@ -63,7 +63,7 @@ static const struct view_cell *slowest_beside(const struct result_view *view,
     return slowest;
 }
 
-/* Do streaming cells differ in their batch? */
+/* Has any cell another batch than the best? */
 static bool batches_differ(const struct result_view *view, const struct view_cell *best)
 {
     for (size_t i = 0; i < view->n_cells; i++)
