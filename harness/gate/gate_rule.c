@@ -190,20 +190,22 @@ static void judge(const struct gate_rule *rule, const struct gate_metric *m, str
     size_t n = r->n[0] < r->n[1] ? r->n[0] : r->n[1];
     double worse = m->higher_is_better ? stats_ratio(1, r->ratio) : r->ratio;
     bool above = r->interval.low > 1, below = r->interval.high < 1;
+    bool noisy = r->cv > rule->max_cv;
+    double floor = noisy ? r->least_effect : rule->floor;
     if (n < rule->min_n) {
         r->verdict = GATE_INCONCLUSIVE;
         snprintf(r->reason, sizeof r->reason, "%zu samples an arm: at least %zu are needed", n,
                  rule->min_n);
-    } else if (r->cv > rule->max_cv) {
+    } else if (r->p_worse < rule->alpha && worse > 1 + floor &&
+               (m->higher_is_better ? below : above)) {
+        r->verdict = GATE_REGRESSION;
+        snprintf(r->reason, sizeof r->reason, "worse by %.1f%%, p = %.2g%s", 100 * (worse - 1),
+                 r->p_worse, noisy ? ", more than the noise explains" : "");
+    } else if (noisy) {
         r->verdict = GATE_INCONCLUSIVE;
         snprintf(r->reason, sizeof r->reason,
                  "noise of %.1f%% (coefficient of variation): at most %.1f%% can be judged",
                  100 * r->cv, 100 * rule->max_cv);
-    } else if (r->p_worse < rule->alpha && worse > 1 + rule->floor &&
-               (m->higher_is_better ? below : above)) {
-        r->verdict = GATE_REGRESSION;
-        snprintf(r->reason, sizeof r->reason, "worse by %.1f%%, p = %.2g", 100 * (worse - 1),
-                 r->p_worse);
     } else if (r->p_better < rule->alpha && 1 / worse > 1 + rule->floor &&
                (m->higher_is_better ? above : below)) {
         r->verdict = GATE_IMPROVEMENT;

@@ -4,9 +4,11 @@
  *
  * A regression is called when all three hold: (1) one-sided Mann-Whitney, Holm-corrected over the
  * metrics, p < 0.01; (2) the ratio of medians is worse by more than 2%; (3) the 99% interval of the
- * ratio, from a bootstrap of whole blocks, excludes 1. An improvement is the mirror image. What
- * cannot be compared is never a pass: see enum gate_verdict. A flagged metric is measured again
- * and counts only if gate_confirm agrees.
+ * ratio, from a bootstrap of whole blocks, excludes 1. An improvement is the mirror image. Above
+ * max_cv nothing passes, and what is called a regression has to be worse by more than
+ * gate_least_effect as well: memory whose speed changes by the second hides a loss of 3%, not one
+ * of a quarter. What cannot be compared is never a pass: see enum gate_verdict. A flagged metric is
+ * measured again and counts only if gate_confirm agrees.
  */
 #ifndef GATE_RULE_H
 #define GATE_RULE_H
@@ -19,7 +21,7 @@ struct gate_rule {
     double level;       /* 0.99: of the interval */
     uint32_t rounds;    /* 10000 resamples */
     uint64_t seed;      /* of the bootstrap */
-    double max_cv;      /* 0.04: above, inconclusive */
+    double max_cv;      /* 0.04: above, inconclusive, or a regression that noise cannot explain */
     size_t min_n;       /* 20 samples an arm: below, inconclusive */
     size_t max_metrics; /* 24 */
 };

@@ -245,22 +245,24 @@ static struct gate_metric describe(const struct measuring *m, uint32_t cell, siz
                                 .n = n};
 }
 
-/* The noise of a cell: that of its noisiest metric. false: out of memory. */
-static bool noise_of(const struct measuring *m, uint32_t cell, bool confirming, double *cv)
+/* The noise of a cell, that of its noisiest metric, and whether it lets a metric not be judged.
+ * false: out of memory. */
+static bool noise_of(const struct measuring *m, uint32_t cell, bool confirming, double *cv,
+                     bool *too_noisy)
 {
-    struct gate_rule rule = m->plan->rule;
-    rule.rounds = 1; /* only the noise is asked for */
     *cv = 0;
+    *too_noisy = false;
     for (size_t k = 0; k < m->plan->n_metrics; k++) {
         struct gate_value *list;
         struct gate_result result;
         size_t n = samples_of(m->times, cell, k, confirming, &list);
         struct gate_metric metric = describe(m, cell, k, list, n);
-        bool good = list && gate_decide(&rule, &metric, 1, &result);
+        bool good = list && gate_decide(&m->plan->rule, &metric, 1, &result);
         free(list);
         if (!good)
             return false;
         *cv = result.cv > *cv ? result.cv : *cv; /* NaN is not greater */
+        *too_noisy |= result.cv > m->plan->rule.max_cv && result.verdict == GATE_INCONCLUSIVE;
     }
     return true;
 }
@@ -270,7 +272,8 @@ static bool noise_of(const struct measuring *m, uint32_t cell, bool confirming, 
 static size_t samples_needed(const struct measuring *m, uint32_t cell)
 {
     double cv;
-    if (!noise_of(m, cell, false, &cv))
+    bool too_noisy;
+    if (!noise_of(m, cell, false, &cv, &too_noisy))
         return 0;
     size_t least = m->plan->rule.min_n, need = gate_samples_needed(&m->plan->rule, cv);
     return need > least ? need : least;
@@ -334,10 +337,11 @@ static enum lb_status set_noisy_aside(struct measuring *m, bool confirming, uint
 {
     *any = false;
     for (uint32_t i = 0; i < m->plan->n_cells; i++) {
-        double cv = 0;
-        if (blocks[i] && !*m->times->failed[i] && !noise_of(m, i, confirming, &cv))
+        double cv;
+        bool too_noisy = false;
+        if (blocks[i] && !*m->times->failed[i] && !noise_of(m, i, confirming, &cv, &too_noisy))
             return no_memory(err);
-        if (cv > m->plan->rule.max_cv) {
+        if (too_noisy) {
             set_aside(m->times, i, confirming);
             *any = true;
         } else {

@@ -162,7 +162,12 @@ static void doubtful(decide_fn decide)
     expect(decide, &m, GATE_INCONCLUSIVE, "18 samples an arm: at least 20 are needed");
     m = clean(20, 0.06, 0);
     expect(decide, &m, GATE_INCONCLUSIVE, "at most 4.0% can be judged");
+    /* separable, but less than what such noise lets find */
+    m = clean(40, 0.06, 0.05);
+    expect(decide, &m, GATE_INCONCLUSIVE, "at most 4.0% can be judged");
     m = clean(40, 0.06, 0.3);
+    expect(decide, &m, GATE_REGRESSION, "worse by 30.0%");
+    m = clean(40, 0.06, -0.3);
     expect(decide, &m, GATE_INCONCLUSIVE, "at most 4.0% can be judged");
 }
 
@@ -523,9 +528,12 @@ int main(void)
     false_alarms(20, 0.01);
     false_alarms(40, 0.02);
     false_alarms(60, 0.03);
+    false_alarms(20, 0.08);
+    false_alarms(20, 0.2);
     power(20, 0.01, 0.03, 0.90, 200);
     power(40, 0.02, 0.03, 0.90, 500);
     power(60, 0.03, 0.05, 0.95, 300);
+    power(20, 0.08, 0.25, 0.95, 300);
     least_effect_is_found();
     return check_done();
 }
