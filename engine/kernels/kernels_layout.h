@@ -30,7 +30,6 @@
 
 #define GROUP          256 /* elements that share one step of a product */
 #define TILE_ROWS      32  /* rows of a matrix-matrix tile */
-#define MATVEC_TOKENS  3  /* most tokens for which unpacking weights into a tile does not pay yet */
 #define POSITION_BLOCK 64 /* positions that attention takes at a time, from multiples of it */
 #define TILE_BYTES     (24 * 1024) /* room for unpacked weights or sums: see the sets */
 

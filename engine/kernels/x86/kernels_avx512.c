@@ -37,6 +37,8 @@ static void product(const struct kernels_product *p, const void *w, uint32_t row
             rows32_avx512(p, w, row_begin, row_end);
         else if (in_rows)
             matvec32_avx512(p, w, row_begin, row_end);
+        else if (p->n_tokens <= few_tokens(p->type))
+            few32_avx512(p, w, row_begin, row_end);
         else
             tile32_avx512(p, w, row_begin, row_end, scratch);
         break;

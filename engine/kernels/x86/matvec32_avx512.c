@@ -1,5 +1,5 @@
 /*
- * matvec32_avx512: rows of types with blocks of 32 against one token or a few.
+ * matvec32_avx512: rows of types with blocks of 32 against one token or two.
  *
  * Four blocks of each of 16 rows at a time: the weights as unsigned bytes x int8 activations
  * (vpdpbusd), the sums I of 16 rows for each of the four as a vector in which a lane is a row,
@@ -119,17 +119,11 @@ INLINE void streams(uint32_t type, const int n, const struct kernels_product *p,
 INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *w,
                  uint32_t row_begin, uint32_t row_end)
 {
-    switch (p->n_tokens) {
-    case 1:
+    assert(p->n_tokens <= tokens_in_rows(type));
+    if (p->n_tokens == 1)
         in_streams(type, 1, p, w, row_begin, row_end, streams);
-        break;
-    case 2:
-        in_streams(type, 2, p, w, row_begin, row_end, streams);
-        break;
-    default:
-        assert(p->n_tokens == MATVEC_TOKENS);
+    else if (tokens_in_rows(type) == MATVEC_TOKENS)
         in_streams(type, MATVEC_TOKENS, p, w, row_begin, row_end, streams);
-    }
 }
 
 /* A function a type: for all of them in one, compilers take most of a GB. */
@@ -146,6 +140,7 @@ ROWS(q5_0, QUANT_Q5_0)
 ROWS(q5_1, QUANT_Q5_1)
 ROWS(q8_0, QUANT_Q8_0)
 ROWS(iq4_nl, QUANT_IQ4_NL)
+ROWS(mxfp4, QUANT_MXFP4)
 
 void matvec32_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
                      uint32_t row_end)
@@ -167,8 +162,7 @@ void matvec32_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t
         q8_0(p, w, row_begin, row_end);
         break;
     case QUANT_MXFP4:
-        assert(p->n_tokens == 1);
-        in_streams(QUANT_MXFP4, 1, p, w, row_begin, row_end, streams);
+        mxfp4(p, w, row_begin, row_end);
         break;
     default:
         assert(p->type == QUANT_IQ4_NL);

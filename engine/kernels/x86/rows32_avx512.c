@@ -1,5 +1,5 @@
 /*
- * rows32_avx512: the order "rows" of products with blocks of 32 against one token or a few.
+ * rows32_avx512: the order "rows" of products with blocks of 32 against one token or two.
  *
  * One row after the other, eight blocks at a time: the weights as unsigned bytes x
  * int8 activations (vpdpbusd), the eight sums I in one vector, (I d + S m) scale, added up by
@@ -180,17 +180,11 @@ INLINE void tokens(uint32_t type, const int n, const struct kernels_product *p, 
 INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *w,
                  uint32_t row_begin, uint32_t row_end)
 {
-    switch (p->n_tokens) {
-    case 1:
+    assert(p->n_tokens <= tokens_in_rows(type));
+    if (p->n_tokens == 1)
         tokens(type, 1, p, w, row_begin, row_end);
-        break;
-    case 2:
-        tokens(type, 2, p, w, row_begin, row_end);
-        break;
-    default:
-        assert(p->n_tokens == MATVEC_TOKENS);
+    else if (tokens_in_rows(type) == MATVEC_TOKENS)
         tokens(type, MATVEC_TOKENS, p, w, row_begin, row_end);
-    }
 }
 
 void rows32_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
@@ -213,8 +207,7 @@ void rows32_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t r
         rows(QUANT_Q8_0, p, w, row_begin, row_end);
         break;
     case QUANT_MXFP4:
-        assert(p->n_tokens == 1);
-        tokens(QUANT_MXFP4, 1, p, w, row_begin, row_end);
+        rows(QUANT_MXFP4, p, w, row_begin, row_end);
         break;
     default:
         assert(p->type == QUANT_IQ4_NL);

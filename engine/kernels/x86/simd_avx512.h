@@ -23,8 +23,18 @@ void tile32_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t r
 void tile256_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
                     uint32_t row_end, void *scratch);
 
+/* Products of up to so many tokens go row by row: two where unpacking costs no more than once more
+ * for the second. */
+#define MATVEC_TOKENS 2
+INLINE uint32_t tokens_in_rows(uint32_t type)
+{
+    return type == QUANT_Q4_0 || type == QUANT_Q4_1 || type == QUANT_Q8_0 ? MATVEC_TOKENS : 1;
+}
+
 /* Between the two: few tokens, with weights that are unpacked in registers */
 #define FEW_TOKENS 8
+void few32_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
+                  uint32_t row_end);
 void few256_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
                    uint32_t row_end);
 
@@ -32,6 +42,12 @@ void few256_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t r
 INLINE uint32_t few_tokens(uint32_t type)
 {
     switch (type) {
+    case QUANT_Q4_0:
+    case QUANT_Q4_1:
+    case QUANT_Q5_0:
+    case QUANT_Q5_1:
+    case QUANT_Q8_0:
+    case QUANT_IQ4_NL:
     case QUANT_Q4_K:
     case QUANT_Q5_K:
         return FEW_TOKENS;

@@ -173,15 +173,6 @@ INLINE bool has_fast_product(uint32_t type)
     }
 }
 
-/* Products of up to so many tokens go row by row; with more a tile, or few256_avx512, is as fast.
- * It is sooner where a fifth bit makes unpacking costly. */
-INLINE uint32_t tokens_in_rows(uint32_t type)
-{
-    if (kernels_format_of(type) != KERNELS_INT8_32 || type == QUANT_MXFP4)
-        return 1;
-    return type == QUANT_Q5_0 || type == QUANT_Q5_1 ? 2 : MATVEC_TOKENS;
-}
-
 /* ---- blocks of 32 ---- */
 
 /* The AVX2 products of one token. Against Q8_0 in rows AVX-512 takes them too: a TinyLlama decode

@@ -36,27 +36,22 @@ INLINE void unpack_halfs(uint32_t type, struct tile_group g, size_t offset,
             store_scales32(type, halfs[j] + LANES * half, out[j] + LANES * half);
 }
 
-/* Block j of LANES rows, which begin at w */
-INLINE void unpack_block(uint32_t type, const uint8_t *w, size_t stride, int half, int j,
-                         struct tile32 *tile)
+/* A block of LANES rows, whose elements begin at qs: four neighbouring ones of each row to a lane,
+ * as unsigned bytes (see zero_point_shift) */
+INLINE void quads32(uint32_t type, const uint8_t *qs, size_t stride, vec q[8])
 {
-    const uint8_t *qs = w + (size_t)j * block_bytes32(type) + nibbles_at32(type);
-    vec c[4], q[8], fifth[4];
+    vec c[4], fifth[4];
     columns(qs, stride, c);
-    if (type == QUANT_Q8_0) {
+    if (type == QUANT_Q8_0)
         columns(qs + 16, stride, q + 4);
-        for (int m = 0; m < 4; m++) {
-            q[m] = int8_bytes(c[m]);
-            q[m + 4] = int8_bytes(q[m + 4]);
-        }
-    } else {
-        for (int m = 0; m < 4; m++) {
-            q[m] = low_nibbles(c[m]);
-            q[m + 4] = high_nibbles(c[m]);
-        }
-    }
     if (type == QUANT_Q5_0 || type == QUANT_Q5_1)
         columns(qs - 4, stride, fifth);
+#pragma GCC unroll 4
+    for (int m = 0; m < 4; m++) {
+        q[m] = type == QUANT_Q8_0 ? int8_bytes(c[m]) : low_nibbles(c[m]);
+        q[m + 4] = type == QUANT_Q8_0 ? int8_bytes(q[m + 4]) : high_nibbles(c[m]);
+    }
+#pragma GCC unroll 8
     for (int k = 0; k < 8; k++) {
         if (type == QUANT_Q5_0 || type == QUANT_Q5_1)
             q[k] = or_fifth_bits(q[k], fifth[0], k);
@@ -64,8 +59,17 @@ INLINE void unpack_block(uint32_t type, const uint8_t *w, size_t stride, int hal
             q[k] = iq4_bytes(q[k]);
         if (type == QUANT_MXFP4)
             q[k] = mxfp4_bytes(q[k]);
-        store_vec(tile->w[8 * j + k][half], q[k]);
     }
+}
+
+/* Block j of LANES rows, which begin at w */
+INLINE void unpack_block(uint32_t type, const uint8_t *w, size_t stride, int half, int j,
+                         struct tile32 *tile)
+{
+    vec q[8];
+    quads32(type, w + (size_t)j * block_bytes32(type) + nibbles_at32(type), stride, q);
+    for (int k = 0; k < 8; k++)
+        store_vec(tile->w[8 * j + k][half], q[k]);
 }
 
 INLINE void unpack(uint32_t type, struct tile_group g, struct tile32 *tile)
