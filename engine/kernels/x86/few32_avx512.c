@@ -16,9 +16,9 @@
 
 #include <assert.h>
 
-/* The first 4 bytes of up to eight blocks of each row: d as a half, and m where there is one; a
- * word at a time, as more of them than of products would wait for the way to memory (see
- * copy_halfs) */
+/* The first 4 bytes of up to eight blocks of each row: d as a half, and m behind it where there is
+ * one. One by one as in copy_halfs, but both together: with twice as many stores they would take
+ * longer than the products of three tokens. */
 INLINE void copy_heads(uint32_t type, struct tile_group rows, uint32_t n_blocks,
                        uint32_t out[8][LANES])
 {

@@ -23,8 +23,8 @@ void tile32_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t r
 void tile256_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
                     uint32_t row_end, void *scratch);
 
-/* Products of up to so many tokens go row by row: two where unpacking costs no more than once more
- * for the second. */
+/* Products of up to so many tokens go row by row, two where unpacking is cheap; with more, weights
+ * are unpacked once for all of them. */
 #define MATVEC_TOKENS 2
 INLINE uint32_t tokens_in_rows(uint32_t type)
 {
