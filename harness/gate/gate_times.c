@@ -245,24 +245,27 @@ static struct gate_metric describe(const struct measuring *m, uint32_t cell, siz
                                 .n = n};
 }
 
-/* The noise of a cell, that of its noisiest metric, and whether it lets a metric not be judged.
- * false: out of memory. */
+/* The noise of a cell, that of its noisiest metric, and *too_noisy where that lets a metric not be
+ * judged (NULL: not asked for). false: out of memory. */
 static bool noise_of(const struct measuring *m, uint32_t cell, bool confirming, double *cv,
                      bool *too_noisy)
 {
+    struct gate_rule rule = m->plan->rule;
+    if (!too_noisy)
+        rule.rounds = 1; /* the interval is not asked for */
     *cv = 0;
-    *too_noisy = false;
     for (size_t k = 0; k < m->plan->n_metrics; k++) {
         struct gate_value *list;
         struct gate_result result;
         size_t n = samples_of(m->times, cell, k, confirming, &list);
         struct gate_metric metric = describe(m, cell, k, list, n);
-        bool good = list && gate_decide(&m->plan->rule, &metric, 1, &result);
+        bool good = list && gate_decide(&rule, &metric, 1, &result);
         free(list);
         if (!good)
             return false;
         *cv = result.cv > *cv ? result.cv : *cv; /* NaN is not greater */
-        *too_noisy |= result.cv > m->plan->rule.max_cv && result.verdict == GATE_INCONCLUSIVE;
+        if (too_noisy && result.cv > rule.max_cv && result.verdict == GATE_INCONCLUSIVE)
+            *too_noisy = true;
     }
     return true;
 }
@@ -272,8 +275,7 @@ static bool noise_of(const struct measuring *m, uint32_t cell, bool confirming, 
 static size_t samples_needed(const struct measuring *m, uint32_t cell)
 {
     double cv;
-    bool too_noisy;
-    if (!noise_of(m, cell, false, &cv, &too_noisy))
+    if (!noise_of(m, cell, false, &cv, NULL))
         return 0;
     size_t least = m->plan->rule.min_n, need = gate_samples_needed(&m->plan->rule, cv);
     return need > least ? need : least;
