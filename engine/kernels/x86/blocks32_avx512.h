@@ -79,4 +79,35 @@ INLINE void bytes32_paired(uint32_t type, const uint8_t *blocks, __m512i q[2])
                                      : q[i];
 }
 
+/* (I d + S m) scale of 16 rows, a lane a row; m is for types that have it */
+INLINE __m512 term32(uint32_t type, __m512i products, __m512 d, __m512 m, int32_t bias, float scale)
+{
+    __m512 term = _mm512_mul_ps(_mm512_cvtepi32_ps(products), d);
+    if (has_mins32(type))
+        term = _mm512_add_ps(term, _mm512_mul_ps(_mm512_set1_ps((float)(bias / -128)), m));
+    return _mm512_mul_ps(term, _mm512_set1_ps(scale));
+}
+
+/* Types that products of one token, or a few, take each by a function of its own: for all of them
+ * in one, compilers take most of a GB. A file that uses it has rows_of(type, ...). */
+#define EACH_TYPE32(DO)                                                                            \
+    DO(QUANT_Q4_0)                                                                                 \
+    DO(QUANT_Q4_1)                                                                                 \
+    DO(QUANT_Q5_0)                                                                                 \
+    DO(QUANT_Q5_1)                                                                                 \
+    DO(QUANT_Q8_0)                                                                                 \
+    DO(QUANT_IQ4_NL)
+
+#define FUNCTION_OF(type)                                                                          \
+    static __attribute__((noinline)) void rows_##type(                                             \
+        const struct kernels_product *p, const uint8_t *w, uint32_t row_begin, uint32_t row_end)   \
+    {                                                                                              \
+        rows_of(type, p, w, row_begin, row_end);                                                   \
+    }
+
+#define CASE_OF(type)                                                                              \
+    case type:                                                                                     \
+        rows_##type(p, w, row_begin, row_end);                                                     \
+        break;
+
 #endif

@@ -29,11 +29,6 @@ INLINE void copy_heads(uint32_t type, struct tile_group rows, uint32_t n_blocks,
         }
 }
 
-INLINE __m256i low_halfs(__m512i words)
-{
-    return _mm512_cvtepi32_epi16(words);
-}
-
 /* Blocks first..last-1 (up to four) of 16 rows x n tokens (a constant), from `cell` on */
 INLINE void multiply(uint32_t type, const int n, struct tile_group rows, uint32_t heads[8][LANES],
                      uint32_t first, uint32_t last, const struct input_view *v, size_t cell,
@@ -63,18 +58,11 @@ INLINE void multiply(uint32_t type, const int n, struct tile_group rows, uint32_
                     _mm512_dpbusd_epi32(part[t], q[k], broadcast32(x + GROUP * t + 32 * j + 4 * k));
         }
         const __m512i head = load512(heads[j]);
-        const __m512 d = scales32_of_16(type, low_halfs(head));
+        const __m512 d = halfs_of(head), m = halfs_of(_mm512_srli_epi32(head, 16));
 #pragma GCC unroll 8
-        for (int t = 0; t < n; t++) {
-            __m512 term = _mm512_mul_ps(_mm512_cvtepi32_ps(part[t]), d);
-            if (has_mins32(type)) {
-                const __m512 m = _mm512_cvtph_ps(low_halfs(_mm512_srli_epi32(head, 16)));
-                const __m512 sum_q = _mm512_set1_ps((float)(bias[8 * t + (int)j] / -128));
-                term = _mm512_add_ps(term, _mm512_mul_ps(sum_q, m));
-            }
-            term = _mm512_mul_ps(term, _mm512_set1_ps(scale[8 * t + (int)j]));
-            four[t] = _mm512_add_ps(four[t], term);
-        }
+        for (int t = 0; t < n; t++)
+            four[t] = _mm512_add_ps(
+                four[t], term32(type, part[t], d, m, bias[8 * t + (int)j], scale[8 * t + (int)j]));
     }
 #pragma GCC unroll 8
     for (int t = 0; t < n; t++)
@@ -112,56 +100,35 @@ INLINE void tokens(uint32_t type, const int n, const struct kernels_product *p, 
 }
 
 /* A constant number of tokens */
-#define TOKENS(type, n)                                                                            \
+#define TOKENS(n)                                                                                  \
     case n:                                                                                        \
         tokens(type, n, p, w, row_begin, row_end);                                                 \
         break;
 
-#define ROWS(name, type)                                                                           \
-    static __attribute__((noinline)) void name(const struct kernels_product *p, const uint8_t *w,  \
-                                               uint32_t row_begin, uint32_t row_end)               \
-    {                                                                                              \
-        switch (p->n_tokens) {                                                                     \
-            TOKENS(type, 2)                                                                        \
-            TOKENS(type, 3)                                                                        \
-            TOKENS(type, 4)                                                                        \
-            TOKENS(type, 5)                                                                        \
-            TOKENS(type, 6)                                                                        \
-            TOKENS(type, 7)                                                                        \
-            TOKENS(type, FEW_TOKENS)                                                               \
-        default:                                                                                   \
-            assert(false);                                                                         \
-        }                                                                                          \
+INLINE void rows_of(uint32_t type, const struct kernels_product *p, const uint8_t *w,
+                    uint32_t row_begin, uint32_t row_end)
+{
+    switch (p->n_tokens) {
+        TOKENS(2)
+        TOKENS(3)
+        TOKENS(4)
+        TOKENS(5)
+        TOKENS(6)
+        TOKENS(7)
+        TOKENS(FEW_TOKENS)
+    default:
+        assert(false);
     }
+}
 
-ROWS(q4_0, QUANT_Q4_0)
-ROWS(q4_1, QUANT_Q4_1)
-ROWS(q5_0, QUANT_Q5_0)
-ROWS(q5_1, QUANT_Q5_1)
-ROWS(q8_0, QUANT_Q8_0)
-ROWS(iq4_nl, QUANT_IQ4_NL)
+EACH_TYPE32(FUNCTION_OF)
 
 void few32_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
                   uint32_t row_end)
 {
     switch (p->type) {
-    case QUANT_Q4_0:
-        q4_0(p, w, row_begin, row_end);
-        break;
-    case QUANT_Q4_1:
-        q4_1(p, w, row_begin, row_end);
-        break;
-    case QUANT_Q5_0:
-        q5_0(p, w, row_begin, row_end);
-        break;
-    case QUANT_Q5_1:
-        q5_1(p, w, row_begin, row_end);
-        break;
-    case QUANT_Q8_0:
-        q8_0(p, w, row_begin, row_end);
-        break;
+        EACH_TYPE32(CASE_OF)
     default:
-        assert(p->type == QUANT_IQ4_NL);
-        iq4_nl(p, w, row_begin, row_end);
+        assert(false);
     }
 }

@@ -116,8 +116,8 @@ INLINE void streams(uint32_t type, const int n, const struct kernels_product *p,
         store_rows(y + (size_t)t * p->y_stride, apart, sum[t]);
 }
 
-INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *w,
-                 uint32_t row_begin, uint32_t row_end)
+INLINE void rows_of(uint32_t type, const struct kernels_product *p, const uint8_t *w,
+                    uint32_t row_begin, uint32_t row_end)
 {
     assert(p->n_tokens <= tokens_in_rows(type));
     if (p->n_tokens == 1)
@@ -126,46 +126,16 @@ INLINE void rows(uint32_t type, const struct kernels_product *p, const uint8_t *
         in_streams(type, MATVEC_TOKENS, p, w, row_begin, row_end, streams);
 }
 
-/* A function a type: for all of them in one, compilers take most of a GB. */
-#define ROWS(name, type)                                                                           \
-    static __attribute__((noinline)) void name(const struct kernels_product *p, const uint8_t *w,  \
-                                               uint32_t row_begin, uint32_t row_end)               \
-    {                                                                                              \
-        rows(type, p, w, row_begin, row_end);                                                      \
-    }
-
-ROWS(q4_0, QUANT_Q4_0)
-ROWS(q4_1, QUANT_Q4_1)
-ROWS(q5_0, QUANT_Q5_0)
-ROWS(q5_1, QUANT_Q5_1)
-ROWS(q8_0, QUANT_Q8_0)
-ROWS(iq4_nl, QUANT_IQ4_NL)
-ROWS(mxfp4, QUANT_MXFP4)
+EACH_TYPE32(FUNCTION_OF)
+FUNCTION_OF(QUANT_MXFP4)
 
 void matvec32_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t row_begin,
                      uint32_t row_end)
 {
     switch (p->type) {
-    case QUANT_Q4_0:
-        q4_0(p, w, row_begin, row_end);
-        break;
-    case QUANT_Q4_1:
-        q4_1(p, w, row_begin, row_end);
-        break;
-    case QUANT_Q5_0:
-        q5_0(p, w, row_begin, row_end);
-        break;
-    case QUANT_Q5_1:
-        q5_1(p, w, row_begin, row_end);
-        break;
-    case QUANT_Q8_0:
-        q8_0(p, w, row_begin, row_end);
-        break;
-    case QUANT_MXFP4:
-        mxfp4(p, w, row_begin, row_end);
-        break;
+        EACH_TYPE32(CASE_OF)
+        CASE_OF(QUANT_MXFP4)
     default:
-        assert(p->type == QUANT_IQ4_NL);
-        iq4_nl(p, w, row_begin, row_end);
+        assert(false);
     }
 }

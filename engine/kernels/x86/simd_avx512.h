@@ -41,13 +41,9 @@ void few256_avx512(const struct kernels_product *p, const uint8_t *w, uint32_t r
 /* Up to so many tokens are few; a tile is faster with more, and for the other types. */
 INLINE uint32_t few_tokens(uint32_t type)
 {
+    if (kernels_format_of(type) == KERNELS_INT8_32)
+        return type == QUANT_MXFP4 ? 0 : FEW_TOKENS;
     switch (type) {
-    case QUANT_Q4_0:
-    case QUANT_Q4_1:
-    case QUANT_Q5_0:
-    case QUANT_Q5_1:
-    case QUANT_Q8_0:
-    case QUANT_IQ4_NL:
     case QUANT_Q4_K:
     case QUANT_Q5_K:
         return FEW_TOKENS;

@@ -54,11 +54,6 @@ INLINE void scales_of_heads(const __m512i head[4], __m512i c[4])
                                      _mm512_srli_epi32(head[2], 2), top, 0xf8);
 }
 
-INLINE __m512 halfs_of(__m512i words)
-{
-    return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(words));
-}
-
 /* The other types: four vectors of scales, of Q2_K with the mins in the high nibbles */
 INLINE void scales_of_rows(uint32_t type, const uint8_t *w, size_t stride, __m512i c[4],
                            struct scales256 *s)

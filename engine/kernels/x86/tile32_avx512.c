@@ -48,13 +48,10 @@ INLINE void multiply(uint32_t type, const int n, const struct blocks32 *b,
             __m512 d = _mm512_load_ps(tile->d[j] + 16 * half);
 #pragma GCC unroll 8
             for (int t = 0; t < n; t++) {
-                __m512 term = _mm512_mul_ps(_mm512_cvtepi32_ps(part[t][half]), d);
-                if (has_mins32(type)) {
-                    __m512 sum_q = _mm512_set1_ps((float)(bias[8 * t + (int)j] / -128));
-                    __m512 m = _mm512_load_ps(tile->m[j] + 16 * half);
-                    term = _mm512_add_ps(term, _mm512_mul_ps(sum_q, m));
-                }
-                term = _mm512_mul_ps(term, _mm512_set1_ps(scale[8 * t + (int)j]));
+                __m512 m =
+                    has_mins32(type) ? _mm512_load_ps(tile->m[j] + 16 * half) : _mm512_setzero_ps();
+                __m512 term =
+                    term32(type, part[t][half], d, m, bias[8 * t + (int)j], scale[8 * t + (int)j]);
                 four[t][half] = _mm512_add_ps(four[t][half], term);
             }
         }

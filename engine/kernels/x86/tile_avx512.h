@@ -90,6 +90,12 @@ INLINE __m512i int8_bytes(__m512i v)
     return _mm512_xor_si512(v, _mm512_set1_epi8((char)0x80));
 }
 
+/* The low halfs of words as floats */
+INLINE __m512 halfs_of(__m512i words)
+{
+    return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(words));
+}
+
 INLINE void store_vec(void *to, __m512i v)
 {
     _mm512_store_si512(to, v);
